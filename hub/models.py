@@ -1,0 +1,197 @@
+"""What the hub talks about: events, deliveries, attempts, feed entries; the shapes that REST and the live feed show."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+Instant = datetime
+"""Aware, UTC; shown as RFC 3339 with `Z`."""
+
+
+class Status(StrEnum):
+    """A delivery's place in its life: `pending → sending → delivered | dead | cancelled`.
+
+    `held` is how a pending delivery is shown while its subscription is disabled; stores never hold it.
+    """
+
+    PENDING = "pending"
+    HELD = "held"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+class Outcome(StrEnum):
+    """How an attempt ended; `unknown` when the process died between sending and recording."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Cause(StrEnum):
+    """Why an attempt was made."""
+
+    AUTOMATIC = "automatic"
+    REPLAY = "replay"
+
+
+class Scope(StrEnum):
+    """What a key may do; `admin` implies every other."""
+
+    EVENTS_WRITE = "events:write"
+    READ = "read"
+    MANAGE = "manage"
+    ADMIN = "admin"
+
+
+class Resource(BaseModel):
+    """Base of everything that is shown: immutable, ignores what a newer store may hold."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Event(Resource):
+    """A fact sent to the hub. `data` is the JSON exactly as it was received."""
+
+    id: str
+    tenant: str = Field(exclude=True)
+    type: str
+    source: str
+    source_id: str | None = None
+    subject: str | None = None
+    time: Instant
+    data: bytes = Field(repr=False)
+    content_type: str | None = None
+    data_base64: bool = False
+    """`data` is a JSON string that holds base64 of a body that is not JSON (CloudEvents 1.0, JSON format, 3.1)."""
+    extensions: dict[str, str | int | bool] = Field(default_factory=dict)
+    """CloudEvents extension attributes, `dataschema` among them."""
+    ordering_key: str | None = None
+    deliver_at: Instant | None = None
+    expires_at: Instant | None = None
+    traceparent: str | None = Field(default=None, exclude=True)
+    accepted_at: Instant
+    cancelled_at: Instant | None = None
+
+    def seen(self, data: Any) -> dict[str, Any]:
+        """The event as filters and templates see it; `data` is its data, parsed."""
+        return {
+            "id": self.id,
+            "type": self.type,
+            "source": self.source,
+            "subject": self.subject,
+            "time": self.time.isoformat().replace("+00:00", "Z"),
+            "data": data,
+        }
+
+
+class Attempt(Resource):
+    """One try of a delivery, numbered from 1."""
+
+    number: int
+    cause: Cause
+    started_at: Instant
+    duration_ms: int | None
+    outcome: Outcome
+    status_code: int | None = None
+    error: str | None = None
+    response_body: str | None = None
+
+
+class Delivery(Resource):
+    """One event for one subscription."""
+
+    id: str
+    tenant: str = Field(exclude=True)
+    event_id: str
+    event_type: str
+    subscription_id: str
+    channel: str
+    status: Status
+    reason: str | None = None
+    attempt_count: int = 0
+    token: int = Field(default=0, exclude=True)
+    """The fencing token: bumped by every write."""
+    schedule_base: int = Field(default=0, exclude=True)
+    """How many attempts had been made when the present retry schedule began; a replay begins a new one."""
+    next_attempt_at: Instant | None = None
+    created_at: Instant
+    updated_at: Instant
+
+
+class FeedKind(StrEnum):
+    """The event names of the live stream; `gap` is made by the stream itself and never stored."""
+
+    EVENT_ACCEPTED = "event.accepted"
+    DELIVERY_ATTEMPTED = "delivery.attempted"
+    DELIVERY_DELIVERED = "delivery.delivered"
+    DELIVERY_DEAD = "delivery.dead"
+    DELIVERY_CANCELLED = "delivery.cancelled"
+    SUBSCRIPTION_DISABLED = "subscription.disabled"
+    SUBSCRIPTION_ENABLED = "subscription.enabled"
+    TASK_UPDATED = "task.updated"
+    GAP = "gap"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """One state change: what a listener is shown (`data`, one line of JSON) and what it can be filtered by."""
+
+    tenant: str
+    kind: FeedKind
+    data: bytes = field(repr=False)
+    event_type: str | None = None
+    event_id: str | None = None
+    subscription_id: str | None = None
+    status: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRow:
+    """A feed entry with its cursor: a positive integer that only grows."""
+
+    id: int
+    entry: FeedEntry
+
+
+class TaskStatus(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Task(Resource):
+    """Long work that a person asked for; `progress` runs from 0 to 100."""
+
+    id: str
+    tenant: str = Field(exclude=True)
+    kind: str
+    status: TaskStatus
+    progress: int = 0
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    created_at: Instant
+    updated_at: Instant
+
+
+RecordKind = Literal["tenant", "key", "subscription", "event_type"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A small document of the catalogue as a store keeps it. `doc` is JSON, or None once it is deleted."""
+
+    kind: RecordKind
+    tenant: str
+    id: str
+    doc: bytes | None = field(repr=False)
+    version: int = 0
+    """Given by the store: the catalogue's version in which this record was last written."""

@@ -1,0 +1,115 @@
+"""The operator's settings: `HUB_…` environment variables over a TOML file, read once and passed down as values."""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+DAY_SECONDS = 86_400.0
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Settings(BaseSettings):
+    """Every setting of the hub itself; what channels read beyond these is in `channel_options`.
+
+    The TOML file is `hub.toml` in the working directory, or the file that `HUB_CONFIG` names.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="HUB_", extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    data_dir: Path = Path("var")
+    store_url: str = ""
+    """Where everything is kept; by default `sqlite:///<data_dir>/hub.db`."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65_535)
+    """0 takes a free one."""
+    admin_key: SecretStr | None = Field(default=None, min_length=32)
+    """Else generated at the first start, shown once and kept in `<data_dir>/admin.key`."""
+    secret_key: SecretStr | None = Field(default=None, min_length=32)
+    """Encrypts stored secrets; else generated at the first start and kept in `<data_dir>/secret.key`."""
+    allow_private_targets: Annotated[tuple[Network, ...], NoDecode] = ()
+    """Comma-separated CIDR ranges that targets may have although they are not public."""
+    strict_types: bool = False
+    """Refuse event types that are neither built in nor registered."""
+
+    max_body_bytes: int = Field(default=262_144, ge=1_024, le=64 * 1024 * 1024)
+    """One request to publish, or one event of a batch."""
+    max_batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1_024, le=256 * 1024 * 1024)
+    max_batch_events: int = Field(default=1_000, ge=1, le=10_000)
+    accept_timeout: Seconds = 10.0
+    """How long a request to publish waits for the store before it is answered 503."""
+    fanout_inline_max: int = Field(default=1_000, ge=1)
+    """More matching subscriptions than this are expanded in the background."""
+
+    max_in_flight: int = Field(default=256, ge=1, le=10_000)
+    """Attempts under way at once, over all subscriptions."""
+    attempt_timeout: Seconds = Field(default=15.0, le=30.0)
+    shutdown_grace: Seconds = 10.0
+    """How long attempts under way may go on after SIGTERM."""
+
+    retention: Seconds = 30 * DAY_SECONDS
+    """Age at which events, with their deliveries and attempts, are removed."""
+    feed_retention: Seconds = 3 * DAY_SECONDS
+    feed_keep: int = Field(default=1_000_000, ge=1_000)
+    """How many feed entries are kept at most, whatever their age."""
+    temp_retention: Seconds = DAY_SECONDS
+    """Age at which files in `<data_dir>/tmp` are removed."""
+
+    stream_max_listeners: int = Field(default=2_000, ge=1)
+    stream_buffer: int = Field(default=1_000, ge=10)
+    """Entries that wait for a slow listener before it is disconnected to resume."""
+    stream_heartbeat: Seconds = 15.0
+    stream_max_age: Seconds = 600.0
+
+    log_level: str = "info"
+    log_format: str = "json"
+    """`json` or `console`."""
+    otlp_endpoint: str = ""
+    """An OpenTelemetry collector's OTLP/HTTP address, such as `http://localhost:4318`; empty: no tracing."""
+    failpoints: str = ""
+    """Crashes on purpose, for fault drills: `after_commit:kill,after_2xx:kill`."""
+    channel_options: Mapping[str, str] = Field(default_factory=dict, repr=False)
+    """Every `HUB_` setting as text by lower-case name, from which each channel takes its own."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = Path(os.environ.get("HUB_CONFIG", "hub.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+    @field_validator("allow_private_targets", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _collect_options(cls, values: dict[str, object]) -> dict[str, object]:
+        given = {k.removeprefix("HUB_").lower(): v for k, v in os.environ.items() if k.startswith("HUB_")}
+        from_file = {k: str(v) for k, v in values.items() if isinstance(v, str | int | float)}
+        return {**values, "channel_options": {**from_file, **given, **(values.get("channel_options") or {})}}
+
+    @model_validator(mode="after")
+    def _default_store(self) -> "Settings":
+        if not self.store_url:
+            object.__setattr__(self, "store_url", f"sqlite:///{self.data_dir / 'hub.db'}")
+        return self
