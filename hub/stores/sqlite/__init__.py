@@ -1,0 +1,56 @@
+"""The embedded store: one SQLite file, one process, one writing thread that commits for many at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from hub.clock import Clock
+from hub.errors import HubError
+from hub.failpoints import Failpoint
+from hub.stores.base import Store
+from hub.stores.sqlite.archive import SqliteArchive
+from hub.stores.sqlite.database import connect, exclusive, prepare
+from hub.stores.sqlite.feed import SqliteFeed, read_bounds
+from hub.stores.sqlite.intake import SqliteIntake
+from hub.stores.sqlite.queue import SqliteQueue
+from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.records import SqliteRecords
+from hub.stores.sqlite.reserve import Reserve
+from hub.stores.sqlite.tasks import SqliteTasks
+from hub.stores.sqlite.upkeep import SqliteUpkeep
+from hub.stores.sqlite.writer import Writer
+
+_ARCHIVE_READERS = 2
+
+
+@asynccontextmanager
+async def open_sqlite(address: str, clock: Clock, failpoint: Failpoint) -> AsyncIterator[Store]:
+    """The store in the file that `address`, the URL without its scheme, names: `/relative/path`, `//absolute/path`."""
+    if not address.startswith("/") or not address[1:]:
+        raise HubError("The address of an SQLite store is sqlite:///relative/path or sqlite:////absolute/path.")
+    path = Path(address[1:])
+    async with AsyncExitStack() as stack:
+        stack.enter_context(exclusive(path))
+        connection = await asyncio.to_thread(prepare, path, clock)
+        stack.callback(connection.close)
+        live = Readers("store-live", [connect(path, read_only=True)], clock)
+        stack.push_async_callback(live.close)
+        history = Readers(
+            "store-history", [connect(path, read_only=True) for _ in range(_ARCHIVE_READERS)], clock, snapshots=True
+        )
+        stack.push_async_callback(history.close)
+        reserve = Reserve(path.with_name("hub.reserve"))
+        feed = SqliteFeed(live, read_bounds(connection)[1])
+        stack.callback(feed.close)
+        writer = Writer(connection, clock, reserve, feed.announce, failpoint)
+        stack.push_async_callback(writer.close)
+        yield Store(
+            intake=SqliteIntake(writer, live, clock),
+            queue=SqliteQueue(writer, live),
+            archive=SqliteArchive(history),
+            feed=feed,
+            records=SqliteRecords(writer, live),
+            tasks=SqliteTasks(writer, history),
+            upkeep=SqliteUpkeep(writer, history),
+        )

@@ -1,0 +1,126 @@
+"""Reading back what happened, from the SQLite store."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import apsw
+
+from hub.models import Attempt, Delivery, Event, Status
+from hub.stores.base import Archive, DeliveryQuery, EventQuery, Listing, Page, Stats
+from hub.stores.sqlite.filters import deliveries_index, deliveries_where, events_index, events_where
+from hub.stores.sqlite.numbers import read_stats
+from hub.stores.sqlite.paging import cursor_of, listing
+from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.rows import (
+    DELIVERY_JSON,
+    EVENT_JSON,
+    attempt_from,
+    delivery_from,
+    event_from,
+    fetch,
+    milliseconds,
+)
+
+# The page is chosen before anything is joined or read in full.
+_EVENTS: Final = f"""
+    SELECT {EVENT_JSON} AS row FROM
+        (SELECT seq FROM events INDEXED BY {{index}} WHERE {{where}}
+            ORDER BY accepted_at DESC, seq DESC LIMIT {{limit}}) AS page
+    CROSS JOIN events ON events.seq = page.seq ORDER BY events.accepted_at DESC, events.seq DESC
+"""
+_DELIVERIES: Final = f"""
+    SELECT {DELIVERY_JSON} AS row FROM
+        (SELECT seq FROM deliveries INDEXED BY {{index}} WHERE {{where}}
+            ORDER BY created_at DESC, seq DESC LIMIT {{limit}}) AS page
+    CROSS JOIN deliveries ON deliveries.seq = page.seq CROSS JOIN events ON events.seq = deliveries.event_seq
+    ORDER BY deliveries.created_at DESC, deliveries.seq DESC
+"""
+_ATTEMPTS: Final = """
+    SELECT
+        json_array(number, attempts.cause, started_at, duration_ms, outcome, status_code, error, response_body) AS row
+    FROM deliveries CROSS JOIN attempts ON attempts.delivery_seq = deliveries.seq
+    WHERE deliveries.tenant = ? AND deliveries.id = ? ORDER BY number
+"""
+_COUNTS: Final = """
+    SELECT json_array(subscription_id, status, count(*)) AS row FROM deliveries INDEXED BY {index} WHERE {where}
+    GROUP BY subscription_id, status
+"""
+
+
+def _event(connection: apsw.Connection, tenant: str, event_id: str) -> Event | None:
+    rows = fetch(connection, f"SELECT {EVENT_JSON} AS row FROM events WHERE tenant = ? AND id = ?", (tenant, event_id))
+    return event_from(connection, rows[0]) if rows else None
+
+
+def _events(connection: apsw.Connection, tenant: str, query: EventQuery, page: Page) -> Listing[Event]:
+    where = events_where(tenant, query).after(page, "accepted_at", "seq", int)
+    statement = _EVENTS.format(index=events_index(query), where=where, limit=page.limit + 1)
+    rows = fetch(connection, statement, where.values)
+    seqs = {row[1]: row[0] for row in rows}
+    return listing(
+        [event_from(connection, row) for row in rows],
+        page,
+        lambda event: cursor_of(milliseconds(event.accepted_at), seqs[event.id]),
+    )
+
+
+def _delivery(connection: apsw.Connection, tenant: str, delivery_id: str) -> Delivery | None:
+    rows = fetch(
+        connection,
+        f"SELECT {DELIVERY_JSON} AS row FROM deliveries CROSS JOIN events ON events.seq = deliveries.event_seq"
+        " WHERE deliveries.tenant = ? AND deliveries.id = ?",
+        (tenant, delivery_id),
+    )
+    return delivery_from(rows[0]) if rows else None
+
+
+def _deliveries(connection: apsw.Connection, tenant: str, query: DeliveryQuery, page: Page) -> Listing[Delivery]:
+    where = deliveries_where(tenant, query).after(page, "created_at", "seq", int)
+    statement = _DELIVERIES.format(index=deliveries_index(query), where=where, limit=page.limit + 1)
+    rows = fetch(connection, statement, where.values)
+    seqs = {row[1]: row[0] for row in rows}
+    return listing(
+        [delivery_from(row) for row in rows],
+        page,
+        lambda delivery: cursor_of(milliseconds(delivery.created_at), seqs[delivery.id]),
+    )
+
+
+def _attempts(connection: apsw.Connection, tenant: str, delivery_id: str) -> list[Attempt]:
+    return [attempt_from(row) for row in fetch(connection, _ATTEMPTS, (tenant, delivery_id))]
+
+
+def _counts(connection: apsw.Connection, tenant: str, query: DeliveryQuery) -> dict[str, dict[Status, int]]:
+    where = deliveries_where(tenant, query)
+    statement = _COUNTS.format(index=deliveries_index(query), where=where)
+    counts: dict[str, dict[Status, int]] = {}
+    for subscription_id, status, count in fetch(connection, statement, where.values):
+        counts.setdefault(subscription_id, {})[Status(status)] = count
+    return counts
+
+
+class SqliteArchive(Archive):
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def event(self, tenant: str, event_id: str) -> Event | None:
+        return await self._readers.run(_event, tenant, event_id)
+
+    async def events(self, tenant: str, query: EventQuery, page: Page) -> Listing[Event]:
+        return await self._readers.run(_events, tenant, query, page)
+
+    async def delivery(self, tenant: str, delivery_id: str) -> Delivery | None:
+        return await self._readers.run(_delivery, tenant, delivery_id)
+
+    async def deliveries(self, tenant: str, query: DeliveryQuery, page: Page) -> Listing[Delivery]:
+        return await self._readers.run(_deliveries, tenant, query, page)
+
+    async def attempts(self, tenant: str, delivery_id: str) -> Sequence[Attempt]:
+        return await self._readers.run(_attempts, tenant, delivery_id)
+
+    async def counts(self, tenant: str, query: DeliveryQuery) -> Mapping[str, Mapping[Status, int]]:
+        return await self._readers.run(_counts, tenant, query)
+
+    async def stats(self, tenant: str, since: datetime, channel: str | None) -> Stats:
+        return await self._readers.run(read_stats, tenant, milliseconds(since), channel)

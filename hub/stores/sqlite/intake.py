@@ -1,0 +1,224 @@
+"""Where events enter the SQLite store."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import apsw
+import orjson
+
+from hub.clock import Clock
+from hub.errors import HubError, Invalid, StaleCatalogue
+from hub.models import Event
+from hub.stores.base import Answer, Batch, Entry, FanOut, Idempotency, Intake, NewDelivery, Verdict
+from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.rows import (
+    EVENT_COLUMNS,
+    EVENT_JSON,
+    event_from,
+    event_row,
+    fetch,
+    milliseconds,
+    not_before,
+)
+from hub.stores.sqlite.transaction import Transaction
+from hub.stores.sqlite.writer import Writer
+
+_DELIVERY_COLUMNS = (
+    "id, event_seq, tenant, event_type, subscription_id, channel, status, due_at, created_at, updated_at"
+)
+_IDEMPOTENCY_COLUMNS = "tenant, key, fingerprint, verdicts, expires_at"
+_RECALL = "SELECT json_array(fingerprint, verdicts, expires_at) AS row FROM idempotency WHERE tenant = ? AND key = ?"
+
+
+def remembered(fingerprint: str, verdicts: str, given: Idempotency) -> Answer:
+    """The answer that was kept with a key; raises `Invalid` when the key came with another request then."""
+    if fingerprint != given.fingerprint:
+        raise Invalid("This Idempotency-Key was used for another request; use a new one.")
+    return Answer(tuple(Verdict(*verdict) for verdict in orjson.loads(verdicts)), replayed=True)
+
+
+def delivery_rows(
+    seq: int, event: Event, deliveries: Sequence[NewDelivery], created_at: int
+) -> list[tuple[str | int, ...]]:
+    """New deliveries of the event at `seq`, as `_DELIVERY_COLUMNS`."""
+    due_at = not_before(event.deliver_at) if event.deliver_at else created_at
+    return [
+        (
+            new.id,
+            seq,
+            event.tenant,
+            event.type,
+            new.subscription_id,
+            new.channel,
+            "pending",
+            due_at,
+            created_at,
+            created_at,
+        )
+        for new in deliveries
+    ]
+
+
+class _Acceptance:
+    """Decides over batches one after the other, and keeps what is to be written for all of them."""
+
+    def __init__(self, transaction: Transaction, batches: Sequence[Batch]) -> None:
+        self._transaction = transaction
+        self._version, self._seq = transaction.fetch(
+            "SELECT json_array((SELECT coalesce(max(version), 0) FROM records),"
+            " (SELECT coalesce(max(seq), 0) FROM events)) AS row"
+        )[0]
+        self._keys = self._known_keys([(b.tenant, b.idempotency.key) for b in batches if b.idempotency])
+        self._sources = self._known_sources(
+            [
+                (b.tenant, e.event.source, e.event.source_id)
+                for b in batches
+                for e in b.entries
+                if e.event.source_id is not None
+            ]
+        )
+        self._events: list[tuple[str | int | None, ...]] = []
+        self._deliveries: list[tuple[str | int, ...]] = []
+        self._feed: list[Entry] = []
+        self._new_keys: dict[tuple[str, str], tuple[str | int, ...]] = {}
+
+    def judge(self, batch: Batch) -> Answer | HubError:
+        given = batch.idempotency
+        if given and (known := self._keys.get((batch.tenant, given.key))) and known[2] > self._transaction.now:
+            try:
+                return remembered(known[0], known[1], given)
+            except Invalid as error:
+                return error
+        if batch.catalogue_version != self._version:
+            return StaleCatalogue("The catalogue has changed meanwhile; try again.", retry_after=0.0)
+        verdicts = [self._judge_entry(batch.tenant, entry) for entry in batch.entries] + list(batch.rejected)
+        verdicts.sort(key=lambda verdict: verdict.index)
+        if given:
+            self._remember(batch.tenant, given, verdicts)
+        return Answer(tuple(verdicts))
+
+    def _judge_entry(self, tenant: str, entry: Entry) -> Verdict:
+        event = entry.event
+        if event.source_id is not None:
+            first = self._sources.setdefault((tenant, event.source, event.source_id), event.id)
+            if first != event.id:
+                return Verdict(entry.index, "duplicate", first)
+        self._seq += 1
+        self._events.append(event_row(self._seq, event, fan_out=entry.fan_out))
+        self._deliveries += delivery_rows(self._seq, event, entry.deliveries, milliseconds(event.accepted_at))
+        self._feed.append(entry)
+        return Verdict(entry.index, "accepted", event.id)
+
+    def _remember(self, tenant: str, given: Idempotency, verdicts: Sequence[Verdict]) -> None:
+        kept = orjson.dumps([(v.index, v.status, v.id, v.problem) for v in verdicts]).decode()
+        expires_at = milliseconds(given.expires_at)
+        self._keys[tenant, given.key] = (given.fingerprint, kept, expires_at)
+        self._new_keys[tenant, given.key] = (tenant, given.key, given.fingerprint, kept, expires_at)
+
+    def write(self) -> None:
+        self._transaction.insert("events", EVENT_COLUMNS, self._events)
+        self._transaction.insert("deliveries", _DELIVERY_COLUMNS, self._deliveries)
+        self._transaction.append(entry.feed for entry in self._feed)
+        self._transaction.insert("idempotency", _IDEMPOTENCY_COLUMNS, list(self._new_keys.values()), replace=True)
+
+    def _known_keys(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str, int]]:
+        if not keys:
+            return {}
+        found: list[list[Any]] = self._transaction.fetch(
+            "SELECT json_array(known.tenant, known.key, fingerprint, verdicts, expires_at) AS row"
+            " FROM json_each(?) AS wanted CROSS JOIN idempotency AS known"
+            " ON known.tenant = wanted.value ->> 0 AND known.key = wanted.value ->> 1",
+            (orjson.dumps(keys).decode(),),
+        )
+        return {(tenant, key): (fingerprint, verdicts, at) for tenant, key, fingerprint, verdicts, at in found}
+
+    def _known_sources(self, sources: Sequence[tuple[str, str, str | None]]) -> dict[tuple[str, str, str], str]:
+        if not sources:
+            return {}
+        found: list[list[Any]] = self._transaction.fetch(
+            "SELECT json_array(known.tenant, known.source, known.source_id, known.id) AS row"
+            " FROM json_each(?) AS wanted CROSS JOIN events AS known ON known.tenant = wanted.value ->> 0"
+            " AND known.source = wanted.value ->> 1 AND known.source_id = wanted.value ->> 2",
+            (orjson.dumps(sources).decode(),),
+        )
+        return {(tenant, source, source_id): id_ for tenant, source, source_id, id_ in found}
+
+
+def _accept(transaction: Transaction, batches: Sequence[Batch]) -> list[Answer | HubError]:
+    acceptance = _Acceptance(transaction, batches)
+    answers = [acceptance.judge(batch) for batch in batches]
+    acceptance.write()
+    return answers
+
+
+Expansion = tuple[FanOut, Sequence[NewDelivery], str | None]
+
+
+def _expand(transaction: Transaction, expansions: Sequence[Expansion]) -> list[bool]:
+    return [_expand_one(transaction, *expansion) for expansion in expansions]
+
+
+def _expand_one(
+    transaction: Transaction, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None
+) -> bool:
+    moved = transaction.fetch(
+        "SELECT json_array(seq) AS row FROM events WHERE id = ? AND fan_out_after = ?",
+        (fan_out.event.id, fan_out.after),
+    )
+    if not moved:
+        return False
+    seq = int(moved[0][0])
+    transaction.change("UPDATE events SET fan_out_after = ? WHERE seq = ?", (after, seq))
+    transaction.insert("deliveries", _DELIVERY_COLUMNS, delivery_rows(seq, fan_out.event, deliveries, transaction.now))
+    return True
+
+
+def _cancel(transaction: Transaction, cancellations: Sequence[tuple[str, str, datetime]]) -> list[bool]:
+    statement = (
+        "UPDATE events SET cancelled_at = ?, fan_out_after = NULL WHERE tenant = ? AND id = ? AND cancelled_at IS NULL"
+    )
+    return [
+        transaction.change(statement, (milliseconds(at), tenant, event_id)) == 1
+        for tenant, event_id, at in cancellations
+    ]
+
+
+def _recall(connection: apsw.Connection, tenant: str, idempotency: Idempotency, now: int) -> Answer | None:
+    for fingerprint, verdicts, expires_at in fetch(connection, _RECALL, (tenant, idempotency.key)):
+        if expires_at > now:
+            return remembered(fingerprint, verdicts, idempotency)
+    return None
+
+
+def _fan_outs(connection: apsw.Connection, limit: int) -> list[FanOut]:
+    rows = fetch(
+        connection,
+        f"SELECT {EVENT_JSON} AS row FROM events WHERE fan_out_after IS NOT NULL ORDER BY seq LIMIT ?",
+        (limit,),
+    )
+    return [FanOut(event_from(connection, row), row[-1]) for row in rows]
+
+
+class SqliteIntake(Intake):
+    def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._clock = clock
+
+    async def accept(self, batch: Batch) -> Answer:
+        rows = sum(1 + len(entry.deliveries) for entry in batch.entries)
+        return await self._writer.submit(_accept, batch, rows=max(rows, 1))
+
+    async def recall(self, tenant: str, idempotency: Idempotency) -> Answer | None:
+        return await self._readers.run(_recall, tenant, idempotency, milliseconds(self._clock.now()))
+
+    async def fan_outs(self, limit: int) -> Sequence[FanOut]:
+        return await self._readers.run(_fan_outs, limit)
+
+    async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
+        expansion: Expansion = (fan_out, deliveries, after)
+        return await self._writer.submit(_expand, expansion, rows=1 + len(deliveries), vital=True)
+
+    async def cancel(self, tenant: str, event_id: str, at: datetime) -> bool:
+        return await self._writer.submit(_cancel, (tenant, event_id, at))

@@ -1,0 +1,34 @@
+"""Pages by position: a cursor names the last item that was given, so what is added meanwhile shifts nothing."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import orjson
+
+from hub.errors import BadRequest
+from hub.stores.base import Listing, Page
+
+T = TypeVar("T")
+
+
+def cursor_of(*position: int | str) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(position)).rstrip(b"=").decode()
+
+
+def position_of(cursor: str, *kinds: type) -> list[Any]:
+    """What `cursor_of` was given; raises `BadRequest` for anything else."""
+    try:
+        position = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError):
+        position = None
+    if not isinstance(position, list) or [type(part) for part in position] != list(kinds):
+        raise BadRequest("The cursor is not one that this list gave; leave it out to start over.")
+    return position
+
+
+def listing(items: Sequence[T], page: Page, cursor: Callable[[T], str]) -> Listing[T]:
+    """A page of the items, of which one more than `page.limit` was asked for."""
+    kept = tuple(items[: page.limit])
+    return Listing(kept, cursor(kept[-1]) if len(items) > len(kept) > 0 else None)

@@ -1,0 +1,243 @@
+"""The deliveries that wait in the SQLite store."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import apsw
+import orjson
+
+from hub.models import Attempt, Cause, Delivery, Status
+from hub.stores.base import Claim, Claimed, Queue, Result, Want, Written
+from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.rows import (
+    DELIVERY_JSON,
+    EVENT_JSON,
+    Row,
+    delivery_from,
+    event_from,
+    fetch,
+    instant,
+    milliseconds,
+    not_before,
+)
+from hub.stores.sqlite.transaction import Transaction
+from hub.stores.sqlite.writer import Writer
+
+_RECLAIM_LEASE: Final = timedelta(minutes=1)
+
+_FIRST_DUE: Final = """
+    (SELECT min(at) FROM (
+        SELECT min(due_at) AS at FROM deliveries WHERE status = 'pending' AND subscription_id = {lane} AND is_retry = 0
+        UNION ALL
+        SELECT min(due_at) FROM deliveries WHERE status = 'pending' AND subscription_id = {lane} AND is_retry = 1))
+"""
+# From each lane the index is asked for the next one, so that the cost is in lanes and not in deliveries.
+_DUE: Final = f"""
+    WITH RECURSIVE lanes (id) AS (
+        SELECT min(subscription_id) FROM deliveries WHERE status = 'pending'
+        UNION ALL
+        SELECT (SELECT min(subscription_id) FROM deliveries WHERE status = 'pending' AND subscription_id > lanes.id)
+        FROM lanes WHERE lanes.id IS NOT NULL)
+    SELECT json_array(id, {_FIRST_DUE.format(lane="lanes.id")}) AS row FROM lanes WHERE id IS NOT NULL
+"""
+# A want is [lane, limit, retries first, until when the lease lasts].
+_PICK: Final = """
+    SELECT json_array(picked.value, want.value ->> 3) AS row
+    FROM json_each(:wants) AS want, json_each((
+        SELECT json_group_array(seq) FROM (
+            SELECT seq FROM (
+                SELECT seq, 0 AS class, due_at FROM (
+                    SELECT seq, due_at FROM deliveries
+                    WHERE status = 'pending' AND subscription_id = want.value ->> 0 AND is_retry = want.value ->> 2
+                        AND due_at <= :now
+                    ORDER BY due_at, seq LIMIT :limit)
+                UNION ALL
+                SELECT seq, 1 AS class, due_at FROM (
+                    SELECT seq, due_at FROM deliveries
+                    WHERE status = 'pending' AND subscription_id = want.value ->> 0
+                        AND is_retry = 1 - (want.value ->> 2)
+                        AND due_at <= :now
+                    ORDER BY due_at, seq LIMIT :limit))
+            ORDER BY class, due_at, seq LIMIT :limit))) AS picked
+    WHERE picked.key < want.value ->> 1
+    ORDER BY want.key, picked.key
+"""
+_NEXT_DUE: Final = f"""
+    SELECT json_array(want.value ->> 0, {_FIRST_DUE.format(lane="(want.value ->> 0)")}) AS row
+    FROM json_each(?) AS want
+"""
+_CLAIMED: Final = f"""
+    SELECT json_array({DELIVERY_JSON}, {EVENT_JSON}, deliveries.cause) AS row
+    FROM json_each(?) AS picked CROSS JOIN deliveries ON deliveries.seq = picked.value
+    JOIN events ON events.seq = deliveries.event_seq
+    ORDER BY picked.key
+"""
+_STATES: Final = """
+    SELECT json_array(deliveries.id, deliveries.seq, token, cancelled_at IS NOT NULL) AS row
+    FROM json_each(?) AS wanted CROSS JOIN deliveries ON deliveries.id = wanted.value
+    JOIN events ON events.seq = deliveries.event_seq
+"""
+_LEASED: Final = (
+    "SELECT seq AS row FROM deliveries WHERE status = 'sending' AND lease_until <= ? ORDER BY lease_until LIMIT ?"
+)
+
+_STATE_COLUMNS: Final = "seq, status, reason, attempt_count, token, cause, due_at, updated_at"
+_ATTEMPT_COLUMNS: Final = (
+    "delivery_seq, number, tenant, channel, cause, started_at, duration_ms, outcome, status_code, error, response_body"
+)
+
+
+def _claims(transaction: Transaction, seqs: Sequence[int]) -> list[Claim]:
+    rows: list[Any] = transaction.fetch(_CLAIMED, (orjson.dumps(seqs).decode(),))
+    return [_claim_from(transaction.connection, *row) for row in rows]
+
+
+def _claim_from(connection: apsw.Connection, delivery_row: Row, event_row: Row, cause: str) -> Claim:
+    delivery = delivery_from(delivery_row)
+    return Claim(delivery, event_from(connection, event_row), Cause(cause), delivery.updated_at)
+
+
+Claiming = tuple[Sequence[Want], Mapping[str, float]]
+
+
+def _claim(transaction: Transaction, claimings: Sequence[Claiming]) -> list[Claimed]:
+    return [_claim_one(transaction, *claiming) for claiming in claimings]
+
+
+def _claim_one(transaction: Transaction, wants: Sequence[Want], lease_seconds: Mapping[str, float]) -> Claimed:
+    given = orjson.dumps(
+        [(w.lane, w.limit, int(w.retries_first), transaction.now + int(lease_seconds[w.lane] * 1000)) for w in wants]
+    ).decode()
+    limit = max((want.limit for want in wants), default=0)
+    picked: Any = transaction.fetch(_PICK, {"wants": given, "now": transaction.now, "limit": limit})
+    claims: list[Claim] = []
+    if picked:
+        transaction.change_each(
+            "UPDATE OR FAIL deliveries SET status = 'sending', token = token + 1, attempt_count = attempt_count + 1,"
+            f" due_at = NULL, lease_until = new.until, updated_at = {transaction.now}"
+            " FROM new WHERE deliveries.seq = new.seq",
+            "seq, until",
+            picked,
+        )
+        claims = _claims(transaction, [seq for seq, _ in picked])
+    next_due: Any = transaction.fetch(_NEXT_DUE, (given,))
+    return Claimed(tuple(claims), {lane: instant(at) for lane, at in next_due if at is not None})
+
+
+def _finish(transaction: Transaction, calls: Sequence[Sequence[Result]]) -> list[list[Written]]:
+    ids = [result.delivery.id for results in calls for result in results]
+    states: Any = transaction.fetch(_STATES, (orjson.dumps(ids).decode(),))
+    finishing = _Finishing({id_: (seq, token, bool(cancelled)) for id_, seq, token, cancelled in states})
+    outcomes = [[finishing.judge(result) for result in results] for results in calls]
+    finishing.write(transaction)
+    return outcomes
+
+
+class _Finishing:
+    """Decides over results one after the other, and keeps what is to be written for all of them."""
+
+    def __init__(self, states: dict[str, tuple[int, int, bool]]) -> None:
+        self._states = states
+        """By delivery id: seq, token, whether the event is cancelled."""
+        self._next: dict[int, tuple[str | int | None, ...]] = {}
+        self._attempts: list[tuple[str | int | None, ...]] = []
+        self._recorded: list[Result] = []
+
+    def judge(self, result: Result) -> Written:
+        delivery = result.delivery
+        seq, token, cancelled = self._states.get(delivery.id, (0, -1, False))
+        if token != delivery.token:
+            return Written.FENCED
+        if delivery.status is Status.PENDING and cancelled:
+            return Written.EVENT_CANCELLED
+        self._states[delivery.id] = (seq, token + 1, cancelled)
+        self._next[seq] = _state_row(seq, token + 1, result)
+        if result.attempt:
+            self._attempts.append(_attempt_row(seq, delivery, result.attempt))
+        self._recorded.append(result)
+        return Written.RECORDED
+
+    def write(self, transaction: Transaction) -> None:
+        transaction.change_each(
+            "UPDATE OR FAIL deliveries SET status = new.status, reason = new.reason, attempt_count = new.attempt_count,"
+            " token = new.token, cause = new.cause, due_at = new.due_at, lease_until = NULL,"
+            " updated_at = new.updated_at FROM new WHERE deliveries.seq = new.seq",
+            _STATE_COLUMNS,
+            list(self._next.values()),
+        )
+        transaction.insert("attempts", _ATTEMPT_COLUMNS, self._attempts, replace=True)
+        transaction.append(entry for result in self._recorded for entry in result.feed)
+
+
+def _state_row(seq: int, token: int, result: Result) -> tuple[str | int | None, ...]:
+    """The delivery's next state as `_STATE_COLUMNS`."""
+    delivery = result.delivery
+    due_at = not_before(delivery.next_attempt_at or delivery.updated_at) if delivery.status is Status.PENDING else None
+    return (
+        seq,
+        delivery.status,
+        delivery.reason,
+        delivery.attempt_count,
+        token,
+        result.cause,
+        due_at,
+        milliseconds(delivery.updated_at),
+    )
+
+
+def _attempt_row(seq: int, delivery: Delivery, attempt: Attempt) -> tuple[str | int | None, ...]:
+    """The attempt as `_ATTEMPT_COLUMNS`."""
+    return (
+        seq,
+        attempt.number,
+        delivery.tenant,
+        delivery.channel,
+        attempt.cause,
+        milliseconds(attempt.started_at),
+        attempt.duration_ms,
+        attempt.outcome,
+        attempt.status_code,
+        attempt.error,
+        attempt.response_body,
+    )
+
+
+def _reclaim(transaction: Transaction, calls: Sequence[tuple[int, bool]]) -> list[list[Claim]]:
+    return [_reclaim_one(transaction, limit, everyones) for limit, everyones in calls]
+
+
+def _reclaim_one(transaction: Transaction, limit: int, everyones: bool) -> list[Claim]:
+    until = 2**62 if everyones else transaction.now
+    seqs: Any = transaction.fetch(_LEASED, (until, limit))
+    if not seqs:
+        return []
+    transaction.change(
+        "UPDATE OR FAIL deliveries SET token = token + 1, lease_until = ?"
+        " WHERE seq IN (SELECT value FROM json_each(?))",
+        (transaction.now + _RECLAIM_LEASE // timedelta(milliseconds=1), orjson.dumps(seqs).decode()),
+    )
+    return _claims(transaction, seqs)
+
+
+def _due(connection: apsw.Connection) -> dict[str, datetime]:
+    return {lane: instant(at) for lane, at in fetch(connection, _DUE)}
+
+
+class SqliteQueue(Queue):
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def due(self) -> Mapping[str, datetime]:
+        return await self._readers.run(_due)
+
+    async def claim(self, wants: Sequence[Want], lease_seconds: Mapping[str, float]) -> Claimed:
+        claiming: Claiming = (wants, lease_seconds)
+        return await self._writer.submit(_claim, claiming, vital=True)
+
+    async def finish(self, results: Sequence[Result]) -> Sequence[Written]:
+        return await self._writer.submit(_finish, results, rows=len(results), vital=True)
+
+    async def reclaim(self, limit: int, *, everyones: bool = False) -> Sequence[Claim]:
+        return await self._writer.submit(_reclaim, (limit, everyones), vital=True)

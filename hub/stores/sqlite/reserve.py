@@ -1,0 +1,39 @@
+"""Disk space held back for the results of attempts that are under way when the disk runs full."""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+RESERVE_BYTES = 8 * 1024 * 1024
+
+
+class Reserve:
+    """A file that only takes up space. While it is not held, only vital work is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.held = path.exists() and path.stat().st_size == RESERVE_BYTES
+
+    def take(self) -> bool:
+        """Hold the space (again), if that leaves as much for others; False if not."""
+        if shutil.disk_usage(self._path.parent).free < 2 * RESERVE_BYTES:
+            return False
+        try:
+            descriptor = os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            self.release()
+            return False
+        self.held = True
+        return True
+
+    def release(self) -> bool:
+        """Give the space back to the disk; False if it was not held."""
+        held, self.held = self.held, False
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+        return held

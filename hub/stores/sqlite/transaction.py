@@ -1,0 +1,68 @@
+"""One write transaction as the handlers of the writer see it, in few and big statements."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import apsw
+
+from hub.models import FeedEntry
+from hub.stores.sqlite.rows import Values, feed_row, fetch
+
+_SIZES = (1, 4, 16, 64, 256)
+"""Rows a statement may take: few sizes, so that SQLite's prepared statements are found again."""
+_FEED_COLUMNS = "tenant, kind, data, event_type, event_id, subscription_id, status, written_at"
+
+
+class Transaction:
+    """What is done with it lives in the writer's thread, and all of it is committed or none."""
+
+    def __init__(self, connection: apsw.Connection, now: int) -> None:
+        self.connection = connection
+        self.now = now
+        """The instant of the whole transaction, in milliseconds."""
+        self.feed_id = 0
+        """The last feed entry that was written in it, 0 for none."""
+
+    def fetch(self, query: str, values: Values = ()) -> list[Any]:
+        """See `rows.fetch`."""
+        return fetch(self.connection, query, values)
+
+    def change(self, statement: str, values: Values = ()) -> int:
+        """How many rows the statement changed."""
+        return self.connection.execute(statement, values).connection.changes()
+
+    def change_each(self, statement: str, columns: str, rows: Sequence[Sequence[str | int | None]]) -> None:
+        """Run a statement over `new`, a table of the rows, whose first column is never NULL in them."""
+        width = columns.count(",") + 1
+        places = f"({', '.join('?' * width)})"
+        for start in range(0, len(rows), _SIZES[-1]):
+            part = rows[start : start + _SIZES[-1]]
+            size = next(size for size in _SIZES if size >= len(part))
+            padding = (None,) * (width * (size - len(part)))
+            self.connection.execute(
+                f"WITH new ({columns}) AS (VALUES {', '.join([places] * size)}) {statement}",
+                tuple(chain(chain.from_iterable(part), padding)),
+            )
+
+    def insert(
+        self,
+        table: str,
+        columns: str,
+        rows: Sequence[Sequence[str | int | None]],
+        *,
+        replace: bool = False,
+    ) -> None:
+        """Insert all rows, or replace those that are there."""
+        # FAIL spares SQLite the journal of the statement; whatever fails, the whole transaction is rolled back.
+        first = columns.partition(",")[0]
+        conflict = "REPLACE" if replace else "FAIL"
+        statement = f"INSERT OR {conflict} INTO {table} ({columns}) SELECT * FROM new WHERE {first} IS NOT NULL"
+        self.change_each(statement, columns, rows)
+
+    def append(self, entries: Iterable[FeedEntry]) -> None:
+        """Write feed entries, in order."""
+        rows = [feed_row(entry, self.now) for entry in entries]
+        if rows:
+            self.insert("feed", _FEED_COLUMNS, rows)
+            self.feed_id = self.connection.last_insert_rowid()

@@ -1,0 +1,143 @@
+"""Housekeeping of the SQLite store.
+
+What is removed leaves free pages, which the next events fill; the file is not made smaller.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import apsw
+import orjson
+
+from hub.errors import HubError
+from hub.stores.base import Upkeep
+from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.rows import fetch, milliseconds
+from hub.stores.sqlite.transaction import Transaction
+from hub.stores.sqlite.writer import Writer
+
+_DELIVERIES_AT_ONCE: Final = 1_000
+_TASK_AGE: Final = timedelta(days=7)
+
+# The index knows events by tenant and time, so the oldest of every tenant are looked up one tenant after the other.
+_PURGEABLE: Final = """
+    WITH RECURSIVE tenants (id) AS (
+        SELECT min(tenant) FROM events
+        UNION ALL
+        SELECT (SELECT min(tenant) FROM events WHERE tenant > tenants.id) FROM tenants WHERE tenants.id IS NOT NULL)
+    SELECT old.value AS row FROM tenants, json_each((
+        SELECT json_group_array(seq) FROM (
+            SELECT seq FROM events WHERE tenant = tenants.id AND accepted_at < :before AND fan_out_after IS NULL
+                AND NOT EXISTS (
+                    SELECT 1 FROM deliveries WHERE event_seq = events.seq AND status IN ('pending', 'sending'))
+            ORDER BY accepted_at LIMIT :limit))) AS old
+    LIMIT :limit
+"""
+# What was found without a transaction may have been replayed meanwhile.
+_STILL_PURGEABLE: Final = """
+    SELECT seq AS row FROM json_each(?) AS old CROSS JOIN events ON events.seq = old.value
+    WHERE fan_out_after IS NULL AND NOT EXISTS (
+        SELECT 1 FROM deliveries WHERE event_seq = events.seq AND status IN ('pending', 'sending'))
+"""
+_DELIVERIES_OF: Final = """
+    SELECT seq AS row FROM deliveries WHERE event_seq IN (SELECT value FROM json_each(?)) LIMIT ?
+"""
+_OLDEST_ENTRIES: Final = "SELECT json_array(id, written_at) AS row FROM feed ORDER BY id LIMIT ?"
+_HIGHEST_ENTRY: Final = "SELECT coalesce(max(id), 0) AS row FROM feed"
+
+
+def _purgeable(connection: apsw.Connection, before: int, limit: int) -> list[int]:
+    return fetch(connection, _PURGEABLE, {"before": before, "limit": limit})
+
+
+def _purge(transaction: Transaction, calls: Sequence[Sequence[int]]) -> list[tuple[int, bool]]:
+    return [_purge_part(transaction, seqs) for seqs in calls]
+
+
+def _purge_part(transaction: Transaction, seqs: Sequence[int]) -> tuple[int, bool]:
+    """How many events were removed, and whether more could not be for their number of deliveries."""
+    events = orjson.dumps(transaction.fetch(_STILL_PURGEABLE, (orjson.dumps(seqs).decode(),))).decode()
+    found = transaction.fetch(_DELIVERIES_OF, (events, _DELIVERIES_AT_ONCE))
+    deliveries = orjson.dumps(found).decode()
+    transaction.change("DELETE FROM attempts WHERE delivery_seq IN (SELECT value FROM json_each(?))", (deliveries,))
+    transaction.change("DELETE FROM deliveries WHERE seq IN (SELECT value FROM json_each(?))", (deliveries,))
+    removed = transaction.change(
+        "DELETE FROM events WHERE seq IN (SELECT value FROM json_each(?))"
+        " AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq)",
+        (events,),
+    )
+    return removed, len(found) == _DELIVERIES_AT_ONCE
+
+
+def _purge_expired(transaction: Transaction, limits: Sequence[int]) -> list[int]:
+    return [_purge_expired_part(transaction, limit) for limit in limits]
+
+
+def _purge_expired_part(transaction: Transaction, limit: int) -> int:
+    removed = transaction.change(
+        "DELETE FROM idempotency WHERE rowid IN (SELECT rowid FROM idempotency WHERE expires_at <= ? LIMIT ?)",
+        (transaction.now, limit),
+    )
+    return removed + transaction.change(
+        "DELETE FROM tasks WHERE rowid IN (SELECT rowid FROM tasks"
+        " WHERE status IN ('completed', 'failed', 'cancelled') AND updated_at < ? LIMIT ?)",
+        (transaction.now - _TASK_AGE // timedelta(milliseconds=1), limit - removed),
+    )
+
+
+def _trim_feed(transaction: Transaction, calls: Sequence[tuple[int, int, int]]) -> list[int]:
+    return [_trim_feed_part(transaction, *call) for call in calls]
+
+
+def _trim_feed_part(transaction: Transaction, before: int, keep: int, limit: int) -> int:
+    oldest: list[Any] = transaction.fetch(_OLDEST_ENTRIES, (limit,))
+    surplus: Any = transaction.fetch(_HIGHEST_ENTRY)[0]
+    last = 0
+    for id_, written_at in oldest:
+        # Only from the front: an entry that a clock set back made look old must not leave a hole.
+        if written_at >= before and id_ > surplus - keep:
+            break
+        last = id_
+    return transaction.change("DELETE FROM feed WHERE id <= ?", (last,)) if last else 0
+
+
+def _touch(transaction: Transaction, items: Sequence[None]) -> list[None]:
+    """Write what is there already, to see whether the disk takes it."""
+    version = transaction.fetch("SELECT user_version AS row FROM pragma_user_version")[0]
+    transaction.change(f"PRAGMA user_version = {version:d}")
+    return list(items)
+
+
+def _answers(connection: apsw.Connection) -> bool:
+    return bool(fetch(connection, "SELECT 1 AS row"))
+
+
+class SqliteUpkeep(Upkeep):
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def purge(self, before: datetime, limit: int) -> int:
+        seqs = await self._readers.run(_purgeable, milliseconds(before), limit)
+        removed, more = 0, bool(seqs)
+        while more:
+            part, more = await self._writer.submit(_purge, seqs, vital=True)
+            removed += part
+        return removed
+
+    async def purge_expired(self, limit: int) -> int:
+        return await self._writer.submit(_purge_expired, limit, vital=True)
+
+    async def trim_feed(self, before: datetime, keep: int, limit: int) -> int:
+        return await self._writer.submit(_trim_feed, (milliseconds(before), keep, limit), vital=True)
+
+    async def check(self) -> Sequence[str]:
+        wrong = []
+        try:
+            await self._readers.run(_answers)
+            if self._writer.trouble is not None:
+                await self._writer.submit(_touch, None)
+        except HubError as error:
+            wrong.append(error.detail)
+        return wrong

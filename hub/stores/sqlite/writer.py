@@ -1,0 +1,217 @@
+"""The one thread that writes: it takes all that waits, runs it as one transaction, and commits once for all."""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import apsw
+
+from hub.clock import Clock
+from hub.errors import HubError, Unavailable
+from hub.failpoints import Failpoint
+from hub.stores.sqlite.faults import BUSY_SECONDS, spoils_one, translate
+from hub.stores.sqlite.reserve import Reserve
+from hub.stores.sqlite.rows import milliseconds
+from hub.stores.sqlite.transaction import Transaction
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+Handler = Callable[[Transaction, Sequence[Item]], Sequence[Outcome | HubError]]
+"""Does the work of all items in order, as if one after the other, and gives an outcome for each. It decides before it
+writes: an item whose outcome is an error has changed nothing."""
+
+GROUP_ROWS: Final = 500
+QUEUE_ROWS: Final = 50_000
+_CHECKPOINT_PAGES: Final = 2_000
+_CHECKPOINT_PAGES_WHEN_FULL: Final = 200
+_CHECKPOINT_WAIT_MS: Final = 500
+_WAL_MAX_PAGES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    handler: Handler[Any, Any]
+    item: Any
+    rows: int
+    vital: bool
+    future: asyncio.Future[Any]
+
+
+Settled = tuple[list[tuple[_Job, Any]], int]
+"""The outcome of every job, and the id of the last feed entry, 0 for none."""
+
+
+class Writer:
+    """Group commit without an artificial wait: what comes while one group is on its way to disk makes the next."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        clock: Clock,
+        reserve: Reserve,
+        committed: Callable[[int], None],
+        failpoint: Failpoint,
+    ) -> None:
+        """`committed` is called in the event loop with the id of a group's last feed entry, before its callers wake."""
+        self.trouble: HubError | None = None
+        """Why the last group failed; None once one succeeds."""
+        self._connection = connection
+        self._clock = clock
+        self._reserve = reserve
+        self._committed = committed
+        self._failpoint = failpoint
+        self._loop = asyncio.get_running_loop()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._waiting_rows = 0
+        self._closing = False
+        self._wal_pages = 0
+        self._moved_pages = 0
+        connection.set_wal_hook(self._note_wal)
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    async def submit(
+        self, handler: Handler[Item, Outcome], item: Item, *, rows: int = 1, vital: bool = False
+    ) -> Outcome:
+        """The item's outcome, once it is on disk. `vital` work goes on from the reserve while the disk is full."""
+        if self._closing:
+            raise Unavailable("The hub is shutting down; try again.", retry_after=5.0)
+        if self._waiting_rows > QUEUE_ROWS and not vital:
+            raise Unavailable("More is waiting to be stored than the disk takes; slow down.", retry_after=1.0)
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        self._waiting_rows += rows
+        self._jobs.put(_Job(handler, item, rows, vital, future))
+        try:
+            return await future
+        finally:
+            self._waiting_rows -= rows
+
+    async def close(self) -> None:
+        """Write what was submitted, then end the thread."""
+        self._closing = True
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while group := self._take():
+            outcomes, feed_id = self._write([job for job in group if not job.future.cancelled()])
+            self._loop.call_soon_threadsafe(self._settle, outcomes, feed_id)
+            self._checkpoint()
+
+    def _take(self) -> list[_Job]:
+        """Wait for the first job and take with it what else is there; empty at the end."""
+        job = self._jobs.get()
+        group: list[_Job] = []
+        rows = 0
+        while job is not None:
+            group.append(job)
+            rows += job.rows
+            if rows >= GROUP_ROWS:
+                return group
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return group
+        if group:
+            self._jobs.put(None)
+        return group
+
+    def _settle(self, outcomes: list[tuple[_Job, Any]], feed_id: int) -> None:
+        if feed_id:
+            self._committed(feed_id)
+        for job, outcome in outcomes:
+            if job.future.done():
+                continue
+            if isinstance(outcome, Exception):
+                job.future.set_exception(outcome)
+            else:
+                job.future.set_result(outcome)
+
+    def _write(self, group: list[_Job]) -> Settled:
+        if not self._reserve.held and not self._reserve.take():
+            return self._write_vital(group)
+        return self._try(group)
+
+    def _write_vital(self, group: list[_Job]) -> Settled:
+        """Write what the reserve was for, and refuse the rest."""
+        outcomes, feed_id = self._try([job for job in group if job.vital])
+        return [*outcomes, *((job, translate(apsw.FullError())) for job in group if not job.vital)], feed_id
+
+    def _try(self, group: list[_Job]) -> Settled:
+        if not group:
+            return [], 0
+        try:
+            return self._commit(group)
+        except Exception as error:  # noqa: BLE001 - every job must get an answer, and the thread must live on
+            return self._recover(group, error)
+
+    def _recover(self, group: list[_Job], error: Exception) -> Settled:
+        """What becomes of a group that was rolled back."""
+        if not isinstance(error, apsw.Error) or spoils_one(error):
+            if len(group) > 1:
+                parts = [self._try([job]) for job in group]
+                return [pair for outcomes, _ in parts for pair in outcomes], max(feed_id for _, feed_id in parts)
+            return [(group[0], translate(error) if isinstance(error, apsw.Error) else error)], 0
+        self.trouble = translate(error)
+        if isinstance(error, apsw.FullError) and self._reserve.release():
+            return self._write_vital(group)
+        if isinstance(error, apsw.BusyError):
+            # Whoever queued up meanwhile has waited as long already.
+            group = group + self._drain()
+        return [(job, translate(error)) for job in group], 0
+
+    def _drain(self) -> list[_Job]:
+        jobs: list[_Job] = []
+        with contextlib.suppress(queue.Empty):
+            while job := self._jobs.get_nowait():
+                jobs.append(job)
+            self._jobs.put(None)
+        return jobs
+
+    def _commit(self, group: list[_Job]) -> Settled:
+        by_handler: dict[Handler[Any, Any], list[_Job]] = {}
+        for job in group:
+            by_handler.setdefault(job.handler, []).append(job)
+        transaction = Transaction(self._connection, milliseconds(self._clock.now()))
+        outcomes: list[tuple[_Job, Any]] = []
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for handler, jobs in by_handler.items():
+                outcomes += zip(jobs, handler(transaction, [job.item for job in jobs]), strict=True)
+            self._failpoint("before_commit")
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        self._failpoint("after_commit")
+        self.trouble = None
+        return outcomes, transaction.feed_id
+
+    def _note_wal(self, connection: apsw.Connection, schema: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self) -> None:
+        """Move the write-ahead log into the database, after those who waited for the commit have their answers.
+
+        SQLite starts the log over once all of it is moved and nobody reads it; where that did not happen for long, the
+        writer waits for the readers.
+        """
+        grown = self._wal_pages - self._moved_pages if self._wal_pages >= self._moved_pages else self._wal_pages
+        if grown < (_CHECKPOINT_PAGES if self._reserve.held else _CHECKPOINT_PAGES_WHEN_FULL):
+            return
+        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if self._wal_pages >= _WAL_MAX_PAGES else apsw.SQLITE_CHECKPOINT_PASSIVE
+        try:
+            self._connection.set_busy_timeout(_CHECKPOINT_WAIT_MS)
+            _, self._moved_pages = self._connection.wal_checkpoint(mode=mode)
+        except apsw.BusyError:
+            self._moved_pages = self._wal_pages
+        except apsw.Error as error:
+            self.trouble = translate(error)
+        finally:
+            self._connection.set_busy_timeout(int(BUSY_SECONDS * 1000))

@@ -1,0 +1,52 @@
+"""An open store on a clock that tests move."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from hub.stores import open_store
+from hub.stores.base import Store
+from tests.clock import ManualClock
+
+
+class OpenStore:
+    """A store that can be closed and opened again, as over a restart of the hub."""
+
+    def __init__(self, url: str, clock: ManualClock) -> None:
+        self.url = url
+        self._clock = clock
+        self._stack = AsyncExitStack()
+
+    async def open(self) -> Store:
+        return await self._stack.enter_async_context(open_store(self.url, self._clock))
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+    async def reopen(self) -> Store:
+        await self.close()
+        return await self.open()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture(params=["sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return {"sqlite": f"sqlite:///{tmp_path / 'hub.db'}"}[request.param]
+
+
+@pytest.fixture
+async def opened(url: str, clock: ManualClock) -> AsyncIterator[OpenStore]:
+    opened = OpenStore(url, clock)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def store(opened: OpenStore) -> Store:
+    return await opened.open()

@@ -1,0 +1,103 @@
+"""Things to put into a store."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from hub.ids import new_id
+from hub.models import Attempt, Event, FeedEntry, FeedKind, Outcome, Status, Task, TaskStatus
+from hub.stores.base import Answer, Batch, Claim, Entry, Idempotency, NewDelivery, Result, Store, Want
+from tests.clock import START
+
+TENANT = "ten_a"
+OTHER = "ten_b"
+SUBSCRIPTION = "sub_1"
+
+
+def event(**changes: Any) -> Event:
+    fields: dict[str, Any] = {
+        "id": new_id("evt"),
+        "tenant": TENANT,
+        "type": "order.created",
+        "source": "/shop",
+        "time": START,
+        "data": b'{"total": "12.00"}',
+        "accepted_at": START,
+    }
+    return Event(**{**fields, **changes})
+
+
+def entry(
+    event: Event, subscriptions: Sequence[str] = (), *, index: int = 0, channel: str = "webhook", fan_out: bool = False
+) -> Entry:
+    deliveries = tuple(NewDelivery(new_id("dlv"), subscription, channel) for subscription in subscriptions)
+    return Entry(index, event, deliveries, accepted(event), fan_out)
+
+
+def accepted(event: Event) -> FeedEntry:
+    return FeedEntry(event.tenant, FeedKind.EVENT_ACCEPTED, f'{{"id":"{event.id}"}}'.encode(), event.type, event.id)
+
+
+def batch(*entries: Entry, tenant: str = TENANT, **changes: Any) -> Batch:
+    return Batch(tenant, entries, **changes)
+
+
+def idempotency(key: str = "key", fingerprint: str = "print", expires_at: datetime | None = None) -> Idempotency:
+    return Idempotency(key, fingerprint, expires_at or START.replace(day=24))
+
+
+async def publish(store: Store, *subscriptions: str, channel: str = "webhook", **changes: Any) -> Event:
+    """Accept one event with a delivery to each of the subscriptions."""
+    new = event(**changes)
+    answer = await store.intake.accept(batch(entry(new, subscriptions, channel=channel), tenant=new.tenant))
+    assert [verdict.status for verdict in answer.verdicts] == ["accepted"]
+    return new
+
+
+async def claim(store: Store, *lanes: str, limit: int = 100, lease: float = 30.0) -> tuple[Claim, ...]:
+    lanes = lanes or (SUBSCRIPTION,)
+    claimed = await store.queue.claim([Want(lane, limit) for lane in lanes], dict.fromkeys(lanes, lease))
+    return claimed.claims
+
+
+def result(claim: Claim, status: Status, outcome: Outcome = Outcome.SUCCEEDED, **changes: Any) -> Result:
+    """What an attempt that took 7 ms made of a claim."""
+    delivery = claim.delivery.model_copy(update={"status": status, "updated_at": claim.claimed_at, **changes})
+    attempt = Attempt(
+        number=delivery.attempt_count,
+        cause=claim.cause,
+        started_at=claim.claimed_at,
+        duration_ms=7,
+        outcome=outcome,
+        status_code=200 if outcome is Outcome.SUCCEEDED else 500,
+    )
+    return Result(delivery, attempt, (attempted(claim),))
+
+
+def attempted(claim: Claim) -> FeedEntry:
+    delivery = claim.delivery
+    return FeedEntry(
+        delivery.tenant,
+        FeedKind.DELIVERY_ATTEMPTED,
+        b"{}",
+        delivery.event_type,
+        delivery.event_id,
+        delivery.subscription_id,
+        Status.SENDING,
+    )
+
+
+def task(**changes: Any) -> Task:
+    fields: dict[str, Any] = {
+        "id": new_id("tsk"),
+        "tenant": TENANT,
+        "kind": "export",
+        "status": TaskStatus.PENDING,
+        "created_at": START,
+        "updated_at": START,
+    }
+    return Task(**{**fields, **changes})
+
+
+def ids(answer: Answer) -> list[str | None]:
+    return [verdict.id for verdict in answer.verdicts]
