@@ -1,0 +1,81 @@
+"""Reading JSON bodies strictly, while keeping every part byte for byte as it was sent."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+import msgspec
+import orjson
+
+from hub.errors import BadRequest, Fault, Invalid, TooLarge
+
+MAX_DEPTH = 100
+"""Arrays and objects within each other. What the hub sends on must be readable by others too."""
+
+_slices = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LINE = re.compile(rb"\S[^\n]*")
+
+
+def parse(raw: bytes) -> Any:
+    """Parse JSON as RFC 8259 has it: UTF-8, no NaN, the last of equal names. Raises `BadRequest`."""
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"Not valid JSON (line {error.lineno}, column {error.colno}).") from None
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deep(value):
+        raise BadRequest(f"Nested more than {MAX_DEPTH} deep.")
+    return value
+
+
+def parse_object(raw: bytes) -> tuple[dict[str, Any], Mapping[str, msgspec.Raw]]:
+    """A JSON object's members, parsed and as the bytes that were sent (`bytes(raw)` of each).
+
+    Raises `BadRequest` for what is no JSON, `Invalid` for what is no object.
+    """
+    members = parse(raw)
+    if not isinstance(members, dict):
+        raise Invalid("An event must be a JSON object.", errors=[Fault("must be an object", "")])
+    return members, _slices.decode(raw)
+
+
+def split_array(body: bytes, limit: int) -> list[bytes]:
+    """The elements of a JSON array, unread. Raises `BadRequest` when it is none or empty, `TooLarge` over `limit`."""
+    try:
+        batch = _batch(limit + 1).decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        raise BadRequest("Not a valid JSON array.") from None
+    return _counted([raw for raw in map(bytes, msgspec.structs.astuple(batch)) if raw], limit)
+
+
+def split_lines(body: bytes, limit: int) -> list[bytes]:
+    """The lines of NDJSON that are not blank, unread. Raises `BadRequest` for none, `TooLarge` over `limit`."""
+    return _counted([line.group() for line in islice(_LINE.finditer(body), limit + 1)], limit)
+
+
+def _counted(elements: list[bytes], limit: int) -> list[bytes]:
+    if not elements:
+        raise BadRequest("The batch is empty.")
+    if len(elements) > limit:
+        raise TooLarge(f"A batch may hold at most {limit} events; send the rest in another request.")
+    return elements
+
+
+@lru_cache(maxsize=8)
+def _batch(size: int) -> msgspec.json.Decoder[Any]:
+    # An array read as a struct of that many places skips what is over, where a list would hold millions of elements.
+    fields = [(f"_{place}", msgspec.Raw, msgspec.Raw()) for place in range(size)]
+    return msgspec.json.Decoder(msgspec.defstruct("Batch", fields, array_like=True))
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for outer in level
+            if isinstance(outer, list | dict)
+            for child in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(level)
