@@ -1,0 +1,221 @@
+"""Email, over SMTP or through a provider's HTTP API."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import httpx
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from channels.base import Channel, Message, Receipt, Rendered, SendFailed, TargetModel, Tools
+from channels.mail import (
+    InvalidText,
+    Mail,
+    Mailbox,
+    MissingOption,
+    Provider,
+    SmtpPool,
+    SmtpServer,
+    header_text,
+    inlined,
+    open_provider,
+    parse_mailbox,
+    without_repeats,
+)
+
+MAX_RECIPIENTS = 50
+"""In all of `to`, `cc` and `bcc`: the least that any provider takes."""
+MAX_SUBJECT_LENGTH = 255
+_UNSUBSCRIBE = re.compile(r"(?:https?://|mailto:)[!-;=?-~]{1,900}", re.IGNORECASE)
+"""Printable ASCII without angle brackets, short enough for one line of a message."""
+
+_HTML = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<style>
+body { margin: 0; padding: 24px 12px; background: #f4f5f7; color: #1c2024; font: 16px/1.5 system-ui, sans-serif; }
+.card { max-width: 560px; margin: 0 auto; background: #ffffff; border-radius: 8px; padding: 28px; }
+h1 { margin: 0; font-size: 20px; }
+p { margin: 4px 0 20px; color: #60646c; }
+th { padding: 8px 16px 8px 0; text-align: left; vertical-align: top; font-weight: 600; white-space: nowrap; }
+td { padding: 8px 0; vertical-align: top; overflow-wrap: anywhere; }
+.foot { margin: 20px 0 0; font-size: 13px; }
+@media (prefers-color-scheme: dark) {
+  body { background: #111113 !important; color: #edeef0 !important; }
+  .card { background: #18191b !important; }
+  p { color: #b0b4ba !important; }
+}
+</style>
+</head>
+<body>
+<div class="card">
+<h1>{{ type }}</h1>
+<p>{{ subject | default: source }}</p>
+<table role="presentation" cellspacing="0" cellpadding="0" width="100%">
+{% for member in data %}<tr><th>{{ member[0] }}</th><td>{{ member[1] | json }}</td></tr>
+{% endfor %}</table>
+<p class="foot">{{ source }} · {{ time }} · {{ id }}</p>
+</div>
+</body>
+</html>
+"""
+
+_TEXT = """\
+{{ type }}{% if subject %} · {{ subject }}{% endif %}
+
+{{ data | json: 2 }}
+
+{{ source }} · {{ time }} · {{ id }}
+"""
+
+
+def _checked(text: str) -> str:
+    parse_mailbox(text)
+    return text
+
+
+def _checked_unless_template(text: str) -> str:
+    """What holds a template is judged when it is rendered, and may come out empty."""
+    return text if not text or "{{" in text or "{%" in text else _checked(text)
+
+
+Address = Annotated[str, Field(max_length=1000), AfterValidator(_checked)]
+AddressTemplate = Annotated[str, Field(max_length=1000), AfterValidator(_checked_unless_template)]
+Addresses = Annotated[list[AddressTemplate], Field(max_length=MAX_RECIPIENTS), Rendered()]
+
+
+class EmailTarget(TargetModel):
+    """Who gets the mail. Addresses may be templates such as `{{ data.customer.email }}`; those that come out empty are
+    left out."""
+
+    model_config = ConfigDict(
+        serialize_by_alias=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        json_schema_extra={"examples": [{"to": ["{{ data.customer.email }}"], "bcc": ["orders@example.com"]}]},
+    )
+
+    to: Annotated[Addresses, Field(min_length=1)]
+    cc: Addresses = Field(default_factory=list)
+    bcc: Addresses = Field(default_factory=list)
+    sender: Address | None = Field(default=None, alias="from")
+    """Else the operator's `HUB_EMAIL_FROM`."""
+    reply_to: Annotated[AddressTemplate | None, Rendered()] = None
+    provider: Literal["smtp", "resend", "postmark", "sendgrid", "mailgun", "ses"] | None = None
+    """Else the operator's choice."""
+    unsubscribe_url: Annotated[str | None, Field(max_length=1000), Rendered()] = None
+    """Where a reader can end these mails: https, which mail readers can use with one click, http or mailto."""
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Self:
+        if len(self.to) + len(self.cc) + len(self.bcc) > MAX_RECIPIENTS:
+            raise ValueError(f"to, cc and bcc must have at most {MAX_RECIPIENTS} addresses together")
+        return self
+
+
+class EmailChannel(Channel[EmailTarget]):
+    """Sends the rendered subject, text and HTML by the provider of the target, or by the operator's.
+
+    Options: `email_provider` (by default `smtp` when `smtp_url` is set), `email_from`, `smtp_url`, `smtp_ca_file`;
+    `resend_api_key`; `postmark_server_token`, `postmark_message_stream`; `sendgrid_api_key`; `mailgun_api_key`,
+    `mailgun_domain`; `ses_access_key_id`, `ses_secret_access_key`, `ses_session_token`, `ses_region`; and
+    `<provider>_api_url` for another region or a test server.
+    """
+
+    kind = "email"
+    Target = EmailTarget
+    default_template: ClassVar[Mapping[str, Any]] = {
+        "subject": "{{ type }}{% if subject %}: {{ subject }}{% endif %}",
+        "text": _TEXT,
+        "html": _HTML,
+    }
+    escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {"html": "html"}
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools)
+        self._open: dict[str, Provider | SmtpPool] = {}
+        if tools.options.get("smtp_url"):
+            self._open["smtp"] = _smtp(tools.options)
+        self._default = tools.options.get("email_provider") or ("smtp" if "smtp" in self._open else "")
+
+    async def send(self, message: Message, target: EmailTarget) -> Receipt:
+        mail = self._compose(message, target)
+        return await self._provider(target.provider or self._default).send(mail)
+
+    async def aclose(self) -> None:
+        for provider in self._open.values():
+            await provider.aclose()
+
+    def _provider(self, name: str) -> Provider | SmtpPool:
+        """The one of that name, made when it is first used."""
+        if not name:
+            raise SendFailed("mail is not set up: set HUB_SMTP_URL or HUB_EMAIL_PROVIDER")
+        if name not in self._open:
+            if name == "smtp":
+                raise SendFailed("mail is not set up: HUB_SMTP_URL is not set")
+            try:
+                self._open[name] = open_provider(name, self.tools.http, self.tools.options)
+            except MissingOption as missing:
+                raise SendFailed(f"mail is not set up: {missing}") from None
+        return self._open[name]
+
+    def _compose(self, message: Message, target: EmailTarget) -> Mail:
+        """The mail of a message. Raises `SendFailed` when an address or a header is not what it must be."""
+        seen: set[str] = set()
+        to, cc, bcc = (without_repeats(_mailboxes(texts), seen) for texts in (target.to, target.cc, target.bcc))
+        if not to:
+            raise SendFailed("no address to send to: `to` came out empty", permanent=True)
+        sender = target.sender or self.tools.options.get("email_from")
+        if not sender:
+            raise SendFailed("no sender: give the target a `from`, or set HUB_EMAIL_FROM")
+        text, html = (str(message.content.get(name) or "").strip() for name in ("text", "html"))
+        if not text and not html:
+            raise SendFailed("the mail has neither text nor HTML", permanent=True)
+        return Mail(
+            delivery_id=message.delivery_id,
+            sent_at=message.sent_at,
+            sender=_mailbox("from", sender),
+            to=to,
+            cc=cc,
+            bcc=bcc,
+            reply_to=_mailbox("reply_to", target.reply_to) if target.reply_to else None,
+            subject=_subject(str(message.content.get("subject") or message.type)),
+            text=text,
+            html=inlined(html),
+            unsubscribe_url=_unsubscribe_url(target.unsubscribe_url),
+        )
+
+
+def _smtp(options: Mapping[str, str]) -> SmtpPool:
+    tls = httpx.create_ssl_context()
+    if options.get("smtp_ca_file"):
+        tls.load_verify_locations(options["smtp_ca_file"])
+    return SmtpPool(SmtpServer.parse(options["smtp_url"]), tls)
+
+
+def _mailbox(field: str, text: str) -> Mailbox:
+    try:
+        return parse_mailbox(text)
+    except InvalidText as error:
+        raise SendFailed(f"`{field}`: {error}", permanent=True) from None
+
+
+def _mailboxes(texts: list[str]) -> list[Mailbox]:
+    return [_mailbox("to, cc or bcc", text) for text in texts if text.strip()]
+
+
+def _subject(text: str) -> str:
+    try:
+        plain = header_text(text)
+    except InvalidText as error:
+        raise SendFailed(f"the subject {error}", permanent=True) from None
+    return plain if len(plain) <= MAX_SUBJECT_LENGTH else plain[: MAX_SUBJECT_LENGTH - 1] + "…"
+
+
+def _unsubscribe_url(text: str | None) -> str | None:
+    """The URL when it is one; a mail that cannot be unsubscribed from by a click is better than none."""
+    return text if text and _UNSUBSCRIBE.fullmatch(text) else None

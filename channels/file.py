@@ -1,0 +1,111 @@
+"""An append-only file of JSON lines, for audit or for another program to read."""
+
+import asyncio
+import errno
+import fcntl
+import os
+import stat
+from contextlib import suppress
+from itertools import pairwise
+from typing import Annotated
+
+import orjson
+from pydantic import ConfigDict, Field
+
+from channels.base import Channel, Message, Receipt, SendFailed, TargetModel, Tools
+
+DEFAULT_MAX_BYTES = 64 * 1024 * 1024
+DEFAULT_KEEP = 10
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class FileTarget(TargetModel):
+    """Which file of `<data_dir>/files`, without its suffix."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "orders"}]})
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?$")]
+
+
+class FileChannel(Channel[FileTarget]):
+    """Appends one line a message to `<name>.jsonl` and returns once it is on disk.
+
+    A file that has reached `file_max_bytes` (64 MiB) becomes `<name>.1.jsonl`, that one `<name>.2.jsonl`, and so on;
+    `file_keep` (10) of them are kept. A line of a try whose outcome got lost is there twice, with the same
+    `delivery_id`.
+    """
+
+    kind = "file"
+    Target = FileTarget
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools)
+        self._directory = tools.data_dir / "files"
+        self._max_bytes = int(tools.options.get("file_max_bytes", DEFAULT_MAX_BYTES))
+        self._keep = int(tools.options.get("file_keep", DEFAULT_KEEP))
+        if self._max_bytes < 1 or self._keep < 1:
+            raise ValueError("HUB_FILE_MAX_BYTES and HUB_FILE_KEEP must be positive")
+
+    async def send(self, message: Message, target: FileTarget) -> Receipt:
+        try:
+            await asyncio.to_thread(self._append, target.name, _line(message))
+        except OSError as error:
+            raise SendFailed(f"the file cannot be written: {os.strerror(error.errno or errno.EIO)}") from None
+        return Receipt()
+
+    def _append(self, name: str, line: bytes) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # One writer at a time, of all processes: two that rotate at once would lose a file.
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            is_new = self._make_room(directory, name)
+            file = os.open(f"{name}.jsonl", _APPEND, 0o600, dir_fd=directory)
+            try:
+                _write_whole(file, line)
+                os.fsync(file)
+            finally:
+                os.close(file)
+            if is_new:
+                os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _make_room(self, directory: int, name: str) -> bool:
+        """Rotate when the present file is full; whether a new one begins."""
+        try:
+            present = os.stat(f"{name}.jsonl", dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        if not stat.S_ISREG(present.st_mode):
+            raise OSError(errno.ELOOP, "not a regular file")
+        if present.st_size < self._max_bytes:
+            return False
+        names = [f"{name}.jsonl", *(f"{name}.{number}.jsonl" for number in range(1, self._keep + 1))]
+        for newer, older in reversed(list(pairwise(names))):
+            with suppress(FileNotFoundError):
+                os.rename(newer, older, src_dir_fd=directory, dst_dir_fd=directory)
+        return True
+
+
+def _write_whole(file: int, line: bytes) -> None:
+    """Write at the end, or leave the file as it was: half a line would spoil the next one."""
+    written = os.write(file, line)
+    if written < len(line):
+        os.ftruncate(file, os.fstat(file).st_size - written)
+        raise OSError(errno.ENOSPC, "no room for a whole line")
+
+
+def _line(message: Message) -> bytes:
+    head = {
+        "event_id": message.event_id,
+        "delivery_id": message.delivery_id,
+        "attempt": message.attempt,
+        "type": message.type,
+        "source": message.source,
+        "subject": message.subject,
+        "time": message.time,
+        "written_at": message.sent_at,
+    }
+    data = b" ".join(message.data.splitlines())  # JSON may be spread over lines; its strings hold no line breaks
+    return b'%b,"data":%b}\n' % (orjson.dumps(head, option=orjson.OPT_UTC_Z)[:-1], data)

@@ -1,0 +1,22 @@
+"""One guarded HTTP client for every channel: the httpx API on an aiohttp engine."""
+
+from channels.http.client import open_client
+from channels.http.delivery import RESPONSE_BODY_BYTES, deliver, excerpt, failure, receipt, retry_after
+from channels.http.guard import AddressRefused, Guard, Network
+from channels.http.url import HttpUrl, checked_url, parsed_url
+
+__all__ = [
+    "RESPONSE_BODY_BYTES",
+    "AddressRefused",
+    "Guard",
+    "HttpUrl",
+    "Network",
+    "checked_url",
+    "deliver",
+    "excerpt",
+    "failure",
+    "open_client",
+    "parsed_url",
+    "receipt",
+    "retry_after",
+]

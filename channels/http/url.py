@@ -1,0 +1,41 @@
+"""The URLs that a target may have."""
+
+import re
+from functools import lru_cache
+from typing import Annotated
+
+import httpx
+from pydantic import AfterValidator, Field
+
+MAX_URL_LENGTH = 2048
+_PORTS = range(1, 65_536)
+_FORM = re.compile(r"https?://[^\s/?#]+([/?][^\s#]*)?", re.IGNORECASE)
+
+
+def checked_url(text: str) -> str:
+    """`text` when it is an absolute http or https URL; else raises `ValueError`, which does not repeat it.
+
+    User and password are refused because they belong into a header, a fragment because it would not be sent.
+    """
+    if len(text) > MAX_URL_LENGTH:
+        raise ValueError(f"must have at most {MAX_URL_LENGTH} characters")
+    if not _FORM.fullmatch(text):
+        raise ValueError("must begin with http:// or https://, name a host, and hold neither spaces nor a fragment")
+    try:
+        url = parsed_url(text)
+    except httpx.InvalidURL:
+        raise ValueError("must be a valid URL") from None
+    if url.userinfo:
+        raise ValueError("must not hold a user or password; send credentials in a header")
+    if not url.host or b"%" in url.raw_host or (url.port is not None and url.port not in _PORTS):
+        raise ValueError("must name a valid host")
+    return text
+
+
+HttpUrl = Annotated[str, Field(max_length=MAX_URL_LENGTH), AfterValidator(checked_url)]
+
+
+@lru_cache(maxsize=4096)
+def parsed_url(text: str) -> httpx.URL:
+    """The URL of a target, parsed once for all its messages."""
+    return httpx.URL(text)

@@ -1,0 +1,21 @@
+"""Mail, made and handed in: addresses, messages, SMTP and the providers' APIs."""
+
+from channels.mail.address import InvalidText, Mailbox, header_text, parse_mailbox, without_repeats
+from channels.mail.message import Mail, inlined
+from channels.mail.providers import MissingOption, Provider, open_provider
+from channels.mail.smtp import SmtpPool, SmtpServer
+
+__all__ = [
+    "InvalidText",
+    "Mail",
+    "Mailbox",
+    "MissingOption",
+    "Provider",
+    "SmtpPool",
+    "SmtpServer",
+    "header_text",
+    "inlined",
+    "open_provider",
+    "parse_mailbox",
+    "without_repeats",
+]

@@ -1,0 +1,99 @@
+"""Mail addresses: what may stand where a message names its sender and recipients."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header
+from email.headerregistry import Address
+
+from email_validator import EmailNotValidError, validate_email
+
+MAX_NAME_LENGTH = 128
+_WITH_NAME = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>")
+
+
+class InvalidText(ValueError):
+    """Text that may not go into a header. Its message does not repeat the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """One address, and the name shown for it if it has one."""
+
+    name: str
+    address: str
+
+    @property
+    def domain(self) -> str:
+        return self.address.rpartition("@")[2]
+
+    @property
+    def header(self) -> Address:
+        return Address(self.name, addr_spec=self.address)
+
+    def __str__(self) -> str:
+        return str(self.header)
+
+
+def parse_mailbox(text: str) -> Mailbox:
+    """`ann@example.com` or `Ann <ann@example.com>`; an international domain becomes ASCII. Raises `InvalidText`.
+
+    Nothing that reads as several addresses passes: `a@example.com, b@example.com` would name a recipient that nobody
+    entered.
+    """
+    named = _WITH_NAME.fullmatch(text.strip())
+    name, address = (named["name"].strip(), named["address"]) if named else ("", text.strip())
+    if len(name) >= 2 and name[0] == name[-1] == '"':
+        name = re.sub(r"\\(.)", r"\1", name[1:-1])
+    try:
+        checked = validate_email(address, check_deliverability=False)
+    except EmailNotValidError:
+        raise InvalidText("not a mail address") from None
+    return Mailbox(header_text(name)[:MAX_NAME_LENGTH], f"{checked.local_part}@{checked.ascii_domain}")
+
+
+def header_text(text: str) -> str:
+    """`text` with each run of white space as one blank. Raises `InvalidText` for control characters.
+
+    They are looked for in the decoded text too: Python's header parser decodes words such as `=?utf-8?q?a=0A?=`, and
+    3.11 writes the line break that it finds in them as the end of the header.
+    """
+    plain = " ".join(text.split())
+    if _has_controls(plain) or ("=?" in plain and _has_controls(_decoded(plain))):
+        raise InvalidText("holds control characters")
+    return plain
+
+
+def without_repeats(boxes: Iterable[Mailbox], seen: set[str]) -> tuple[Mailbox, ...]:
+    """Those whose address is not in `seen`, which learns it: a person named twice gets one copy."""
+    kept = []
+    for box in boxes:
+        key = box.address.casefold()
+        if key not in seen:
+            seen.add(key)
+            kept.append(box)
+    return tuple(kept)
+
+
+def _has_controls(text: str) -> bool:
+    return any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in text)
+
+
+def _decoded(text: str) -> str:
+    try:
+        parts = decode_header(text)
+    except HeaderParseError:
+        return "\0"
+    return "".join(
+        part if isinstance(part, str) else part.decode(_known(charset), "replace") for part, charset in parts
+    )
+
+
+def _known(charset: str | None) -> str:
+    try:
+        "".encode(charset or "ascii")
+    except LookupError:
+        return "ascii"
+    return charset or "ascii"

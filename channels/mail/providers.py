@@ -1,0 +1,211 @@
+"""Mail providers with an HTTP API, each a function from a mail to the request that sends it."""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from urllib.parse import urlencode
+
+import httpx
+import orjson
+
+from channels.base import Receipt
+from channels.http import deliver, failure, receipt
+from channels.mail.address import Mailbox
+from channels.mail.message import Mail, to_bytes
+from channels.mail.sigv4 import Credentials, signed_headers
+
+Options = Mapping[str, str]
+Compose = Callable[[Mail], httpx.Request]
+
+_MESSAGE_AT_FAULT = frozenset({400, 413, 422})
+"""The provider understood and will not have this mail. Other refusals, of keys for one, an operator can mend."""
+
+
+class MissingOption(Exception):
+    """The operator has not set what the provider needs; its message names the setting."""
+
+
+class Provider:
+    """Sends mails through one provider."""
+
+    def __init__(self, http: httpx.AsyncClient, name: str, compose: Compose, secrets: tuple[str, ...]) -> None:
+        self._http = http
+        self._name = name
+        self._compose = compose
+        self._secrets = secrets
+
+    async def send(self, mail: Mail) -> Receipt:
+        response = await deliver(self._http, self._compose(mail))
+        if response.is_success:
+            return receipt(response, mail.sent_at, secrets=self._secrets)
+        detail = f"{self._name} answered {response.status_code} {response.reason_phrase}".rstrip()
+        permanent = response.status_code in _MESSAGE_AT_FAULT
+        raise failure(response, mail.sent_at, detail, permanent=permanent, secrets=self._secrets)
+
+    async def aclose(self) -> None:
+        """Nothing to give back: the client is shared."""
+
+
+def open_provider(name: str, http: httpx.AsyncClient, options: Options) -> Provider:
+    """The provider of that name. Raises `MissingOption`, also for a name that is not among `PROVIDERS`."""
+    if name not in PROVIDERS:
+        raise MissingOption(f"no mail provider is called so; there are smtp, {', '.join(PROVIDERS)}")
+    secrets = tuple(value for key, value in options.items() if key.startswith(f"{name}_") and _is_secret(key))
+    return Provider(http, name, PROVIDERS[name](options), secrets)
+
+
+def _is_secret(option: str) -> bool:
+    return option.endswith(("_api_key", "_token", "_secret_access_key"))
+
+
+def _option(options: Options, name: str) -> str:
+    value = options.get(name, "")
+    if not value:
+        raise MissingOption(f"HUB_{name.upper()} is not set")
+    return value
+
+
+def _url(options: Options, provider: str, default: str, path: str) -> httpx.URL:
+    return httpx.URL(options.get(f"{provider}_api_url", default).rstrip("/") + path)
+
+
+def _json(url: httpx.URL, headers: Mapping[str, str], payload: Mapping[str, object]) -> httpx.Request:
+    content = orjson.dumps({name: value for name, value in payload.items() if value})
+    return httpx.Request("POST", url, headers={**headers, "content-type": "application/json"}, content=content)
+
+
+def _texts(boxes: tuple[Mailbox, ...]) -> list[str]:
+    return [str(box) for box in boxes]
+
+
+def _resend(options: Options) -> Compose:
+    """https://resend.com/docs/api-reference/emails/send-email"""
+    key = _option(options, "resend_api_key")
+    url = _url(options, "resend", "https://api.resend.com", "/emails")
+
+    def compose(mail: Mail) -> httpx.Request:
+        payload = {
+            "from": str(mail.sender),
+            "to": _texts(mail.to),
+            "cc": _texts(mail.cc),
+            "bcc": _texts(mail.bcc),
+            "reply_to": str(mail.reply_to) if mail.reply_to else None,
+            "subject": mail.subject,
+            "text": mail.text,
+            "html": mail.html,
+            "headers": mail.extra_headers,
+        }
+        request = _json(url, {"authorization": f"Bearer {key}"}, payload)
+        # The same mail is sent once; one whose template was mended since the last try is another mail.
+        digest = hashlib.sha256(request.content).hexdigest()[:16]
+        request.headers["idempotency-key"] = f"{mail.delivery_id}-{digest}"
+        return request
+
+    return compose
+
+
+def _postmark(options: Options) -> Compose:
+    """https://postmarkapp.com/developer/api/email-api"""
+    key = _option(options, "postmark_server_token")
+    url = _url(options, "postmark", "https://api.postmarkapp.com", "/email")
+    stream = options.get("postmark_message_stream", "outbound")
+
+    def compose(mail: Mail) -> httpx.Request:
+        headers = mail.extra_headers | {"X-PM-KeepID": "true"}  # else it replaces the Message-ID
+        payload = {
+            "From": str(mail.sender),
+            "To": ", ".join(_texts(mail.to)),
+            "Cc": ", ".join(_texts(mail.cc)),
+            "Bcc": ", ".join(_texts(mail.bcc)),
+            "ReplyTo": str(mail.reply_to) if mail.reply_to else None,
+            "Subject": mail.subject,
+            "TextBody": mail.text,
+            "HtmlBody": mail.html,
+            "Headers": [{"Name": name, "Value": value} for name, value in headers.items()],
+            "MessageStream": stream,
+        }
+        return _json(url, {"x-postmark-server-token": key, "accept": "application/json"}, payload)
+
+    return compose
+
+
+def _sendgrid(options: Options) -> Compose:
+    """https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send"""
+    key = _option(options, "sendgrid_api_key")
+    url = _url(options, "sendgrid", "https://api.sendgrid.com", "/v3/mail/send")
+
+    def person(box: Mailbox) -> dict[str, str]:
+        return {"email": box.address, "name": box.name} if box.name else {"email": box.address}
+
+    def compose(mail: Mail) -> httpx.Request:
+        groups = {"to": mail.to, "cc": mail.cc, "bcc": mail.bcc}
+        contents = (("text/plain", mail.text), ("text/html", mail.html))  # in this order
+        payload = {
+            "personalizations": [{name: [person(box) for box in boxes] for name, boxes in groups.items() if boxes}],
+            "from": person(mail.sender),
+            "reply_to": person(mail.reply_to) if mail.reply_to else None,
+            "subject": mail.subject,
+            "content": [{"type": kind, "value": value} for kind, value in contents if value],
+            "headers": mail.extra_headers,
+        }
+        return _json(url, {"authorization": f"Bearer {key}"}, payload)
+
+    return compose
+
+
+def _mailgun(options: Options) -> Compose:
+    """https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages"""
+    token = base64.b64encode(f"api:{_option(options, 'mailgun_api_key')}".encode()).decode()
+    path = f"/v3/{_option(options, 'mailgun_domain')}/messages"
+    url = _url(options, "mailgun", "https://api.mailgun.net", path)
+
+    def compose(mail: Mail) -> httpx.Request:
+        fields = [("from", str(mail.sender)), ("subject", mail.subject), ("text", mail.text), ("html", mail.html)]
+        fields += [("to", str(box)) for box in mail.to]
+        fields += [("cc", str(box)) for box in mail.cc]
+        fields += [("bcc", str(box)) for box in mail.bcc]
+        fields += [(f"h:{name}", value) for name, value in mail.extra_headers.items()]
+        if mail.reply_to:
+            fields.append(("h:Reply-To", str(mail.reply_to)))
+        content = urlencode([(name, value) for name, value in fields if value]).encode()
+        headers = {"authorization": f"Basic {token}", "content-type": "application/x-www-form-urlencoded"}
+        return httpx.Request("POST", url, headers=headers, content=content)
+
+    return compose
+
+
+def _ses(options: Options) -> Compose:
+    """https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html"""
+    credentials = Credentials(
+        key_id=_option(options, "ses_access_key_id"),
+        secret=_option(options, "ses_secret_access_key"),
+        region=_option(options, "ses_region"),
+        service="ses",
+        session_token=options.get("ses_session_token", ""),
+    )
+    endpoint = f"https://email.{credentials.region}.amazonaws.com"
+    url = _url(options, "ses", endpoint, "/v2/email/outbound-emails")
+    host = url.netloc.decode()
+
+    def compose(mail: Mail) -> httpx.Request:
+        groups = {"ToAddresses": mail.to, "CcAddresses": mail.cc, "BccAddresses": mail.bcc}
+        payload = {
+            "FromEmailAddress": mail.sender.address,
+            "Destination": {name: [box.address for box in boxes] for name, boxes in groups.items()},
+            "Content": {"Raw": {"Data": base64.b64encode(to_bytes(mail)).decode()}},
+        }
+        content = orjson.dumps(payload)
+        headers = {"host": host, "content-type": "application/json"}
+        headers = signed_headers(url.path, headers, content, credentials, mail.sent_at)
+        return httpx.Request("POST", url, headers=headers, content=content)
+
+    return compose
+
+
+PROVIDERS: Mapping[str, Callable[[Options], Compose]] = {
+    "resend": _resend,
+    "postmark": _postmark,
+    "sendgrid": _sendgrid,
+    "mailgun": _mailgun,
+    "ses": _ses,
+}

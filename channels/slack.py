@@ -1,0 +1,177 @@
+"""Slack, by incoming webhook or by a bot's `chat.postMessage`."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import httpx
+import orjson
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
+
+from channels.base import Channel, Message, Receipt, SendFailed, TargetModel, Tools
+from channels.http import checked_url, deliver, excerpt, failure, parsed_url
+
+API_URL = "https://slack.com/api"
+
+# https://docs.slack.dev/reference/methods/chat.postMessage#truncating
+# https://docs.slack.dev/reference/block-kit/blocks
+MAX_TEXT = 40_000
+MAX_BLOCKS = 50
+_MAX_BLOCK_TEXT = {"header": 150, "section": 3_000}
+_MAX_FIELDS = 10
+_MAX_FIELD_TEXT = 2_000
+_MAX_ELEMENTS = 10
+
+# https://docs.slack.dev/reference/methods/chat.postMessage#errors
+# https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors
+_PERMANENT = frozenset(
+    """
+    access_denied account_inactive action_prohibited as_user_not_supported channel_is_archived channel_not_found
+    deprecated_endpoint ekm_access_denied enterprise_is_restricted invalid_arguments invalid_auth invalid_blocks
+    invalid_blocks_format invalid_payload invalid_token is_archived messages_tab_disabled method_deprecated
+    missing_scope msg_blocks_too_long msg_too_long no_active_hooks no_permission no_service no_service_id no_team
+    no_text not_allowed_token_type not_authed not_in_channel
+    posting_to_general_channel_denied restricted_action restricted_action_non_threadable_channel
+    restricted_action_read_only_channel restricted_action_thread_locked restricted_action_thread_only_channel
+    team_access_not_granted team_disabled team_not_found token_expired token_revoked too_many_attachments
+    two_factor_setup_required user_not_found
+    """.split()  # noqa: SIM905 - as a list it would be one word a line
+)
+"""Slack's words for what no later try mends. A word that is not here may pass."""
+
+
+def _checked_webhook(url: SecretStr) -> SecretStr:
+    checked_url(url.get_secret_value())
+    return url
+
+
+class SlackTarget(TargetModel):
+    """Either an incoming webhook, whose URL is the secret, or a bot's token with the channel it writes to."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"webhook_url": "https://hooks.slack.com/services/T000/B000/XXXX"},
+                {"bot_token": "xoxb-0-XXXX", "channel": "C0123456789"},
+            ]
+        }
+    )
+
+    webhook_url: Annotated[SecretStr, AfterValidator(_checked_webhook)] | None = None
+    bot_token: Annotated[SecretStr, Field(min_length=1, max_length=512)] | None = None
+    channel: str | None = Field(default=None, min_length=1, max_length=256)
+    """The channel's id, or its name with `#`."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        by_bot = self.bot_token is not None and self.channel is not None
+        if by_bot == (self.webhook_url is not None) or (self.bot_token is None) != (self.channel is None):
+            raise ValueError("give either webhook_url, or bot_token and channel")
+        if self.bot_token is not None and not re.fullmatch(r"[\x21-\x7e]+", self.bot_token.get_secret_value()):
+            raise ValueError("bot_token must be printable ASCII")
+        return self
+
+
+class SlackChannel(Channel[SlackTarget]):
+    """Posts the rendered text and blocks. What is over Slack's limits is cut rather than refused."""
+
+    kind = "slack"
+    Target = SlackTarget
+    default_template: ClassVar[Mapping[str, Any]] = {
+        "text": "{{ type }}{% if subject %} · {{ subject }}{% endif %}",
+        "blocks": [
+            {
+                "type": "section",
+                "text": {"type": "mrkdwn", "text": "*{{ type }}*{% if subject %}\n{{ subject }}{% endif %}"},
+            },
+            {"type": "section", "text": {"type": "mrkdwn", "text": "```{{ data | json: 2 | truncate: 2800 }}```"}},
+            {"type": "context", "elements": [{"type": "mrkdwn", "text": "{{ source }} · {{ time }} · `{{ id }}`"}]},
+        ],
+    }
+    escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {"text": "mrkdwn", "blocks": "mrkdwn"}
+    rate_per_second = 1.0  # https://docs.slack.dev/apis/web-api/rate-limits: one message a second for each channel
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools)
+        self._post_message = httpx.URL(tools.options.get("slack_api_url", API_URL).rstrip("/") + "/chat.postMessage")
+
+    async def send(self, message: Message, target: SlackTarget) -> Receipt:
+        payload = _payload(message.content)
+        if target.webhook_url is not None:
+            return await self._by_webhook(message, target.webhook_url.get_secret_value(), payload)
+        assert target.bot_token is not None  # noqa: S101 - the target's own rule
+        return await self._by_bot(message, target.bot_token.get_secret_value(), {"channel": target.channel} | payload)
+
+    async def _by_webhook(self, message: Message, url: str, payload: Mapping[str, Any]) -> Receipt:
+        headers = {"content-type": "application/json"}
+        request = httpx.Request("POST", parsed_url(url), headers=headers, content=orjson.dumps(payload))
+        response = await deliver(self.tools.http, request)
+        word = response.text.strip()
+        if response.is_success and word == "ok":
+            return Receipt(response.status_code, word)
+        raise _refusal(response, message, word, secret=url)
+
+    async def _by_bot(self, message: Message, token: str, payload: Mapping[str, Any]) -> Receipt:
+        headers = {"content-type": "application/json; charset=utf-8", "authorization": f"Bearer {token}"}
+        request = httpx.Request("POST", self._post_message, headers=headers, content=orjson.dumps(payload))
+        response = await deliver(self.tools.http, request)
+        try:
+            answer = orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            answer = None
+        answer = answer if isinstance(answer, dict) else {}
+        if response.is_success and answer.get("ok") is True:
+            return Receipt(response.status_code, excerpt(response, [token]))
+        raise _refusal(response, message, str(answer.get("error", "")), secret=token)
+
+
+def _refusal(response: httpx.Response, message: Message, word: str, *, secret: str) -> SendFailed:
+    """What Slack's error word, or else its status, means."""
+    known = re.fullmatch(r"[a-z_]{1,64}", word) is not None
+    what = word if known else f"{response.status_code} {response.reason_phrase}".rstrip()
+    # Slack answers 403, 404 and 410 for webhooks that were taken away or whose channel is closed.
+    permanent = word in _PERMANENT or response.status_code in {403, 404, 410}
+    return failure(response, message.sent_at, f"Slack answered {what}", permanent=permanent, secrets=[secret])
+
+
+def _payload(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The message within Slack's limits. Raises `SendFailed` when there is nothing to say."""
+    text = _cut(str(content.get("text") or ""), MAX_TEXT)
+    blocks = [block for block in map(_fitted, content.get("blocks") or ()) if block is not None][:MAX_BLOCKS]
+    if not text.strip() and not blocks:
+        raise SendFailed("the message has neither text nor blocks", permanent=True)
+    return {"text": text, "blocks": blocks} if blocks else {"text": text}
+
+
+def _fitted(block: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A block within its limits; None when what it would show came out empty, which Slack refuses."""
+    fitted = dict(block)
+    kind = str(block.get("type"))
+    if kind in _MAX_BLOCK_TEXT:
+        fitted["text"] = _fitted_text(block.get("text"), _MAX_BLOCK_TEXT[kind])
+        fitted["fields"] = _fitted_texts(block.get("fields"), _MAX_FIELD_TEXT, _MAX_FIELDS)
+        fitted = {name: value for name, value in fitted.items() if value or name not in {"text", "fields"}}
+        return fitted if "text" in fitted or "fields" in fitted else None
+    if kind == "context":
+        fitted["elements"] = _fitted_texts(block.get("elements"), _MAX_FIELD_TEXT, _MAX_ELEMENTS)
+        return fitted if fitted["elements"] else None
+    return fitted
+
+
+def _fitted_texts(texts: Sequence[Any] | None, limit: int, count: int) -> list[Any]:
+    fitted = (_fitted_text(text, limit) for text in texts or ())
+    return [text for text in fitted if text is not None][:count]
+
+
+def _fitted_text(text: Any, limit: int) -> Any:
+    """A text object cut to `limit`, None for an empty one; what is no text object stays as it is."""
+    if not isinstance(text, Mapping) or not isinstance(text.get("text"), str):
+        return text
+    return {**text, "text": _cut(text["text"], limit)} if text["text"].strip() else None
+
+
+def _cut(text: str, limit: int) -> str:
+    """At most `limit` characters, without the half of an entity such as `&amp;` at the end."""
+    if len(text) <= limit:
+        return text
+    return re.sub(r"&[a-z]{0,4}$", "", text[: limit - 1]) + "…"

@@ -1,0 +1,150 @@
+"""Signed webhooks, as Standard Webhooks 1.0 has them."""
+
+import base64
+import binascii
+import hmac
+import re
+import secrets
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Literal
+
+import httpx
+import orjson
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr
+
+from channels.base import Channel, Message, Receipt, SignedTarget
+from channels.http import HttpUrl, deliver, parsed_url, receipt
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with, not one of them
+MAX_HEADERS = 32
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]{0,4094}[\x21-\x7e])?")
+_OURS = re.compile(
+    r"webhook-.*|proxy-.*|host|content-(?:length|type|encoding)|transfer-encoding|connection|keep-alive|te|trailer"
+    r"|upgrade|expect|accept-encoding|traceparent|tracestate",
+    re.IGNORECASE,
+)
+"""What the channel itself or the connection says, and what would end or split a message (RFC 9110, section 7.6.1)."""
+
+
+def new_secret() -> SecretStr:
+    """A fresh signing secret: `whsec_` and base64 of 32 random bytes."""
+    return SecretStr(SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode())
+
+
+def _checked_secret(secret: SecretStr) -> SecretStr:
+    try:
+        key = _key(secret.get_secret_value())
+    except (binascii.Error, ValueError):
+        key = b""
+    if not 24 <= len(key) <= 64:
+        raise ValueError("must be `whsec_` and base64 of 24 to 64 bytes")
+    return secret
+
+
+def _checked_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    if len({name.lower() for name in headers}) != len(headers):
+        raise ValueError("a header must not be given twice")
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise ValueError("a header name has characters that it must not have")
+        if _OURS.fullmatch(name):
+            raise ValueError("`webhook-*`, `host`, `content-*` and headers of the connection cannot be set")
+        if not _VALUE.fullmatch(value.get_secret_value()):
+            raise ValueError("a header value must be printable ASCII, at most 4096 characters")
+    return headers
+
+
+class WebhookTarget(SignedTarget):
+    """Where to post, what is signed with, and in which form."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"url": "https://example.com/hooks"}]})
+
+    url: HttpUrl
+    secret: Annotated[SecretStr, AfterValidator(_checked_secret)] = Field(default_factory=new_secret)
+    """Made here when the client gives none."""
+    headers: Annotated[dict[str, SecretStr], Field(max_length=MAX_HEADERS), AfterValidator(_checked_headers)] = Field(
+        default_factory=dict
+    )
+    format: Literal["standard", "cloudevents", "raw"] = "standard"
+
+
+class WebhookChannel(Channel[WebhookTarget]):
+    """Posts each event with a signature that its receiver can verify with any Standard Webhooks library.
+
+    https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    """
+
+    kind = "webhook"
+    Target = WebhookTarget
+
+    async def send(self, message: Message, target: WebhookTarget) -> Receipt:
+        content_type, body = _body(message, target.format)
+        own = {name: value.get_secret_value() for name, value in target.headers.items()}
+        timestamp = str(int(message.sent_at.timestamp()))
+        headers = {
+            **own,
+            "content-type": content_type,
+            "webhook-id": message.event_id,
+            "webhook-timestamp": timestamp,
+            "webhook-signature": _signatures(message, timestamp, body, target),
+        }
+        if message.traceparent:
+            headers["traceparent"] = message.traceparent
+        request = httpx.Request("POST", parsed_url(target.url), headers=headers, content=body)
+        response = await deliver(self.tools.http, request)
+        return receipt(response, message.sent_at, secrets=own.values())
+
+
+def _signatures(message: Message, timestamp: str, body: bytes, target: SignedTarget) -> str:
+    """One signature for each secret that counts at the instant of this try, the current one first."""
+    signed = f"{message.event_id}.{timestamp}.".encode() + body
+    return " ".join(
+        "v1," + base64.b64encode(hmac.digest(_key(secret), signed, "sha256")).decode()
+        for secret in _secrets(target, message.sent_at)
+    )
+
+
+def _secrets(target: SignedTarget, now: datetime) -> Iterator[str]:
+    yield target.secret.get_secret_value()
+    for previous in target.previous_secrets:
+        if previous.expires_at > now:
+            yield previous.secret.get_secret_value()
+
+
+def _key(secret: str) -> bytes:
+    if not secret.startswith(SECRET_PREFIX):
+        raise ValueError("no secret of ours")
+    return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+
+
+def _body(message: Message, form: Literal["standard", "cloudevents", "raw"]) -> tuple[str, bytes]:
+    """The media type and bytes to send. `data` goes on as it came: it is spliced in, never parsed."""
+    if form == "standard":
+        head = orjson.dumps({"type": message.type, "timestamp": message.time}, option=orjson.OPT_UTC_Z)
+        return "application/json", b'%b,"data":%b}' % (head[:-1], message.data)
+    if form == "cloudevents":
+        return "application/cloudevents+json", _cloudevent(message)
+    if message.data_base64:
+        return message.content_type or "application/octet-stream", base64.b64decode(orjson.loads(message.data))
+    return message.content_type or "application/json", message.data
+
+
+def _cloudevent(message: Message) -> bytes:
+    """Structured mode (CloudEvents 1.0.2, JSON event format; Distributed Tracing extension)."""
+    attributes: dict[str, object] = {"traceparent": message.traceparent} if message.traceparent else {}
+    attributes |= message.extensions
+    attributes |= {
+        "specversion": "1.0",
+        "id": message.source_id or message.event_id,
+        "source": message.source,
+        "type": message.type,
+        "time": message.time,
+        "datacontenttype": message.content_type or "application/json",
+    }
+    if message.subject:
+        attributes["subject"] = message.subject
+    member = b"data_base64" if message.data_base64 else b"data"
+    head = orjson.dumps(attributes, option=orjson.OPT_UTC_Z)
+    return b'%b,"%b":%b}' % (head[:-1], member, message.data)

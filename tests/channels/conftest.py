@@ -1,0 +1,49 @@
+"""What tests of channels share: a client that may reach loopback, tools, and certificates of a private authority."""
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from ipaddress import ip_network
+from pathlib import Path
+
+import httpx
+import pytest
+import trustme
+
+from channels.base import Tools
+from channels.http import open_client
+
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="session")
+def client_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture
+async def http(client_tls: ssl.SSLContext) -> AsyncIterator[httpx.AsyncClient]:
+    async with open_client(LOOPBACK, ssl_context=client_tls) as client:
+        yield client
+
+
+MakeTools = Callable[..., Tools]
+
+
+@pytest.fixture
+def make_tools(http: httpx.AsyncClient, tmp_path: Path) -> MakeTools:
+    """Tools with the options that are given."""
+    return lambda **options: Tools(http=http, data_dir=tmp_path, options=options)

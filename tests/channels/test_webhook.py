@@ -1,0 +1,243 @@
+import base64
+from datetime import timedelta
+from email.utils import format_datetime
+
+import pytest
+from cloudevents.core.bindings.http import HTTPMessage, from_structured_event
+from cloudevents.core.formats.json import JSONFormat
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
+from standardwebhooks import Webhook
+
+from channels.base import SendFailed, Tools
+from channels.webhook import WebhookChannel, WebhookTarget, new_secret
+from tests.channels.conftest import MakeTools
+from tests.channels.messages import MESSAGE, NOW, message
+from tests.receivers import Answer, Receiver
+
+
+@pytest.fixture
+def channel(make_tools: MakeTools) -> WebhookChannel:
+    return WebhookChannel(make_tools())
+
+
+def verify(secret: SecretStr, arrival: object, monkeypatch: pytest.MonkeyPatch) -> object:
+    """What the official library makes of a request, at the instant at which it was sent."""
+    webhook = Webhook(secret.get_secret_value())
+    monkeypatch.setattr(webhook, "_Webhook__verify_timestamp", lambda header: NOW)
+    return webhook.verify(arrival.body, dict(arrival.headers))  # type: ignore[attr-defined]
+
+
+async def test_the_official_library_verifies_what_is_sent(
+    channel: WebhookChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Receiver() as receiver:
+        target = WebhookTarget(url=receiver.url + "/hooks?a=1")
+        receipt = await channel.send(MESSAGE, target)
+    (arrival,) = receiver.requests
+    assert receipt.status_code == 200
+    assert arrival.path == "/hooks?a=1"
+    assert arrival.headers["webhook-id"] == MESSAGE.event_id
+    assert arrival.headers["webhook-timestamp"] == str(int(NOW.timestamp()))
+    assert verify(target.secret, arrival, monkeypatch) == {
+        "type": "order.created",
+        "timestamp": "2026-11-23T12:00:00Z",
+        "data": {"order_id": "1001", "total": "12.50", "customer": {"name": "Jürgen <b>"}},
+    }
+
+
+async def test_a_tampered_body_is_not_verified(channel: WebhookChannel, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Receiver() as receiver:
+        target = WebhookTarget(url=receiver.url)
+        await channel.send(MESSAGE, target)
+    arrival = receiver.requests[0]._replace(body=receiver.requests[0].body + b" ")
+    with pytest.raises(Exception, match="No matching signature"):
+        verify(target.secret, arrival, monkeypatch)
+
+
+async def test_data_goes_on_byte_for_byte(channel: WebhookChannel) -> None:
+    async with Receiver() as receiver:
+        await channel.send(MESSAGE, WebhookTarget(url=receiver.url))
+    assert receiver.requests[0].body.endswith(b',"data":' + MESSAGE.data + b"}")
+
+
+async def test_during_rotation_both_secrets_sign_and_an_expired_one_does_not(
+    channel: WebhookChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, middle, new = new_secret(), new_secret(), new_secret()
+    async with Receiver() as receiver:
+        target = WebhookTarget(url=receiver.url, secret=old)
+        target = target.rotated(middle, NOW).rotated(new, NOW + timedelta(seconds=1))
+        await channel.send(MESSAGE, target)
+    (arrival,) = receiver.requests
+    assert len(arrival.headers["webhook-signature"].split(" ")) == 2
+    for secret in (new, middle):
+        verify(secret, arrival, monkeypatch)
+    with pytest.raises(Exception, match="No matching signature"):
+        verify(old, arrival, monkeypatch)
+
+
+@pytest.mark.parametrize("traceparent", [None, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"])
+async def test_the_cloudevents_library_reads_the_structured_form(
+    channel: WebhookChannel, traceparent: str | None
+) -> None:
+    sent = message(extensions={"dataschema": "https://example.com/s", "region": "eu"}, traceparent=traceparent)
+    async with Receiver() as receiver:
+        await channel.send(sent, WebhookTarget(url=receiver.url, format="cloudevents"))
+    (arrival,) = receiver.requests
+    event = from_structured_event(HTTPMessage(headers=dict(arrival.headers), body=arrival.body), JSONFormat())
+    assert arrival.headers["content-type"] == "application/cloudevents+json"
+    assert (event.get_id(), event.get_source(), event.get_type()) == ("4711", "/shop", "order.created")
+    assert event.get_subject() == "orders/1001"
+    assert event.get_time() == NOW
+    assert event.get_dataschema() == "https://example.com/s"
+    assert event.get_extension("region") == "eu"
+    assert event.get_extension("traceparent") == traceparent
+    assert event.get_data() == {"order_id": "1001", "total": "12.50", "customer": {"name": "Jürgen <b>"}}
+    assert arrival.headers.get("traceparent") == traceparent
+
+
+async def test_data_that_is_not_json_travels_as_base64_in_a_cloudevent_and_as_bytes_in_raw_form(
+    channel: WebhookChannel,
+) -> None:
+    encoded = b'"' + base64.b64encode(b"\x00\xff") + b'"'
+    sent = message(data=encoded, data_base64=True, content_type="image/png", source_id=None)
+    async with Receiver() as receiver:
+        await channel.send(sent, WebhookTarget(url=receiver.url, format="cloudevents"))
+        await channel.send(sent, WebhookTarget(url=receiver.url, format="raw"))
+    structured, raw = receiver.requests
+    assert structured.json()["data_base64"] == "AP8="
+    assert structured.json()["datacontenttype"] == "image/png"
+    assert structured.json()["id"] == MESSAGE.event_id
+    assert (raw.headers["content-type"], raw.body) == ("image/png", b"\x00\xff")
+
+
+async def test_raw_form_is_the_data_alone(channel: WebhookChannel, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Receiver() as receiver:
+        target = WebhookTarget(url=receiver.url, format="raw")
+        await channel.send(MESSAGE, target)
+    (arrival,) = receiver.requests
+    assert (arrival.headers["content-type"], arrival.body) == ("application/json", MESSAGE.data)
+    verify(target.secret, arrival, monkeypatch)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 401, 404, 409, 418, 422, 429, 500, 502, 503])
+async def test_what_is_not_2xx_fails_and_may_be_tried_again(channel: WebhookChannel, status: int) -> None:
+    async with Receiver([Answer(status, b"no", headers={"Location": "/elsewhere"})]) as receiver:
+        with pytest.raises(SendFailed) as caught:
+            await channel.send(MESSAGE, WebhookTarget(url=receiver.url))
+    assert len(receiver.requests) == 1
+    assert (caught.value.status_code, caught.value.response_body) == (status, "no")
+    assert not caught.value.permanent
+    assert str(status) in caught.value.detail
+
+
+async def test_410_is_permanent(channel: WebhookChannel) -> None:
+    async with Receiver([410]) as receiver:
+        with pytest.raises(SendFailed) as caught:
+            await channel.send(MESSAGE, WebhookTarget(url=receiver.url))
+    assert caught.value.permanent
+    assert caught.value.status_code == 410
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "seconds"),
+    [
+        (429, "120", 120.0),
+        (503, "120", 120.0),
+        (503, format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
+        (500, "120", None),
+        (302, "120", None),
+    ],
+)
+async def test_429_and_503_carry_the_wished_delay(
+    channel: WebhookChannel, status: int, value: str, seconds: float | None
+) -> None:
+    async with Receiver([Answer(status, headers={"Retry-After": value})]) as receiver:
+        with pytest.raises(SendFailed) as caught:
+            await channel.send(MESSAGE, WebhookTarget(url=receiver.url))
+    assert caught.value.retry_after == seconds
+
+
+async def test_custom_headers_are_sent_and_an_echoed_secret_is_masked(channel: WebhookChannel) -> None:
+    async with Receiver(lambda arrival: Answer(400, "you sent " + arrival.headers["Authorization"])) as receiver:
+        target = WebhookTarget(url=receiver.url, headers={"Authorization": SecretStr("Bearer canary")})
+        with pytest.raises(SendFailed) as caught:
+            await channel.send(MESSAGE, target)
+    assert receiver.requests[0].headers["authorization"] == "Bearer canary"
+    assert caught.value.response_body == "you sent **********"
+
+
+async def test_at_most_4_kib_of_an_answer_are_kept(channel: WebhookChannel) -> None:
+    async with Receiver([Answer(200, b"\xff" * 100_000)]) as receiver:
+        receipt = await channel.send(MESSAGE, WebhookTarget(url=receiver.url))
+    assert receipt.response_body == "\N{REPLACEMENT CHARACTER}" * 4096
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("webhook-id", "Webhook-Anything", "HOST", "Content-Length", "content-type", "Transfer-Encoding"),
+        *("Connection", "traceparent", "a b", "a:b", "a\r\nb", "", "ü"),
+    ],
+)
+def test_reserved_and_malformed_header_names_are_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        WebhookTarget.model_validate({"url": "https://example.com", "headers": {name: "x"}})
+
+
+@given(st.text().filter(lambda text: not (text.isascii() and text.isprintable() and text.strip(" ") == text != "")))
+def test_a_header_value_with_anything_but_printable_ascii_is_refused(value: str) -> None:
+    if "\t" not in value.strip():
+        with pytest.raises(ValidationError):
+            WebhookTarget.model_validate({"url": "https://example.com", "headers": {"X-A": value}})
+
+
+@pytest.mark.parametrize("value", ["\r\nb", "\n", "\x00b", "ü", " ", "\t", "\x7f", "a" * 5000])
+def test_a_header_value_that_would_split_the_message_is_refused_and_not_repeated(value: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        WebhookTarget.model_validate({"url": "https://example.com", "headers": {"X-A": f"canary{value}"}})
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("secret", ["abc", "whsec_", "whsec_!!!!", "whsec_" + "QUJD", "whsec_" + "A" * 200])
+def test_a_secret_that_is_not_24_to_64_bytes_is_refused_and_not_repeated(secret: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        WebhookTarget.model_validate({"url": "https://example.com", "secret": secret})
+    assert secret not in str(caught.value).replace("`whsec_`", "") or secret == "whsec_"
+
+
+def test_each_target_without_a_secret_gets_its_own() -> None:
+    secrets = {WebhookTarget(url="https://example.com").secret.get_secret_value() for _ in range(10)}
+    assert len(secrets) == 10
+    assert all(Webhook(secret) for secret in secrets)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("ftp://example.com", "https://", "//example.com", "example.com", "javascript:alert(1)", "http:///x"),
+        *("https://u:p@example.com", "https://u@example.com", "https://example.com/#f", "https://example.com:0"),
+        *("https://example.com:65536", "https://exa mple.com", "https://example.com/\n", "https://example.com/\x00"),
+        *("http://0177.0.0.1", "https://１２７.0.0.1/", "https://example.com/" + "a" * 2048),
+    ],
+)
+def test_a_url_that_cannot_be_posted_to_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError):
+        WebhookTarget(url=url)
+
+
+@pytest.mark.parametrize("url", ["https://bücher.example/ä?q=ü", "HTTP://EXAMPLE.com:8080", "http://[2001:db8::1]/x"])
+def test_an_unusual_but_valid_url_is_taken(url: str) -> None:
+    assert WebhookTarget(url=url).url == url
+
+
+async def test_a_broken_connection_is_a_failure_without_the_url(make_tools: MakeTools) -> None:
+    tools: Tools = make_tools()
+    async with Receiver() as receiver:
+        url = receiver.url
+    with pytest.raises(SendFailed) as caught:
+        await WebhookChannel(tools).send(MESSAGE, WebhookTarget(url=url + "/canary"))
+    assert caught.value.detail == "the connection was refused"
+    assert not caught.value.permanent
