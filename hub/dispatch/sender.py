@@ -1,0 +1,75 @@
+"""The one try of a delivery: render, hand to the channel, bound it in time."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+import structlog
+
+from channels.base import Channel, Message, Receipt, SendFailed, TargetModel
+from hub.models import Delivery, Event
+from hub.rendering import Renderer, RenderFailed
+from hub.subscriptions import Subscription
+from hub.tracing import Tracing, current_traceparent
+
+_log = structlog.get_logger(__name__)
+
+
+class Sender:
+    """Sends an event to a subscription's target through its channel."""
+
+    def __init__(self, channels: Mapping[str, Channel[Any]], renderer: Renderer, tracing: Tracing) -> None:
+        self._channels = channels
+        self._renderer = renderer
+        self._tracing = tracing
+
+    async def send(
+        self, event: Event, delivery: Delivery, subscription: Subscription, *, at: datetime, seconds: float
+    ) -> Receipt | SendFailed:
+        """Exactly one try, ended after so many `seconds`; whatever goes wrong comes back as `SendFailed`."""
+        channel = self._channels[subscription.spec.channel]
+        try:
+            with self._tracing.attempt(delivery, event.traceparent):
+                message, target = self._compose(channel, event, delivery, subscription, at)
+                async with asyncio.timeout(seconds):
+                    receipt: Receipt = await channel.send(message, target)
+                    return receipt
+        except SendFailed as failure:
+            return failure
+        except RenderFailed as failure:
+            return SendFailed(f"the template cannot be rendered: {failure}", permanent=True)
+        except TimeoutError:
+            return SendFailed(f"no answer within {seconds:g} s")
+        except Exception as error:  # noqa: BLE001 - a channel may be anybody's code, and one bad one must stop nothing
+            _log.exception("channel raised", channel=subscription.spec.channel, delivery_id=delivery.id)
+            return SendFailed(f"the channel {subscription.spec.channel} failed: {type(error).__name__}")
+
+    def _compose(
+        self, channel: Channel[Any], event: Event, delivery: Delivery, subscription: Subscription, at: datetime
+    ) -> tuple[Message, TargetModel]:
+        content: Mapping[str, Any] = {}
+        target = subscription.target
+        if channel.default_template:
+            seen = event.seen(orjson.loads(event.data))
+            content = self._renderer.content(subscription.spec.channel, seen, subscription.spec.template)
+            target = self._renderer.target(target, seen)
+        message = Message(
+            event_id=event.id,
+            delivery_id=delivery.id,
+            attempt=delivery.attempt_count,
+            type=event.type,
+            source=event.source,
+            source_id=event.source_id,
+            subject=event.subject,
+            time=event.time,
+            data=event.data,
+            sent_at=at,
+            content_type=event.content_type,
+            data_base64=event.data_base64,
+            extensions=event.extensions,
+            content=content,
+            traceparent=current_traceparent(event.traceparent),
+        )
+        return message, target

@@ -1,0 +1,134 @@
+"""What an attempt's outcome makes of its delivery."""
+
+from datetime import timedelta
+from random import Random
+
+import orjson
+import pytest
+
+from channels.base import Receipt, SendFailed
+from hub.dispatch.transitions import Skipped, Timing, Tried, Unknown, cancel, release, replay, settle, skip
+from hub.models import Cause, Delivery, Event, FeedKind, Outcome, Status
+from hub.stores.base import Claim, Result
+from tests.clock import START
+
+SCHEDULE = (5.0, 30.0)
+
+
+def claim(attempt: int = 1, *, base: int = 0, expires_in: float | None = None) -> Claim:
+    event = Event(
+        id="evt_1",
+        tenant="acme",
+        type="order.created",
+        source="shop",
+        time=START,
+        data=b"{}",
+        accepted_at=START,
+        expires_at=None if expires_in is None else START + timedelta(seconds=expires_in),
+    )
+    delivery = Delivery(
+        id="dlv_1",
+        tenant="acme",
+        event_id="evt_1",
+        event_type="order.created",
+        subscription_id="sub_1",
+        channel="webhook",
+        status=Status.SENDING,
+        attempt_count=attempt,
+        schedule_base=base,
+        token=7,
+        created_at=START,
+        updated_at=START,
+    )
+    return Claim(delivery, event, Cause.AUTOMATIC, START)
+
+
+def settled(tried: Tried, attempt: int = 1, **more: float) -> Result:
+    timing = Timing(START, START + timedelta(seconds=1), 1_000)
+    return settle(claim(attempt, **more), tried, timing, SCHEDULE, Random(3))  # type: ignore[arg-type]
+
+
+def wait(result: Result) -> float:
+    assert result.delivery.next_attempt_at is not None
+    return (result.delivery.next_attempt_at - (START + timedelta(seconds=1))).total_seconds()
+
+
+def kinds(result: Result) -> list[FeedKind]:
+    return [entry.kind for entry in result.feed]
+
+
+def test_a_receipt_delivers() -> None:
+    result = settled(Receipt(204, "thanks"))
+    assert result.delivery.status is Status.DELIVERED
+    assert result.delivery.token == 7
+    assert result.attempt is not None
+    assert (result.attempt.outcome, result.attempt.status_code) == (Outcome.SUCCEEDED, 204)
+    assert kinds(result) == [FeedKind.DELIVERY_ATTEMPTED, FeedKind.DELIVERY_DELIVERED]
+
+
+@pytest.mark.parametrize(("attempt", "scheduled"), [(1, 5.0), (2, 30.0)])
+def test_a_failure_waits_as_scheduled_with_a_fifth_of_jitter(attempt: int, scheduled: float) -> None:
+    result = settled(SendFailed("HTTP 500", status_code=500), attempt)
+    assert result.delivery.status is Status.PENDING
+    assert 0.8 * scheduled <= wait(result) <= 1.2 * scheduled
+    assert kinds(result) == [FeedKind.DELIVERY_ATTEMPTED]
+
+
+def test_retry_after_is_obeyed_exactly_and_capped_at_a_day() -> None:
+    assert wait(settled(SendFailed("HTTP 429", retry_after=120, status_code=429))) == 120
+    assert wait(settled(SendFailed("HTTP 503", retry_after=1e20, status_code=503))) == 86_400
+
+
+def test_the_end_of_the_schedule_is_a_dead_letter_with_a_reason() -> None:
+    result = settled(SendFailed("HTTP 500", status_code=500), attempt=3)
+    assert result.delivery.status is Status.DEAD
+    assert "attempt 3" in (result.delivery.reason or "")
+    assert "HTTP 500" in (result.delivery.reason or "")
+    assert kinds(result) == [FeedKind.DELIVERY_ATTEMPTED, FeedKind.DELIVERY_DEAD]
+
+
+@pytest.mark.parametrize("failure", [SendFailed("bad address", permanent=True), SendFailed("gone", status_code=410)])
+def test_a_permanent_failure_and_410_die_at_once(failure: SendFailed) -> None:
+    result = settled(failure)
+    assert (result.delivery.status, result.delivery.reason) == (Status.DEAD, failure.detail)
+
+
+def test_an_unknown_attempt_is_tried_again_at_once_and_counts() -> None:
+    result = settled(Unknown("lost"))
+    assert (result.delivery.status, wait(result)) == (Status.PENDING, 0)
+    assert result.attempt is not None
+    assert result.attempt.outcome is Outcome.UNKNOWN
+    assert settled(Unknown("lost"), attempt=3).delivery.status is Status.DEAD
+
+
+def test_what_would_expire_before_the_next_attempt_dies_now() -> None:
+    result = settled(SendFailed("HTTP 500"), expires_in=3)
+    assert result.delivery.status is Status.DEAD
+    assert (result.delivery.reason or "").startswith("expired")
+
+
+def test_a_replay_has_the_whole_schedule_before_it() -> None:
+    again = replay(claim(3).delivery, START)
+    assert (again.delivery.status, again.delivery.schedule_base, again.cause) == (Status.PENDING, 3, Cause.REPLAY)
+    assert settled(SendFailed("HTTP 500"), attempt=4, base=3).delivery.status is Status.PENDING
+    assert settled(SendFailed("HTTP 500"), attempt=6, base=3).delivery.status is Status.DEAD
+
+
+def test_what_is_not_tried_gives_its_attempt_back() -> None:
+    assert release(claim(2), START).delivery.attempt_count == 1
+    skipped = skip(claim(2), Skipped(Status.CANCELLED, "the event was cancelled"), START)
+    assert skipped.delivery.attempt_count == 1
+    assert kinds(skipped) == [FeedKind.DELIVERY_CANCELLED]
+
+
+def test_the_feed_shows_the_attempt_without_its_body() -> None:
+    shown = orjson.loads(settled(SendFailed("HTTP 500", status_code=500, response_body="secret")).feed[0].data)
+    assert shown["attempt"]["status_code"] == 500
+    assert "response_body" not in shown["attempt"]
+    assert "token" not in shown
+    assert "tenant" not in shown
+
+
+def test_a_cancelled_delivery_says_why() -> None:
+    result = cancel(claim().delivery, "cancelled on request", START)
+    assert (result.delivery.status, result.delivery.reason) == (Status.CANCELLED, "cancelled on request")
