@@ -1,0 +1,182 @@
+"""Long work that a person asked for: started, watched, cancelled, and never left looking alive by a dead process."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import structlog
+
+from hub.clock import Clock
+from hub.errors import Conflict, HubError, NotFound, TooManyRequests, Unavailable
+from hub.ids import new_id
+from hub.models import FeedEntry, FeedKind, Task, TaskStatus
+from hub.stores.base import Tasks
+
+Progress = Callable[[float], Awaitable[None]]
+"""Told how far the work is, from 0 to 100; writes it down about once a second at most."""
+Work = Callable[[Progress], Awaitable[Mapping[str, Any]]]
+"""The work itself; what it gives, as JSON, is the task's result."""
+
+RUNNING_AT_ONCE = 4
+UNFINISHED_PER_TENANT = 20
+RECOVERY_BATCH = 200
+PROGRESS_SECONDS = 1.0
+STORE_RETRY_SECONDS = 1.0
+STOP_SECONDS = 5.0
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Run:
+    """A task as it was last known, the work, and what sees it to its end and is never cancelled itself."""
+
+    task: Task
+    work: asyncio.Task[Mapping[str, Any]] | None = None
+    end: asyncio.Task[None] | None = None
+    cancelled: bool = False
+
+
+class TaskRunner:
+    """Runs a few tasks at once, the others waiting their turn; every state is kept and shown to listeners."""
+
+    def __init__(self, tasks: Tasks, clock: Clock) -> None:
+        self._tasks = tasks
+        self._clock = clock
+        self._turns = asyncio.Semaphore(RUNNING_AT_ONCE)
+        self._runs: dict[str, _Run] = {}
+        self._stopping = False
+
+    async def recover(self) -> int:
+        """Mark as failed what a dead process left unfinished; gives how many. For use before anything is started."""
+        count = 0
+        while left := await self._tasks.unfinished(RECOVERY_BATCH):
+            for task in left:
+                await self._save(task, status=TaskStatus.FAILED, error="interrupted by a restart; run it again")
+            count += len(left)
+        return count
+
+    async def start(self, tenant: str, kind: str, work: Work) -> Task:
+        """Keep a pending task and set it going.
+
+        Raises `TooManyRequests` when the tenant has too many unfinished ones, `Unavailable` when the hub is stopping.
+        """
+        if self._stopping:
+            raise Unavailable("The hub is stopping; try again.", retry_after=STOP_SECONDS)
+        if sum(run.task.tenant == tenant for run in self._runs.values()) >= UNFINISHED_PER_TENANT:
+            raise TooManyRequests(
+                f"{UNFINISHED_PER_TENANT} tasks are unfinished; wait for one to end, or cancel it.", retry_after=10.0
+            )
+        now = self._clock.now()
+        task = Task(
+            id=new_id("tsk"), tenant=tenant, kind=kind, status=TaskStatus.PENDING, created_at=now, updated_at=now
+        )
+        run = self._runs[task.id] = _Run(task)
+        try:
+            run.task = await self._save(task)
+        except BaseException:
+            del self._runs[task.id]
+            raise
+        run.work = asyncio.create_task(self._work(run, work), name=f"{kind} {task.id}")
+        run.end = asyncio.create_task(self._see_out(run, run.work))
+        return run.task
+
+    async def task(self, tenant: str, task_id: str) -> Task:
+        """Raises `NotFound`."""
+        task = await self._tasks.task(tenant, task_id)
+        if task is None:
+            raise NotFound("There is no such task.")
+        return task
+
+    async def cancel(self, tenant: str, task_id: str) -> Task:
+        """End an unfinished task, and give it as it is then: it may have been quicker, or take a while to notice.
+
+        Raises `NotFound`, and `Conflict` when it has ended already.
+        """
+        task = await self.task(tenant, task_id)
+        if task.status not in {TaskStatus.PENDING, TaskStatus.RUNNING}:
+            raise Conflict(f"The task is {task.status} already.")
+        run = self._runs.get(task_id)
+        if run is None or run.work is None or run.end is None:
+            return await self._save(task, status=TaskStatus.CANCELLED)
+        run.cancelled = True
+        run.work.cancel()
+        await asyncio.wait([run.end], timeout=STOP_SECONDS)
+        return await self.task(tenant, task_id)
+
+    async def stop(self) -> None:
+        """Start no more; end what runs, as failed."""
+        self._stopping = True
+        for run in self._runs.values():
+            if run.work is not None:
+                run.work.cancel()
+        ends = [run.end for run in self._runs.values() if run.end is not None]
+        if ends:
+            _, late = await asyncio.wait(ends, timeout=STOP_SECONDS)
+            for end in late:
+                end.cancel()
+
+    async def _work(self, run: _Run, work: Work) -> Mapping[str, Any]:
+        noted_at = -PROGRESS_SECONDS
+
+        async def progress(percent: float) -> None:
+            nonlocal noted_at
+            whole, now = min(max(int(percent), 0), 100), self._clock.monotonic()
+            if whole != run.task.progress and now - noted_at >= PROGRESS_SECONDS:
+                noted_at = now
+                await self._note(run, progress=whole)
+
+        async with self._turns:
+            await self._note(run, status=TaskStatus.RUNNING)
+            result = dict(await work(progress))
+            orjson.dumps(result)
+            return result
+
+    async def _note(self, run: _Run, **changes: Any) -> None:
+        """Save a state on the way; work does not end because the store cannot answer now."""
+        try:
+            run.task = await self._save(run.task, **changes)
+        except Unavailable:
+            _log.warning("task state not saved", task_id=run.task.id, exc_info=True)
+
+    async def _see_out(self, run: _Run, work: asyncio.Task[Mapping[str, Any]]) -> None:
+        try:
+            await asyncio.wait([work])
+            changes = self._outcome(run, work)
+            while True:
+                try:
+                    await self._save(run.task, **changes)
+                    return
+                except Unavailable:
+                    if self._stopping:
+                        raise
+                    await self._clock.sleep(STORE_RETRY_SECONDS)
+        except Unavailable:
+            _log.exception("task end not saved; the next start marks it as failed", task_id=run.task.id)
+        finally:
+            del self._runs[run.task.id]
+
+    def _outcome(self, run: _Run, work: asyncio.Task[Mapping[str, Any]]) -> dict[str, Any]:
+        """The changes that the end of the work makes to its task."""
+        if work.cancelled():
+            if run.cancelled:
+                return {"status": TaskStatus.CANCELLED}
+            return {"status": TaskStatus.FAILED, "error": "interrupted by a shutdown; run it again"}
+        error = work.exception()
+        if error is None:
+            return {"status": TaskStatus.COMPLETED, "progress": 100, "result": work.result()}
+        if isinstance(error, HubError):
+            return {"status": TaskStatus.FAILED, "error": error.detail}
+        _log.error("task failed", task_id=run.task.id, kind=run.task.kind, exc_info=error)
+        return {
+            "status": TaskStatus.FAILED,
+            "error": f"failed unexpectedly ({type(error).__name__}); see the hub's log",
+        }
+
+    async def _save(self, task: Task, **changes: Any) -> Task:
+        """Keep the task with its changes and show it to listeners."""
+        changed = task.model_copy(update={**changes, "updated_at": self._clock.now()})
+        entry = FeedEntry(changed.tenant, FeedKind.TASK_UPDATED, changed.model_dump_json().encode())
+        await self._tasks.save(changed, [entry])
+        return changed

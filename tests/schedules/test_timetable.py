@@ -1,0 +1,258 @@
+"""The timetable fires what is due, keeps failures, and stops without cutting short what runs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from schedules.timetable import Entry, Job, Report, Timetable
+from tests.clock import START, ManualClock
+
+FAR = "every 1 d"
+
+
+@asynccontextmanager
+async def running(*jobs: Job, clock: ManualClock | None = None) -> AsyncIterator[Timetable]:
+    timetable = Timetable(jobs, clock or ManualClock())
+    timetable.start()
+    try:
+        yield timetable
+    finally:
+        await timetable.stop(grace=1)
+
+
+async def nothing() -> Report:
+    return {}
+
+
+def entry(timetable: Timetable, name: str) -> Entry:
+    return next(entry for entry in timetable.entries() if entry.name == name)
+
+
+def make_due(timetable: Timetable, name: str, since: timedelta = timedelta(0)) -> datetime:
+    """Let a job be due now, or since some time: its scheduler is on the machine's clock."""
+    due = datetime.now(UTC) - since  # noqa: TID251
+    timetable._scheduler.modify_job(name, next_run_time=due)
+    return due
+
+
+class Work:
+    """A job that says when it runs and ends when it is let."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.finish = asyncio.Event()
+        self.runs = 0
+        self.ended = 0
+
+    async def __call__(self) -> Report:
+        self.runs += 1
+        self.started.set()
+        await self.finish.wait()
+        self.ended += 1
+        return {"runs": self.runs}
+
+
+async def test_a_due_job_fires_by_itself_and_is_due_again_later() -> None:
+    work = Work()
+    work.finish.set()
+    async with running(Job("a", "every 1 h", work)) as timetable, asyncio.timeout(5):
+        due = make_due(timetable, "a")
+        await work.started.wait()
+        next_run_at = entry(timetable, "a").next_run_at
+    assert next_run_at is not None
+    assert next_run_at == due + timedelta(hours=1)
+
+
+async def test_many_missed_turns_make_one_run() -> None:
+    work = Work()
+    work.finish.set()
+    async with running(Job("a", "every 1 h", work)) as timetable, asyncio.timeout(5):
+        make_due(timetable, "a", since=timedelta(hours=50))
+        await work.started.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert work.runs == 1
+
+
+async def test_jobs_marked_so_run_at_the_start_and_the_others_do_not() -> None:
+    first, other = Work(), Work()
+    first.finish.set()
+    async with running(Job("first", FAR, first, at_start=True), Job("other", FAR, other)), asyncio.timeout(5):
+        await first.started.wait()
+    assert (first.runs, other.runs) == (1, 0)
+
+
+async def test_entries_say_what_runs_when_and_how_it_went() -> None:
+    clock = ManualClock()
+
+    async def run() -> Report:
+        clock.advance(2.5)
+        return {"removed": 3}
+
+    async with running(Job("b", FAR, nothing), Job("a", "0 3 * * *", run), clock=clock) as timetable:
+        assert await timetable.run_now("a") == {"removed": 3}
+        a, b = timetable.entries()
+    assert (a.name, a.trigger, b.name) == ("a", "0 3 * * *", "b")
+    assert a.next_run_at is not None
+    assert (a.next_run_at.tzinfo, a.next_run_at.hour, a.next_run_at.minute) == (UTC, 3, 0)
+    assert a.last_run is not None
+    assert (a.last_run.started_at, a.last_run.duration_seconds, a.last_run.outcome) == (START, 2.5, "succeeded")
+    assert b.last_run is None
+
+
+def test_before_the_start_nothing_is_due() -> None:
+    timetable = Timetable([Job("a", FAR, nothing)], ManualClock())
+    assert entry(timetable, "a").next_run_at is None
+    assert "a" in timetable
+    assert "b" not in timetable
+
+
+async def test_a_failure_out_of_turn_reaches_the_caller_and_is_kept() -> None:
+    async def run() -> Report:
+        raise OSError("/secret/path is full")
+
+    async with running(Job("a", FAR, run)) as timetable:
+        with pytest.raises(OSError, match="is full"):
+            await timetable.run_now("a")
+        last = entry(timetable, "a").last_run
+    assert last is not None
+    assert (last.outcome, last.error) == ("failed", "OSError")
+
+
+async def test_a_failure_in_turn_is_logged_and_the_job_runs_again() -> None:
+    failed, ran = asyncio.Event(), asyncio.Event()
+
+    async def run() -> Report:
+        if not failed.is_set():
+            failed.set()
+            raise OSError("full")
+        ran.set()
+        return {}
+
+    with capture_logs() as lines:
+        async with running(Job("a", FAR, run, at_start=True)) as timetable, asyncio.timeout(5):
+            await failed.wait()
+            make_due(timetable, "a")
+            await ran.wait()
+            await asyncio.sleep(0)
+            last = entry(timetable, "a").last_run
+    assert [line["schedule"] for line in lines if line["log_level"] == "error"] == ["a"]
+    assert last is not None
+    assert last.outcome == "succeeded"
+
+
+async def test_an_unknown_name_is_a_key_error() -> None:
+    async with running() as timetable:
+        with pytest.raises(KeyError):
+            await timetable.run_now("nobody")
+
+
+async def test_a_job_never_runs_twice_at_once_and_a_run_out_of_turn_waits() -> None:
+    work = Work()
+    async with running(Job("a", FAR, work, at_start=True)) as timetable, asyncio.timeout(5):
+        await work.started.wait()
+        out_of_turn = asyncio.create_task(timetable.run_now("a"))
+        await asyncio.sleep(0)
+        assert work.runs == 1
+        work.finish.set()
+        assert await out_of_turn == {"runs": 2}
+
+
+async def test_a_turn_that_comes_while_the_job_runs_is_skipped() -> None:
+    work = Work()
+    with capture_logs() as lines:
+        async with running(Job("a", FAR, work, at_start=True)) as timetable, asyncio.timeout(5):
+            await work.started.wait()
+            make_due(timetable, "a")
+            for _ in range(10):
+                await asyncio.sleep(0)
+            work.finish.set()
+    assert [line["event"] for line in lines if line["log_level"] == "info"] == ["schedule skipped"]
+    assert work.runs == 1
+
+
+async def test_stopping_lets_a_run_end() -> None:
+    work = Work()
+    timetable = Timetable([Job("a", FAR, work, at_start=True)], ManualClock())
+    timetable.start()
+    await work.started.wait()
+    stopping = asyncio.create_task(timetable.stop(grace=5))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    work.finish.set()
+    await stopping
+    assert work.ended == 1
+
+
+async def test_stopping_cancels_a_run_that_outlasts_the_grace() -> None:
+    work = Work()
+    timetable = Timetable([Job("a", FAR, work, at_start=True)], ManualClock())
+    timetable.start()
+    await work.started.wait()
+    await timetable.stop(grace=0.01)
+    last = entry(timetable, "a").last_run
+    assert work.ended == 0
+    assert last is not None
+    assert last.outcome == "cancelled"
+
+
+async def test_nothing_fires_after_the_stop_and_nothing_is_left_running() -> None:
+    work = Work()
+    timetable = Timetable([Job("a", "every 1 s", work)], ManualClock())
+    timetable.start()
+    await timetable.stop(grace=0)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert work.runs == 0
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_stopping_what_never_started_is_fine() -> None:
+    await Timetable([Job("a", FAR, nothing)], ManualClock()).stop(grace=0)
+
+
+async def intervals_after(clock: ManualClock, change: Callable[[], Any]) -> tuple[timedelta, timedelta]:
+    """By how much the next runs of an interval and of a crontab line move when the clock is changed so."""
+    jobs = Job("interval", FAR, nothing), Job("cron", "0 3 * * *", nothing)
+    async with running(*jobs, clock=clock) as timetable:
+        await asyncio.sleep(0)
+        before = [entry(timetable, job.name).next_run_at for job in jobs]
+        change()
+        await clock.elapse(6)
+        after = [entry(timetable, job.name).next_run_at for job in jobs]
+    interval, cron = (late - early for early, late in zip(before, after, strict=True) if early and late)
+    return interval, cron
+
+
+async def test_intervals_start_anew_when_the_clock_is_set_back() -> None:
+    clock = ManualClock()
+    interval, cron = await intervals_after(clock, lambda: clock.set_back(3_600))
+    assert interval > timedelta(0)
+    assert cron == timedelta(0)
+
+
+async def test_intervals_go_on_while_the_clock_runs_true() -> None:
+    assert await intervals_after(ManualClock(), lambda: None) == (timedelta(0), timedelta(0))
+
+
+@pytest.mark.parametrize("trigger", ["every 0 s", "every day", "every 5 weeks", "", "* * * *", "61 * * * *"])
+def test_a_trigger_that_cannot_be_read_is_refused(trigger: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        Timetable([Job("a", trigger, nothing)], ManualClock())
+
+
+def test_numbers_of_weekdays_are_refused_because_cron_and_the_library_count_differently() -> None:
+    with pytest.raises(ValueError, match="name the days"):
+        Timetable([Job("a", "0 3 * * 1", nothing)], ManualClock())
+
+
+async def test_named_weekdays_are_what_they_say() -> None:
+    async with running(Job("a", "0 3 * * mon", nothing)) as timetable:
+        next_run_at = entry(timetable, "a").next_run_at
+    assert next_run_at is not None
+    assert next_run_at.strftime("%A") == "Monday"
