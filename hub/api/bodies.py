@@ -1,0 +1,43 @@
+"""JSON bodies of the routes that take a model: read as strictly as events are."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from hub.errors import UnsupportedMedia
+from hub.rawjson import parse
+
+
+class JsonRoute(APIRoute):
+    """Reads UTF-8 JSON without NaN, lone surrogates or bottomless nesting, none of which could be shown again.
+
+    Use as `APIRouter(route_class=JsonRoute)`. Its routes also answer 400, and 415 for a body that is not called JSON.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def read_and_handle(request: Request) -> Response:
+            strict = _JsonRequest(request.scope, request.receive)
+            await strict.read()
+            return await handle(strict)
+
+        return read_and_handle
+
+
+class _JsonRequest(Request):
+    _value: Any = None
+
+    async def read(self) -> None:
+        body = await self.body()
+        if not body:
+            return
+        media = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
+            raise UnsupportedMedia("Send a JSON body, as application/json.")
+        self._value = parse(body)
+
+    async def json(self) -> Any:
+        return self._value

@@ -1,0 +1,69 @@
+"""Looking at deliveries, and sending them again or not at all."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from hub.api.access import CurrentHub, Manager, Reader
+from hub.api.problems import problems
+from hub.api.shapes import DeliveryDetail, DeliveryList, Paging, Since, TypePattern, Until, json_response, listed
+from hub.models import Delivery, Status
+from hub.stores.base import DeliveryQuery
+
+router = APIRouter(prefix="/v1/deliveries", tags=["deliveries"])
+
+DeliveryId = Annotated[str, Path(max_length=100, examples=["dlv_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c"])]
+
+
+@router.get("", response_model=DeliveryList, responses=problems(400, 401, 403, 422, 503))
+async def list_deliveries(
+    hub: CurrentHub,
+    caller: Reader,
+    page: Paging,
+    type: TypePattern,
+    status: Annotated[Status | None, Query(description="`dead` lists the dead letters.")] = None,
+    subscription_id: Annotated[str | None, Query(max_length=100)] = None,
+    event_id: Annotated[str | None, Query(max_length=100)] = None,
+    channel: Annotated[str | None, Query(max_length=50, examples=["webhook"])] = None,
+    since: Since = None,
+    until: Until = None,
+) -> Response:
+    """Deliveries, newest first. `since` and `until` are about when they were created."""
+    query = DeliveryQuery(
+        status=status,
+        subscription_ids=None if subscription_id is None else frozenset({subscription_id}),
+        event_id=event_id,
+        channel=channel,
+        type=type,
+        since=since,
+        until=until,
+    )
+    found = await hub.deliveries.listing(caller.tenant, query, page)
+    return listed(found.items, found.next_cursor)
+
+
+@router.get("/{delivery_id}", response_model=DeliveryDetail, responses=problems(401, 403, 404, 422, 503))
+async def get_delivery(delivery_id: DeliveryId, hub: CurrentHub, caller: Reader) -> Response:
+    """A delivery, with every attempt that was made."""
+    delivery = await hub.deliveries.delivery(caller.tenant, delivery_id)
+    attempts = await hub.store.archive.attempts(caller.tenant, delivery_id)
+    return json_response({**delivery.model_dump(), "attempts": attempts})
+
+
+@router.post(
+    "/{delivery_id}/replay",
+    status_code=202,
+    response_model=Delivery,
+    responses=problems(401, 403, 404, 409, 413, 422, 503),
+)
+async def replay_delivery(delivery_id: DeliveryId, hub: CurrentHub, caller: Manager) -> Response:
+    """Send again, from now, with the whole retry schedule: new attempts, same message id."""
+    delivery = await hub.deliveries.replay(caller.tenant, delivery_id)
+    hub.dispatcher.notice({delivery.subscription_id: None})
+    return json_response(delivery, 202)
+
+
+@router.post("/{delivery_id}/cancel", response_model=Delivery, responses=problems(401, 403, 404, 409, 413, 422, 503))
+async def cancel_delivery(delivery_id: DeliveryId, hub: CurrentHub, caller: Manager) -> Response:
+    """End a delivery that has not been sent."""
+    return json_response(await hub.deliveries.cancel(caller.tenant, delivery_id))

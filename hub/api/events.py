@@ -1,0 +1,120 @@
+"""Looking at events, and steering what is to be done with them."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from hub.api.access import Cancelling, CurrentHub, Manager, Reader
+from hub.api.problems import problems
+from hub.api.shapes import (
+    DeliveryList,
+    EventDetail,
+    EventList,
+    Paging,
+    Since,
+    TypePattern,
+    Until,
+    json_response,
+    listed,
+    shown_event,
+)
+from hub.deliveries import Explained
+from hub.models import Delivery
+from hub.runtime import Hub
+from hub.stores.base import DeliveryQuery, EventQuery
+
+router = APIRouter(prefix="/v1", tags=["events"])
+
+EventId = Annotated[str, Path(max_length=100, examples=["evt_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c"])]
+
+
+class ExplanationView(BaseModel):
+    subscription_id: str
+    outcome: Explained
+    reason: str = Field(examples=["data.total gte 100: was below"])
+
+
+class ExplanationList(BaseModel):
+    items: list[ExplanationView]
+
+
+class ReplayRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    subscription_ids: list[str] | None = Field(default=None, max_length=1_000)
+
+
+class ReplayedDeliveries(BaseModel):
+    """The deliveries that are sent again."""
+
+    items: list[Delivery]
+
+
+@router.get("/events", response_model=EventList, responses=problems(400, 401, 403, 422, 503))
+async def list_events(
+    hub: CurrentHub,
+    caller: Reader,
+    page: Paging,
+    type: TypePattern,
+    subject: Annotated[str | None, Query(max_length=1_024, examples=["orders/1001"])] = None,
+    since: Since = None,
+    until: Until = None,
+) -> Response:
+    """Events, newest first."""
+    query = EventQuery(type, subject, since, until)
+    found = await hub.store.archive.events(caller.tenant, query, page)
+    return listed(map(shown_event, found.items), found.next_cursor)
+
+
+@router.get("/events/{event_id}", response_model=EventDetail, responses=problems(401, 403, 404, 422, 503))
+async def get_event(event_id: EventId, hub: CurrentHub, caller: Reader) -> Response:
+    """An event, with how many of its deliveries are in each status."""
+    return json_response(await _detail(hub, caller.tenant, event_id))
+
+
+@router.get(
+    "/events/{event_id}/deliveries", response_model=DeliveryList, responses=problems(400, 401, 403, 404, 422, 503)
+)
+async def list_event_deliveries(event_id: EventId, hub: CurrentHub, caller: Reader, page: Paging) -> Response:
+    """An event's deliveries, newest first."""
+    await hub.deliveries.event(caller.tenant, event_id)
+    found = await hub.deliveries.listing(caller.tenant, DeliveryQuery(event_id=event_id), page)
+    return listed(found.items, found.next_cursor)
+
+
+@router.get("/events/{event_id}/explain", response_model=ExplanationList, responses=problems(401, 403, 404, 422, 503))
+async def explain_event(event_id: EventId, hub: CurrentHub, caller: Reader) -> Response:
+    """For every subscription of the tenant what became of the event, and why."""
+    explanations = await hub.deliveries.explain(caller.tenant, event_id)
+    return json_response({"items": [asdict(explanation) for explanation in explanations]})
+
+
+@router.delete("/events/{event_id}", response_model=EventDetail, responses=problems(401, 403, 404, 422, 503))
+async def cancel_event(event_id: EventId, hub: CurrentHub, caller: Cancelling) -> Response:
+    """Cancel what is not yet sent. An attempt under way ends as it may, and is not repeated."""
+    await hub.deliveries.cancel_event(caller.tenant, event_id)
+    return json_response(await _detail(hub, caller.tenant, event_id))
+
+
+@router.post(
+    "/events/{event_id}/replay",
+    status_code=202,
+    response_model=ReplayedDeliveries,
+    responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
+)
+async def replay_event(
+    event_id: EventId, hub: CurrentHub, caller: Manager, wanted: ReplayRequest | None = None
+) -> Response:
+    """Send an event again to all, or some, of the subscriptions that were to get it: new attempts, same message id."""
+    only = wanted.subscription_ids if wanted else None
+    replayed = await hub.deliveries.replay_event(caller.tenant, event_id, only)
+    hub.dispatcher.notice({delivery.subscription_id: None for delivery in replayed})
+    return json_response({"items": replayed}, 202)
+
+
+async def _detail(hub: Hub, tenant: str, event_id: str) -> dict[str, object]:
+    event = await hub.deliveries.event(tenant, event_id)
+    counts = await hub.deliveries.counts(tenant, DeliveryQuery(event_id=event_id))
+    return {**shown_event(event), "deliveries": {status.value: number for status, number in counts.items()}}

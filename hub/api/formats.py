@@ -1,0 +1,81 @@
+"""From a request to publish to the events in it: which format it is in, and how that format is read."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from fastapi import Request
+
+from hub import cloudevents
+from hub.errors import BadRequest, HubError, TooLarge, UnsupportedMedia
+from hub.incoming import Incoming, native
+from hub.rawjson import split_array, split_lines
+from hub.stores.base import Idempotency
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+MAX_KEY_LENGTH = 255
+IDEMPOTENCY_LIFE = timedelta(hours=24)
+
+Adapt = Callable[[Incoming], Incoming]
+
+
+Items = list[Incoming | HubError]
+"""A batch: each item an event, or why it is none."""
+
+
+async def receive(request: Request, adapt: Adapt, *, max_events: int, max_event_bytes: int) -> Incoming | Items:
+    """Read a request's event, or its batch of them, each passed through `adapt`.
+
+    Raises `UnsupportedMedia`, `BadRequest` when the whole is unreadable, `TooLarge`; and whatever is wrong with a
+    single event.
+    """
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMedia("Send the body as it is, without a content encoding.")
+    body = await request.body()
+    headers = dict(request.headers)
+    content_type = headers.get("content-type")
+    mode = cloudevents.mode(content_type, headers)
+    if mode == "binary":
+        return adapt(cloudevents.binary(headers, body))
+    read = native if mode is None else cloudevents.structured
+    media = JSON if content_type is None else content_type.partition(";")[0].strip().lower()
+    if mode == "batch" or (media == JSON and body.lstrip()[:1] == b"["):
+        return _each(split_array(body, max_events), read, adapt, max_event_bytes)
+    if media == NDJSON:
+        return _each(split_lines(body, max_events), read, adapt, max_event_bytes)
+    if media in (JSON, STRUCTURED):
+        return adapt(read(body))
+    raise UnsupportedMedia(f"Send {JSON}, {NDJSON}, {STRUCTURED} or {BATCH}.")
+
+
+def _each(elements: Sequence[bytes], read: Callable[[bytes], Incoming], adapt: Adapt, max_bytes: int) -> Items:
+    items: Items = []
+    for element in elements:
+        try:
+            if len(element) > max_bytes:
+                raise TooLarge(f"An event may have {max_bytes} bytes at most.")
+            items.append(adapt(read(element)))
+        except HubError as error:
+            items.append(error)
+    return items
+
+
+async def idempotency_of(request: Request, header: str | None, now: datetime) -> Idempotency | None:
+    """The client's key with a fingerprint of everything that makes up the request. Raises `BadRequest`.
+
+    Source: draft-ietf-httpapi-idempotency-key-header-07, section 2.1 (a quoted string; bare ones are taken too).
+    """
+    if header is None:
+        return None
+    key = header[1:-1] if len(header) > 1 and header[0] == header[-1] == '"' else header
+    if not 0 < len(key) <= MAX_KEY_LENGTH or not key.isprintable():
+        raise BadRequest(f"An Idempotency-Key has 1 to {MAX_KEY_LENGTH} printable characters.")
+    digest = hashlib.sha256(request.url.path.encode())
+    for name, value in sorted(request.headers.items()):
+        if name == "content-type" or name.startswith("ce-"):
+            digest.update(f"\n{name}:{value}".encode())
+    digest.update(b"\n\n" + await request.body())
+    return Idempotency(key, digest.hexdigest(), now + IDEMPOTENCY_LIFE)

@@ -1,0 +1,70 @@
+"""How much of a request's body is read: it is collected before the app runs, and cut off where it exceeds its limit."""
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hub.api.problems import respond
+from hub.errors import BadRequest, HubError, TooLarge
+
+BODY_SECONDS = 30.0
+"""How long a client may take over a body."""
+_BATCH_TYPES = (b"application/x-ndjson", b"application/cloudevents-batch+json")
+
+
+class BodyLimit:
+    """ASGI middleware. A batch (NDJSON, CloudEvents batch, JSON that begins with `[`) may be larger than one event."""
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, max_batch_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._max_batch_bytes = max_batch_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await self._read(scope, receive)
+        except TimeoutError:
+            await respond(BadRequest("The body took too long to arrive."))(scope, receive, send)
+            return
+        except HubError as error:
+            await respond(error)(scope, receive, send)
+            return
+        if body is None:
+            return
+        waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return waiting.pop() if waiting else await receive()
+
+        await self._app(scope, replay, send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The whole body, or None when the client went away."""
+        headers = dict(scope["headers"])
+        declared = headers.get(b"content-length", b"")
+        is_batch = headers.get(b"content-type", b"").split(b";")[0].strip().lower() in _BATCH_TYPES
+        if declared.isdigit() and int(declared) > self._max_batch_bytes:
+            raise self._too_large(self._max_batch_bytes)
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            chunk = message.get("body", b"")
+            if not chunks and chunk.lstrip()[:1] == b"[":
+                is_batch = True
+            limit = self._max_batch_bytes if is_batch else self._max_body_bytes
+            size += len(chunk)
+            if size > limit:
+                raise self._too_large(limit)
+            if not message.get("more_body", False):
+                return b"".join([*chunks, chunk]) if chunks else chunk
+            chunks.append(chunk)
+
+    def _too_large(self, limit: int) -> TooLarge:
+        return TooLarge(f"The body may have {limit} bytes at most; send less, or several requests.")

@@ -1,0 +1,91 @@
+"""Errors as RFC 9457 problems: rendered in one place, and documented for every route with `problems(…)`."""
+
+import math
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from hub.errors import BadRequest, HubError, Invalid
+from hub.faults import request_faults
+
+MEDIA_TYPE = "application/problem+json"
+_log = structlog.get_logger(__name__)
+
+
+class ProblemFault(BaseModel):
+    detail: str
+    pointer: str = Field(description="RFC 6901 pointer to the member that is at fault.", examples=["/data/total"])
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem. It never repeats what was sent."""
+
+    type: str = Field(examples=["urn:notification-hub:problem:invalid"])
+    title: str = Field(examples=["Invalid content"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["The event does not match the schema of its type; see `errors`."])
+    errors: list[ProblemFault] | None = None
+
+
+def respond(error: HubError) -> Response:
+    """The response of an error; `Retry-After` in whole seconds, rounded up (RFC 9110, section 10.2.3)."""
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(orjson.dumps(error.problem()), error.status, headers, MEDIA_TYPE)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route that can answer these errors."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def _from_validation(error: RequestValidationError) -> HubError:
+    """Strips pydantic's errors of the input they carry."""
+    if any(item["type"] == "json_invalid" for item in error.errors()):
+        return BadRequest("The body is not valid JSON.")
+    return Invalid("The request breaks a rule; see `errors`.", errors=request_faults(error))
+
+
+def _from_http(error: HTTPException) -> HubError:
+    """What the framework itself refuses: an unknown path, a method that a path does not have."""
+    phrase = HTTPStatus(error.status_code).phrase
+    refused = HubError(f"{phrase}: /docs shows which routes and methods there are.")
+    refused.status, refused.title = error.status_code, phrase
+    refused.code = phrase.lower().replace(" ", "_")
+    return refused
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the app a problem."""
+
+    @app.exception_handler(HubError)
+    async def hub_error(request: Request, error: HubError) -> Response:
+        return respond(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def validation_error(request: Request, error: RequestValidationError) -> Response:
+        return respond(_from_validation(error))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        response = respond(_from_http(error))
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        _log.error("unexpected error", path=request.url.path, error=type(error).__name__, exc_info=error)
+        return respond(HubError("Something went wrong here; try again, and look at the hub's log if it stays."))

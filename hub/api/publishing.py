@@ -1,0 +1,196 @@
+"""Publishing: events of any type, and order and user events under the thing that they are about."""
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, BackgroundTasks, Header, Path, Request, Response
+from pydantic import BaseModel, Field
+
+from hub.api.access import CurrentHub, Publishing
+from hub.api.formats import BATCH, JSON, NDJSON, STRUCTURED, Adapt, idempotency_of, receive
+from hub.api.problems import Problem, problems
+from hub.api.shapes import json_response
+from hub.errors import Fault, Invalid
+from hub.incoming import Incoming, about
+from hub.keys import Principal
+from hub.runtime import Hub
+from hub.schemas import BUILT_IN
+from hub.stores.base import Verdict
+from hub.tracing import current_traceparent
+
+router = APIRouter(prefix="/v1", tags=["publish"])
+
+
+class AcceptedEvent(BaseModel):
+    """Stored on disk, and on its way. `duplicate`: its source and id were published before; nothing is sent again."""
+
+    id: str = Field(examples=["evt_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c"])
+    type: str = Field(examples=["order.created"])
+    status: Literal["accepted"] = "accepted"
+    duplicate: bool = False
+
+
+class BatchItem(BaseModel):
+    index: int
+    status: Literal["accepted", "duplicate", "rejected"]
+    id: str | None = None
+    problem: Problem | None = None
+
+
+class AcceptedBatch(BaseModel):
+    """One item an event, in the order in which they were sent."""
+
+    items: list[BatchItem]
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Quoted or bare, at most 255 characters. For 24 hours the same key with the same request gives "
+        "the same answer, and publishes once.",
+        examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+    ),
+]
+SubjectId = Annotated[str, Path(min_length=1, max_length=200, examples=["1001"])]
+
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    202: {
+        "description": "Stored on disk; in a batch each item has a verdict of its own.",
+        "content": {
+            JSON: {
+                "schema": {
+                    "anyOf": [
+                        {"$ref": "#/components/schemas/AcceptedEvent"},
+                        {"$ref": "#/components/schemas/AcceptedBatch"},
+                    ]
+                }
+            }
+        },
+        "headers": {
+            "Location": {"description": "Where a single event is.", "schema": {"type": "string"}},
+            "Idempotency-Replayed": {"description": "This answer was given before.", "schema": {"type": "string"}},
+        },
+    },
+    **problems(400, 401, 403, 409, 413, 415, 422, 503),
+}
+
+
+def _body(event_type: str) -> dict[str, Any]:
+    """The documented request body, with an event of this type as the example."""
+    event = {"$ref": "#/components/schemas/NewEvent"}
+    cloud_event = {"type": "object", "required": ["specversion", "id", "source", "type"]}
+    example = {"type": event_type, "data": BUILT_IN[event_type].example}
+    cloud_example = {"specversion": "1.0", "id": "1", "source": "/shop", **example}
+    content = {
+        JSON: {"schema": {"anyOf": [event, {"type": "array", "items": event, "minItems": 1}]}, "example": example},
+        NDJSON: {"schema": {"type": "string"}, "example": orjson.dumps(example).decode()},
+        STRUCTURED: {"schema": cloud_event, "example": cloud_example},
+        BATCH: {"schema": {"type": "array", "items": cloud_event, "minItems": 1}, "example": [cloud_example]},
+    }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+@router.post("/events", status_code=202, responses=_RESPONSES, openapi_extra=_body("order.created"))
+async def publish_events(
+    request: Request,
+    hub: CurrentHub,
+    caller: Publishing,
+    background: BackgroundTasks,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Accept an event, or a batch of them: JSON, an array, NDJSON, or CloudEvents 1.0 in each of its modes.
+
+    The answer is given once everything is on disk. In a batch one bad item does not spoil the others.
+    """
+    return await _publish(request, hub, caller, background, idempotency_key, _with_trace(request))
+
+
+@router.post("/orders/{order_id}/events", status_code=202, responses=_RESPONSES, openapi_extra=_body("order.paid"))
+async def publish_order_events(
+    request: Request,
+    order_id: SubjectId,
+    hub: CurrentHub,
+    caller: Publishing,
+    background: BackgroundTasks,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Accept events of one order: their subject and `data.order_id` are filled in."""
+    adapt = _about(request, "order", f"orders/{order_id}", "order_id", order_id)
+    return await _publish(request, hub, caller, background, idempotency_key, adapt)
+
+
+@router.post("/users/{user_id}/events", status_code=202, responses=_RESPONSES, openapi_extra=_body("user.registered"))
+async def publish_user_events(
+    request: Request,
+    user_id: SubjectId,
+    hub: CurrentHub,
+    caller: Publishing,
+    background: BackgroundTasks,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Accept events of one user: their subject and `data.user_id` are filled in."""
+    adapt = _about(request, "user", f"users/{user_id}", "user_id", user_id)
+    return await _publish(request, hub, caller, background, idempotency_key, adapt)
+
+
+def _with_trace(request: Request) -> Adapt:
+    """Events carry the trace context of the request, unless they have one of their own."""
+    traceparent = current_traceparent(request.headers.get("traceparent"))
+
+    def adapt(event: Incoming) -> Incoming:
+        return event if traceparent is None or event.traceparent else replace(event, traceparent=traceparent)
+
+    return adapt
+
+
+def _about(request: Request, family: str, subject: str, member: str, value: str) -> Adapt:
+    with_trace = _with_trace(request)
+
+    def adapt(event: Incoming) -> Incoming:
+        if not event.type.startswith(f"{family}."):
+            raise Invalid("The type does not fit the path.", errors=[Fault(f"must begin with {family}.", "/type")])
+        return about(with_trace(event), subject=subject, member=member, value=value)
+
+    return adapt
+
+
+async def _publish(
+    request: Request,
+    hub: Hub,
+    caller: Principal,
+    background: BackgroundTasks,
+    idempotency_key: str | None,
+    adapt: Adapt,
+) -> Response:
+    settings = hub.settings
+    received = await receive(
+        request, adapt, max_events=settings.max_batch_events, max_event_bytes=settings.max_body_bytes
+    )
+    idempotency = await idempotency_of(request, idempotency_key, hub.clock.now())
+    if isinstance(received, Incoming):
+        published = await hub.publisher.publish_one(caller.tenant, received, idempotency)
+        (verdict,) = published.answer.verdicts
+        content, headers = _accepted(received, verdict), {"Location": f"/v1/events/{verdict.id}"}
+    else:
+        published = await hub.publisher.publish(caller.tenant, received, idempotency)
+        content, headers = {"items": [_item(verdict) for verdict in published.answer.verdicts]}, {}
+    if published.answer.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    background.add_task(hub.work_arrived, published)
+    return json_response(content, 202, headers)
+
+
+def _accepted(event: Incoming, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "id": verdict.id,
+        "type": event.type,
+        "status": "accepted",
+        "duplicate": verdict.status == "duplicate",
+    }
+
+
+def _item(verdict: Verdict) -> dict[str, Any]:
+    item = {"index": verdict.index, "status": verdict.status, "id": verdict.id, "problem": verdict.problem}
+    return {name: value for name, value in item.items() if value is not None}

@@ -1,0 +1,73 @@
+"""Periodic housekeeping: when it runs, and running it now."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, Field
+
+from hub.api.access import Admin, CurrentHub, Reader
+from hub.api.problems import problems
+from hub.api.shapes import listed
+from hub.api.tasks import accepted
+from hub.models import Instant, Task
+from hub.tasks import Progress
+from schedules.timetable import Entry
+
+router = APIRouter(prefix="/v1/schedules", tags=["schedules"])
+
+Name = Annotated[str, Path(max_length=100, examples=["temp-files"])]
+
+
+class Schedule(BaseModel):
+    """A line of the timetable, as this process keeps it: what ran before it started is not remembered."""
+
+    name: str = Field(examples=["temp-files"])
+    trigger: str = Field(
+        description="`every 10 min`, or a crontab line in UTC.", examples=["every 10 min", "0 3 * * *"]
+    )
+    next_run_at: Instant | None
+    last_run_at: Instant | None = None
+    last_outcome: Literal["succeeded", "failed", "cancelled"] | None = None
+    last_error: str | None = Field(default=None, description="The kind of failure; the hub's log has the rest.")
+    last_duration_seconds: float | None = None
+
+
+class ScheduleList(BaseModel):
+    items: list[Schedule]
+    next_cursor: str | None = Field(description="Always null: the list is short.")
+
+
+def _shown(entry: Entry) -> Schedule:
+    schedule = Schedule(name=entry.name, trigger=entry.trigger, next_run_at=entry.next_run_at)
+    if entry.last_run is None:
+        return schedule
+    return schedule.model_copy(
+        update={
+            "last_run_at": entry.last_run.started_at,
+            "last_outcome": entry.last_run.outcome,
+            "last_error": entry.last_run.error,
+            "last_duration_seconds": entry.last_run.duration_seconds,
+        }
+    )
+
+
+@router.get("", response_model=ScheduleList, responses=problems(401, 403))
+async def list_schedules(hub: CurrentHub, caller: Reader) -> Response:
+    """Every schedule, by name."""
+    return listed([_shown(entry) for entry in hub.housekeeping.entries()])
+
+
+@router.post(
+    "/{name}/run",
+    status_code=202,
+    response_model=Task,
+    responses=problems(401, 403, 404, 413, 422, 429, 503),
+)
+async def run_schedule(name: Name, hub: CurrentHub, caller: Admin) -> Response:
+    """Run a schedule out of turn, as a task. Housekeeping is the whole hub's, so this needs `admin`."""
+    job = hub.housekeeping.job(name)
+
+    async def work(progress: Progress) -> dict[str, object]:
+        return dict(await job())
+
+    return accepted(await hub.tasks.start(caller.tenant, f"schedule:{name}", work))

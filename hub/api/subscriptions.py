@@ -1,0 +1,206 @@
+"""Subscriptions: making and changing them, how they fare, and trying them out."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from channels import load_channels
+from hub.api.access import CurrentHub, Manager
+from hub.api.bodies import JsonRoute
+from hub.api.paging import page_of
+from hub.api.problems import problems
+from hub.api.shapes import JSON, NO_STORE, Paging, json_response, listed
+from hub.dispatch.health import Health, health_of
+from hub.dispatch.trial import Trial, try_out
+from hub.models import Delivery, Status
+from hub.runtime import Hub
+from hub.stores.base import DeliveryQuery, Page
+from hub.subscriptions import Subscription, SubscriptionSpec, SubscriptionView
+from hub.subscriptions.service import signed_target
+
+router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"], route_class=JsonRoute)
+
+DEFAULT_GRACE_SECONDS = 86_400
+MERGE_PATCH = "application/merge-patch+json"
+
+SubscriptionId = Annotated[str, Path(max_length=100, examples=["sub_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c"])]
+
+
+class SubscriptionList(BaseModel):
+    items: list[SubscriptionView]
+    next_cursor: str | None
+
+
+class HealthView(Health):
+    pending: int = Field(description="Deliveries that wait, held ones among them.", examples=[0])
+    last_delivery: Delivery | None = Field(description="The newest one.")
+
+
+class SubscriptionDetail(SubscriptionView):
+    health: HealthView
+
+
+class Secret(BaseModel):
+    secret: str = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+
+
+class Rotation(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    grace_seconds: int = Field(
+        default=DEFAULT_GRACE_SECONDS,
+        ge=0,
+        le=30 * 86_400,
+        description="How long messages are signed with the old secret as well.",
+    )
+
+
+def _new(kind: str, target: type[BaseModel]) -> dict[str, Any]:
+    """An example of a subscription to this channel."""
+    value = {"name": "new orders", "event_types": ["order.*"], "channel": kind}
+    return {"summary": kind, "value": {**value, "target": target.model_json_schema().get("examples", [{}])[0]}}
+
+
+NewSubscription = Annotated[
+    SubscriptionSpec,
+    Body(openapi_examples={kind: _new(kind, channel.Target) for kind, channel in load_channels().items()}),
+]
+_MEMBERS = {
+    name: {"anyOf": [{"$ref": f"#/components/schemas/SubscriptionSpec/properties/{name}"}, {"type": "null"}]}
+    for name in SubscriptionSpec.model_fields
+}
+_PATCH = {
+    "schema": {"type": "object", "title": "Merge patch", "properties": _MEMBERS, "additionalProperties": False},
+    "example": {"filter": {"data.total": {"gte": 100}}, "template": None},
+}
+_PATCH_BODY = {"requestBody": {"required": True, "content": {MERGE_PATCH: _PATCH, JSON: _PATCH}}}
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=SubscriptionView,
+    responses=problems(400, 401, 403, 409, 413, 415, 422, 503),
+)
+async def create_subscription(new: NewSubscription, hub: CurrentHub, caller: Manager) -> Response:
+    """Subscribe a target to event types. Events that are accepted after the answer are delivered to it.
+
+    The answer masks secrets; a webhook without a secret is given one, see `…/secret`.
+    """
+    made = await hub.subscriptions.create(caller, new)
+    return json_response(made.view(), 201, {"Location": f"{router.prefix}/{made.id}"})
+
+
+@router.get("", response_model=SubscriptionList, responses=problems(401, 403, 422))
+async def list_subscriptions(hub: CurrentHub, caller: Manager, page: Paging) -> Response:
+    """Subscriptions, newest first."""
+    found = page_of(hub.subscriptions.listing(caller.tenant), page, lambda made: made.id, descending=True)
+    return listed((made.view() for made in found.items), found.next_cursor)
+
+
+@router.get("/{subscription_id}", response_model=SubscriptionDetail, responses=problems(401, 403, 404, 422, 503))
+async def get_subscription(subscription_id: SubscriptionId, hub: CurrentHub, caller: Manager) -> Response:
+    """A subscription, and how its target fares."""
+    found = hub.subscriptions.find(caller.tenant, subscription_id)
+    return json_response({**found.view().model_dump(), "health": await _health(hub, found)})
+
+
+@router.patch(
+    "/{subscription_id}",
+    response_model=SubscriptionView,
+    responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+    openapi_extra=_PATCH_BODY,
+)
+async def patch_subscription(
+    subscription_id: SubscriptionId,
+    patch: Annotated[dict[str, Any], Body()],
+    hub: CurrentHub,
+    caller: Manager,
+) -> Response:
+    """Change a subscription by a JSON merge patch (RFC 7396): null removes a member.
+
+    A secret that is sent back as it was shown, masked, stays as it is.
+    """
+    return json_response((await hub.subscriptions.patch(caller, subscription_id, patch)).view())
+
+
+@router.delete(
+    "/{subscription_id}",
+    status_code=204,
+    response_class=Response,
+    responses=problems(401, 403, 404, 409, 422, 503),
+)
+async def delete_subscription(subscription_id: SubscriptionId, hub: CurrentHub, caller: Manager) -> Response:
+    """Delete a subscription; what it has not been sent yet is cancelled."""
+    await hub.subscriptions.delete(caller.tenant, subscription_id)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/{subscription_id}/enable",
+    response_model=SubscriptionView,
+    responses=problems(401, 403, 404, 409, 413, 422, 503),
+)
+async def enable_subscription(subscription_id: SubscriptionId, hub: CurrentHub, caller: Manager) -> Response:
+    """Let deliveries flow again, those that were held first."""
+    return json_response((await hub.subscriptions.enable(caller.tenant, subscription_id)).view())
+
+
+@router.post(
+    "/{subscription_id}/disable",
+    response_model=SubscriptionView,
+    responses=problems(401, 403, 404, 409, 413, 422, 503),
+)
+async def disable_subscription(subscription_id: SubscriptionId, hub: CurrentHub, caller: Manager) -> Response:
+    """Hold what is not sent yet, and what is published from now on."""
+    disabled = await hub.subscriptions.disable(caller.tenant, subscription_id, "disabled on request")
+    return json_response(disabled.view())
+
+
+@router.post("/{subscription_id}/test", response_model=Trial, responses=problems(401, 403, 404, 413, 422, 503))
+async def test_subscription(subscription_id: SubscriptionId, hub: CurrentHub, caller: Manager) -> Response:
+    """Send a sample now, once, and answer how it was taken. Nothing is stored; filter and health are left aside.
+
+    The sample is the example of the first event type that the subscription's patterns match.
+    """
+    subscription = hub.subscriptions.find(caller.tenant, subscription_id)
+    sample = hub.event_types.sample(caller.tenant, subscription.patterns)
+    timeout = subscription.spec.timeout or hub.settings.attempt_timeout
+    return json_response(await try_out(hub.sender, sample, subscription, hub.clock, timeout))
+
+
+@router.get("/{subscription_id}/secret", response_model=Secret, responses=problems(401, 403, 404, 409, 422))
+async def get_secret(subscription_id: SubscriptionId, hub: CurrentHub, caller: Manager) -> Response:
+    """The secret that messages are signed with. 409 for a channel that does not sign."""
+    return _secret(hub.subscriptions.find(caller.tenant, subscription_id))
+
+
+@router.post(
+    "/{subscription_id}/rotate-secret",
+    response_model=Secret,
+    responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+)
+async def rotate_secret(
+    subscription_id: SubscriptionId, hub: CurrentHub, caller: Manager, rotation: Rotation | None = None
+) -> Response:
+    """Sign with a new secret from now on, and for a time of grace with the old one as well."""
+    grace = timedelta(seconds=(rotation or Rotation()).grace_seconds)
+    return _secret(await hub.subscriptions.rotate(caller.tenant, subscription_id, grace))
+
+
+def _secret(subscription: Subscription) -> Response:
+    return json_response({"secret": signed_target(subscription).secret.get_secret_value()}, headers=NO_STORE)
+
+
+async def _health(hub: Hub, subscription: Subscription) -> dict[str, Any]:
+    only = frozenset({subscription.id})
+    waiting = await hub.deliveries.counts(subscription.tenant, DeliveryQuery(Status.PENDING, only))
+    newest = await hub.deliveries.listing(subscription.tenant, DeliveryQuery(subscription_ids=only), Page(1))
+    health = health_of(subscription, hub.dispatcher.lanes.get(subscription.id), hub.clock)
+    return {
+        **health.model_dump(),
+        "pending": sum(waiting.values()),
+        "last_delivery": newest.items[0] if newest.items else None,
+    }

@@ -1,0 +1,44 @@
+"""Long work: watching it and cancelling it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel
+
+from hub.api.access import CurrentHub, Manager, Reader
+from hub.api.problems import problems
+from hub.api.shapes import Paging, json_response, listed
+from hub.models import Task
+
+router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+
+TaskId = Annotated[str, Path(max_length=100, examples=["tsk_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c"])]
+
+
+class TaskList(BaseModel):
+    items: list[Task]
+    next_cursor: str | None
+
+
+def accepted(task: Task) -> Response:
+    """The answer to a request that started a task."""
+    return json_response(task, 202, {"Location": f"/v1/tasks/{task.id}"})
+
+
+@router.get("", response_model=TaskList, responses=problems(400, 401, 403, 422, 503))
+async def list_tasks(hub: CurrentHub, caller: Reader, page: Paging) -> Response:
+    """Tasks, newest first."""
+    found = await hub.store.tasks.tasks(caller.tenant, page)
+    return listed(found.items, found.next_cursor)
+
+
+@router.get("/{task_id}", response_model=Task, responses=problems(401, 403, 404, 422, 503))
+async def get_task(task_id: TaskId, hub: CurrentHub, caller: Reader) -> Response:
+    """A task: how far it is, and at its end its result or error."""
+    return json_response(await hub.tasks.task(caller.tenant, task_id))
+
+
+@router.post("/{task_id}/cancel", response_model=Task, responses=problems(401, 403, 404, 409, 413, 422, 503))
+async def cancel_task(task_id: TaskId, hub: CurrentHub, caller: Manager) -> Response:
+    """End a task that is pending or running."""
+    return json_response(await hub.tasks.cancel(caller.tenant, task_id))

@@ -1,0 +1,68 @@
+"""The web application: every router over one open hub."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from hub.api import (
+    deliveries,
+    event_types,
+    events,
+    health,
+    keys,
+    problems,
+    publishing,
+    schedules,
+    stats,
+    stream,
+    subscriptions,
+    tasks,
+)
+from hub.api.limits import BodyLimit
+from hub.log import configure
+from hub.runtime import open_hub
+from hub.settings import Settings
+from hub.tracing import Tracing
+
+ROUTERS = (
+    publishing,
+    events,
+    event_types,
+    subscriptions,
+    deliveries,
+    stream,
+    tasks,
+    schedules,
+    stats,
+    keys,
+    health,
+)
+DESCRIPTION = """Order and user events in; Slack, signed webhooks and email out; every attempt recorded, retried, and
+watched live. Send a key as `Authorization: Bearer <key>`."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The hub as an ASGI application; its lifespan opens the hub and stops it."""
+    configure(settings.log_level, settings.log_format)
+    tracing = Tracing(settings.otlp_endpoint)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_hub(settings, tracing) as hub:
+            app.state.hub = hub
+            yield
+
+    app = FastAPI(
+        title="Notification hub",
+        version=version("notification-hub"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        telemetry=tracing.telemetry,
+    )
+    problems.install(app)
+    for module in ROUTERS:
+        app.include_router(module.router)
+    app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, max_batch_bytes=settings.max_batch_bytes)
+    return app
