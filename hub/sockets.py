@@ -1,0 +1,33 @@
+"""The listening socket of the HTTP server, with the options that uvicorn does not set."""
+
+import socket
+
+BACKLOG = 2_048
+"""Connections that may wait to be accepted, as when thousands of listeners reconnect at once."""
+STUCK_SECONDS = 20
+"""How long what was sent may stay unacknowledged, or a full receiver closed, before the kernel drops the connection."""
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A bound, listening TCP socket; an empty host or `::` takes IPv6 and IPv4 alike, port 0 a free port.
+
+    Raises `OSError` when the address is unknown, taken or not allowed.
+    """
+    found = socket.getaddrinfo(host or "::", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Accepted connections inherit it (tcp(7)). Without it, a client that stopped reading holds its descriptor
+            # for as long as the kernel goes on probing, although the response was given up.
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_SECONDS * 1000)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening

@@ -1,0 +1,7 @@
+"""The live stream: who listens, what each is told, and how it resumes."""
+
+from hub.stream.broadcaster import Broadcaster, Limits, open_broadcaster
+from hub.stream.selection import Selection
+from hub.stream.tickets import MemoryTickets, TicketOffice, Tickets
+
+__all__ = ["Broadcaster", "Limits", "MemoryTickets", "Selection", "TicketOffice", "Tickets", "open_broadcaster"]

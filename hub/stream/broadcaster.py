@@ -1,0 +1,213 @@
+"""The live stream as connections see it: where each begins, what it is told of history, and when it ends.
+
+A listener first reads history at its own pace and is then attached to the live end, at a seam that leaves no hole and
+no duplicate. From there its buffer is bounded: whoever falls behind is ended, and resumes as history.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+import structlog
+
+from hub.clock import Clock
+from hub.errors import Unavailable
+from hub.stores.base import Feed
+from hub.stream import frames
+from hub.stream.listener import Listener
+from hub.stream.live import PAGE, RETRY, RETRY_BUSY, LiveEnd
+from hub.stream.registry import Registry
+from hub.stream.selection import Selection
+
+EARLIEST = "earliest"
+TICK_SECONDS = 1.0
+"""Between looks at the heartbeats, ages and keys of all listeners."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds and counts, as the settings `stream_…` have them."""
+
+    max_listeners: int = 2_000
+    buffer: int = 1_000
+    heartbeat: float = 15.0
+    max_age: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a listener begins: after `cursor`, when `newest` was the newest; `opening` is what it is told first."""
+
+    cursor: int
+    newest: int
+    opening: bytes = b""
+
+
+class Broadcaster:
+    """Tells listeners what the feed says. Made by `open_broadcaster`."""
+
+    def __init__(self, feed: Feed, clock: Clock, limits: Limits) -> None:
+        self.closing = anyio.Event()
+        """Set it to end every connection and admit no more."""
+        self._feed = feed
+        self._clock = clock
+        self._limits = limits
+        self._registry = Registry(limits.max_listeners)
+        self._live = LiveEnd(feed, clock, self._registry, buffer=limits.buffer, heartbeat=limits.heartbeat)
+
+    @property
+    def listeners(self) -> int:
+        """How many are listening."""
+        return self._registry.count
+
+    @property
+    def overflows(self) -> int:
+        """How many listeners were ended because they fell behind, since the start."""
+        return self._live.overflows
+
+    async def listen(
+        self, tenant: str, selection: Selection, last_event_id: str | None, allowed: Callable[[], bool]
+    ) -> AsyncIterator[bytes]:
+        """The stream after `last_event_id` (None: now; `earliest`: the oldest kept), as ready bytes.
+
+        Where it begins is settled when this returns: what is published from then on will be told. It ends, with
+        `retry:`, at its maximum age, at shutdown, on overload, when its buffer overflows, and soon after `allowed`
+        gives False. A cursor that is older than what is kept gives `gap` and then all that is kept; one that was never
+        given out (as after a backup was restored), or cannot be read, gives `gap` and then what comes from now on.
+        """
+        try:
+            start = await self._start(last_event_id)
+        except Unavailable:
+            return _only(_refusal("the store does not answer"))
+        return self._stream(tenant, selection, start, allowed)
+
+    async def _start(self, last_event_id: str | None) -> Start:
+        trimmed, newest = await self._feed.bounds()
+        if last_event_id is None:
+            return Start(newest, newest, frames.mark(newest))
+        if last_event_id == EARLIEST:
+            return Start(trimmed, newest)
+        requested = int(last_event_id) if re.fullmatch(r"[0-9]{1,18}", last_event_id) else None
+        if requested is None or requested > newest:
+            return Start(newest, newest, frames.gap(newest, trimmed + 1, requested))
+        return Start(requested, newest)
+
+    async def _stream(
+        self, tenant: str, selection: Selection, start: Start, allowed: Callable[[], bool]
+    ) -> AsyncIterator[bytes]:
+        listener = self._admit(tenant, selection, allowed)
+        if listener is None:
+            yield _refusal("no room for another listener")
+            return
+        try:
+            yield frames.retry(*RETRY) + start.opening
+            async with aclosing(self._history(listener, start)) as pages:
+                async for page in pages:
+                    yield page
+            while (chunk := await listener.take()) is not None:
+                yield chunk
+        except Unavailable:
+            yield _refusal("the store does not answer")
+        finally:
+            self._live.remove(listener)
+
+    def _admit(self, tenant: str, selection: Selection, allowed: Callable[[], bool]) -> Listener | None:
+        if self.closing.is_set():
+            return None
+        if self._registry.full:
+            other = self._registry.yielding_to(tenant)
+            if other is None:
+                return None
+            self._live.end(other, _refusal("others need the room"))
+        now = self._clock.monotonic()
+        age = self._limits.max_age * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
+        beats_at = now + self._limits.heartbeat
+        listener = Listener(tenant, selection, allowed=allowed, beats_at=beats_at, ends_at=now + age)
+        self._registry.add(listener)
+        return listener
+
+    async def _history(self, listener: Listener, start: Start) -> AsyncGenerator[bytes, None]:
+        """Pages of what came after the start, until live entries take over. On the way the listener is attached."""
+        cursor, until = start.cursor, start.newest
+        while listener.attached or not listener.ended:
+            if cursor >= until:
+                if listener.attached:
+                    return
+                far = self._live.cursor - cursor > PAGE
+                until = self._live.cursor if far else self._live.attach(listener, cursor)
+                continue
+            rows = await self._feed.read(cursor, PAGE, listener.tenant)
+            page = [row for row in rows if row.id <= until]
+            trimmed, _ = await self._feed.bounds()
+            # Asked after the read: what the page begins with proves that nothing before it was trimmed by then.
+            lost = trimmed > cursor and not (page and page[0].id <= trimmed)
+            opening = frames.gap(trimmed, trimmed + 1, cursor) if lost else b""
+            cursor = page[-1].id if len(page) == PAGE else max(until, trimmed if lost else 0)
+            told = [row for row in page if listener.selection.passes(row.entry)]
+            closing = b"" if told and told[-1].id == cursor else frames.mark(cursor)
+            yield opening + b"".join(map(frames.entry, told)) + closing
+
+    def close(self) -> None:
+        """End every connection and admit no more."""
+        self.closing.set()
+        self._live.end_all("the hub is stopping")
+
+    async def run(self) -> None:
+        """Tell what is new, keep watch over connections, and close when `closing` is set."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._repeat(self._live.round), name="stream reader")
+            tasks.create_task(self._repeat(self._look_after), name="stream watch")
+            await self.closing.wait()
+            self.close()
+
+    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
+        """For ever, through errors too: what is late is still told, since the cursor stays where it was."""
+        while True:
+            try:
+                await step()
+            except Unavailable as error:
+                _log.warning("the live stream waits for the store", reason=error.detail)
+                await self._clock.sleep(error.retry_after or TICK_SECONDS)
+            except Exception:  # noqa: BLE001 - what nobody foresaw must not end every stream for good
+                _log.exception("the live stream stumbled")
+                await self._clock.sleep(TICK_SECONDS)
+
+    async def _look_after(self) -> None:
+        """After a while: keep quiet connections alive; end those that are too old or whose key is gone."""
+        await self._clock.sleep(min(TICK_SECONDS, self._limits.heartbeat / 2))
+        now = self._clock.monotonic()
+        for listener in self._registry:
+            if now >= listener.ends_at:
+                self._live.end(listener, frames.retry(*RETRY))
+            elif not listener.allowed():
+                self._live.end(listener, _refusal("the key is no longer valid"))
+            elif now >= listener.beats_at and listener.attached and listener.idle:
+                self._live.beat(listener)
+                listener.beats_at = now + self._limits.heartbeat
+
+
+def _refusal(reason: str) -> bytes:
+    return frames.comment(reason) + frames.retry(*RETRY_BUSY)
+
+
+async def _only(chunk: bytes) -> AsyncIterator[bytes]:
+    yield chunk
+
+
+@asynccontextmanager
+async def open_broadcaster(feed: Feed, clock: Clock, limits: Limits) -> AsyncIterator[Broadcaster]:
+    """A broadcaster that reads until the context ends, which ends every connection."""
+    broadcaster = Broadcaster(feed, clock, limits)
+    running = asyncio.create_task(broadcaster.run(), name="stream")
+    try:
+        yield broadcaster
+    finally:
+        broadcaster.close()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -1,0 +1,43 @@
+"""Server-Sent Events as ready bytes (WHATWG HTML, 9.2: https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+import random
+
+from hub.models import FeedKind, FeedRow
+
+HEARTBEAT = b":\n"
+"""A comment: it keeps proxies from closing an idle connection."""
+
+
+def event(cursor: int, kind: FeedKind, data: bytes) -> bytes:
+    """One event. `data` should be one line; line ends inside it would end the field, so each line gets its own."""
+    if b"\n" in data or b"\r" in data:
+        data = b"\ndata: ".join(data.splitlines())
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (cursor, kind.encode(), data)
+
+
+def entry(row: FeedRow) -> bytes:
+    """One entry of the feed, its id as the cursor."""
+    return event(row.id, row.entry.kind, row.entry.data)
+
+
+def gap(cursor: int, oldest: int, requested: int | None) -> bytes:
+    """What came before `cursor` is not told: the listener's own cursor `requested` (None: not readable) is older than
+    the oldest that is kept, or was never given out."""
+    asked = b"null" if requested is None else b"%d" % requested
+    return event(cursor, FeedKind.GAP, b'{"oldest":%d,"requested":%b}' % (oldest, asked))
+
+
+def retry(least: float, most: float) -> bytes:
+    """After how many seconds to reconnect: at random between two bounds, lest all listeners return at once."""
+    seconds = random.uniform(least, most)  # noqa: S311 - spreads load, guards nothing
+    return b"retry: %d\n\n" % round(seconds * 1000)
+
+
+def mark(cursor: int) -> bytes:
+    """Moves `Last-Event-ID` without an event: a block without data sets it and dispatches nothing (9.2.6)."""
+    return b"id: %d\n\n" % cursor
+
+
+def comment(text: str) -> bytes:
+    """A line that people read and programs ignore."""
+    return b": %b\n\n" % text.encode()

@@ -1,0 +1,64 @@
+"""Who listens: counted by tenant, and grouped by what they select, so that one filter is applied once."""
+
+from collections.abc import Collection, Iterator
+
+from hub.stream.listener import Listener
+from hub.stream.selection import Selection
+
+
+class Registry:
+    """At most `room` listeners, shared fairly between tenants."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._members: dict[str, dict[Listener, None]] = {}
+        self._groups: dict[str, dict[Selection, dict[Listener, None]]] = {}
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Listener]:
+        """Every listener; the registry may change meanwhile."""
+        return iter([listener for members in self._members.values() for listener in members])
+
+    @property
+    def full(self) -> bool:
+        return self.count >= self._room
+
+    @property
+    def anyone_attached(self) -> bool:
+        return bool(self._groups)
+
+    def yielding_to(self, tenant: str) -> Listener | None:
+        """Who gives way when all places are taken: the oldest listener of the tenant that holds the most, unless
+        `tenant` would then hold more than it."""
+        crowd = max(self._members.values(), key=len)
+        own = len(self._members.get(tenant, ()))
+        return next(iter(crowd)) if len(crowd) > own + 1 else None
+
+    def add(self, listener: Listener) -> None:
+        self._members.setdefault(listener.tenant, {})[listener] = None
+        self.count += 1
+
+    def attach(self, listener: Listener) -> None:
+        """Let `groups` show a listener that was added before."""
+        self._groups.setdefault(listener.tenant, {}).setdefault(listener.selection, {})[listener] = None
+
+    def remove(self, listener: Listener) -> None:
+        """Forget a listener, if it is not forgotten yet."""
+        members = self._members.get(listener.tenant, {})
+        if listener not in members:
+            return
+        del members[listener]
+        self.count -= 1
+        if not members:
+            del self._members[listener.tenant]
+        groups = self._groups.get(listener.tenant, {})
+        group = groups.get(listener.selection, {})
+        group.pop(listener, None)
+        if not group:
+            groups.pop(listener.selection, None)
+        if not groups:
+            self._groups.pop(listener.tenant, None)
+
+    def groups(self, tenant: str) -> Collection[tuple[Selection, Collection[Listener]]]:
+        """The attached listeners of a tenant by what they select."""
+        return self._groups.get(tenant, {}).items()

@@ -1,0 +1,32 @@
+"""Which entries of the feed a listener wants to see."""
+
+from dataclasses import dataclass
+
+from hub.matching import matches
+from hub.models import FeedEntry, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """All that are given must hold, and an entry that lacks what is asked for does not pass.
+
+    `types` are patterns of which one must match the entry's event type or its own name in the stream
+    (`delivery.dead`), so that `order.*` shows orders and whatever became of them, and `task.*` shows tasks.
+    """
+
+    types: tuple[str, ...] = ()
+    event_id: str | None = None
+    subscription_id: str | None = None
+    statuses: frozenset[Status] = frozenset()
+
+    def passes(self, entry: FeedEntry) -> bool:
+        if self.event_id is not None and entry.event_id != self.event_id:
+            return False
+        if self.subscription_id is not None and entry.subscription_id != self.subscription_id:
+            return False
+        if self.statuses and entry.status not in self.statuses:
+            return False
+        return not self.types or any(
+            matches(pattern, entry.kind) or (entry.event_type is not None and matches(pattern, entry.event_type))
+            for pattern in self.types
+        )

@@ -1,0 +1,103 @@
+"""What a conforming client makes of the bytes of a stream, written from the standard (WHATWG HTML, 9.2.6)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Self
+
+
+@dataclass(frozen=True)
+class Heard:
+    id: str
+    name: str
+    data: str
+
+
+@dataclass
+class Parser:
+    """An `EventSource` without a network."""
+
+    cursor: str = ""
+    retry: int | None = None
+    comments: list[str] = field(default_factory=list)
+    _rest: bytes = b""
+    _fields: list[tuple[str, str]] = field(default_factory=list)
+
+    def feed(self, chunk: bytes) -> list[Heard]:
+        lines = (self._rest + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._rest = lines.pop()
+        found = [event for line in lines for event in self._line(line.decode())]
+        return found
+
+    def _line(self, line: str) -> list[Heard]:
+        if not line:
+            return self._dispatch()
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if not name:
+            self.comments.append(value)
+        elif name == "retry":
+            self.retry = int(value)
+        else:
+            self._fields.append((name, value))
+        return []
+
+    def _dispatch(self) -> list[Heard]:
+        fields, self._fields = self._fields, []
+        for name, value in fields:
+            if name == "id":
+                self.cursor = value
+        data = [value for name, value in fields if name == "data"]
+        names = [value for name, value in fields if name == "event"]
+        return [Heard(self.cursor, names[-1] if names else "message", "\n".join(data))] if data else []
+
+
+class Ear:
+    """Follows a stream in a task of its own."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self.parser = Parser()
+        self.events: list[Heard] = []
+        self.chunks: list[bytes] = []
+        self._stream = chunks
+        self._grown = asyncio.Condition()
+        self._task = asyncio.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        async for chunk in self._stream:
+            async with self._grown:
+                self.chunks.append(chunk)
+                self.events += self.parser.feed(chunk)
+                self._grown.notify_all()
+
+    @property
+    def ids(self) -> list[int]:
+        return [int(event.id) for event in self.events]
+
+    @property
+    def ended(self) -> bool:
+        return self._task.done()
+
+    async def hears(self, count: int) -> list[Heard]:
+        """The events so far, as soon as there are `count`; fails when there are more."""
+        async with asyncio.timeout(10), self._grown:
+            await self._grown.wait_for(lambda: len(self.events) >= count)
+        assert len(self.events) == count
+        return self.events
+
+    async def opens(self) -> Self:
+        """As soon as anything came."""
+        async with asyncio.timeout(10), self._grown:
+            await self._grown.wait_for(lambda: bool(self.chunks))
+        return self
+
+    async def ends(self) -> Self:
+        """As soon as the stream ended."""
+        async with asyncio.timeout(10):
+            await self._task
+        return self
+
+    async def leaves(self) -> None:
+        """Hang up, as a client does."""
+        self._task.cancel()
+        await asyncio.wait([self._task])

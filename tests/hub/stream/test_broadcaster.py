@@ -1,0 +1,444 @@
+"""What a listener is told: from where, without holes, and until when."""
+
+import asyncio
+import json
+import random
+import re
+
+import pytest
+
+from hub.errors import Unavailable
+from hub.models import FeedKind
+from hub.stores.base import Feed
+from hub.stream import Limits, Selection
+from hub.stream.live import PAGE
+from tests.hub.stream.conftest import Stage, entry
+from tests.hub.stream.ears import Ear, Parser
+
+
+async def test_a_listener_without_a_cursor_starts_at_now(stage: Stage) -> None:
+    await stage.write()
+    ear = await stage.listen()
+    written = await stage.write(entry(data=b'{"id":"evt_2"}'))
+    (heard,) = await ear.hears(1)
+    assert (heard.id, heard.name, heard.data) == (str(written), "event.accepted", '{"id":"evt_2"}')
+
+
+async def test_what_is_written_before_the_first_byte_is_sent_is_heard(stage: Stage) -> None:
+    """The response starts before its body is asked for, and clients publish as soon as they see its status."""
+    chunks = await stage.stream.listen("default", Selection(), None, lambda: True)
+    written = await stage.write()
+    ear = Ear(chunks)
+    await ear.hears(1)
+    assert ear.ids == [written]
+
+
+async def test_the_opening_tells_when_to_reconnect_and_where_the_listener_stands(stage: Stage) -> None:
+    written = await stage.write()
+    ear = await (await stage.listen()).opens()
+    assert ear.parser.cursor == str(written)
+    assert ear.parser.retry is not None
+    assert 1_000 <= ear.parser.retry <= 4_000
+    assert ear.events == []
+
+
+async def test_a_listener_resumes_after_its_cursor(stage: Stage) -> None:
+    first = await stage.write()
+    await stage.write(entry(), entry())
+    ear = await stage.listen(str(first))
+    await ear.hears(2)
+    await stage.write()
+    await ear.hears(3)
+    assert ear.ids == [first + 1, first + 2, first + 3]
+
+
+async def test_earliest_is_the_oldest_kept_and_no_gap(stage: Stage) -> None:
+    await stage.write(*[entry()] * 5)
+    await stage.trim(3)
+    ear = await stage.listen("earliest")
+    assert [event.name for event in await ear.hears(2)] == ["event.accepted"] * 2
+    assert ear.ids == [4, 5]
+
+
+async def test_a_cursor_older_than_what_is_kept_gives_a_gap_and_then_all_that_is_kept(stage: Stage) -> None:
+    await stage.write(*[entry()] * 5)
+    await stage.trim(3)
+    ear = await stage.listen("1")
+    gap, *_ = await ear.hears(3)
+    assert (gap.name, json.loads(gap.data)) == ("gap", {"oldest": 4, "requested": 1})
+    assert ear.ids == [3, 4, 5]
+    again = await stage.listen(gap.id)
+    assert [event.name for event in await again.hears(2)] == ["event.accepted"] * 2
+
+
+async def test_a_feed_of_which_nothing_is_kept_is_a_gap_to_an_old_cursor(stage: Stage) -> None:
+    await stage.write(*[entry()] * 5)
+    await stage.trim(5)
+    ear = await stage.listen("2")
+    (gap,) = await ear.hears(1)
+    assert (gap.id, gap.name) == ("5", "gap")
+    await stage.write()
+    await ear.hears(2)
+
+
+async def test_a_cursor_at_the_edge_of_what_is_kept_misses_nothing(stage: Stage) -> None:
+    await stage.write(*[entry()] * 5)
+    await stage.trim(3)
+    ear = await stage.listen("3")
+    await ear.hears(2)
+    assert ear.ids == [4, 5]
+
+
+@pytest.mark.parametrize("cursor", ["99", "x", "-1", "1.0", "²", "", " 1", "9" * 40])
+async def test_a_cursor_that_was_never_given_out_gives_a_gap_and_then_now(stage: Stage, cursor: str) -> None:
+    await stage.write(*[entry()] * 5)
+    ear = await stage.listen(cursor)
+    (gap,) = await ear.hears(1)
+    assert (gap.id, gap.name) == ("5", "gap")
+    assert json.loads(gap.data) == {"oldest": 1, "requested": 99 if cursor == "99" else None}
+    await stage.write()
+    await ear.hears(2)
+    assert ear.ids == [5, 6]
+
+
+async def test_what_is_trimmed_while_history_is_read_is_told_as_a_gap(stage: Stage) -> None:
+    await stage.write(*[entry()] * (PAGE * 2 + 10))
+    chunks = await stage.stream.listen("default", Selection(), "earliest", lambda: True)
+    opening = await anext(chunks) + await anext(chunks)
+    await stage.trim(PAGE + 5)
+    ear = Ear(chunks)
+    ear.events += ear.parser.feed(opening)
+    heard = await ear.hears(PAGE * 2 + 10 - 5 + 1)
+    assert [event.name for event in heard].count("gap") == 1
+    assert json.loads(heard[PAGE].data) == {"oldest": PAGE + 6, "requested": PAGE}
+    assert ear.ids == [*range(1, PAGE + 1), PAGE + 5, *range(PAGE + 6, PAGE * 2 + 11)]
+
+
+async def test_long_history_comes_in_pages_that_move_the_cursor_even_when_nothing_in_them_is_shown(
+    stage: Stage,
+) -> None:
+    await stage.write(*[entry()] * PAGE, *[entry(event_type="user.deleted")] * PAGE, entry())
+    ear = await stage.listen("earliest", Selection(types=("user.*",)))
+    await ear.hears(PAGE)
+    await stage.settle()
+    assert ear.parser.cursor == str(2 * PAGE + 1)
+    silent = await stage.listen("earliest", Selection(types=("no.*",)))
+    await silent.opens()
+    await stage.settle()
+    assert (silent.events, silent.parser.cursor) == ([], str(2 * PAGE + 1))
+
+
+async def test_another_tenants_entries_are_never_told(stage: Stage) -> None:
+    ours, theirs = await stage.listen("earliest"), await stage.listen("earliest", tenant="acme")
+    for _ in range(3):
+        await stage.write(entry(), entry("acme"), entry())
+    await ours.hears(6)
+    await theirs.hears(3)
+    late = await stage.listen("earliest", tenant="acme")
+    await late.hears(3)
+    assert ours.ids == [1, 3, 4, 6, 7, 9]
+    assert theirs.ids == late.ids == [2, 5, 8]
+
+
+async def test_only_what_is_selected_is_told(stage: Stage) -> None:
+    ear = await stage.listen(selection=Selection(types=("delivery.dead",)))
+    history = await stage.listen("earliest", Selection(types=("delivery.dead",)))
+    last = await stage.write(entry(), entry(kind=FeedKind.DELIVERY_DEAD), entry())
+    await ear.hears(1)
+    await history.hears(1)
+    assert ear.ids == history.ids == [last - 1]
+
+
+async def test_listeners_that_select_the_same_share_the_same_bytes(stage: Stage) -> None:
+    one, two = await (await stage.listen()).opens(), await (await stage.listen()).opens()
+    await stage.settle()
+    await stage.write()
+    await one.hears(1)
+    await two.hears(1)
+    assert one.chunks[-1] is two.chunks[-1]
+
+
+async def test_entries_that_wait_together_leave_as_one_chunk(stage: Stage) -> None:
+    ear = await (await stage.listen()).opens()
+    await stage.settle()
+    before = len(ear.chunks)
+    await stage.write(*[entry()] * 100)
+    await ear.hears(100)
+    assert len(ear.chunks) == before + 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_nothing_is_lost_or_doubled_over_any_breaks_while_others_publish(stage: Stage, seed: int) -> None:
+    chance = random.Random(seed)
+    tenants = ("default", "acme")
+    total = 1_500
+
+    async def publish() -> None:
+        written = 0
+        while written < total:
+            size = min(chance.choice((1, 1, 2, 7, 300)), total - written)
+            await stage.write(*[entry(tenant) for _ in range(size) for tenant in tenants])
+            written += size
+            await asyncio.sleep(chance.choice((0, 0, 0.001)))
+
+    async def follow(tenant: str) -> list[int]:
+        ids: list[int] = []
+        cursor: str | None = "earliest"
+        while len(ids) < total:
+            ear = await stage.listen(cursor, tenant=tenant)
+            await ear.opens()
+            patience = chance.choice((0, 0.001, 0.01))
+            await asyncio.sleep(patience)
+            await ear.leaves()
+            ids += ear.ids
+            cursor = ear.parser.cursor or cursor
+        return ids
+
+    async with asyncio.timeout(20):
+        publishing = asyncio.create_task(publish())
+        heard = await asyncio.gather(*[follow(tenant) for tenant in tenants for _ in range(4)])
+        await publishing
+    for place, ids in enumerate(heard):
+        first = 1 + place // 4
+        assert ids == list(range(first, 2 * total + 1, 2))
+    assert stage.stream.listeners == 0
+
+
+class TestSlowListener:
+    @pytest.fixture
+    def limits(self) -> Limits:
+        return Limits(buffer=10)
+
+    async def test_is_ended_while_others_hear_on_and_resumes_without_a_hole(self, stage: Stage) -> None:
+        ear = await (await stage.listen()).opens()
+        chunks = await stage.stream.listen("default", Selection(), None, lambda: True)
+        parser = Parser()
+        parser.feed(await anext(chunks))
+        reading = asyncio.ensure_future(anext(chunks))
+        await stage.settle()
+        await stage.write()
+        assert [event.id for event in parser.feed(await reading)] == ["1"]
+        for count in range(2, 14):
+            await stage.write()
+            await ear.hears(count)
+        rest = [chunk async for chunk in chunks]
+        assert len(rest) == 1
+        assert parser.feed(rest[0]) == []
+        assert parser.comments == ["too slow: reconnect and resume"]
+        assert stage.stream.overflows == 1
+        resumed = await stage.listen(parser.cursor)
+        await resumed.hears(12)
+        assert resumed.ids == ear.ids[1:]
+
+    async def test_is_not_ended_by_one_commit_that_is_larger_than_its_buffer(self, stage: Stage) -> None:
+        ear = await (await stage.listen()).opens()
+        await stage.settle()
+        await stage.write(*[entry()] * 50)
+        await ear.hears(50)
+        assert stage.stream.overflows == 0
+
+
+async def test_a_quiet_connection_has_heartbeats_that_move_the_cursor(stage: Stage) -> None:
+    ear = await (await stage.listen(selection=Selection(types=("user.*",)))).opens()
+    await stage.settle()
+    await stage.write(entry(), entry())
+    await stage.settle()
+    await stage.clock.elapse(14)
+    assert ear.parser.comments == []
+    await stage.clock.elapse(2)
+    await stage.settle()
+    assert (ear.parser.comments, ear.parser.cursor, ear.events) == ([""], "2", [])
+    await stage.clock.elapse(15)
+    await stage.settle()
+    assert ear.parser.comments == ["", ""]
+
+
+async def test_a_busy_connection_has_no_heartbeats(stage: Stage) -> None:
+    ear = await (await stage.listen()).opens()
+    await stage.settle()
+    for count in range(1, 5):
+        await stage.write()
+        await ear.hears(count)
+        await stage.clock.elapse(10)
+    await stage.settle()
+    assert ear.parser.comments == []
+
+
+async def test_a_connection_ends_at_its_maximum_age_give_or_take_a_tenth(stage: Stage) -> None:
+    ears = [await (await stage.listen()).opens() for _ in range(30)]
+    await stage.settle()
+    written = await stage.write()
+    for ear in ears:
+        await ear.hears(1)
+    await stage.clock.elapse(539)
+    assert not any(ear.ended for ear in ears)
+    await stage.clock.elapse(60)
+    await stage.settle()
+    assert 0 < sum(ear.ended for ear in ears) < 30
+    await stage.clock.elapse(63)
+    for ear in ears:
+        await ear.ends()
+        assert ear.parser.cursor == str(written)
+        assert ear.chunks[-1].startswith(b"id: 1\n\nretry: ")
+    assert stage.stream.listeners == 0
+
+
+async def test_a_connection_ends_soon_after_its_key_is_revoked(stage: Stage) -> None:
+    good = True
+    ear = await (await stage.listen(allowed=lambda: good)).opens()
+    other = await (await stage.listen()).opens()
+    await stage.clock.elapse(30)
+    assert not ear.ended
+    good = False
+    await stage.clock.elapse(1.1)
+    await ear.ends()
+    assert "the key is no longer valid" in ear.parser.comments
+    assert not other.ended
+
+
+class TestCrowd:
+    @pytest.fixture
+    def limits(self) -> Limits:
+        return Limits(max_listeners=4)
+
+    async def test_over_the_limit_a_listener_is_told_to_come_back_later(self, stage: Stage) -> None:
+        ears = [await (await stage.listen()).opens() for _ in range(4)]
+        refused = await (await stage.listen()).ends()
+        assert refused.parser.retry is not None
+        assert 10_000 <= refused.parser.retry <= 30_000
+        assert refused.parser.comments == ["no room for another listener"]
+        assert stage.stream.listeners == 4
+        await ears[0].leaves()
+        await (await stage.listen()).opens()
+        assert not any(ear.ended for ear in ears[1:])
+
+    async def test_a_tenant_that_holds_most_places_gives_way_to_one_that_holds_few(self, stage: Stage) -> None:
+        ears = [await (await stage.listen()).opens() for _ in range(4)]
+        await stage.settle()
+        acme = [await (await stage.listen(tenant="acme")).opens() for _ in range(2)]
+        for ear in ears[:2]:
+            await ear.ends()
+            assert ear.parser.comments == ["others need the room"]
+        assert stage.stream.listeners == 4
+        await (await stage.listen(tenant="acme")).ends()
+        await (await stage.listen()).ends()
+        assert not any(ear.ended for ear in [*ears[2:], *acme])
+
+
+async def test_closing_ends_every_connection_after_what_waits_and_admits_no_more(stage: Stage) -> None:
+    ears = [await (await stage.listen()).opens() for _ in range(20)]
+    await stage.settle()
+    written = await stage.write()
+    await ears[0].hears(1)
+    stage.stream.closing.set()
+    for ear in ears:
+        await ear.ends()
+        assert ear.ids == [written]
+        assert ear.chunks[-1].startswith(b"id: 1\n\n: the hub is stopping\n\nretry: ")
+    assert len({ear.parser.retry for ear in ears}) > 1
+    late = await (await stage.listen()).ends()
+    assert late.parser.retry is not None
+    assert late.events == []
+
+
+async def test_closing_amid_history_claims_nothing_that_was_not_told(stage: Stage) -> None:
+    await stage.write(*[entry()] * (PAGE * 3))
+    chunks = await stage.stream.listen("default", Selection(), "earliest", lambda: True)
+    opening = await anext(chunks) + await anext(chunks)
+    stage.stream.close()
+    ear = Ear(chunks)
+    ear.events += ear.parser.feed(opening)
+    await ear.ends()
+    resumed = int(ear.parser.cursor)
+    assert ear.ids == list(range(1, resumed + 1))
+    assert resumed < PAGE * 3
+
+
+async def test_while_nobody_listens_the_reader_rests_and_newcomers_hear_nothing_old(stage: Stage) -> None:
+    ear = await (await stage.listen()).opens()
+    await stage.settle()
+    await ear.leaves()
+    await stage.write(*[entry()] * 3)
+    ear = await (await stage.listen()).opens()
+    last = await stage.write()
+    await ear.hears(1)
+    assert ear.ids == [last]
+
+
+class TroubledFeed(Feed):
+    """A store's feed that can be made to fail."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self.trouble: Exception | None = None
+        self.trimmed = 0
+
+    async def read(self, after: int, limit: int, tenant: str | None = None):  # type: ignore[no-untyped-def]
+        if self.trouble:
+            raise self.trouble
+        rows = await self._feed.read(after, limit, tenant)
+        return [row for row in rows if row.id > self.trimmed]
+
+    async def wait(self, after: int) -> None:
+        await self._feed.wait(after)
+
+    async def bounds(self) -> tuple[int, int]:
+        if self.trouble:
+            raise self.trouble
+        trimmed, newest = await self._feed.bounds()
+        return max(trimmed, self.trimmed), newest
+
+
+@pytest.mark.parametrize("trouble", [Unavailable("The disk is full.", retry_after=3), RuntimeError("a bug")])
+async def test_the_stream_goes_on_after_the_store_did_not_answer(stage: Stage, trouble: Exception) -> None:
+    feed = TroubledFeed(stage.store.feed)
+    stream = await stage.open_stream(feed, Limits())
+    ear = await (await stage.listen(stream=stream)).opens()
+    await stage.settle()
+    feed.trouble = trouble
+    await stage.write()
+    await stage.settle()
+    assert ear.events == []
+    feed.trouble = None
+    await stage.clock.elapse(4)
+    await ear.hears(1)
+
+
+async def test_a_store_that_does_not_answer_makes_newcomers_come_back_later(stage: Stage) -> None:
+    feed = TroubledFeed(stage.store.feed)
+    stream = await stage.open_stream(feed, Limits())
+    last = await stage.write()
+    chunks = await stream.listen("default", Selection(), "earliest", lambda: True)
+    feed.trouble = Unavailable("The disk is full.")
+    for ear in (Ear(chunks), await stage.listen(stream=stream)):
+        await ear.ends()
+        assert ear.parser.comments == ["the store does not answer"]
+        assert ear.parser.retry is not None
+        assert ear.parser.retry >= 10_000
+        assert ear.parser.cursor != str(last)
+    assert stream.listeners == 0
+
+
+async def test_when_the_reader_itself_fell_behind_what_is_kept_listeners_resume_and_are_told(stage: Stage) -> None:
+    """As after a process was frozen for longer than entries are kept."""
+    feed = TroubledFeed(stage.store.feed)
+    stream = await stage.open_stream(feed, Limits())
+    await stage.write()
+    ear = await (await stage.listen(stream=stream)).opens()
+    await stage.settle()
+    feed.trimmed = 5
+    await stage.write(*[entry()] * 8)
+    await ear.ends()
+    assert (ear.events, ear.parser.cursor) == ([], "1")
+    resumed = await stage.listen(ear.parser.cursor, stream=stream)
+    gap, *_ = await resumed.hears(5)
+    assert (gap.name, resumed.ids) == ("gap", [5, 6, 7, 8, 9])
+
+
+async def test_line_ends_in_data_cannot_forge_a_field(stage: Stage) -> None:
+    ear = await (await stage.listen()).opens()
+    await stage.write(entry(data=b'{"a":\r1,\n"b":\r\nevent: gap\n\nid: 7}'))
+    (heard,) = await ear.hears(1)
+    assert heard.name == "event.accepted"
+    assert heard.data == '{"a":\n1,\n"b":\nevent: gap\n\nid: 7}'
+    assert re.fullmatch(rb"(?s)id: 1\nevent: event.accepted\n(data: [^\n]*\n)+\n", ear.chunks[-1])
