@@ -56,7 +56,10 @@ td { padding: 8px 0; vertical-align: top; overflow-wrap: anywhere; }
 <h1>{{ type }}</h1>
 <p>{{ subject | default: source }}</p>
 <table role="presentation" cellspacing="0" cellpadding="0" width="100%">
-{% for member in data %}<tr><th>{{ member[0] }}</th><td>{{ member[1] | json }}</td></tr>
+{% for member in data %}{% if member[0] %}<tr><th>{{ member[0] }}</th><td>
+{% if member[1].first %}{{ member[1] | json }}{% else %}{{ member[1] }}{% endif %}</td></tr>
+{% else %}<tr><td>{{ member }}</td></tr>
+{% endif %}{% else %}<tr><td>{{ data }}</td></tr>
 {% endfor %}</table>
 <p class="foot">{{ source }} · {{ time }} · {{ id }}</p>
 </div>

@@ -109,7 +109,7 @@ class SlackChannel(Channel[SlackTarget]):
         word = response.text.strip()
         if response.is_success and word == "ok":
             return Receipt(response.status_code, word)
-        raise _refusal(response, message, word, secret=url)
+        raise _refusal(response, message, word, secret=request.url.path)
 
     async def _by_bot(self, message: Message, token: str, payload: Mapping[str, Any]) -> Receipt:
         headers = {"content-type": "application/json; charset=utf-8", "authorization": f"Bearer {token}"}

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from hub import incoming
 from hub.models import Instant, Resource, Scope
 
 DEFAULT_TENANT = "default"
@@ -44,9 +45,11 @@ class NewKey(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(min_length=1, max_length=200, examples=["order service"])]
-    scopes: Annotated[frozenset[Scope], Field(min_length=1, examples=[["events:write"]])]
+    scopes: Annotated[
+        frozenset[Scope], Field(min_length=1, examples=[["events:write"]], json_schema_extra={"uniqueItems": False})
+    ]
     tenant: Annotated[str, Field(examples=["default"])] = DEFAULT_TENANT
-    expires_at: AwareDatetime | None = None
+    expires_at: incoming.Instant | None = None
 
 
 class KeyView(Resource):

@@ -26,7 +26,7 @@ DEFAULT_SCHEDULE = (
 """Seconds after attempt 1, 2, …: eleven retries in some three and a half days."""
 
 RetrySchedule = Annotated[
-    tuple[Annotated[float, Field(ge=0, le=MAX_WAIT, allow_inf_nan=False)], ...],
+    tuple[Annotated[float, Field(ge=0, le=MAX_WAIT, allow_inf_nan=False, strict=True)], ...],
     Field(max_length=50, examples=[[5, 60, 600]]),
 ]
 """A subscription's own schedule: up to 50 waits of at most seven days; empty for a single attempt."""

@@ -106,7 +106,9 @@ class Settings(BaseSettings):
     def _collect_options(cls, values: dict[str, object]) -> dict[str, object]:
         given = {k.removeprefix("HUB_").lower(): v for k, v in os.environ.items() if k.startswith("HUB_")}
         from_file = {k: str(v) for k, v in values.items() if isinstance(v, str | int | float)}
-        return {**values, "channel_options": {**from_file, **given, **(values.get("channel_options") or {})}}
+        named = values.get("channel_options")
+        chosen = named if isinstance(named, Mapping) else {}
+        return {**values, "channel_options": {**from_file, **given, **chosen}}
 
     @model_validator(mode="after")
     def _default_store(self) -> "Settings":

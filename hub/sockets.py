@@ -9,11 +9,12 @@ STUCK_SECONDS = 20
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A bound, listening TCP socket; an empty host or `::` takes IPv6 and IPv4 alike, port 0 a free port.
+    """A bound, listening TCP socket; an empty host or `::` takes IPv6 and IPv4 alike, port 0 is a free one.
 
     Raises `OSError` when the address is unknown, taken or not allowed.
     """
-    found = socket.getaddrinfo(host or "::", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    everywhere = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104 - asked for by the operator
+    found = socket.getaddrinfo(host or everywhere, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, kind, protocol, _, address = found[0]
     listening = socket.socket(family, kind, protocol)
     try:

@@ -129,13 +129,8 @@ def _open_directory(name: str, parent: int | None = None) -> int:
 
 
 def _is_empty(directory: int) -> bool:
-    # A duplicate shares its read position with the first listing, so the directory is opened anew.
-    again = _open_directory(".", directory)
-    try:
-        with os.scandir(again) as entries:
-            return next(entries, None) is None
-    finally:
-        os.close(again)
+    with os.scandir(directory) as entries:
+        return next(entries, None) is None
 
 
 def _mount_of(directory: int) -> tuple[int, int]:

@@ -94,9 +94,9 @@ class Timetable:
     async def stop(self, grace: float) -> None:
         """Fire no more; let jobs under way go on for up to `grace` seconds, then cancel them."""
         if self._scheduler.running:
-            # A shutdown only takes effect when the loop comes to it, a pause at once.
-            self._scheduler.pause()
             self._scheduler.shutdown(wait=False)
+            # It takes effect when the loop comes to it, and until then a turn may begin that is to be waited for.
+            await asyncio.sleep(0)
         if self._clock_watch is not None:
             self._clock_watch.cancel()
         if self._runs:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import warnings
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -83,17 +84,20 @@ class MailServer:
         await asyncio.sleep(0)
 
     def _protocol(self) -> SMTP:
-        return SMTP(
-            self,
-            hostname="mail.test",
-            tls_context=None if self._implicit_tls else self._tls,
-            require_starttls=self._tls is not None and not self._implicit_tls,
-            auth_required=self._login is not None,
-            auth_require_tls=self._tls is not None and not self._implicit_tls,
-            authenticator=self._authenticate if self._login else None,
-            enable_SMTPUTF8=True,
-            loop=asyncio.get_running_loop(),
-        )
+        starttls = self._tls is not None and not self._implicit_tls
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it knows no TLS but STARTTLS, and warns of a login without it
+            return SMTP(
+                self,
+                hostname="mail.test",
+                tls_context=self._tls if starttls else None,
+                require_starttls=starttls,
+                auth_required=self._login is not None,
+                auth_require_tls=starttls,
+                authenticator=self._authenticate if self._login else None,
+                enable_SMTPUTF8=True,
+                loop=asyncio.get_running_loop(),
+            )
 
     def _authenticate(
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, auth_data: Any
@@ -101,7 +105,7 @@ class MailServer:
         assert isinstance(auth_data, LoginPassword)
         assert self._login is not None
         given = (auth_data.login.decode(), auth_data.password.decode())
-        return AuthResult(success=given == self._login, auth_data=given[0])
+        return AuthResult(success=given == self._login, handled=False, auth_data=given[0])
 
     async def handle_EHLO(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]

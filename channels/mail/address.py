@@ -29,12 +29,9 @@ class Mailbox:
     def domain(self) -> str:
         return self.address.rpartition("@")[2]
 
-    @property
-    def header(self) -> Address:
-        return Address(self.name, addr_spec=self.address)
-
     def __str__(self) -> str:
-        return str(self.header)
+        local, _, domain = self.address.rpartition("@")
+        return str(Address(self.name, local, domain))
 
 
 def parse_mailbox(text: str) -> Mailbox:

@@ -1,31 +1,21 @@
 """A mail before it is sent, and its bytes on the wire (RFC 5322)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
+from email.header import Header
 from email.message import EmailMessage
-from email.policy import SMTP, Policy
-from email.utils import format_datetime
+from email.policy import SMTP
+from email.utils import format_datetime, quote
 
 import css_inline
 
 from channels.mail.address import Mailbox
 
+_FOLD = "\r\n "
+
 # Style sheets that a template names are not fetched; what cannot be inlined, such as @media, is kept.
 _INLINER = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
-
-
-class _OneLine(UnstructuredHeader, BaseHeader):
-    """A header that is never folded: of a long URL the folding would make encoded words, which nobody decodes there."""
-
-    def fold(self, *, policy: Policy) -> str:
-        return f"{self.name}: {self}{policy.linesep}"
-
-
-_HEADERS = HeaderRegistry()
-_HEADERS.map_to_type("list-unsubscribe", _OneLine)
-_ASCII = SMTP.clone(header_factory=_HEADERS)
-_UTF8 = _ASCII.clone(utf8=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +69,44 @@ def inlined(html: str) -> str:
 
 def to_bytes(mail: Mail) -> bytes:
     """The message with text and HTML as alternatives. Blind recipients stand only in the envelope."""
-    message = EmailMessage(policy=_UTF8 if mail.is_international else _ASCII)
-    message["From"] = mail.sender.header
-    if mail.to:
-        message["To"] = [box.header for box in mail.to]
-    if mail.cc:
-        message["Cc"] = [box.header for box in mail.cc]
-    if mail.reply_to:
-        message["Reply-To"] = mail.reply_to.header
-    message["Subject"] = mail.subject
-    message["Date"] = format_datetime(mail.sent_at)
-    for name, value in mail.extra_headers.items():
-        message[name] = value
+    body = EmailMessage(policy=SMTP)
     if mail.text or not mail.html:
-        message.set_content(mail.text, cte="quoted-printable")
+        body.set_content(mail.text, cte="quoted-printable")
     if mail.html and mail.text:
-        message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
+        body.add_alternative(mail.html, subtype="html", cte="quoted-printable")
     elif mail.html:
-        message.set_content(mail.html, subtype="html", cte="quoted-printable")
-    return message.as_bytes()
+        body.set_content(mail.html, subtype="html", cte="quoted-printable")
+    return "".join(_headers(mail)).encode() + body.as_bytes()
+
+
+def _headers(mail: Mail) -> Iterator[str]:
+    """Each header with its end of line.
+
+    Made here since the folding of Python 3.11's `EmailMessage` loses blanks of a subject, encodes commas between
+    recipients, and makes encoded words of a long URL.
+    """
+    reply_to = (mail.reply_to,) if mail.reply_to else ()
+    for name, boxes in {"From": (mail.sender,), "To": mail.to, "Cc": mail.cc, "Reply-To": reply_to}.items():
+        if boxes:
+            yield f"{name}: {f',{_FOLD}'.join(map(_address, boxes))}\r\n"
+    yield f"Subject: {_encoded(mail.subject, 'Subject') if _needs_encoding(mail.subject) else mail.subject}\r\n"
+    yield f"Date: {format_datetime(mail.sent_at)}\r\n"
+    for name, value in mail.extra_headers.items():
+        yield f"{name}: {value}\r\n"
+
+
+def _address(box: Mailbox) -> str:
+    if not box.name:
+        return box.address
+    if _needs_encoding(box.name):
+        return f"{_encoded(box.name, 'Reply-To')}{_FOLD}<{box.address}>"
+    return f'"{quote(box.name)}" <{box.address}>'
+
+
+def _needs_encoding(text: str) -> bool:
+    return not text.isascii() or "=?" in text
+
+
+def _encoded(text: str, header: str) -> str:
+    """`text` in encoded words (RFC 2047), folded so that they fit behind the name of the header."""
+    return Header(text, "utf-8", header_name=header).encode(linesep="\r\n")

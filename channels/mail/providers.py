@@ -19,6 +19,7 @@ Compose = Callable[[Mail], httpx.Request]
 
 _MESSAGE_AT_FAULT = frozenset({400, 413, 422})
 """The provider understood and will not have this mail. Other refusals, of keys for one, an operator can mend."""
+_CREDENTIALS = ("authorization", "x-postmark-server-token", "x-amz-security-token")
 
 
 class MissingOption(Exception):
@@ -28,19 +29,21 @@ class MissingOption(Exception):
 class Provider:
     """Sends mails through one provider."""
 
-    def __init__(self, http: httpx.AsyncClient, name: str, compose: Compose, secrets: tuple[str, ...]) -> None:
+    def __init__(self, http: httpx.AsyncClient, name: str, compose: Compose) -> None:
         self._http = http
         self._name = name
         self._compose = compose
-        self._secrets = secrets
 
     async def send(self, mail: Mail) -> Receipt:
-        response = await deliver(self._http, self._compose(mail))
+        """Hand the mail in. Raises `SendFailed`."""
+        request = self._compose(mail)
+        response = await deliver(self._http, request)
+        secrets = [request.headers[name].rpartition(" ")[2] for name in _CREDENTIALS if name in request.headers]
         if response.is_success:
-            return receipt(response, mail.sent_at, secrets=self._secrets)
+            return receipt(response, mail.sent_at, secrets=secrets)
         detail = f"{self._name} answered {response.status_code} {response.reason_phrase}".rstrip()
         permanent = response.status_code in _MESSAGE_AT_FAULT
-        raise failure(response, mail.sent_at, detail, permanent=permanent, secrets=self._secrets)
+        raise failure(response, mail.sent_at, detail, permanent=permanent, secrets=secrets)
 
     async def aclose(self) -> None:
         """Nothing to give back: the client is shared."""
@@ -50,12 +53,7 @@ def open_provider(name: str, http: httpx.AsyncClient, options: Options) -> Provi
     """The provider of that name. Raises `MissingOption`, also for a name that is not among `PROVIDERS`."""
     if name not in PROVIDERS:
         raise MissingOption(f"no mail provider is called so; there are smtp, {', '.join(PROVIDERS)}")
-    secrets = tuple(value for key, value in options.items() if key.startswith(f"{name}_") and _is_secret(key))
-    return Provider(http, name, PROVIDERS[name](options), secrets)
-
-
-def _is_secret(option: str) -> bool:
-    return option.endswith(("_api_key", "_token", "_secret_access_key"))
+    return Provider(http, name, PROVIDERS[name](options))
 
 
 def _option(options: Options, name: str) -> str:

@@ -87,7 +87,7 @@ class SmtpPool:
         try:
             async with self._places, self._connection() as smtp:
                 return await _converse(smtp, mail)
-        except aiosmtplib.SMTPException as error:
+        except (aiosmtplib.SMTPException, OSError) as error:
             raise _failed(error) from None
 
     async def aclose(self) -> None:
@@ -177,20 +177,20 @@ async def _quit(smtp: aiosmtplib.SMTP) -> None:
         smtp.close()
 
 
-def _failed(error: aiosmtplib.SMTPException) -> SendFailed:
+def _failed(error: aiosmtplib.SMTPException | OSError) -> SendFailed:
     """What went wrong, without the address of the server."""
     match error:
         case aiosmtplib.SMTPResponseException():
             return _refused(error)
         case aiosmtplib.SMTPConnectTimeoutError():
             return SendFailed("connecting to the mail server took too long")
-        case aiosmtplib.SMTPConnectError(__cause__=ssl.SSLError()):
+        case ssl.SSLError() | aiosmtplib.SMTPConnectError(__cause__=ssl.SSLError()):
             return SendFailed("TLS with the mail server failed")
         case aiosmtplib.SMTPConnectError():
             return SendFailed("no connection to the mail server could be made")
         case aiosmtplib.SMTPTimeoutError():
             return SendFailed("the mail server did not answer in time; it may have taken the message")
-        case aiosmtplib.SMTPServerDisconnected():
+        case aiosmtplib.SMTPServerDisconnected() | OSError():
             return SendFailed("the mail server closed the connection; it may have taken the message")
         case _:
             return SendFailed("the mail server offers no STARTTLS or no way to log in")

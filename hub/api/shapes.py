@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Query, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from hub.errors import Fault, Invalid
+from hub.incoming import Instant
 from hub.matching import is_pattern
 from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import Page
@@ -17,11 +18,11 @@ _JSON_OPTIONS = orjson.OPT_UTC_Z
 NO_STORE = {"Cache-Control": "no-store"}
 """Headers of an answer with a secret in it."""
 
-Since = Annotated[AwareDatetime | None, Query(description="From this instant on.")]
-Until = Annotated[AwareDatetime | None, Query(description="Before this instant.")]
+Since = Annotated[Instant | None, Query(description="From this instant on.")]
+Until = Annotated[Instant | None, Query(description="Before this instant.")]
 
 
-def _type_pattern(
+async def _type_pattern(
     type: Annotated[
         str | None, Query(max_length=255, description="A pattern: exact, `order.*`, or `*`.", examples=["order.*"])
     ] = None,
@@ -35,7 +36,7 @@ def _type_pattern(
 TypePattern = Annotated[str | None, Depends(_type_pattern)]
 
 
-def _page(
+async def _page(
     limit: Annotated[int, Query(ge=1, le=200, description="How many items at most.")] = 50,
     cursor: Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")] = None,
 ) -> Page:
@@ -48,7 +49,7 @@ Paging = Annotated[Page, Depends(_page)]
 class EventView(Event):
     """An event as it is shown; `data` byte for byte as it was published."""
 
-    data: Any = Field(examples=[{"order_id": "1001", "total": "99.90", "currency": "EUR"}])  # type: ignore[assignment]
+    data: Any = Field(examples=[{"order_id": "1001", "total": "99.90", "currency": "EUR"}])
 
 
 class EventDetail(EventView):

@@ -6,12 +6,11 @@ from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, Field
 from sse_starlette.sse import EventSourceResponse, SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from hub.api.access import CurrentHub, Reader, bearer, needs
+from hub.api.access import CurrentHub, Needs, Reader
 from hub.api.problems import problems
 from hub.api.shapes import NO_STORE, json_response
 from hub.errors import Fault, Invalid, Unauthorized
@@ -30,7 +29,7 @@ FAREWELL_SECONDS = 2.0
 MAX_TYPES = 50
 
 _log = structlog.get_logger(__name__)
-_with_key = needs(KeyScope.READ)
+_with_key = Needs(KeyScope.READ)
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
@@ -48,13 +47,15 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 class EventStream(EventSourceResponse):
-    """Server-Sent Events that end quietly when the client has stopped reading."""
+    """Server-Sent Events that are given up when the client has stopped reading."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         except SendTimeoutError:
-            _log.info("a listener stopped reading and was dropped")
+            _log.info("a listener stopped reading and is dropped")
+            # Waits for the connection to end: by the kernel's hand (`hub.sockets`), or properly if the client wakes up.
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class Ticket(BaseModel):
@@ -64,18 +65,17 @@ class Ticket(BaseModel):
 async def _listening(
     request: Request,
     hub: CurrentHub,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     ticket: Annotated[str | None, Query(max_length=100, description="Instead of a key; works once.")] = None,
 ) -> Principal:
     if ticket is None:
-        return _with_key(request, credentials)
+        return await _with_key(request)
     principal = await hub.tickets.redeem(ticket)
     if not hub.keys.honours(principal):
         raise Unauthorized("The key that this ticket was made with is expired or revoked.")
     return principal
 
 
-def _selection(
+async def _selection(
     types: Annotated[
         list[str] | None,
         Query(
@@ -111,7 +111,12 @@ def _parts(values: Iterable[str] | None) -> set[str]:
     return {part.strip() for value in values or () for part in value.split(",") if part.strip()}
 
 
-@router.get("/stream", response_class=EventStream, responses={**_STREAM, **problems(401, 403, 422)})
+@router.get(
+    "/stream",
+    response_class=EventStream,
+    responses={**_STREAM, **problems(401, 403, 422)},
+    openapi_extra={"security": [{"key": []}, {}]},
+)
 async def follow_stream(
     hub: CurrentHub,
     caller: Annotated[Principal, Depends(_listening)],
@@ -136,7 +141,7 @@ async def follow_stream(
     after some ten minutes, when it is read too slowly, when the hub stops, or when its key is revoked.
     """
     chunks = await hub.stream.listen(
-        caller.tenant, selection, last_event_id_header or last_event_id, partial(hub.keys.honours, caller)
+        caller.tenant, selection, last_event_id_header or last_event_id or None, partial(hub.keys.honours, caller)
     )
     return EventStream(
         chunks,

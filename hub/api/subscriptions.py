@@ -53,6 +53,7 @@ class Rotation(BaseModel):
         default=DEFAULT_GRACE_SECONDS,
         ge=0,
         le=30 * 86_400,
+        strict=True,
         description="How long messages are signed with the old secret as well.",
     )
 

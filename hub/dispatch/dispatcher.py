@@ -176,7 +176,8 @@ class Dispatcher:
         self._tell_lane(subscription.id, tried)
         if isinstance(tried, Receipt):
             self._failpoint("after_2xx")
-        timing = Timing(started_at, started_at + timedelta(seconds=duration), round(duration * 1000))
+        duration_ms = round(duration * 1000)
+        timing = Timing(started_at, started_at + timedelta(milliseconds=duration_ms), duration_ms)
         result = settle(claim, tried, timing, subscription.schedule, self._random)
         self._report(result, duration)
         await self._record(result)
@@ -276,7 +277,7 @@ class Dispatcher:
             error=attempt.error,
             duration_ms=attempt.duration_ms,
             status=delivery.status,
-            next_attempt_at=delivery.next_attempt_at,
+            next_attempt_at=delivery.next_attempt_at and delivery.next_attempt_at.isoformat(),
         )
 
 

@@ -92,7 +92,7 @@ class Lane:
 
 
 def _burst_seconds(per_second: float) -> float:
-    """How far a rate may be behind: attempts are spaced evenly, and a tenth of a second's worth may be caught up with."""
+    """How far a rate may be behind: attempts are spaced evenly, and a tenth of a second may be caught up with."""
     return 1 / per_second + 0.1
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from math import ceil
 from random import Random
 
 import orjson
@@ -43,6 +44,8 @@ ENDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Timing:
+    """When an attempt began, and when it was known to have ended; None when nobody knows how long it took."""
+
     started_at: datetime
     ended_at: datetime
     duration_ms: int | None
@@ -165,7 +168,7 @@ def _next_state(
         return Status.DEAD, f"gave up after attempt {number} of the retry schedule: {detail}", None
     if isinstance(tried, Unknown):
         wait = 0.0
-    due_at = now + timedelta(seconds=wait)
+    due_at = now + timedelta(milliseconds=ceil(wait * 1000))
     if claim.event.expires_at is not None and due_at >= claim.event.expires_at:
         return Status.DEAD, f"expired before the next attempt: {detail}", None
     return Status.PENDING, detail, due_at

@@ -38,7 +38,7 @@ class Listener:
         self.attached = False
         """Whether live entries are offered yet."""
         self.after = 0
-        """Once attached: live entries up to this id are told as history."""
+        """Once attached: entries up to this id have been offered, or are told as history."""
         self.ended = False
         self._chunks: list[bytes] = []
         self._entries = 0

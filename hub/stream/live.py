@@ -1,7 +1,7 @@
 """The live end of the feed: one reader for the whole process, and the listeners that are attached to it."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from hub.clock import Clock
 from hub.models import FeedRow
@@ -13,11 +13,16 @@ from hub.stream.registry import Registry
 PAGE = 500
 """Entries read at once, here and of history."""
 MAX_BUFFER_BYTES = 1024 * 1024
-PAUSE_PER_LISTENER = 0.000_1
-"""Seconds of rest after a round for each listener that it woke, which costs about a quarter of that: so listeners take
-a part of the loop and never all of it, and what happens meanwhile reaches them joined."""
+SLICE = 64
+PAUSE_PER_LISTENER = 0.000_05
+"""So many listeners are woken at once; then the loop has this many seconds for each of them for other work. Waking one
+costs up to twice that, so the stream never holds the loop for long nor takes all of it, and what is written meanwhile
+reaches listeners joined."""
 RETRY, RETRY_BUSY = (1.0, 4.0), (10.0, 30.0)
 """Seconds, at random between these, after which listeners are told to reconnect."""
+
+Frames = Sequence[tuple[int, bytes]]
+"""Encoded entries with their cursors."""
 
 
 class LiveEnd:
@@ -25,7 +30,7 @@ class LiveEnd:
 
     def __init__(self, feed: Feed, clock: Clock, registry: Registry, *, buffer: int, heartbeat: float) -> None:
         self.cursor = 0
-        """What attached listeners have been told; it stands still while there are none."""
+        """What all attached listeners have been told; it stands still while there are none."""
         self.overflows = 0
         """How many listeners were ended because they fell behind."""
         self._feed = feed
@@ -34,18 +39,21 @@ class LiveEnd:
         self._buffer = buffer
         self._heartbeat = heartbeat
         self._wanted = asyncio.Event()
+        self._telling = 0
+        """What some of them have been told, while a round is under way."""
 
     def attach(self, listener: Listener, cursor: int) -> int:
         """Offer entries after `cursor` from now on; gives the seam: up to there, others have been offered them already,
         and the listener must read for itself."""
         if not self._wanted.is_set():
             self.cursor = max(self.cursor, cursor)
-        listener.after = max(self.cursor, cursor)
+        seam = max(self.cursor, self._telling)
+        listener.after = max(seam, cursor)
         listener.attached = True
         if not listener.ended:
             self._registry.attach(listener)
             self._wanted.set()
-        return self.cursor
+        return seam
 
     def remove(self, listener: Listener) -> None:
         """Forget a listener, if it is not forgotten yet."""
@@ -72,63 +80,74 @@ class LiveEnd:
         """Read and tell what is new, as soon as there is any and somebody listens."""
         await self._wanted.wait()
         rows = await self._new_rows()
-        woken = self._tell(rows)
-        if len(rows) < PAGE:
-            # Real time on purpose: this shares out the processor, and no test's clock should hold it up.
-            await asyncio.sleep(woken * PAUSE_PER_LISTENER)
+        if rows:
+            self._telling = rows[-1].id
+            await self._tell(rows)
+            self.cursor = max(self.cursor, self._telling)
 
     async def _new_rows(self) -> Sequence[FeedRow]:
         after = self.cursor
         await self._feed.wait(after)
         rows = await self._feed.read(after, PAGE)
-        trimmed = (await self._feed.bounds())[0] if rows and rows[0].id > after + 1 else 0
+        trimmed = (await self._feed.bounds())[0] if not rows or rows[0].id > after + 1 else 0
         if after != self.cursor:
             return ()
         if trimmed > after:
             self.end_all("the hub fell behind")
+            self.cursor = trimmed
         return rows
 
-    def _tell(self, rows: Sequence[FeedRow]) -> int:
-        """Offer entries to those who want them; gives how many listeners that woke."""
+    async def _tell(self, rows: Sequence[FeedRow]) -> None:
+        """Offer entries to those who want them, some listeners at a time."""
+        woken = 0
+        for told, listeners in self._plan(rows):
+            shared = b"".join([frame for _, frame in told])
+            for place in range(0, len(listeners), SLICE):
+                some = listeners[place : place + SLICE]
+                self._tell_some(some, told, shared)
+                woken += len(some)
+                if woken >= SLICE:
+                    woken -= await self._rest(woken)
+        await self._rest(woken)
+
+    def _plan(self, rows: Sequence[FeedRow]) -> list[tuple[Frames, list[Listener]]]:
+        """Which frames go to whom. Who is attached later reads these entries as history."""
         by_tenant: dict[str, list[FeedRow]] = {}
         for row in rows:
             by_tenant.setdefault(row.entry.tenant, []).append(row)
-        self.cursor = rows[-1].id if rows else self.cursor
-        beats_at = self._clock.monotonic() + self._heartbeat
-        woken, behind = 0, []
+        plan: list[tuple[Frames, list[Listener]]] = []
         for tenant, own in by_tenant.items():
             groups = self._registry.groups(tenant)
             entries = [(row, frames.entry(row)) for row in own] if groups else ()
             for selection, listeners in groups:
                 told = [(row.id, frame) for row, frame in entries if selection.passes(row.entry)]
                 if told:
-                    behind += self._tell_group(listeners, told, beats_at)
-                    woken += len(listeners)
-        for listener in behind:
-            self.overflows += 1
-            words = frames.comment("too slow: reconnect and resume") + frames.retry(*RETRY)
-            self.end(listener, words, discard=True)
-        return woken
+                    plan.append((told, list(listeners)))
+        return plan
 
-    def _tell_group(
-        self, listeners: Iterable[Listener], told: Sequence[tuple[int, bytes]], beats_at: float
-    ) -> list[Listener]:
-        """Offer the same frames to listeners of one selection; gives those that have no room for them."""
+    def _tell_some(self, listeners: Sequence[Listener], told: Frames, shared: bytes) -> None:
         first, last = told[0][0], told[-1][0]
-        shared = b"".join([frame for _, frame in told])
-        behind = []
+        beats_at = self._clock.monotonic() + self._heartbeat
         for listener in listeners:
-            listener.beats_at = beats_at
+            if listener.ended or listener.after >= last:
+                continue
             if listener.after < first:
                 fits = self._offer(listener, shared, len(told))
-            elif listener.after < last:
+            else:
                 new = [frame for cursor, frame in told if cursor > listener.after]
                 fits = self._offer(listener, b"".join(new), len(new))
+            if fits:
+                listener.after = last
+                listener.beats_at = beats_at
             else:
-                continue
-            if not fits:
-                behind.append(listener)
-        return behind
+                self.overflows += 1
+                words = frames.comment("too slow: reconnect and resume") + frames.retry(*RETRY)
+                self.end(listener, words, discard=True)
+
+    async def _rest(self, woken: int) -> int:
+        # Real time on purpose: this shares out the processor, and no test's clock should hold it up.
+        await asyncio.sleep(woken * PAUSE_PER_LISTENER)
+        return woken
 
     def _offer(self, listener: Listener, chunk: bytes, entries: int) -> bool:
         return listener.offer(chunk, entries, max_entries=self._buffer, max_bytes=MAX_BUFFER_BYTES)

@@ -63,7 +63,7 @@ class SubscriptionForms:
     def _assemble(self, *, spec: SubscriptionSpec, target: TargetModel, **members: Any) -> Subscription:
         rate = spec.rate_limit.per_second if spec.rate_limit else self._channels[spec.channel].rate_per_second
         return Subscription(
-            spec=spec.model_copy(update={"target": mask_model(target)}),
+            spec=spec.model_copy(update={"target": _shown(target)}),
             target=target,
             filter=compile_filter(spec.filter) if spec.filter else None,
             per_second=rate,
@@ -82,7 +82,7 @@ class SubscriptionForms:
 
     def retarget(self, current: Subscription, target: TargetModel, at: datetime) -> Subscription:
         """The same subscription with another target of its channel."""
-        spec = current.spec.model_copy(update={"target": mask_model(target)})
+        spec = current.spec.model_copy(update={"target": _shown(target)})
         return replace(current, spec=spec, target=target, updated_at=at)
 
     def encode(self, subscription: Subscription) -> Record:
@@ -115,3 +115,8 @@ def _with_previous_secrets(target: TargetModel, current: Subscription | None) ->
     if current is None or not isinstance(target, SignedTarget) or not isinstance(current.target, SignedTarget):
         return target
     return target.model_copy(update={"previous_secrets": current.target.previous_secrets})
+
+
+def _shown(target: TargetModel) -> dict[str, Any]:
+    """A target as clients see it, and may send it back: secrets masked, and without what only rotation writes."""
+    return {name: value for name, value in mask_model(target).items() if name != "previous_secrets"}

@@ -18,7 +18,7 @@ DEFAULT_MAX_IN_FLIGHT = 10
 class RateLimit(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    per_second: float = Field(gt=0, le=10_000, allow_inf_nan=False, examples=[5])
+    per_second: float = Field(gt=0, le=10_000, allow_inf_nan=False, strict=True, examples=[5])
 
 
 class SubscriptionSpec(BaseModel):
@@ -36,11 +36,11 @@ class SubscriptionSpec(BaseModel):
     template: dict[str, Any] | None = Field(default=None, description="Overrides of the channel's template fields.")
     retry_schedule: RetrySchedule | None = Field(default=None, description="Seconds to wait after attempt 1, 2, …")
     timeout: float | None = Field(
-        default=None, gt=0, le=30, allow_inf_nan=False, description="Seconds that an attempt may take."
+        default=None, gt=0, le=30, allow_inf_nan=False, strict=True, description="Seconds that an attempt may take."
     )
-    max_in_flight: int = Field(default=DEFAULT_MAX_IN_FLIGHT, ge=1, le=1_000)
+    max_in_flight: int = Field(default=DEFAULT_MAX_IN_FLIGHT, ge=1, le=1_000, strict=True)
     rate_limit: RateLimit | None = None
-    enabled: bool = True
+    enabled: bool = Field(default=True, strict=True)
 
 
 class SubscriptionView(SubscriptionSpec):

@@ -79,6 +79,7 @@ def test_old_directories_go_when_they_are_empty_but_never_the_root(temp: Path) -
     assert sorted(path.name for path in temp.iterdir()) == ["c"]
     assert kept.exists()
     assert removed.directory_count == 3
+    assert removed.error_count == 0
     kept.unlink()
     (temp / "c").rmdir()
     swept(temp)
@@ -252,6 +253,13 @@ def test_a_run_removes_at_most_its_limit_and_the_next_goes_on(temp: Path) -> Non
     assert (first.file_count, first.complete) == (3, False)
     second = swept(temp, limit=3)
     assert (second.file_count, second.complete) == (2, True)
+
+
+def test_directories_count_towards_the_limit(temp: Path) -> None:
+    for number in range(5):
+        (temp / str(number)).mkdir()
+    removed = swept(temp, limit=3)
+    assert (removed.directory_count, removed.complete) == (3, False)
 
 
 def test_young_files_never_use_up_the_limit(temp: Path) -> None:

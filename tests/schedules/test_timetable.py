@@ -72,7 +72,7 @@ async def test_many_missed_turns_make_one_run() -> None:
     work = Work()
     work.finish.set()
     async with running(Job("a", "every 1 h", work)) as timetable, asyncio.timeout(5):
-        make_due(timetable, "a", since=timedelta(hours=50))
+        make_due(timetable, "a", since=timedelta(hours=50.5))
         await work.started.wait()
         for _ in range(10):
             await asyncio.sleep(0)
@@ -203,12 +203,26 @@ async def test_stopping_cancels_a_run_that_outlasts_the_grace() -> None:
 
 async def test_nothing_fires_after_the_stop_and_nothing_is_left_running() -> None:
     work = Work()
-    timetable = Timetable([Job("a", "every 1 s", work)], ManualClock())
+    timetable = Timetable([Job("a", FAR, work)], ManualClock())
     timetable.start()
+    make_due(timetable, "a")
     await timetable.stop(grace=0)
     for _ in range(5):
         await asyncio.sleep(0)
     assert work.runs == 0
+    assert not timetable._scheduler.running
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_run_that_begins_while_the_stop_does_is_not_left_behind() -> None:
+    work = Work()
+    timetable = Timetable([Job("a", FAR, work)], ManualClock())
+    timetable.start()
+    make_due(timetable, "a")
+    await asyncio.sleep(0)
+    await timetable.stop(grace=0)
+    for _ in range(5):
+        await asyncio.sleep(0)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -221,6 +235,7 @@ async def intervals_after(clock: ManualClock, change: Callable[[], Any]) -> tupl
     jobs = Job("interval", FAR, nothing), Job("cron", "0 3 * * *", nothing)
     async with running(*jobs, clock=clock) as timetable:
         await asyncio.sleep(0)
+        timetable._scheduler.modify_job("cron", next_run_time=datetime(2999, 1, 1, 3, tzinfo=UTC))
         before = [entry(timetable, job.name).next_run_at for job in jobs]
         change()
         await clock.elapse(6)

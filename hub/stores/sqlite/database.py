@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
@@ -122,9 +123,14 @@ def _damaged(path: Path) -> Unavailable:
     )
 
 
+def migrations() -> list[Traversable]:
+    """The steps from one schema to the next, in order; the first makes it from nothing."""
+    steps = (files("hub.stores.sqlite") / "migrations").iterdir()
+    return sorted((step for step in steps if step.name.endswith(".sql")), key=lambda step: step.name)
+
+
 def _migrate(connection: apsw.Connection, path: Path) -> None:
-    steps = sorted((files("hub.stores.sqlite") / "migrations").iterdir(), key=lambda step: step.name)
-    steps = [step for step in steps if step.name.endswith(".sql")]
+    steps = migrations()
     version = connection.pragma("user_version")
     if version > len(steps):
         raise Unavailable(
@@ -133,7 +139,7 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
         )
     for number, step in enumerate(steps[version:], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(step.read_text(encoding="utf-8"))
+        connection.execute(step.read_text(encoding="utf-8")).fetchall()
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", number)
         connection.execute("COMMIT")

@@ -13,10 +13,10 @@ class Reserve:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.held = path.exists() and path.stat().st_size == RESERVE_BYTES
+        self.held = (path.exists() and path.stat().st_size == RESERVE_BYTES) or self.take()
 
     def take(self) -> bool:
-        """Hold the space (again), if that leaves as much for others; False if not."""
+        """Hold the space, if that leaves as much for others; False if not."""
         if shutil.disk_usage(self._path.parent).free < 2 * RESERVE_BYTES:
             return False
         try:

@@ -50,7 +50,7 @@ def milliseconds(instant: datetime) -> int:
 
 
 def milliseconds_or_none(instant: datetime | None) -> int | None:
-    return None if instant is None else (instant - _EPOCH) // _MILLISECOND
+    return None if instant is None else milliseconds(instant)
 
 
 def not_before(instant: datetime) -> int:
@@ -59,11 +59,11 @@ def not_before(instant: datetime) -> int:
 
 
 def instant(value: int) -> datetime:
-    return datetime.fromtimestamp(value / 1000, UTC)
+    return _EPOCH + timedelta(milliseconds=value)
 
 
 def instant_or_none(value: int | None) -> datetime | None:
-    return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
+    return None if value is None else instant(value)
 
 
 def event_row(seq: int, event: Event, *, fan_out: bool) -> tuple[str | int | None, ...]:

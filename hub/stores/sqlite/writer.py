@@ -57,8 +57,7 @@ class Writer:
         failpoint: Failpoint,
     ) -> None:
         """`committed` is called in the event loop with the id of a group's last feed entry, before its callers wake."""
-        self.trouble: HubError | None = None
-        """Why the last group failed; None once one succeeds."""
+        self._failure: HubError | None = None
         self._connection = connection
         self._clock = clock
         self._reserve = reserve
@@ -73,6 +72,11 @@ class Writer:
         connection.set_wal_hook(self._note_wal)
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def trouble(self) -> HubError | None:
+        """Why not everything is written now."""
+        return self._failure if self._reserve.held else translate(apsw.FullError())
 
     async def submit(
         self, handler: Handler[Item, Outcome], item: Item, *, rows: int = 1, vital: bool = False
@@ -156,7 +160,7 @@ class Writer:
                 parts = [self._try([job]) for job in group]
                 return [pair for outcomes, _ in parts for pair in outcomes], max(feed_id for _, feed_id in parts)
             return [(group[0], translate(error) if isinstance(error, apsw.Error) else error)], 0
-        self.trouble = translate(error)
+        self._failure = translate(error)
         if isinstance(error, apsw.FullError) and self._reserve.release():
             return self._write_vital(group)
         if isinstance(error, apsw.BusyError):
@@ -189,7 +193,7 @@ class Writer:
                 self._connection.execute("ROLLBACK")
             raise
         self._failpoint("after_commit")
-        self.trouble = None
+        self._failure = None
         return outcomes, transaction.feed_id
 
     def _note_wal(self, connection: apsw.Connection, schema: str, pages: int) -> int:
@@ -212,6 +216,6 @@ class Writer:
         except apsw.BusyError:
             self._moved_pages = self._wal_pages
         except apsw.Error as error:
-            self.trouble = translate(error)
+            self._failure = translate(error)
         finally:
             self._connection.set_busy_timeout(int(BUSY_SECONDS * 1000))

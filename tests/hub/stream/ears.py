@@ -26,8 +26,7 @@ class Parser:
     def feed(self, chunk: bytes) -> list[Heard]:
         lines = (self._rest + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._rest = lines.pop()
-        found = [event for line in lines for event in self._line(line.decode())]
-        return found
+        return [event for line in lines for event in self._line(line.decode())]
 
     def _line(self, line: str) -> list[Heard]:
         if not line:

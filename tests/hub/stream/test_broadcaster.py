@@ -435,6 +435,22 @@ async def test_when_the_reader_itself_fell_behind_what_is_kept_listeners_resume_
     assert (gap.name, resumed.ids) == ("gap", [5, 6, 7, 8, 9])
 
 
+async def test_when_nothing_is_kept_of_what_the_reader_missed_listeners_resume_and_are_told(stage: Stage) -> None:
+    feed = TroubledFeed(stage.store.feed)
+    stream = await stage.open_stream(feed, Limits())
+    ear = await (await stage.listen(stream=stream)).opens()
+    await stage.settle()
+    feed.trimmed = 3
+    await stage.write(*[entry()] * 3)
+    await ear.ends()
+    resumed = await stage.listen(ear.parser.cursor, stream=stream)
+    await resumed.hears(1)
+    await stage.settle()
+    last = await stage.write()
+    await resumed.hears(2)
+    assert resumed.ids == [3, last]
+
+
 async def test_line_ends_in_data_cannot_forge_a_field(stage: Stage) -> None:
     ear = await (await stage.listen()).opens()
     await stage.write(entry(data=b'{"a":\r1,\n"b":\r\nevent: gap\n\nid: 7}'))

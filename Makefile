@@ -1,0 +1,72 @@
+# Needs make, and Python 3.11 or later; everything else is installed into .venv from the hash-pinned locks.
+PYTHON ?= python3
+UV ?= uv
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+PACKAGES := hub channels schedules
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint check bench drills lock audit clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/run.stamp  ## Run the hub (settings: HUB_… in the environment, or hub.toml)
+	@exec $(BIN)/hub serve
+
+test: $(VENV)/dev.stamp  ## Run the tests
+	@$(BIN)/pytest -q --ignore=tests/faults
+
+lint: $(VENV)/dev.stamp  ## Check format, lint, types and import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+check: lint test  ## All that CI checks
+
+bench: $(VENV)/dev.stamp  ## Run the benchmarks and print their tables
+	@$(BIN)/python -m benchmarks.throughput
+	@$(BIN)/python -m benchmarks.stream
+
+drills: $(VENV)/dev.stamp  ## Run the fault drills
+	@$(BIN)/pytest -q tests/faults
+
+lock:  ## Resolve the locks anew, from pyproject.toml
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--extra otel --group build -o requirements.lock pyproject.toml
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--extra otel --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+audit: $(VENV)/dev.stamp  ## Look the locked requirements up in the vulnerability database
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+
+clean:  ## Remove what was installed and cached; data stays
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find $(PACKAGES) tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/run.stamp: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@echo 'Installing the locked requirements into $(VENV) …'
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
+	@echo 'Installing the locked requirements, with those for development, into $(VENV) …'
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $(VENV)/run.stamp $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'Python 3.11 or later is needed; say which: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo 'Python here has no venv module: installing the package python3-venv …'; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+				apt-get install -qq -y --no-install-recommends python3-venv >/dev/null; \
+		else \
+			echo 'Python here has no venv module. On Debian: sudo apt-get install python3-venv' >&2; exit 1; \
+		fi; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

@@ -1,0 +1,66 @@
+"""The command `hub`: run the hub, and use one."""
+
+import sys
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+
+from hub.cli.connection import err
+from hub.cli.doctor import doctor
+from hub.cli.keys import keys
+from hub.cli.publish import publish, replay
+from hub.cli.serve import serve
+from hub.cli.tail import tail
+from hub.client import ClientError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="hub",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (serve, publish, tail, replay, doctor):
+    app.command()(command)
+app.add_typer(keys, name="keys")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hub {installed_version('notification-hub')}")
+        raise typer.Exit
+
+
+@app.callback()
+def hub(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Event-driven notification hub: events in by REST; Slack, webhooks and email out; watched live."""
+
+
+def main() -> None:
+    """The entry point: an error is one line on standard error, and a status that is not 0."""
+    try:
+        sys.exit(app(prog_name="hub", standalone_mode=False))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except typer.TyperException as error:
+        _fail(_usage(error), error.exit_code)
+    except ClientError as error:
+        _fail(str(error), 1)
+
+
+def _usage(error: typer.TyperException) -> str:
+    """Empty when the command, given no arguments, has printed its help."""
+    message = error.format_message().strip().rstrip(".")
+    return f"{message}. See `hub --help`." if message else ""
+
+
+def _fail(message: str, status: int) -> None:
+    if message:
+        err.print(f"hub: {' '.join(message.split())}", style="red", markup=False)
+    sys.exit(status)

@@ -1,0 +1,198 @@
+"""What `hub doctor` looks at; each check gives findings and changes nothing."""
+
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Literal
+
+import apsw
+import httpx
+
+from hub.client import ClientError, HubClient, Unreachable
+from hub.clock import Clock
+from hub.settings import Settings
+
+MIB = 1024 * 1024
+DISK_LOW_BYTES = 1024 * MIB
+DISK_FULL_BYTES = 128 * MIB
+CHECK_SECONDS = 30.0
+SKEW_SECONDS = 5.0
+SKEW_LIMIT_SECONDS = 60.0
+SOUND_SQLITE = (3, 51, 3)
+"""Older ones can corrupt a database when its write-ahead log is reset (https://sqlite.org/wal.html)."""
+
+State = Literal["ok", "warning", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was seen, and, where it is not well, what to do about it."""
+
+    check: str
+    state: State
+    seen: str
+    advice: str = ""
+
+
+def local(settings: Settings, clock: Clock) -> Iterator[Finding]:
+    """This machine: the libraries, the data directory, the database."""
+    yield _sqlite_version()
+    data_dir = settings.data_dir
+    if not data_dir.is_dir():
+        yield _missing_directory(data_dir)
+        return
+    yield _directory(data_dir)
+    for name in ("admin.key", "secret.key"):
+        if (data_dir / name).exists():
+            yield _key_file(data_dir / name)
+    yield _disk(data_dir)
+    if settings.store_url.startswith("sqlite:///"):
+        yield _database(Path(settings.store_url.removeprefix("sqlite:///")), clock)
+
+
+def address(settings: Settings) -> Finding:
+    """Whether the hub could listen; for when no hub answers."""
+    place = f"{settings.host}:{settings.port}"
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            advice = "Stop what listens there, or choose another HUB_PORT."
+            return Finding("address", "failed", f"{place}: {error.strerror}", advice)
+    return Finding("address", "ok", f"{place} is free")
+
+
+def server(hub: HubClient, clock: Clock) -> Iterator[Finding]:
+    """A running hub: alive, ready, of this version, of one time with us, and willing to take the key.
+
+    Raises `Unreachable` when none answers.
+    """
+    alive = hub.probe("/livez")
+    if not alive.is_success:
+        yield Finding("alive", "failed", f"/livez answers {alive.status_code}", "Look at the hub's log.")
+        return
+    yield Finding("alive", "ok", f"{hub.url} answers")
+    yield _clock_skew(alive, clock)
+    yield _ready(hub.probe("/readyz"))
+    yield _version(hub.probe("/openapi.json"))
+    yield _key(hub)
+
+
+def _sqlite_version() -> Finding:
+    text = apsw.sqlite_lib_version()
+    if tuple(int(part) for part in text.split(".")) < SOUND_SQLITE:
+        return Finding("sqlite", "failed", f"SQLite {text}", "Install the locked requirements: `make clean run`.")
+    return Finding("sqlite", "ok", f"SQLite {text}, APSW {apsw.apsw_version()}")
+
+
+def _missing_directory(path: Path) -> Finding:
+    if path.exists():
+        return Finding("data directory", "failed", f"{path} is no directory", "Point HUB_DATA_DIR somewhere else.")
+    parent = next(above for above in path.absolute().parents if above.exists())
+    if os.access(parent, os.W_OK | os.X_OK):
+        return Finding("data directory", "ok", f"{path} is made at the first start")
+    return Finding(
+        "data directory", "failed", f"{path} cannot be made in {parent}", "Set HUB_DATA_DIR, or allow writing there."
+    )
+
+
+def _directory(path: Path) -> Finding:
+    if not os.access(path, os.W_OK | os.X_OK):
+        return Finding("data directory", "failed", f"{path} is not writable", f"Run as its owner, or `chown` {path}.")
+    if path.stat().st_mode & stat.S_IWOTH:
+        return Finding("data directory", "failed", f"everyone may write in {path}", f"`chmod o-w {path}`")
+    return Finding("data directory", "ok", str(path))
+
+
+def _key_file(path: Path) -> Finding:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return Finding(
+            path.name, "failed", f"others may read it (mode {mode:04o})", f"`chmod 600 {path}`, then rotate it."
+        )
+    return Finding(path.name, "ok", f"private (mode {mode:04o})")
+
+
+def _disk(path: Path) -> Finding:
+    free = shutil.disk_usage(path).free
+    seen = f"{free // MIB:,} MiB free"
+    if free < DISK_FULL_BYTES:
+        return Finding("disk", "failed", seen, "Free some space now; a full disk refuses events with 503.")
+    if free < DISK_LOW_BYTES:
+        return Finding("disk", "warning", seen, "Free some space, or lower HUB_RETENTION.")
+    return Finding("disk", "ok", seen)
+
+
+def _database(path: Path, clock: Clock) -> Finding:
+    if not path.exists():
+        return Finding("database", "ok", f"{path} is made at the first start")
+    deadline = clock.monotonic() + CHECK_SECONDS
+    advice = f"Stop the hub, keep a copy of {path}, and restore a backup."
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            connection.set_progress_handler(lambda: clock.monotonic() > deadline, 100_000)
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()
+        finally:
+            connection.close()
+    except apsw.InterruptError:
+        return Finding("database", "ok", f"sound as far as {CHECK_SECONDS:.0f} s of checking went")
+    except apsw.Error as error:
+        return Finding("database", "failed", f"{path}: {error}", advice)
+    if verdict != ("ok",):
+        return Finding("database", "failed", f"{path}: {verdict[0] if verdict else 'no verdict'}", advice)
+    return Finding("database", "ok", f"{path} is sound, {path.stat().st_size // MIB:,} MiB")
+
+
+def _clock_skew(response: httpx.Response, clock: Clock) -> Finding:
+    try:
+        skew = abs((parsedate_to_datetime(response.headers["Date"]) - clock.now()).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        return Finding("clock", "warning", "the hub's answer has no date", "Is something between that removes it?")
+    advice = "Turn on time synchronisation (NTP); receivers refuse signatures that are minutes off."
+    if skew > SKEW_SECONDS:
+        state: State = "failed" if skew > SKEW_LIMIT_SECONDS else "warning"
+        return Finding("clock", state, f"{skew:.0f} s apart from the hub's", advice)
+    return Finding("clock", "ok", "in step with the hub's")
+
+
+def _ready(response: httpx.Response) -> Finding:
+    if response.is_success:
+        return Finding("ready", "ok", "takes events")
+    try:
+        problem = response.json()
+        reasons = "; ".join(problem.get("reasons") or [problem["detail"]])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        reasons = f"/readyz answers {response.status_code}"
+    return Finding("ready", "failed", reasons, "Until this is mended, events are refused with 503.")
+
+
+def _version(response: httpx.Response) -> Finding:
+    ours = installed_version("notification-hub")
+    try:
+        theirs = str(response.json()["info"]["version"])
+    except (ValueError, KeyError, TypeError):
+        return Finding("version", "warning", f"/openapi.json answers {response.status_code}", "Is this a hub?")
+    if theirs != ours:
+        return Finding(
+            "version", "warning", f"the hub is {theirs}, this command {ours}", "Restart or install the newer."
+        )
+    return Finding("version", "ok", ours)
+
+
+def _key(hub: HubClient) -> Finding:
+    try:
+        hub.get("/v1/event-types", {"limit": "1"})
+    except Unreachable:
+        raise
+    except ClientError as error:
+        return Finding("key", "failed", str(error), "Give --key, or set HUB_KEY; `hub keys create` makes one.")
+    return Finding("key", "ok", "is taken")

@@ -1,0 +1,63 @@
+"""`hub doctor`: what is wrong, and what to do about it."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import typer
+from rich.markup import escape
+
+from hub.cli.checks import Finding, address, local, server
+from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, out, print_json
+from hub.cli.serve import load_settings
+from hub.client import ClientError, Unreachable, is_local
+from hub.clock import Clock, SystemClock
+from hub.settings import Settings
+
+MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[bold red]✗[/]"}
+
+
+def doctor(url: Url = DEFAULT_URL, key: Key = None, as_json: AsJson = False) -> None:
+    """Check this machine and the hub; the exit status is 1 when something must be mended."""
+    clock = SystemClock()
+    findings = []
+    for finding in _findings(url, key, clock):
+        findings.append(finding)
+        if not as_json:
+            _show(finding)
+    healthy = all(finding.state != "failed" for finding in findings)
+    if as_json:
+        print_json({"healthy": healthy, "findings": [asdict(finding) for finding in findings]})
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def _findings(url: str, key: str | None, clock: Clock) -> Iterator[Finding]:
+    settings = None
+    if is_local(url):
+        try:
+            settings = load_settings()
+        except ClientError as error:
+            yield Finding("settings", "failed", str(error), "Correct it in the environment or in hub.toml.")
+        else:
+            yield Finding("settings", "ok", f"store {settings.store_url}")
+            yield from local(settings, clock)
+    try:
+        with connect(url, key, timeout=10.0) as hub:
+            yield from server(hub, clock)
+    except Unreachable as error:
+        yield from _without_server(settings, error)
+
+
+def _without_server(settings: Settings | None, error: Unreachable) -> Iterator[Finding]:
+    """A hub of this machine that is not running is no fault; one somewhere else is."""
+    if settings is None:
+        yield Finding("alive", "failed", str(error), "Check --url, and the network in between.")
+        return
+    yield Finding("alive", "warning", "no hub is running", "Start one with `hub serve`.")
+    yield address(settings)
+
+
+def _show(finding: Finding) -> None:
+    out.print(f"{MARKS[finding.state]} {finding.check:15} {escape(finding.seen)}")
+    if finding.advice:
+        out.print(f"  {'':15} [dim]→[/] {escape(finding.advice)}")

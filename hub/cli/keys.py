@@ -1,0 +1,78 @@
+"""`hub keys`: who may call the hub."""
+
+from typing import Annotated
+
+import orjson
+import typer
+from rich.table import Table
+
+from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, err, out, print_json
+from hub.models import Scope
+
+keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
+
+
+@keys.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    *,
+    scope: Annotated[list[Scope], typer.Option("--scope", "-s", help="What the key may do; repeat for several.")],
+    tenant: Annotated[str | None, typer.Option(help="The tenant it belongs to. [default: yours]")] = None,
+    expires_at: Annotated[str | None, typer.Option(help="RFC 3339 instant at which it ends.")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a key. It is shown once, alone on standard output."""
+    wanted = {"name": name, "scopes": scope, "tenant": tenant, "expires_at": expires_at}
+    body = orjson.dumps({member: value for member, value in wanted.items() if value is not None})
+    with connect(url, key) as hub:
+        created = hub.post("/v1/keys", body)
+    if as_json:
+        print_json(created)
+    else:
+        err.print(f"Key [bold]{created['id']}[/] for {', '.join(scope)}; it is shown only now:")
+        typer.echo(created["key"])
+
+
+@keys.command("list")
+def list_keys(url: Url = DEFAULT_URL, key: Key = None, as_json: AsJson = False) -> None:
+    """List the keys of your tenant, without their secrets."""
+    found = []
+    cursor: str | None = None
+    with connect(url, key) as hub:
+        while True:
+            page = hub.get("/v1/keys", {"limit": "200", "cursor": cursor})
+            found += page["items"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                break
+    if as_json:
+        print_json({"items": found, "next_cursor": None})
+        return
+    table = Table("id", "name", "scopes", "tenant", "expires", box=None, header_style="dim")
+    for item in found:
+        table.add_row(
+            item["id"],
+            item["name"],
+            " ".join(item["scopes"]),
+            item.get("tenant") or "",
+            item.get("expires_at") or "never",
+        )
+    out.print(table)
+
+
+@keys.command()
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="Id of the key: key_…")],
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Revoke a key; requests that carry it are refused from now on."""
+    with connect(url, key) as hub:
+        hub.delete(f"/v1/keys/{key_id}")
+    if as_json:
+        print_json({"id": key_id, "revoked": True})
+    else:
+        out.print(f"[bold]{key_id}[/] is revoked")

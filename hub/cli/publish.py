@@ -1,0 +1,80 @@
+"""`hub publish` and `hub replay`: make something be sent."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+import orjson
+import typer
+
+from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, out, print_json
+from hub.client import ClientError
+
+
+def publish(
+    event_type: Annotated[str, typer.Argument(metavar="TYPE", help="Type of the event, such as order.created.")],
+    *,
+    data: Annotated[str, typer.Option("--data", "-d", help="The event's data: JSON, @FILE, or - for standard input.")],
+    source: Annotated[str | None, typer.Option(help="Who says so, as a URI reference.")] = None,
+    subject: Annotated[str | None, typer.Option(help="What it is about, such as orders/o-1.")] = None,
+    event_id: Annotated[str | None, typer.Option("--id", help="Your own id; unique within the source.")] = None,
+    deliver_at: Annotated[str | None, typer.Option(help="RFC 3339 instant before which nothing is sent.")] = None,
+    expires_at: Annotated[str | None, typer.Option(help="RFC 3339 instant after which nothing is sent.")] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="Give the same one to repeat a publish safely. [default: a fresh one]")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish one event; prints its id once it is stored."""
+    event = {
+        "type": event_type,
+        "source": source,
+        "subject": subject,
+        "id": event_id,
+        "deliver_at": deliver_at,
+        "expires_at": expires_at,
+        "data": orjson.Fragment(_json_text(data)),
+    }
+    body = orjson.dumps({name: value for name, value in event.items() if value is not None})
+    with connect(url, key) as hub:
+        accepted = hub.post("/v1/events", body, {"Idempotency-Key": idempotency_key or str(uuid4())})
+    if as_json:
+        print_json(accepted)
+    else:
+        note = " (a duplicate: nothing new is sent)" if accepted.get("duplicate") else ""
+        out.print(f"[bold]{accepted['id']}[/] accepted{note}")
+
+
+def replay(
+    delivery_id: Annotated[str, typer.Argument(metavar="DELIVERY_ID", help="Id of the delivery: dlv_…")],
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a delivery again, whatever became of it."""
+    with connect(url, key) as hub:
+        delivery = hub.post(f"/v1/deliveries/{delivery_id}/replay")
+    if as_json:
+        print_json(delivery)
+    else:
+        out.print(f"[bold]{delivery_id}[/] is sent again; watch it with [bold]hub tail[/]")
+
+
+def _json_text(given: str) -> bytes:
+    """The data as it was given, byte for byte; it is only checked to be JSON."""
+    try:
+        if given == "-":
+            text = sys.stdin.buffer.read()
+        elif given.startswith("@"):
+            text = Path(given[1:]).read_bytes()
+        else:
+            text = given.encode()
+        orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ClientError(f"--data is not JSON: {error}.") from None
+    except (OSError, UnicodeError) as error:
+        raise ClientError(f"--data cannot be read: {error}.") from None
+    return text

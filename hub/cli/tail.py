@@ -1,0 +1,137 @@
+"""`hub tail`: the live stream in a terminal, resumed after every break without a hole."""
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Annotated, Any
+
+import httpx
+import typer
+from httpx_sse import EventSource, ServerSentEvent
+from rich.markup import escape
+from rich.text import Text
+
+from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, err, out
+from hub.client import HubClient, Refused, Unreachable
+
+SILENCE_SECONDS = 45.0
+"""Three heartbeats of the default stream."""
+LONGEST_WAIT_SECONDS = 30.0
+
+STYLES = {
+    "event.accepted": "cyan",
+    "delivery.attempted": "yellow",
+    "delivery.delivered": "green",
+    "delivery.dead": "bold red",
+    "delivery.cancelled": "magenta",
+    "subscription.disabled": "bold red",
+    "subscription.enabled": "green",
+    "gap": "bold yellow",
+}
+
+
+def tail(
+    *,
+    types: Annotated[
+        list[str] | None, typer.Option("--types", "-t", help="Only these event type patterns; repeat for several.")
+    ] = None,
+    event_id: Annotated[str | None, typer.Option(help="Only this event.")] = None,
+    subscription_id: Annotated[str | None, typer.Option(help="Only this subscription.")] = None,
+    statuses: Annotated[list[str] | None, typer.Option(help="Only deliveries that come to these statuses.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Start after this cursor, or at the `earliest` that is kept. [default: now]")
+    ] = None,
+    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after this many.")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Watch events and deliveries as they happen."""
+    params = {
+        "types": ",".join(types or ()),
+        "event_id": event_id,
+        "subscription_id": subscription_id,
+        "statuses": ",".join(statuses or ()),
+        "last_event_id": since,
+    }
+    show = _show_json if as_json else _show_line
+    with connect(url, key) as hub:
+        for event in islice(follow(hub, params), count):
+            show(event)
+
+
+def follow(hub: HubClient, params: dict[str, str | None]) -> Iterator[ServerSentEvent]:
+    """Every event of the stream, over as many connections as it takes.
+
+    The first connection must succeed; later ones are tried until they do. A problem of the caller's (4xx) ends it.
+    """
+    cursor = ""
+    retry_seconds = 1.0
+    failures = 0
+    connected = False
+    while True:
+        try:
+            headers = {"Accept": "text/event-stream", **({"Last-Event-ID": cursor} if cursor else {})}
+            with hub.stream("/v1/stream", params, headers, SILENCE_SECONDS) as response:
+                connected, failures = True, 0
+                for event in EventSource(response).iter_sse():
+                    cursor = event.id or cursor
+                    retry_seconds = retry_seconds if event.retry is None else event.retry / 1000
+                    if event.data:
+                        yield event
+        except (Unreachable, Refused) as error:
+            lasting = isinstance(error, Refused) and error.status < httpx.codes.INTERNAL_SERVER_ERROR
+            if lasting or not connected:
+                raise
+            failures += 1
+            err.print(f"[dim]{escape(str(error))} Trying again …[/]")
+        wait = min(retry_seconds * 2**failures, LONGEST_WAIT_SECONDS)
+        time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter needs no secrecy
+
+
+def _show_json(event: ServerSentEvent) -> None:
+    line = {"id": event.id, "event": event.event, "data": json.loads(event.data)}
+    typer.echo(json.dumps(line, ensure_ascii=False))
+
+
+def _show_line(event: ServerSentEvent) -> None:
+    out.print(as_line(event))
+
+
+def as_line(event: ServerSentEvent) -> Text:
+    """`10:21:07.123  delivery.delivered  order.created  dlv_… → sub_…  attempt 1, 200, 12 ms`."""
+    data: dict[str, Any] = json.loads(event.data)
+    instant = str(data.get("updated_at") or data.get("accepted_at") or data.get("created_at") or "")
+    attempt = (data.get("attempts") or [None])[-1] or data.get("attempt") or {}
+    facts = [
+        data.get("event_type") or data.get("type") or data.get("kind") or data.get("name") or "",
+        _ids(data),
+        ", ".join(_attempt(attempt)) or data.get("reason") or "",
+    ]
+    line = Text(f"{instant[11:23]:12}  ", style="dim")
+    line.append(f"{event.event:21}", style=STYLES.get(event.event, ""))
+    line.append("  ".join(_printable(fact) for fact in facts if fact))
+    return line
+
+
+def _printable(text: str) -> str:
+    """A receiver's words may not steer the terminal."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+
+
+def _ids(data: dict[str, Any]) -> str:
+    ids = str(data.get("id") or "")
+    return f"{ids} → {data['subscription_id']}" if data.get("subscription_id") else ids
+
+
+def _attempt(attempt: dict[str, Any]) -> Iterator[str]:
+    if attempt.get("number") is not None:
+        yield f"attempt {attempt['number']}"
+    if attempt.get("status_code") is not None:
+        yield str(attempt["status_code"])
+    if attempt.get("duration_ms") is not None:
+        yield f"{attempt['duration_ms']} ms"
+    if attempt.get("error"):
+        yield str(attempt["error"])

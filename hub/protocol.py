@@ -1,0 +1,88 @@
+"""HTTP/1.1 connections with the limits that uvicorn leaves open: how slow, how long, how many."""
+
+import asyncio
+from typing import Any, ClassVar
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_SECONDS = 10.0
+"""How long a client may take over the head of a request."""
+HEAD_BYTES = 65_536
+
+
+def bounded(max_connections: int, head_seconds: float = HEAD_SECONDS) -> type[asyncio.Protocol]:
+    """A protocol for `uvicorn.Config(http=…)` that drops a connection whose request head is too slow or too long.
+
+    uvicorn itself keeps silent and dripping connections for ever, and each is a descriptor. Over `max_connections` a
+    request is answered 503 and its connection closed.
+    """
+    limits = {"max_connections": max_connections, "head_seconds": head_seconds}
+    return type("BoundedProtocol", (_BoundedProtocol,), limits)
+
+
+class _BoundedProtocol(HttpToolsProtocol):
+    max_connections: ClassVar[int]
+    head_seconds: ClassVar[float]
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            self.app = _overloaded
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_done()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head_timer is not None:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_timer is not None and self._head_bytes > HEAD_BYTES:
+            self._drop()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._head_timer is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        self._head_done()
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(self.head_seconds, self._drop)
+
+    def _head_done(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _drop(self) -> None:
+        self._head_done()
+        self.transport.abort()
+
+
+async def _overloaded(_scope: Any, _receive: Any, send: Any) -> None:
+    """The 503 of a process that has no descriptor to spare; it cannot wait for the app's own."""
+    body = orjson.dumps(
+        {
+            "type": "urn:notification-hub:problem:unavailable",
+            "title": "Service unavailable",
+            "status": 503,
+            "detail": "Too many connections are open; nothing was accepted.",
+        }
+    )
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"retry-after", b"1"),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

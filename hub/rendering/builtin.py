@@ -1,0 +1,42 @@
+"""The templates that come with the hub, read once from `hub/templates/<channel>/`.
+
+`<event type>.json` holds template fields of the channel, `<event type>.<field>.liquid` the text of one. What begins
+with an underscore is a partial, to be included as `<channel>/<name>` without the underscore and the ending.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import Any
+
+_ROOT = files("hub") / "templates"
+_ENDING = ".liquid"
+
+
+def _texts() -> Iterator[tuple[str, str, str]]:
+    """Channel, name and text of every file."""
+    for channel in _ROOT.iterdir():
+        for file in channel.iterdir():
+            yield channel.name, file.name, file.read_text("utf-8").rstrip("\n")
+
+
+def _read() -> tuple[dict[str, dict[str, dict[str, Any]]], dict[str, str]]:
+    templates: dict[str, dict[str, dict[str, Any]]] = {}
+    partials: dict[str, str] = {}
+    for channel, name, text in _texts():
+        if name.startswith("_"):
+            partials[f"{channel}/{name.removeprefix('_').removesuffix(_ENDING)}"] = text
+        elif name.endswith(".json"):
+            templates.setdefault(channel, {}).setdefault(name.removesuffix(".json"), {}).update(json.loads(text))
+        else:
+            event_type, _, field = name.removesuffix(_ENDING).rpartition(".")
+            templates.setdefault(channel, {}).setdefault(event_type, {})[field] = text
+    return templates, partials
+
+
+_TEMPLATES, PARTIALS = _read()
+
+
+def built_in_templates(kind: str) -> Mapping[str, Mapping[str, Any]]:
+    """The template fields of a channel by event type."""
+    return _TEMPLATES.get(kind, {})

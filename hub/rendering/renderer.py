@@ -1,0 +1,219 @@
+"""Rendering a channel's template fields, and the templates in a target, for one event."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from html import escape as escape_html
+from typing import Any
+
+from liquid import BoundTemplate
+from liquid.exceptions import LiquidError, ResourceLimitError, UnknownFilterError
+
+from channels.base import Channel, Rendered, TargetModel
+from hub.errors import Fault, Invalid
+from hub.faults import pointer
+from hub.rendering.builtin import PARTIALS, built_in_templates
+from hub.rendering.filters import FILTERS
+from hub.rendering.sandbox import MAX_SOURCE, Meter, RenderFailed, Sandbox, place_of
+
+MAX_LEAVES = 500
+MAX_NESTING = 20
+_CACHED_CHARACTERS = 2 * 1_048_576
+
+Place = tuple[str | int, ...]
+
+
+class Renderer:
+    """Renders for each channel, by kind, what its class says of its templates. Built-in event types have templates of
+    their own for some channels; a subscription's override of a field comes before these, and these before the channel's
+    default."""
+
+    def __init__(self, channels: Mapping[str, type[Channel[Any]]]) -> None:
+        self._channels = channels
+        self._built_in = {kind: built_in_templates(kind) for kind in channels}
+        self._strangers = {how: _Compiled(Sandbox(escape)) for how, escape in _ESCAPES.items()}
+        self._own = {how: _Compiled(Sandbox(escape, PARTIALS)) for how, escape in _ESCAPES.items()}
+
+    def check(self, kind: str, template: Mapping[str, Any]) -> None:
+        """Check the override of a subscription. Raises `Invalid` with pointers under `/template`."""
+        channel = self._channels[kind]
+        wrong = _Walk(self._strangers, channel.escapes).check(template, channel.default_template)
+        if wrong:
+            raise Invalid("The template is not usable.", errors=wrong)
+
+    def check_target(self, target: TargetModel) -> None:
+        """Check the templates in a target. Raises `Invalid` with pointers under `/target`."""
+        walk = _Walk(self._strangers, {})
+        for field in _rendered_fields(type(target)):
+            walk.check_leaves(getattr(target, field), None, ("target", _shown_name(type(target), field)))
+        if walk.wrong:
+            raise Invalid("A template in the target is not usable.", errors=walk.wrong)
+
+    def content(self, kind: str, seen: Mapping[str, Any], override: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The channel's template fields rendered for `{"id", "type", "source", "subject", "time", "data"}`.
+
+        Every string in a field is a template of its own, so that no value can break the structure around it. Raises
+        `RenderFailed`.
+        """
+        channel = self._channels[kind]
+        own = self._built_in[kind].get(seen["type"])
+        meter = Meter()
+        content: dict[str, Any] = {}
+        for field, default in channel.default_template.items():
+            how = channel.escapes.get(field)
+            if override is not None and field in override:
+                content[field] = self._strangers[how].render(override[field], seen, meter, (field,))
+            else:
+                content[field] = self._own[how].render((own or {}).get(field, default), seen, meter, (field,))
+        return content
+
+    def target(self, target: TargetModel, seen: Mapping[str, Any]) -> TargetModel:
+        """The target with the templates in its `Rendered` fields rendered; the same one if it has none.
+
+        The channel judges what comes out. Raises `RenderFailed`.
+        """
+        fields = [name for name in _rendered_fields(type(target)) if _has_template(getattr(target, name))]
+        if not fields:
+            return target
+        meter = Meter()
+        plain = self._strangers[None]
+        update = {name: plain.render(getattr(target, name), seen, meter, ("target", name)) for name in fields}
+        return target.model_copy(update=update)
+
+
+def _escape_mrkdwn(text: str) -> str:
+    """https://docs.slack.dev/messaging/formatting-message-text, "Escaping text"."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+_ESCAPES: Mapping[str | None, Callable[[str], str]] = {None: str, "html": escape_html, "mrkdwn": _escape_mrkdwn}
+
+
+class _Compiled:
+    """A sandbox with the templates it compiled last, up to a number of characters."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._kept: OrderedDict[str, BoundTemplate] = OrderedDict()
+        self._characters = 0
+
+    def get(self, source: str) -> BoundTemplate:
+        """Raises `LiquidError`."""
+        found = self._kept.get(source)
+        if found is not None:
+            self._kept.move_to_end(source)
+            return found
+        template = self._kept[source] = self._sandbox.compile(source)
+        self._characters += len(source)
+        while self._characters > _CACHED_CHARACTERS:
+            oldest, _ = self._kept.popitem(last=False)
+            self._characters -= len(oldest)
+        return template
+
+    def render(self, value: Any, seen: Mapping[str, Any], meter: Meter, place: Place) -> Any:
+        """The value with each string rendered. Raises `RenderFailed`."""
+        if isinstance(value, str):
+            return self._render_text(value, seen, meter, place) if "{" in value else value
+        if isinstance(value, Mapping):
+            return {name: self.render(inner, seen, meter, (*place, name)) for name, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.render(inner, seen, meter, (*place, index)) for index, inner in enumerate(value)]
+        return value
+
+    def _render_text(self, source: str, seen: Mapping[str, Any], meter: Meter, place: Place) -> str:
+        where = ".".join(map(str, place))
+        try:
+            return self._sandbox.render_template(self.get(source), seen, meter)
+        except LiquidError as error:
+            raise RenderFailed(", ".join(filter(None, (where, place_of(error)))) + f": {_reason(error)}") from None
+        except Exception as error:  # noqa: BLE001 - filters raise anything on values that they cannot take
+            raise RenderFailed(f"{where}: a filter cannot take the value ({type(error).__name__})") from None
+
+
+class _Walk:
+    """Checks templates before they are kept, and collects what is wrong."""
+
+    def __init__(self, compiled: Mapping[str | None, _Compiled], escapes: Mapping[str, str]) -> None:
+        self._compiled = compiled
+        self._escapes = escapes
+        self._leaves = 0
+        self._characters = 0
+        self.wrong: list[Fault] = []
+
+    def check(self, template: Mapping[str, Any], default: Mapping[str, Any]) -> list[Fault]:
+        for field, value in template.items():
+            place: Place = ("template", field)
+            if field not in default:
+                known = ", ".join(default) or "none"
+                self._fault(f"is not a template field of this channel; it has {known}", place)
+            elif _json_type(value) != _json_type(default[field]):
+                self._fault(f"must be {_json_type(default[field])}", place)
+            else:
+                self.check_leaves(value, self._escapes.get(field), place)
+        return self.wrong
+
+    def check_leaves(self, value: Any, how: str | None, place: Place) -> None:
+        self._leaves += 1
+        if len(place) > MAX_NESTING or self._leaves > MAX_LEAVES:
+            self._fault(f"is too large: at most {MAX_LEAVES} values, {MAX_NESTING} deep", place[:2])
+            raise Invalid("The template is not usable.", errors=self.wrong)
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                self.check_leaves(inner, how, (*place, name))
+        elif isinstance(value, list | tuple):
+            for index, inner in enumerate(value):
+                self.check_leaves(inner, how, (*place, index))
+        elif isinstance(value, str):
+            self._check_text(value, how, place)
+
+    def _check_text(self, source: str, how: str | None, place: Place) -> None:
+        self._characters += len(source)
+        if self._characters > MAX_SOURCE:
+            self._fault(f"makes more than {MAX_SOURCE} characters in all", place)
+            raise Invalid("The template is not usable.", errors=self.wrong)
+        try:
+            self._compiled[how].get(source)
+        except LiquidError as error:
+            self._fault(f"{place_of(error)}: {_reason(error)}".removeprefix(": "), place)
+
+    def _fault(self, detail: str, place: Place) -> None:
+        self.wrong.append(Fault(detail, pointer(*place)))
+
+
+def _reason(error: LiquidError) -> str:
+    """What is wrong, without a word of the template or of a value."""
+    if isinstance(error, ResourceLimitError):
+        return f"the template {error.message}" if error.args else "the template asks for too much"
+    if isinstance(error, UnknownFilterError):
+        return f"there is no such filter; there are {', '.join(sorted(FILTERS))}"
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__.removesuffix("Error")).lower()
+
+
+def _json_type(value: Any) -> str:
+    if isinstance(value, str):
+        return "a string"
+    if isinstance(value, Mapping):
+        return "an object"
+    return "an array" if isinstance(value, list | tuple) else "a string, an object or an array"
+
+
+def _has_template(value: Any) -> bool:
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, Mapping):
+        return any(map(_has_template, value.values()))
+    return isinstance(value, list | tuple) and any(map(_has_template, value))
+
+
+@lru_cache(maxsize=256)
+def _rendered_fields(model: type[TargetModel]) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, field in model.model_fields.items()
+        if any(isinstance(mark, Rendered) or mark is Rendered for mark in field.metadata)
+    )
+
+
+def _shown_name(model: type[TargetModel], field: str) -> str:
+    return model.model_fields[field].alias or field

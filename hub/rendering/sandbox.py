@@ -1,0 +1,255 @@
+"""Liquid for templates of strangers: no files, no clock, a fixed set of tags and filters, and bounded work.
+
+What a value may cost is known before it is made: ranges stand in `for` only, loops are charged before they run, filters
+that multiply are checked before and all others after. What no such rule foresees ends at a limit of CPU time, which
+unlike wall-clock time does not depend on what else the machine does.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from io import StringIO
+from typing import Any, TextIO
+
+from liquid import BoundTemplate, CachingDictLoader, Environment, Expression, Node, RenderContext, Token
+from liquid.builtin import (
+    assign_tag,
+    capture_tag,
+    case_tag,
+    comment_tag,
+    content,
+    cycle_tag,
+    for_tag,
+    if_tag,
+    illegal,
+    include_tag,
+    inline_comment_tag,
+    output,
+    unless_tag,
+)
+from liquid.builtin.expressions import LoopExpression
+from liquid.builtin.expressions.primitive import RangeLiteral
+from liquid.exceptions import LiquidError, LiquidSyntaxError, ResourceLimitError
+from liquid.undefined import UNDEFINED
+
+from hub.rendering.filters import FILTERS, MAX_VALUE, Escaped, text_of
+
+MAX_SOURCE = 65_536
+MAX_RAW = 20
+MAX_WRITTEN = 1_048_576
+"""Characters, of all fields together and with what `capture` takes in."""
+MAX_STORED = 4 * 1_048_576
+MAX_STEPS = 100_000
+MAX_CPU_SECONDS = 0.1
+_TICKS_PER_LOOK = 8
+# Liquid takes these from the machine's clock; but a message that is sent again must say the same.
+_NO_CLOCK = {"now": None, "today": None}
+_CHARACTERS_PER_STEP = 20
+
+
+class RenderFailed(Exception):
+    """A template cannot be rendered for this event. The text names the place in the template, and no value."""
+
+
+class Meter:
+    """What rendering one message has cost so far; shared by all of its templates."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._stored = 0
+        self._written = 0
+        self._ticks = 0
+        self._started = time.thread_time()
+
+    def tick(self) -> None:
+        self._ticks += 1
+        if self._ticks % _TICKS_PER_LOOK == 0 and time.thread_time() - self._started > MAX_CPU_SECONDS:
+            raise ResourceLimitError("takes too long", token=None)
+
+    def charge(self, steps: int) -> None:
+        self._steps += steps
+        if self._steps > MAX_STEPS:
+            raise ResourceLimitError("loops too often", token=None)
+
+    def store(self, value: object) -> None:
+        self._stored += len(value) if isinstance(value, str | list) else 1
+        if self._stored > MAX_STORED:
+            raise ResourceLimitError("keeps too much", token=None)
+
+    def written(self, size: int) -> None:
+        self._written += size
+        if self._written > MAX_WRITTEN:
+            raise ResourceLimitError("writes too much", token=None)
+
+
+class _Context(RenderContext):
+    """Charges each look-up, filter, loop and variable, and escapes what is put out."""
+
+    meter: Meter
+    loop_weight: int
+    env: "Sandbox"
+
+    def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
+        self.meter.tick()
+        try:
+            value: Any = self.scope[path[0]]  # type: ignore[index]
+            for part in path[1:]:
+                value = value[part] if type(value) is dict and part in value else self.get_item(value, part)
+        except (KeyError, IndexError, TypeError):
+            return self.env.undefined(str(path[0]), token=token) if default is UNDEFINED else default
+        return value
+
+    def filter(self, name: str, token: Token | None) -> Callable[..., object]:
+        self.meter.tick()
+        return partial(_bounded, super().filter(name, token))
+
+    def assign(self, key: str, val: Any) -> None:
+        self.meter.store(val)
+        self.locals[key] = val
+
+    def get_buffer(self, buf: TextIO | None = None) -> StringIO:
+        return _Buffer(self.meter)
+
+    def loop(self, namespace: Mapping[str, object], forloop: Any) -> Any:
+        self.meter.charge(forloop.length * self.loop_weight)
+        return super().loop(namespace, forloop)
+
+    def shown(self, value: object) -> str:
+        return str(value) if isinstance(value, Escaped) else self.env.escape(text_of(value))
+
+
+def _bounded(function: Callable[..., object], /, *args: object, **options: object) -> object:
+    result = function(*args, **options)
+    if isinstance(result, str | list) and len(result) > MAX_VALUE:
+        raise ResourceLimitError("makes too large a value", token=None)
+    if isinstance(result, int) and result.bit_length() > 256:
+        raise ResourceLimitError("makes too large a number", token=None)
+    return result
+
+
+class _Buffer(StringIO):
+    def __init__(self, meter: Meter) -> None:
+        super().__init__()
+        self._meter = meter
+
+    def write(self, text: str) -> int:
+        self._meter.written(len(text))
+        return super().write(text)
+
+
+class _OutputNode(output.OutputNode):
+    def render_to_output(self, context: Any, buffer: TextIO) -> int:
+        return buffer.write(context.shown(self.expression.evaluate(context)))
+
+
+class _Output(output.Output):
+    node_class = _OutputNode
+
+
+class _CaptureNode(capture_tag.CaptureNode):
+    def _assign(self, context: RenderContext, buf: StringIO) -> None:
+        context.assign(self.name, Escaped(buf.getvalue()))
+
+
+class _CaptureTag(capture_tag.CaptureTag):
+    node_class = _CaptureNode
+
+
+class _ForNode(for_tag.ForNode):
+    __slots__ = ("weight",)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.weight = 1 + len(str(self.block)) // _CHARACTERS_PER_STEP
+
+    def render_to_output(self, context: Any, buffer: TextIO) -> int:
+        items = self.expression.iterable.evaluate(context)
+        if isinstance(items, range) and items.stop - items.start > MAX_STEPS:
+            raise ResourceLimitError("loops too often", token=self.token)
+        context.loop_weight = self.weight
+        return super().render_to_output(context, buffer)
+
+
+class _ForTag(for_tag.ForTag):
+    node_class = _ForNode
+
+
+_TAGS = (
+    content.Literal,
+    _Output,
+    illegal.Illegal,
+    if_tag.IfTag,
+    unless_tag.UnlessTag,
+    case_tag.CaseTag,
+    _ForTag,
+    for_tag.BreakTag,
+    for_tag.ContinueTag,
+    assign_tag.AssignTag,
+    _CaptureTag,
+    cycle_tag.CycleTag,
+    comment_tag.CommentTag,
+    inline_comment_tag.InlineCommentTag,
+)
+
+
+class Sandbox(Environment):
+    """Templates whose values are escaped by `escape` where they are put out. With `partials`, they may include them."""
+
+    block_nesting_limit = 20
+    context_depth_limit = 30
+
+    def __init__(self, escape: Callable[[str], str], partials: Mapping[str, str] | None = None) -> None:
+        self.escape = escape
+        self._trusted = partials is not None
+        super().__init__(loader=CachingDictLoader(dict(partials or {})))
+
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        for tag in (*_TAGS, include_tag.IncludeTag) if self._trusted else _TAGS:
+            self.add_tag(tag)
+        self.filters.update(FILTERS)
+
+    def compile(self, source: str) -> BoundTemplate:
+        """Raises `LiquidError`."""
+        if len(source) > MAX_SOURCE:
+            raise ResourceLimitError(f"has more than {MAX_SOURCE} characters", token=None)
+        if source.count("raw") > MAX_RAW and not self._trusted:
+            raise ResourceLimitError(f"says raw more than {MAX_RAW} times", token=None)
+        template = self.from_string(source)
+        if not self._trusted:
+            _check_nodes(template.nodes, RenderContext(template))
+        return template
+
+    def render_template(self, template: BoundTemplate, seen: Mapping[str, object], meter: Meter) -> str:
+        """Raises `LiquidError`, and whatever else filters raise on values they cannot take."""
+        context = _Context(template, globals={**_NO_CLOCK, **seen})
+        context.meter, context.loop_weight = meter, 1
+        buffer = context.get_buffer()
+        template.render_with_context(context, buffer)
+        return buffer.getvalue()
+
+
+def place_of(error: LiquidError) -> str:
+    """Where in the template: `line 3, column 7`, or nothing if that is not known."""
+    try:
+        found = error.context()
+    except ValueError:
+        found = None
+    return f"line {found[0]}, column {found[1] + 1}" if found else ""
+
+
+def _check_nodes(nodes: Iterable[Node], context: RenderContext) -> None:
+    for node in nodes:
+        for expression in node.expressions():
+            if isinstance(expression, LoopExpression) and isinstance(expression.iterable, RangeLiteral):
+                _check_expressions(part for part in expression.children() if part is not expression.iterable)
+                _check_expressions(expression.iterable.children())
+            else:
+                _check_expressions((expression,))
+        _check_nodes(node.children(context), context)
+
+
+def _check_expressions(expressions: Iterable[Expression]) -> None:
+    for expression in expressions:
+        if isinstance(expression, RangeLiteral):
+            raise LiquidSyntaxError("ranges may stand in for only", token=expression.token)
+        _check_expressions(expression.children())

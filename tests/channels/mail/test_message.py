@@ -1,0 +1,129 @@
+from email import message_from_bytes
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from channels.mail import InvalidText, Mail, Mailbox, header_text, inlined
+from channels.mail.message import to_bytes
+from tests.channels.mail.mails import MAIL, mail
+
+
+def parsed(sample: Mail) -> EmailMessage:
+    message = message_from_bytes(to_bytes(sample), policy=SMTP)
+    assert isinstance(message, EmailMessage)
+    assert message.defects == []
+    return message
+
+
+def test_text_and_html_are_alternatives() -> None:
+    message = parsed(MAIL)
+    assert message.get_content_type() == "multipart/alternative"
+    text, html = message.iter_parts()
+    assert (text.get_content_type(), text.get_content().strip()) == ("text/plain", MAIL.text)
+    assert (html.get_content_type(), html.get_content().strip()) == ("text/html", MAIL.html)
+
+
+@pytest.mark.parametrize(("text", "html", "kind"), [("a", "", "text/plain"), ("", "<p>a", "text/html")])
+def test_one_form_alone_is_the_whole_message(text: str, html: str, kind: str) -> None:
+    assert parsed(mail(text=text, html=html)).get_content_type() == kind
+
+
+def test_the_headers_say_who_when_and_that_a_machine_wrote_it() -> None:
+    message = parsed(MAIL)
+    assert message["From"].addresses == (Address("The Shop", addr_spec="shop@example.com"),)
+    assert message["To"].addresses == (Address("Jürgen, Dr.", addr_spec="ann@example.com"),)
+    assert message["Cc"] == "cc@example.com"
+    assert message["Bcc"] is None
+    assert message["Reply-To"] == "help@example.com"
+    assert message["Subject"] == MAIL.subject
+    assert message["Date"].datetime == MAIL.sent_at
+    assert message["Message-ID"] == "<dlv_1@example.com>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert b"bcc@example.com" not in to_bytes(MAIL)
+
+
+def test_an_https_link_to_unsubscribe_works_with_one_click() -> None:
+    message = parsed(MAIL)
+    assert message["List-Unsubscribe"] == "<https://example.com/u?id=1>"
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+
+@pytest.mark.parametrize("url", ["http://example.com/u", "mailto:u@example.com"])
+def test_another_link_to_unsubscribe_is_only_named(url: str) -> None:
+    message = parsed(mail(unsubscribe_url=url))
+    assert message["List-Unsubscribe"] == f"<{url}>"
+    assert message["List-Unsubscribe-Post"] is None
+
+
+def test_a_long_link_to_unsubscribe_stays_in_one_piece() -> None:
+    url = "https://example.com/" + "abcdefghij" * 40
+    assert f"\r\nList-Unsubscribe: <{url}>\r\n".encode() in to_bytes(mail(unsubscribe_url=url))
+
+
+def test_a_long_subject_is_folded_and_comes_back_whole() -> None:
+    subject = "Bestätigung für Jürgen " * 11
+    raw = to_bytes(mail(subject=subject.strip()))
+    assert all(len(line) <= 78 for line in raw.split(b"\r\n\r\n")[0].split(b"\r\n") if b"Unsubscribe" not in line)
+    assert parsed(mail(subject=subject.strip()))["Subject"] == subject.strip()
+
+
+@given(st.text(max_size=200))
+def test_no_subject_that_is_let_through_becomes_a_header(text: str) -> None:
+    try:
+        subject = header_text(text)
+    except InvalidText:
+        return
+    message = message_from_bytes(to_bytes(mail(subject=subject)), policy=SMTP)
+    assert [name for name in message if name not in {"MIME-Version", "Content-Type", "Content-Transfer-Encoding"}] == [
+        *("From", "To", "Cc", "Reply-To", "Subject", "Date", "Message-ID", "Auto-Submitted"),
+        *("List-Unsubscribe", "List-Unsubscribe-Post"),
+    ]
+
+
+NAMES = st.text(max_size=128) | st.text(alphabet='"\\,;:<>()[]@.=?_ aü', max_size=128)
+
+
+@example(["0\N{LINEAR B SYLLABLE B008 A}", "0\N{LINEAR B SYLLABLE B008 A}", ""])
+@given(st.lists(NAMES, min_size=1, max_size=3))
+def test_no_name_that_is_let_through_adds_or_changes_an_address(names: list[str]) -> None:
+    try:
+        boxes = tuple(Mailbox(header_text(name), f"{n}@example.com") for n, name in enumerate(names))
+    except InvalidText:
+        return
+    message = message_from_bytes(to_bytes(mail(to=boxes, cc=())), policy=SMTP)
+    assert [str(address.addr_spec) for address in message["To"].addresses] == [box.address for box in boxes]
+    assert message["Cc"] is None
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=500))
+def test_no_body_breaks_the_message(text: str) -> None:
+    raw = to_bytes(mail(text=text, html=f"<p>{text}</p>"))
+    assert raw.isascii()
+    assert all(len(line) <= 998 for line in raw.split(b"\r\n"))
+
+
+def test_an_address_beyond_ascii_is_written_as_utf_8() -> None:
+    sample = mail(to=(Mailbox("", "jürgen@example.com"),))
+    assert sample.is_international
+    assert "To: jürgen@example.com".encode() in to_bytes(sample)
+    assert not MAIL.is_international
+
+
+def test_style_rules_become_attributes_and_media_queries_stay() -> None:
+    style = "<style>p { color: red } @media print { p { color: black } }</style>"
+    html = f"<html><head>{style}</head><body><p>x</p></body></html>"
+    out = inlined(html)
+    assert '<p style="color: red' in out
+    assert "@media print" in out
+
+
+def test_no_style_sheet_is_fetched() -> None:
+    html = (
+        '<html><head><style>p{margin:0}</style><link rel="stylesheet" href="file:///etc/passwd"></head><p>x</p></html>'
+    )
+    assert "root:" not in inlined(html)
+    assert inlined("<p>plain</p>") == "<p>plain</p>"

@@ -1,0 +1,186 @@
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from channels.base import SendFailed
+from channels.slack import SlackChannel, SlackTarget
+from tests.channels.conftest import MakeTools
+from tests.channels.messages import MESSAGE, message
+from tests.receivers import Answer, Receiver
+
+
+def hook(receiver: Receiver) -> SlackTarget:
+    return SlackTarget.model_validate({"webhook_url": receiver.url + "/services/T0/B0/canary"})
+
+
+BOT = SlackTarget.model_validate({"bot_token": "xoxb-canary", "channel": "C1"})
+
+
+def section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
+async def test_an_incoming_webhook_gets_text_and_blocks(make_tools: MakeTools) -> None:
+    async with Receiver([Answer(200, "ok")]) as receiver:
+        receipt = await SlackChannel(make_tools()).send(MESSAGE, hook(receiver))
+    (arrival,) = receiver.requests
+    assert (receipt.status_code, receipt.response_body) == (200, "ok")
+    assert arrival.path == "/services/T0/B0/canary"
+    assert arrival.headers["content-type"] == "application/json"
+    assert arrival.json() == {"text": "Order 1001", "blocks": MESSAGE.content["blocks"]}
+
+
+async def test_a_bot_posts_to_its_channel(make_tools: MakeTools) -> None:
+    async with Receiver([Answer(200, '{"ok":true,"ts":"1.2"}')]) as receiver:
+        receipt = await SlackChannel(make_tools(slack_api_url=receiver.url + "/api/")).send(MESSAGE, BOT)
+    (arrival,) = receiver.requests
+    assert receipt.response_body == '{"ok":true,"ts":"1.2"}'
+    assert arrival.path == "/api/chat.postMessage"
+    assert arrival.headers["authorization"] == "Bearer xoxb-canary"
+    assert arrival.json() == {"channel": "C1", "text": "Order 1001", "blocks": MESSAGE.content["blocks"]}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "permanent"),
+    [
+        (200, "", False),
+        (200, "<html>captive portal</html>", False),
+        (400, "invalid_payload", True),
+        (400, "no_text", True),
+        (403, "action_prohibited", True),
+        (403, "invalid_token", True),
+        (404, "no_service", True),
+        (404, "channel_not_found", True),
+        (410, "channel_is_archived", True),
+        (302, "", False),
+        (500, "rollup_error", False),
+        (503, "", False),
+    ],
+)
+async def test_an_incoming_webhooks_answers_are_classified(
+    make_tools: MakeTools, status: int, body: str, permanent: bool
+) -> None:
+    async with Receiver([Answer(status, body)]) as receiver:
+        with pytest.raises(SendFailed) as caught:
+            await SlackChannel(make_tools()).send(MESSAGE, hook(receiver))
+    assert len(receiver.requests) == 1
+    assert (caught.value.permanent, caught.value.status_code) == (permanent, status)
+
+
+@pytest.mark.parametrize(
+    ("error", "permanent"),
+    [
+        *((word, True) for word in ("invalid_auth", "channel_not_found", "is_archived", "not_in_channel")),
+        *((word, True) for word in ("token_revoked", "account_inactive", "no_text", "invalid_blocks", "msg_too_long")),
+        *((word, False) for word in ("ratelimited", "internal_error", "fatal_error", "service_unavailable")),
+        *((word, False) for word in ("request_timeout", "team_added_to_org", "a_word_of_tomorrow", "")),
+    ],
+)
+async def test_a_bots_answers_are_classified(make_tools: MakeTools, error: str, permanent: bool) -> None:
+    async with Receiver([Answer(200, json.dumps({"ok": False, "error": error}))]) as receiver:
+        with pytest.raises(SendFailed) as caught:
+            await SlackChannel(make_tools(slack_api_url=receiver.url)).send(MESSAGE, BOT)
+    assert caught.value.permanent == permanent
+    assert error in caught.value.detail
+
+
+@pytest.mark.parametrize("body", ["", "[]", "null", "{", '{"ok":1}', '{"ok":"true"}', '{"ok":false,"error":["x"]}'])
+async def test_a_bots_answer_that_is_not_slacks_is_a_failure_that_may_pass(make_tools: MakeTools, body: str) -> None:
+    async with Receiver([Answer(200, body)]) as receiver:
+        with pytest.raises(SendFailed) as caught:
+            await SlackChannel(make_tools(slack_api_url=receiver.url)).send(MESSAGE, BOT)
+    assert not caught.value.permanent
+
+
+async def test_429_carries_the_wished_delay(make_tools: MakeTools) -> None:
+    async with Receiver([Answer(429, "rate_limited", {"Retry-After": "30"})] * 2) as receiver:
+        channel = SlackChannel(make_tools(slack_api_url=receiver.url))
+        for target in (hook(receiver), BOT):
+            with pytest.raises(SendFailed) as caught:
+                await channel.send(MESSAGE, target)
+            assert (caught.value.retry_after, caught.value.permanent) == (30.0, False)
+
+
+async def test_an_echoed_secret_is_masked(make_tools: MakeTools) -> None:
+    async with Receiver(lambda arrival: Answer(500, f"{arrival.headers.get('authorization')}")) as receiver:
+        with pytest.raises(SendFailed) as caught:
+            await SlackChannel(make_tools(slack_api_url=receiver.url)).send(MESSAGE, BOT)
+    assert caught.value.response_body == "Bearer **********"
+
+
+async def sent(make_tools: MakeTools, **content: Any) -> Any:
+    async with Receiver([Answer(200, "ok")]) as receiver:
+        await SlackChannel(make_tools()).send(message(content=content), hook(receiver))
+    return receiver.requests[0].json()
+
+
+async def test_text_over_the_limit_is_cut_and_no_entity_is_halved(make_tools: MakeTools) -> None:
+    payload = await sent(make_tools, text="x" * 39_996 + "&amp;&amp;")
+    assert payload["text"] == "x" * 39_996 + "…"
+
+
+async def test_blocks_over_the_limits_are_cut(make_tools: MakeTools) -> None:
+    fields = [{"type": "mrkdwn", "text": "f" * 2_001}] * 12
+    blocks = [
+        {"type": "header", "text": {"type": "plain_text", "text": "h" * 200}},
+        section("s" * 4_000),
+        {"type": "section", "fields": fields},
+        {"type": "context", "elements": [{"type": "mrkdwn", "text": "c"}] * 12},
+        *[section("more")] * 60,
+    ]
+    payload = await sent(make_tools, text="t", blocks=blocks)
+    header, body, two_columns, context, *rest = payload["blocks"]
+    assert header["text"]["text"] == "h" * 149 + "…"
+    assert body["text"]["text"] == "s" * 2_999 + "…"
+    assert [len(field["text"]) for field in two_columns["fields"]] == [2_000] * 10
+    assert len(context["elements"]) == 10
+    assert len(rest) == 46
+
+
+async def test_blocks_that_came_out_empty_are_left_out(make_tools: MakeTools) -> None:
+    empty: dict[str, Any] = {"type": "mrkdwn", "text": " "}
+    image = {"type": "image", "image_url": "https://example.com/a.png", "alt_text": "a"}
+    blocks = [
+        section(" \n"),
+        {"type": "section", "fields": [empty, empty]},
+        {"type": "context", "elements": [empty]},
+        {"type": "section", "text": empty, "fields": [{"type": "mrkdwn", "text": "kept"}]},
+        {"type": "divider"},
+        {"type": "context", "elements": [image]},
+    ]
+    payload = await sent(make_tools, text="t", blocks=blocks)
+    assert payload["blocks"] == [
+        {"type": "section", "fields": [{"type": "mrkdwn", "text": "kept"}]},
+        {"type": "divider"},
+        {"type": "context", "elements": [image]},
+    ]
+
+
+async def test_a_message_without_anything_to_say_is_not_posted(make_tools: MakeTools) -> None:
+    async with Receiver() as receiver:
+        with pytest.raises(SendFailed) as caught:
+            await SlackChannel(make_tools()).send(message(content={"text": " ", "blocks": []}), hook(receiver))
+    assert caught.value.permanent
+    assert receiver.requests == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {},
+        {"webhook_url": "https://hooks.slack.com/x", "bot_token": "xoxb", "channel": "C1"},
+        {"webhook_url": "https://hooks.slack.com/x", "channel": "C1"},
+        {"bot_token": "xoxb"},
+        {"channel": "C1"},
+        {"webhook_url": "ftp://hooks.slack.com/canary"},
+        {"bot_token": "canary\r\nX: y", "channel": "C1"},
+        {"bot_token": "", "channel": "C1"},
+        {"bot_token": "canary", "channel": ""},
+    ],
+)
+def test_a_target_is_one_way_exactly_and_its_errors_repeat_nothing(target: dict[str, str]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        SlackTarget.model_validate(target)
+    assert "canary" not in str(caught.value)

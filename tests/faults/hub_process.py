@@ -1,0 +1,142 @@
+"""The hub as a process of its own: started, stopped, killed and measured as an operator would."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = str(Path(sys.executable).with_name("hub"))
+ADMIN_KEY = "canary-admin-key-that-no-log-may-ever-show"
+START_SECONDS = 20.0
+_SERVES = re.compile(r"The hub serves http://127\.0\.0\.1:(\d+)")
+
+
+class HubDied(Exception):
+    """The process ended before it served; the text is what it said."""
+
+
+class HubProcess:
+    """`hub serve` over one data directory, on one port, through any number of lives.
+
+    `settings` are `HUB_…` settings by lower-case name without the prefix. The first start takes a free port, and every
+    later one the same.
+    """
+
+    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.directory = directory
+        self.settings = dict(settings or {})
+        self.log = directory / "hub.log"
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    async def start(self, *, failpoints: str = "", wrapper: Sequence[str] = ()) -> float:
+        """Start and wait until it serves; gives the seconds that took. `wrapper` is a command that ends by running its
+        arguments in its own place. Raises `HubDied`."""
+        assert not self.running
+        self.directory.mkdir(parents=True, exist_ok=True)
+        offset = self.log.stat().st_size if self.log.exists() else 0
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*wrapper, COMMAND, "serve"],
+                cwd=self.directory,
+                env=self._environment(failpoints),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        while loop.time() - started < START_SECONDS:
+            said = self.log.read_bytes()[offset:].decode()
+            if served := _SERVES.search(said):
+                self.port = int(served.group(1))
+                return loop.time() - started
+            if self._process.poll() is not None:
+                raise HubDied(said)
+            await asyncio.sleep(0.01)
+        await self.kill()
+        raise HubDied(f"not serving after {START_SECONDS:g} s")
+
+    async def kill(self) -> None:
+        """SIGKILL, if it lives."""
+        if self.running:
+            os.kill(self.pid, signal.SIGKILL)
+            await self.ended(10)
+
+    async def ended(self, within: float) -> int:
+        """The exit status, once it ended by itself. Raises `TimeoutExpired`."""
+        assert self._process is not None
+        return await asyncio.to_thread(self._process.wait, within)
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    async def stop(self, within: float = 15) -> float:
+        """SIGTERM; gives the seconds until it ended. Raises `TimeoutExpired`, and `AssertionError` when it failed."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        self.signal(signal.SIGTERM)
+        status = await self.ended(within)
+        # uvicorn takes its own handlers off and raises the signal again, so that parents see what ended it.
+        assert status in (0, -signal.SIGTERM, 128 + signal.SIGTERM), f"ended with {status}: {self.said()}"
+        return loop.time() - started
+
+    def client(self, key: str = ADMIN_KEY, *, timeout: float = 30) -> httpx.AsyncClient:
+        """A client that takes no connection over from one life of the hub into the next."""
+        return httpx.AsyncClient(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=timeout,
+            limits=httpx.Limits(max_keepalive_connections=0),
+            trust_env=False,
+        )
+
+    def said(self) -> str:
+        """The end of everything that all lives wrote to their terminal."""
+        return self.log.read_text(errors="replace")[-4_000:]
+
+    def rss_mb(self) -> float:
+        """Resident memory, in MiB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+        assert found is not None
+        return int(found.group(1)) / 1024
+
+    def descriptors(self) -> int:
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def _environment(self, failpoints: str) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+        settings = {
+            "data_dir": str(self.directory / "data"),
+            "admin_key": ADMIN_KEY,
+            "port": str(self.port),
+            "allow_private_targets": "127.0.0.0/8,::1/128",
+            "log_level": "warning",
+            "failpoints": failpoints,
+            **self.settings,
+        }
+        ours = {f"HUB_{name.upper()}": value for name, value in settings.items()}
+        # PYTHONPATH first, so that a copy of the tree with a defect put in runs its own code.
+        return {**inherited, **ours, "PYTHONPATH": str(ROOT), "COLUMNS": "1000", "TERM": "dumb"}

@@ -1,0 +1,104 @@
+"""A careful client: it numbers its events, repeats each with one Idempotency-Key until it is accepted, and keeps a
+journal of every 202 that is on disk before it goes on."""
+
+import asyncio
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import aiohttp
+
+from tests.faults.hub_process import ADMIN_KEY, HubProcess
+from tests.faults.journal import Journal, read_journal
+
+GIVE_UP_SECONDS = 60.0
+PAUSE_SECONDS = 0.1
+
+
+class Acked(NamedTuple):
+    """One 202. `at` is CLOCK_MONOTONIC when it came, `seconds` how long its request took, `tries` how many it took."""
+
+    number: int
+    type: str
+    event_id: str
+    at: float
+    seconds: float
+    tries: int
+
+
+class Publisher:
+    """Publishes `{"type": "drill.tick", "data": {"n": number}}`. Use as an async context manager."""
+
+    def __init__(self, hub: HubProcess, journal: Path) -> None:
+        self._hub = hub
+        self._path = journal
+        self._next = 0
+        self.refusals: list[int] = []
+        """Every status that was answered instead of 202."""
+
+    async def __aenter__(self) -> Self:
+        self._journal = Journal(self._path)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            headers={"Authorization": f"Bearer {ADMIN_KEY}"},
+            timeout=aiohttp.ClientTimeout(total=20),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+        self._journal.close()
+
+    @property
+    def acked(self) -> list[Acked]:
+        return [Acked(**line) for line in read_journal(self._path)]
+
+    async def publish(self, type: str = "drill.tick") -> Acked:
+        """Publish one event, through refusals and broken connections, for at most a minute."""
+        number, self._next = self._next, self._next + 1
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            tries = 1
+            while (acked := await self._try(number, type, tries)) is None:
+                tries += 1
+                await asyncio.sleep(PAUSE_SECONDS)
+        self._journal.write(**acked._asdict())
+        return acked
+
+    async def publish_many(self, count: int, *, clients: int = 1, type: str = "drill.tick") -> list[Acked]:
+        """Publish so many, by so many clients at once, each as fast as it is answered."""
+        numbers = iter(range(count))
+
+        async def client() -> list[Acked]:
+            return [await self.publish(type) for _ in numbers]
+
+        return [acked for some in await asyncio.gather(*(client() for _ in range(clients))) for acked in some]
+
+    async def publish_at(self, rate: float, until: asyncio.Event) -> list[Acked]:
+        """Publish at an even rate per second, whether earlier ones were answered or not, and wait for every answer."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        tasks: list[asyncio.Task[Acked]] = []
+        while not until.is_set():
+            tasks.append(asyncio.create_task(self.publish()))
+            await asyncio.sleep(started + len(tasks) / rate - loop.time())
+        return await asyncio.gather(*tasks)
+
+    async def _try(self, number: int, type: str, tries: int) -> Acked | None:
+        started = time.monotonic()
+        try:
+            async with self._session.post(
+                f"{self._hub.url}/v1/events",
+                json={"type": type, "data": {"n": number}},
+                headers={"Idempotency-Key": f"drill-{number}"},
+            ) as response:
+                answer = await response.json(content_type=None)
+        except (aiohttp.ClientError, ConnectionError, TimeoutError):
+            return None
+        if response.status != 202:
+            self.refusals.append(response.status)
+            return None
+        at = time.monotonic()
+        return Acked(number, type, answer["id"], at, at - started, tries)

@@ -1,0 +1,135 @@
+"""A webhook receiver in a process of its own, which outlives the hub and keeps a journal of what it was sent and said.
+
+Run as `python -m tests.faults.receiver_process JOURNAL`; the first line it prints is its port. Each first path segment
+is a lane, and behaves as was last put to `/-/<lane>`: `{"status", "delay", "headers", "body"}`, status 0 for never.
+"""
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import httpx
+import orjson
+import uvloop
+from aiohttp import web
+
+from tests.faults.journal import Journal, read_journal
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Arrival(NamedTuple):
+    """One request. `at` is CLOCK_MONOTONIC, which all processes of a machine share; `in_flight` is of its lane."""
+
+    lane: str
+    webhook_id: str
+    status: int
+    at: float
+    in_flight: int
+    number: int | None
+    """`data.n` of the event."""
+
+
+class ReceiverProcess:
+    """Starts and steers the program. Use as an async context manager."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+
+    async def __aenter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.receiver_process", str(self._journal)],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        self.port = int(await asyncio.to_thread(self._process.stdout.readline))
+        self._control = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}/-/", trust_env=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._control.aclose()
+        self._process.kill()
+        await asyncio.to_thread(self._process.communicate)
+
+    def url(self, lane: str) -> str:
+        return f"http://127.0.0.1:{self.port}/{lane}"
+
+    async def behave(self, lane: str, **behaviour: Any) -> None:
+        """`status` (200; 0 for never), `delay` (0 s), `headers`, `body`."""
+        (await self._control.put(lane, json=behaviour)).raise_for_status()
+
+    def arrivals(self, lane: str | None = None) -> list[Arrival]:
+        all_of_them = [Arrival(**line) for line in read_journal(self._journal)]
+        return [arrival for arrival in all_of_them if lane in (None, arrival.lane)]
+
+    async def arrived(self, count: int, lane: str | None = None, *, within: float = 10) -> list[Arrival]:
+        """The journal, once it holds so many."""
+        async with asyncio.timeout(within):
+            while len(arrivals := self.arrivals(lane)) < count:
+                await asyncio.sleep(0.02)
+        return arrivals
+
+
+class _Receiver:
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._behaviours: dict[str, dict[str, Any]] = {}
+        self._in_flight: dict[str, int] = {}
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        lane, _, rest = request.path.strip("/").partition("/")
+        body = await request.read()
+        if lane == "-":
+            self._behaviours[rest] = orjson.loads(body)
+            return web.Response(status=204)
+        behaviour = self._behaviours.get(lane, {})
+        self._in_flight[lane] = self._in_flight.get(lane, 0) + 1
+        try:
+            return await self._answer(lane, request.headers.get("webhook-id", ""), body, behaviour)
+        finally:
+            self._in_flight[lane] -= 1
+
+    async def _answer(self, lane: str, webhook_id: str, body: bytes, behaviour: dict[str, Any]) -> web.Response:
+        status = behaviour.get("status", 200)
+        self._journal.write(
+            lane=lane,
+            webhook_id=webhook_id,
+            status=status,
+            at=time.monotonic(),
+            in_flight=self._in_flight[lane],
+            number=_number(body),
+        )
+        if not status:
+            await asyncio.Event().wait()
+        await asyncio.sleep(behaviour.get("delay", 0))
+        return web.Response(status=status, text=behaviour.get("body"), headers=behaviour.get("headers"))
+
+
+def _number(body: bytes) -> int | None:
+    try:
+        number = orjson.loads(body)["data"]["n"]
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return None
+    return number if isinstance(number, int) else None
+
+
+async def _serve(journal: Path) -> None:
+    runner = web.ServerRunner(web.Server(_Receiver(Journal(journal)).handle))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, backlog=1_024).start()
+    sys.stdout.write(f"{runner.addresses[0][1]}\n")
+    sys.stdout.flush()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(Path(sys.argv[1])))

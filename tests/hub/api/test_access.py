@@ -1,0 +1,102 @@
+"""Who may do what, and that what belongs to another tenant does not exist."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.api_support import ADMIN_KEY, Api
+
+WRITE, READ, MANAGE, ADMIN = "events:write", "read", "manage", "admin"
+ROUTES = [
+    ("POST", "/v1/events", {WRITE}),
+    ("POST", "/v1/orders/1/events", {WRITE}),
+    ("POST", "/v1/users/1/events", {WRITE}),
+    ("GET", "/v1/events", {READ}),
+    ("GET", "/v1/events/{event}", {READ}),
+    ("GET", "/v1/events/{event}/deliveries", {READ}),
+    ("GET", "/v1/events/{event}/explain", {READ}),
+    ("DELETE", "/v1/events/{event}", {WRITE, MANAGE}),
+    ("POST", "/v1/events/{event}/replay", {MANAGE}),
+    ("GET", "/v1/event-types", {WRITE, READ, MANAGE}),
+    ("GET", "/v1/event-types/stock.low", {WRITE, READ, MANAGE}),
+    ("PUT", "/v1/event-types/stock.low", {MANAGE}),
+    ("DELETE", "/v1/event-types/stock.low", {MANAGE}),
+    ("POST", "/v1/subscriptions", {MANAGE}),
+    ("GET", "/v1/subscriptions", {MANAGE}),
+    ("GET", "/v1/subscriptions/{subscription}", {MANAGE}),
+    ("PATCH", "/v1/subscriptions/{subscription}", {MANAGE}),
+    ("DELETE", "/v1/subscriptions/{subscription}", {MANAGE}),
+    ("POST", "/v1/subscriptions/{subscription}/enable", {MANAGE}),
+    ("POST", "/v1/subscriptions/{subscription}/disable", {MANAGE}),
+    ("POST", "/v1/subscriptions/{subscription}/test", {MANAGE}),
+    ("GET", "/v1/subscriptions/{subscription}/secret", {MANAGE}),
+    ("POST", "/v1/subscriptions/{subscription}/rotate-secret", {MANAGE}),
+    ("GET", "/v1/deliveries", {READ}),
+    ("GET", "/v1/deliveries/{delivery}", {READ}),
+    ("POST", "/v1/deliveries/{delivery}/replay", {MANAGE}),
+    ("POST", "/v1/deliveries/{delivery}/cancel", {MANAGE}),
+    ("GET", "/v1/stats", {READ}),
+    ("POST", "/v1/keys", set[str]()),
+    ("GET", "/v1/keys", set[str]()),
+    ("GET", "/v1/keys/key_1", set[str]()),
+    ("DELETE", "/v1/keys/key_1", set[str]()),
+    ("POST", "/v1/tenants", set[str]()),
+    ("GET", "/v1/tenants", set[str]()),
+]
+NAMES = {"event": "evt_1", "subscription": "sub_1", "delivery": "dlv_1"}
+
+
+async def test_each_route_opens_to_its_scopes_and_to_no_other(api: Api) -> None:
+    holders = {scope: await api.holder(scope) for scope in (WRITE, READ, MANAGE, ADMIN)}
+    for method, path, enough in ROUTES:
+        for scope, client in holders.items():
+            answer = await client.request(method, path.format(**NAMES))
+            opens = scope == ADMIN or scope in enough
+            assert (answer.status_code != 403) == opens, (method, path, scope, answer.text)
+
+
+async def test_no_route_opens_without_a_good_key(api: Api) -> None:
+    for key in (None, "wrong", ADMIN_KEY + "x", "hub_" + "0" * 32 + "_secret"):
+        client = api.client(key)
+        for method, path, _ in ROUTES:
+            answer = await client.request(method, path.format(**NAMES))
+            assert answer.status_code == 401, (method, path)
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("authorization", ["Bearer", "Bearer ", "Basic dXNlcjpwYXNz", f"Token {ADMIN_KEY}", ADMIN_KEY])
+async def test_another_kind_of_credentials_is_refused(api: Api, authorization: str) -> None:
+    answer = await api.client(None).get("/v1/events", headers={"Authorization": authorization})
+    assert answer.status_code == 401
+
+
+async def test_a_key_cannot_be_put_into_the_url(api: Api) -> None:
+    assert (await api.client(None).get("/v1/events", params={"key": ADMIN_KEY})).status_code == 401
+
+
+async def test_what_belongs_to_another_tenant_does_not_exist(api: Api) -> None:
+    mine = await api.subscribe()
+    event = await api.publish(deliver_at=(api.clock.now() + timedelta(hours=1)).isoformat())
+    (delivery,) = await api.deliveries("pending")
+    names = {"event": event, "subscription": mine["id"], "delivery": delivery["id"]}
+    stranger = await api.holder(WRITE, READ, MANAGE, tenant="acme")
+    for method, path, enough in ROUTES:
+        if "{" in path and enough:
+            answer = await stranger.request(method, path.format(**names), json={} if method == "PATCH" else None)
+            assert answer.status_code == 404, (method, path)
+    for path in ("/v1/events", "/v1/deliveries", "/v1/subscriptions"):
+        assert (await stranger.get(path)).json()["items"] == []
+    assert (await stranger.get("/v1/deliveries", params={"subscription_id": mine["id"]})).json()["items"] == []
+    assert (await stranger.get("/v1/stats")).json()["accepted"] == 0
+    (unchanged,) = await api.deliveries("pending")
+    assert unchanged == delivery
+
+
+async def test_an_event_goes_to_subscriptions_of_its_own_tenant_only(api: Api) -> None:
+    stranger = await api.holder(WRITE, READ, MANAGE, tenant="acme")
+    await api.subscribe(stranger)
+    await api.subscribe()
+    await api.publish()
+    await api.deliveries("delivered")
+    assert (await stranger.get("/v1/deliveries")).json()["items"] == []

@@ -1,0 +1,71 @@
+"""How much of a body is read."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.api_support import open_api, settings_for
+
+CHUNK = b"x" * 1_000
+LIMITS = {"max_body_bytes": 10_000, "max_batch_bytes": 50_000}
+
+
+class Upload:
+    """A body without a declared length that counts how much of it was taken."""
+
+    def __init__(self, first: bytes) -> None:
+        self._first = first
+        self.taken = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._first
+        while self.taken < 1_000_000:
+            self.taken += len(CHUNK)
+            yield CHUNK
+
+
+@pytest.mark.parametrize(
+    ("media_type", "first", "limit"),
+    [
+        ("application/json", b'{"type": "', 10_000),
+        ("application/json", b" \n[", 50_000),
+        ("application/x-ndjson", b'{"type": "', 50_000),
+        ("application/cloudevents-batch+json", b"[", 50_000),
+        ("application/cloudevents+json", b"{", 10_000),
+        ("text/plain", b"x", 10_000),
+    ],
+)
+async def test_a_body_is_read_up_to_its_limit_and_no_further(
+    tmp_path: Path, media_type: str, first: bytes, limit: int
+) -> None:
+    upload = Upload(first)
+    async with open_api(settings_for(tmp_path, **LIMITS)) as api:
+        refused = await api.admin.post("/v1/events", content=upload, headers={"content-type": media_type})
+        assert refused.status_code == 413
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert (await api.admin.get("/v1/events")).json()["items"] == []
+    assert limit - len(CHUNK) <= upload.taken <= limit + len(CHUNK)
+
+
+async def test_a_body_that_declares_too_much_is_refused_unread(tmp_path: Path) -> None:
+    upload = Upload(b"{")
+    async with open_api(settings_for(tmp_path, **LIMITS)) as api:
+        refused = await api.admin.post("/v1/events", content=upload, headers={"content-length": "50001"})
+    assert refused.status_code == 413
+    assert upload.taken == 0
+
+
+@pytest.mark.parametrize(("size", "status"), [(10_000, 202), (10_001, 413)])
+async def test_an_event_may_fill_the_limit_exactly(tmp_path: Path, size: int, status: int) -> None:
+    head, tail = b'{"type": "stock.low", "data": "', b'"}'
+    body = head + b"x" * (size - len(head) - len(tail)) + tail
+    async with open_api(settings_for(tmp_path, **LIMITS)) as api:
+        assert (await api.admin.post("/v1/events", content=body)).status_code == status
+
+
+async def test_the_limit_holds_on_every_route_that_takes_a_body(tmp_path: Path) -> None:
+    async with open_api(settings_for(tmp_path, **LIMITS)) as api:
+        for method, path in (("POST", "/v1/subscriptions"), ("PATCH", "/v1/subscriptions/sub_1"), ("POST", "/v1/keys")):
+            answer = await api.admin.request(method, path, content=Upload(b"{"))
+            assert answer.status_code == 413

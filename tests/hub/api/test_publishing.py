@@ -1,0 +1,263 @@
+"""`POST /v1/events` and its typed sisters: what is accepted, and what becomes of it."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.api_support import ORDER, Api, ndjson, open_api, pointers, settings_for
+from tests.receivers import Receiver
+
+PROBLEM = "application/problem+json"
+
+
+async def test_an_event_is_accepted_and_can_be_read_back_where_the_answer_says(api: Api) -> None:
+    accepted = await api.admin.post("/v1/events", json={"type": "stock.low", "data": {"sku": "A-1"}})
+    body = accepted.json()
+    assert accepted.status_code == 202
+    assert body == {"id": body["id"], "type": "stock.low", "status": "accepted", "duplicate": False}
+    event = (await api.admin.get(accepted.headers["location"])).json()
+    assert event["id"] == body["id"]
+    assert event["data"] == {"sku": "A-1"}
+    assert event["source"] == "urn:notification-hub"
+    assert event["time"] == event["accepted_at"] == "2026-11-23T12:00:00Z"
+    assert event["deliveries"] == {}
+
+
+async def test_data_is_kept_and_shown_byte_for_byte(api: Api) -> None:
+    data = b'{ "b": 1.50, "a": 1e2,\n "n": 123456789012345678901234567890, "u": "\\u00e9" }'
+    accepted = await api.admin.post(
+        "/v1/events", content=b'{"type":"stock.low","data":%b}' % data, headers={"content-type": "application/json"}
+    )
+    shown = await api.admin.get(accepted.headers["location"])
+    assert b'"data":' + data + b"," in shown.content or b'"data":' + data + b"}" in shown.content
+
+
+async def test_a_body_without_a_media_type_is_read_as_json(api: Api) -> None:
+    accepted = await api.admin.post("/v1/events", content=b'{"type": "stock.low", "data": 1}')
+    assert accepted.status_code == 202
+
+
+async def test_every_member_of_the_native_format_is_kept(api: Api) -> None:
+    members = {
+        "source": "/shop",
+        "subject": "articles/A-1",
+        "time": "2026-11-23T09:00:00+02:00",
+        "deliver_at": "2026-11-24T00:00:00Z",
+        "expires_at": "2026-11-25T00:00:00Z",
+        "ordering_key": "A-1",
+    }
+    event_id = await api.publish(id="mine-1", attachments=[], **members)
+    event = (await api.admin.get(f"/v1/events/{event_id}")).json()
+    assert event["source_id"] == "mine-1"
+    assert {name: event[name] for name in members} == {**members, "time": "2026-11-23T07:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b'{"type": "stock.low", "data": NaN}', 400),
+        (b'{"type": "stock.low", "data": "\xff"}', 400),
+        (b'{"type": "stock.low", "data": "\\ud800"}', 400),
+        (b"[" * 10_000, 400),
+        (b'{"type": "stock.low", "data": ' + b"[" * 200 + b"]" * 200 + b"}", 400),
+        (b'"text"', 422),
+        (b'{"data": 1}', 422),
+        (b'{"type": "stock.low"}', 422),
+        (b'{"type": "two words", "data": 1}', 422),
+        (b'{"type": "stock.low", "data": 1, "extra": 1}', 422),
+        (b'{"type": "stock.low", "data": 1, "time": "yesterday"}', 422),
+        (b'{"type": "stock.low", "data": 1, "expires_at": "2026-11-23T11:59:59Z"}', 422),
+        (b'{"type": "stock.low", "data": 1, "attachments": ["fil_1"]}', 422),
+        (b'{"specversion": "1.0", "type": "stock.low", "id": "1", "source": "/shop"}', 422),
+    ],
+)
+async def test_what_is_no_event_is_refused_with_a_problem(api: Api, body: bytes, status: int) -> None:
+    refused = await api.admin.post("/v1/events", content=body, headers={"content-type": "application/json"})
+    assert refused.status_code == status, refused.text
+    assert refused.headers["content-type"] == PROBLEM
+    assert refused.json()["status"] == status
+    assert (await api.admin.get("/v1/events")).json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": "text/plain"},
+        {"content-type": "application/xml"},
+        {"content-type": "application/cloudevents+avro"},
+        {"content-type": "application/json", "content-encoding": "gzip"},
+    ],
+)
+async def test_other_media_types_and_content_encodings_are_refused(api: Api, headers: dict[str, str]) -> None:
+    refused = await api.admin.post("/v1/events", content=b'{"type": "stock.low", "data": 1}', headers=headers)
+    assert refused.status_code == 415
+
+
+async def test_data_of_a_built_in_type_must_fit_its_schema(api: Api) -> None:
+    wrong = {**ORDER, "total": 99.9, "customer": {"email": "nobody"}}
+    refused = await api.admin.post("/v1/events", json={"type": "order.created", "data": wrong})
+    assert refused.status_code == 422
+    assert pointers(refused) == ["/data/total", "/data/customer/email"]
+    accepted = await api.admin.post("/v1/events", json={"type": "order.created", "data": {**ORDER, "more": True}})
+    assert accepted.status_code == 202
+
+
+async def test_strict_types_refuse_what_is_neither_built_in_nor_registered(tmp_path: Path) -> None:
+    async with open_api(settings_for(tmp_path, strict_types=True)) as api:
+        event = {"type": "stock.low", "data": 1}
+        refused = await api.admin.post("/v1/events", json=event)
+        assert refused.status_code == 422
+        assert pointers(refused) == ["/type"]
+        await api.publish("order.created", ORDER)
+        await api.admin.put("/v1/event-types/stock.low", json={})
+        assert (await api.admin.post("/v1/events", json=event)).status_code == 202
+
+
+# -- batches -----------------------------------------------------------------------------------------------------------
+
+
+BATCH = (
+    {"type": "stock.low", "data": 1, "source": "/shop", "id": "1"},
+    {"type": "stock.low"},
+    {"type": "stock.low", "data": 2, "source": "/shop", "id": "1"},
+    {"type": "order.created", "data": {}},
+)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body"),
+    [("application/json", orjson.dumps(BATCH)), ("application/x-ndjson", ndjson(*BATCH) + b"\n\n")],
+)
+async def test_each_item_of_a_batch_has_a_verdict_of_its_own(api: Api, media_type: str, body: bytes) -> None:
+    answer = await api.admin.post("/v1/events", content=body, headers={"content-type": media_type})
+    assert answer.status_code == 202
+    assert "location" not in answer.headers
+    items = answer.json()["items"]
+    assert [(item["index"], item["status"]) for item in items] == [
+        (0, "accepted"),
+        (1, "rejected"),
+        (2, "duplicate"),
+        (3, "rejected"),
+    ]
+    assert items[2]["id"] == items[0]["id"]
+    assert items[1]["problem"]["status"] == 422
+    assert items[1]["problem"]["errors"] == [{"detail": "is required", "pointer": "/data"}]
+    assert "/data/order_id" in [fault["pointer"] for fault in items[3]["problem"]["errors"]]
+
+
+async def test_a_line_that_is_no_json_spoils_only_itself(api: Api) -> None:
+    body = b'{"type":"stock.low","data":1}\n{oops\n{"type":"stock.low","data":2}'
+    answer = await api.admin.post("/v1/events", content=body, headers={"content-type": "application/x-ndjson"})
+    assert [item["status"] for item in answer.json()["items"]] == ["accepted", "rejected", "accepted"]
+    assert answer.json()["items"][1]["problem"]["status"] == 400
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/x-ndjson"])
+@pytest.mark.parametrize(("count", "status"), [(0, 400), (1_000, 202), (1_001, 413)])
+async def test_a_batch_holds_one_to_a_thousand_events(api: Api, media_type: str, count: int, status: int) -> None:
+    events = [{"type": "stock.low", "data": number} for number in range(count)]
+    body = orjson.dumps(events) if media_type == "application/json" else ndjson(*events)
+    answer = await api.admin.post("/v1/events", content=body, headers={"content-type": media_type})
+    assert answer.status_code == status
+
+
+async def test_an_event_of_a_batch_may_not_be_larger_than_a_single_one(tmp_path: Path) -> None:
+    async with open_api(settings_for(tmp_path, max_body_bytes=1_024)) as api:
+        batch = [{"type": "stock.low", "data": "x" * 1_024}, {"type": "stock.low", "data": "x"}]
+        answer = await api.admin.post("/v1/events", json=batch)
+        assert [item["status"] for item in answer.json()["items"]] == ["rejected", "accepted"]
+
+
+# -- duplicates --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_same_source_and_id_again_is_a_duplicate_that_delivers_nothing(api: Api) -> None:
+    await api.subscribe()
+    event = {"type": "stock.low", "data": 1, "source": "/shop", "id": "1"}
+    first = (await api.admin.post("/v1/events", json=event)).json()
+    again = await api.admin.post("/v1/events", json={**event, "data": 2})
+    assert again.status_code == 202
+    assert again.json() == {**first, "duplicate": True}
+    assert again.headers["location"] == f"/v1/events/{first['id']}"
+    assert len(await api.deliveries("delivered")) == 1
+    assert len((await api.admin.get("/v1/deliveries")).json()["items"]) == 1
+
+
+async def test_the_same_id_of_another_source_or_tenant_is_another_event(api: Api) -> None:
+    other = await api.holder("events:write", tenant="acme")
+    event = {"type": "stock.low", "data": 1, "source": "/shop", "id": "1"}
+    answers = [
+        await api.admin.post("/v1/events", json=event),
+        await api.admin.post("/v1/events", json={**event, "source": "/stall"}),
+        await other.post("/v1/events", json=event),
+    ]
+    assert [answer.json()["duplicate"] for answer in answers] == [False, False, False]
+
+
+# -- when --------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_event_is_not_delivered_before_its_time(api: Api) -> None:
+    await api.subscribe()
+    deliver_at = api.clock.now() + timedelta(hours=1)
+    await api.publish(deliver_at=deliver_at.isoformat())
+    (waiting,) = await api.deliveries("pending")
+    assert waiting["next_attempt_at"] == "2026-11-23T13:00:00Z"
+    await api.clock.elapse(3_599)
+    assert (await api.admin.get("/v1/deliveries?status=delivered")).json()["items"] == []
+    await api.clock.elapse(1)
+    assert len(await api.deliveries("delivered")) == 1
+
+
+async def test_what_expires_before_it_can_be_sent_again_is_dead_with_that_reason(api: Api) -> None:
+    async with Receiver([503]) as receiver:
+        await api.subscribe(channel="webhook", target={"url": receiver.url}, retry_schedule=[600])
+        await api.publish(expires_at=(api.clock.now() + timedelta(seconds=60)).isoformat())
+        (dead,) = await api.deliveries("dead")
+        assert dead["reason"].startswith("expired before the next attempt")
+        assert len(receiver.requests) == 1
+
+
+# -- typed routes ------------------------------------------------------------------------------------------------------
+
+
+async def test_an_event_of_an_order_gets_its_subject_and_its_id_from_the_path(api: Api) -> None:
+    data = {name: value for name, value in ORDER.items() if name != "order_id"}
+    accepted = await api.admin.post("/v1/orders/1001/events", json={"type": "order.paid", "data": data})
+    event = (await api.admin.get(accepted.headers["location"])).json()
+    assert event["subject"] == "orders/1001"
+    assert event["data"]["order_id"] == "1001"
+
+
+async def test_an_event_of_a_user_gets_its_subject_and_its_id_from_the_path(api: Api) -> None:
+    accepted = await api.admin.post(
+        "/v1/users/u%2042/events", json={"type": "user.registered", "data": {"email": "ada@example.com"}}
+    )
+    event = (await api.admin.get(accepted.headers["location"])).json()
+    assert event["subject"] == "users/u 42"
+    assert event["data"] == {"user_id": "u 42", "email": "ada@example.com"}
+
+
+@pytest.mark.parametrize(
+    ("event", "wrong"),
+    [
+        ({"type": "user.registered", "data": ORDER}, ["/type"]),
+        ({"type": "order.paid", "data": ORDER, "subject": "orders/7"}, ["/subject"]),
+        ({"type": "order.paid", "data": {**ORDER, "order_id": "7"}}, ["/data/order_id"]),
+        ({"type": "order.paid", "data": []}, ["/data"]),
+    ],
+)
+async def test_an_event_that_contradicts_its_path_is_refused(api: Api, event: object, wrong: list[str]) -> None:
+    refused = await api.admin.post("/v1/orders/1001/events", json=event)
+    assert refused.status_code == 422
+    assert pointers(refused) == wrong
+
+
+async def test_batches_of_typed_routes_have_verdicts_too(api: Api) -> None:
+    batch = [{"type": "order.paid", "data": ORDER}, {"type": "user.deleted", "data": {}}]
+    answer = await api.admin.post("/v1/orders/1001/events", json=batch)
+    assert [item["status"] for item in answer.json()["items"]] == ["accepted", "rejected"]

@@ -1,0 +1,14 @@
+"""An open hub for each test, on a clock that tests move."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.api_support import Api, open_api, settings_for
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with open_api(settings_for(tmp_path)) as api:
+        yield api

@@ -1,0 +1,229 @@
+"""Deliveries moving through the whole dispatcher: real store, real channel, real receiver, a clock that tests move."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from hub.dispatch.breaker import THRESHOLD
+from tests.api_support import Api, open_api, settings_for
+from tests.clock import ManualClock
+from tests.receivers import Answer, Arrival, Receiver
+
+
+async def subscribe(api: Api, receiver: Receiver, **members: Any) -> str:
+    subscription = await api.subscribe(channel="webhook", target={"url": receiver.url}, **members)
+    return str(subscription["id"])
+
+
+async def detail(api: Api, delivery: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = (await api.admin.get(f"/v1/deliveries/{delivery['id']}")).json()
+    return found
+
+
+async def due_again(api: Api, attempts: int = 1) -> dict[str, Any]:
+    """The one delivery, once it waits for its next attempt after so many."""
+    found: list[dict[str, Any]] = []
+
+    async def waits() -> bool:
+        found[:] = (await api.deliveries("pending"))[:1]
+        return bool(found) and found[0]["attempt_count"] == attempts
+
+    await api.until(waits)
+    return found[0]
+
+
+async def test_a_failed_attempt_is_repeated_when_the_schedule_says(api: Api) -> None:
+    async with Receiver([Answer(500), Answer(200)]) as receiver:
+        await subscribe(api, receiver, retry_schedule=[10])
+        await api.publish()
+        waiting = await due_again(api)
+        assert waiting["reason"] == "answered 500 Internal Server Error"
+        assert len(receiver.requests) == 1
+        api.clock.advance(13)
+        (delivered,) = await api.deliveries("delivered")
+        outcomes = [attempt["outcome"] for attempt in (await detail(api, delivered))["attempts"]]
+        assert outcomes == ["failed", "succeeded"]
+        assert {arrival.headers["webhook-id"] for arrival in receiver.requests} == {delivered["event_id"]}
+
+
+async def test_the_last_failure_makes_a_dead_letter_that_can_be_replayed(api: Api) -> None:
+    async with Receiver([Answer(500), Answer(200)]) as receiver:
+        await subscribe(api, receiver, retry_schedule=[])
+        await api.publish()
+        (dead,) = await api.deliveries("dead")
+        assert "answered 500" in dead["reason"]
+        assert (await api.admin.post(f"/v1/deliveries/{dead['id']}/replay")).status_code == 202
+        (delivered,) = await api.deliveries("delivered")
+        causes = [attempt["cause"] for attempt in (await detail(api, delivered))["attempts"]]
+        assert causes == ["automatic", "replay"]
+
+
+async def test_retry_after_is_obeyed_exactly(api: Api) -> None:
+    async with Receiver([Answer(503, headers={"Retry-After": "120"}), Answer(200)]) as receiver:
+        await subscribe(api, receiver)
+        await api.publish()
+        waiting = await due_again(api)
+        assert waiting["next_attempt_at"] == _shown(api.clock, 120)
+        api.clock.advance(119)
+        await asyncio.sleep(0)
+        assert len(receiver.requests) == 1
+        api.clock.advance(1)
+        await api.deliveries("delivered")
+
+
+def _shown(clock: ManualClock, seconds: float) -> str:
+    instant = (clock.now() + timedelta(seconds=seconds)).isoformat()
+    return instant.replace("+00:00", "Z")
+
+
+async def test_410_disables_the_subscription_and_holds_what_comes_after(api: Api) -> None:
+    async with Receiver([Answer(410), Answer(200)]) as receiver:
+        subscription = await subscribe(api, receiver)
+        await api.publish()
+        await api.deliveries("dead")
+
+        async def disabled() -> bool:
+            shown = (await api.admin.get(f"/v1/subscriptions/{subscription}")).json()
+            return shown["enabled"] is False and "410" in shown["disabled_reason"]
+
+        await api.until(disabled)
+        await api.publish()
+        (held,) = await api.deliveries("held")
+        assert "410" in held["reason"]
+        await api.admin.post(f"/v1/subscriptions/{subscription}/enable")
+        await api.deliveries("delivered")
+
+
+async def test_a_subscription_never_has_more_under_way_than_it_allows(api: Api) -> None:
+    under_way, most = 0, 0
+    gate = asyncio.Event()
+
+    async def slow(arrival: Arrival) -> Answer:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await gate.wait()
+        under_way -= 1
+        return Answer(200)
+
+    async with Receiver(slow) as receiver:
+        await subscribe(api, receiver, max_in_flight=3)
+        for _ in range(10):
+            await api.publish()
+        await receiver.arrived(3)
+        gate.set()
+        await api.deliveries("delivered", 10)
+        assert most == 3
+
+
+async def test_a_dead_target_opens_the_breaker_and_others_flow_on(api: Api) -> None:
+    async with Receiver(lambda arrival: Answer(500)) as broken, Receiver() as healthy:
+        failing = await subscribe(api, broken, max_in_flight=THRESHOLD, retry_schedule=[3600])
+        await subscribe(api, healthy)
+        for _ in range(THRESHOLD + 5):
+            await api.publish()
+        await api.deliveries("delivered", THRESHOLD + 5)
+
+        async def is_open() -> bool:
+            shown = (await api.admin.get(f"/v1/subscriptions/{failing}")).json()
+            return bool(shown["health"]["state"] == "open")
+
+        await api.until(is_open)
+        tried = len(broken.requests)
+        assert THRESHOLD <= tried < THRESHOLD + 5
+        api.clock.advance(5)
+        await broken.arrived(tried + 1)
+
+
+async def test_an_event_is_not_sent_before_its_time(api: Api) -> None:
+    async with Receiver() as receiver:
+        await subscribe(api, receiver)
+        await api.publish(deliver_at=_shown(api.clock, 60))
+        await api.publish("stock.high")
+        await receiver.arrived(1)
+        assert [arrival.json()["type"] for arrival in receiver.requests] == ["stock.high"]
+        api.clock.advance(60)
+        await api.deliveries("delivered", 2)
+
+
+async def test_an_event_that_expired_while_it_was_held_dies_unsent(api: Api) -> None:
+    async with Receiver() as receiver:
+        subscription = await subscribe(api, receiver, enabled=False)
+        await api.publish(expires_at=_shown(api.clock, 60))
+        await api.deliveries("held")
+        api.clock.advance(61)
+        await api.admin.post(f"/v1/subscriptions/{subscription}/enable")
+        (dead,) = await api.deliveries("dead")
+        assert dead["reason"].startswith("expired")
+        assert dead["attempt_count"] == 0
+        assert receiver.requests == []
+
+
+async def test_what_waits_for_a_deleted_subscription_is_cancelled(api: Api) -> None:
+    async with Receiver(lambda arrival: Answer(500)) as receiver:
+        subscription = await subscribe(api, receiver, retry_schedule=[60])
+        await api.publish()
+        await due_again(api)
+        await api.admin.delete(f"/v1/subscriptions/{subscription}")
+        api.clock.advance(73)
+        (cancelled,) = await api.deliveries("cancelled")
+        assert cancelled["reason"] == "the subscription was deleted"
+
+
+async def test_an_attempt_that_fails_after_its_event_was_cancelled_is_not_repeated(api: Api) -> None:
+    gate = asyncio.Event()
+
+    async def hanging(arrival: Arrival) -> Answer:
+        await gate.wait()
+        return Answer(500)
+
+    async with Receiver(hanging) as receiver:
+        await subscribe(api, receiver)
+        event = await api.publish()
+        await receiver.arrived(1)
+        await api.admin.delete(f"/v1/events/{event}")
+        gate.set()
+        (cancelled,) = await api.deliveries("cancelled")
+        attempts = (await detail(api, cancelled))["attempts"]
+        assert [attempt["outcome"] for attempt in attempts] == ["failed"]
+
+
+async def test_a_channel_that_raises_anything_is_a_failure_that_is_repeated(api: Api) -> None:
+    async with Receiver() as receiver:
+        await subscribe(api, receiver)
+        channel = api.hub.sender._channels["webhook"]
+        broken = channel.tools.http
+        await broken.aclose()
+        await api.publish()
+        waiting = await due_again(api)
+        assert "failed" in waiting["reason"]
+
+
+async def test_more_subscriptions_than_fit_inline_are_expanded_in_the_background(tmp_path: Any) -> None:
+    async with open_api(settings_for(tmp_path, fanout_inline_max=3)) as api, Receiver() as receiver:
+        for _ in range(8):
+            await subscribe(api, receiver)
+        event = await api.publish()
+        await api.deliveries("delivered", 8)
+        shown = (await api.admin.get(f"/v1/events/{event}")).json()
+        assert shown["deliveries"] == {"delivered": 8}
+
+
+async def test_stopping_ends_attempts_under_way_as_unknown_and_the_next_start_repeats_them(tmp_path: Any) -> None:
+    hang = asyncio.Event()
+
+    async def hanging(arrival: Arrival) -> Answer:
+        await hang.wait()
+        return Answer(200)
+
+    async with Receiver(hanging) as receiver:
+        async with open_api(settings_for(tmp_path, shutdown_grace=0.05)) as api:
+            await subscribe(api, receiver)
+            await api.publish()
+            await receiver.arrived(1)
+        hang.set()
+        async with open_api(settings_for(tmp_path)) as again:
+            (delivered,) = await again.deliveries("delivered")
+            attempts = (await detail(again, delivered))["attempts"]
+        assert [attempt["outcome"] for attempt in attempts] == ["unknown", "succeeded"]
+        assert len({arrival.headers["webhook-id"] for arrival in receiver.requests}) == 1

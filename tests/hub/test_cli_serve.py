@@ -1,0 +1,183 @@
+"""`hub serve`, and the client commands against it, each in a process of its own."""
+
+import json
+import re
+import socket
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.serving import HUB, ServedHub, serving, surroundings
+
+ORDER = {
+    "order_id": "o-1",
+    "total": "42.50",
+    "currency": "EUR",
+    "customer": {"email": "ada@example.com"},
+    "items": [{"sku": "tea", "quantity": 2, "unit_price": "21.25"}],
+}
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHub]:
+    with serving(tmp_path_factory.mktemp("hub")) as served:
+        yield served
+
+
+def run(hub: ServedHub, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """A client command beside the hub, where it finds the admin key by itself."""
+    return subprocess.run(
+        [HUB, *arguments],
+        cwd=hub.data_dir.parent,
+        env=surroundings(HUB_URL=hub.url),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+
+
+def test_the_first_start_shows_the_key_once_and_keeps_it_private(hub: ServedHub) -> None:
+    (shown,) = [line for line in hub.lines if line.startswith("Admin key")]
+    assert hub.key in shown
+    assert stat.S_IMODE((hub.data_dir / "admin.key").stat().st_mode) == 0o600
+    assert stat.S_IMODE(hub.data_dir.stat().st_mode) == 0o700
+
+
+def test_an_event_is_published_delivered_and_watched(hub: ServedHub) -> None:
+    spec = {"name": "log", "event_types": ["order.*"], "channel": "file", "target": {"name": "orders"}}
+    made = httpx.post(f"{hub.url}/v1/subscriptions", json=spec, headers={"Authorization": f"Bearer {hub.key}"})
+    assert made.status_code == 201
+
+    published = run(hub, "publish", "order.created", "--data", "-", "--json", stdin=json.dumps(ORDER))
+    assert (published.returncode, published.stderr) == (0, "")
+    event_id = json.loads(published.stdout)["id"]
+
+    watched = run(hub, "tail", "--event-id", event_id, "--since", "earliest", "--count", "3", "--json")
+    assert (watched.returncode, watched.stderr) == (0, "")
+    entries = [json.loads(line) for line in watched.stdout.splitlines()]
+    assert [entry["event"] for entry in entries] == ["event.accepted", "delivery.attempted", "delivery.delivered"]
+    (line,) = (hub.data_dir / "files" / "orders.jsonl").read_text().splitlines()
+    assert json.loads(line)["data"] == ORDER
+
+    delivery_id = entries[-1]["data"]["id"]
+    replayed = run(hub, "replay", delivery_id)
+    assert (replayed.returncode, delivery_id in replayed.stdout) == (0, True)
+    again = run(hub, "tail", "--event-id", event_id, "--since", entries[-1]["id"], "--count", "2")
+    assert re.search(rf"delivery\.attempted .*order\.created  {delivery_id} → sub_\S+  attempt 2", again.stdout)
+
+
+def test_a_key_can_be_made_used_and_revoked(hub: ServedHub) -> None:
+    key = run(hub, "keys", "create", "reader", "--scope", "read").stdout.strip()
+    listed = json.loads(run(hub, "keys", "list", "--json").stdout)["items"]
+    (key_id,) = [item["id"] for item in listed if item["name"] == "reader"]
+    assert key_id in run(hub, "keys", "list").stdout
+
+    forbidden = run(hub, "publish", "x", "--data", "1", "--key", key)
+    assert (forbidden.returncode, forbidden.stderr.endswith("[403]\n")) == (1, True)
+    assert run(hub, "keys", "revoke", key_id).returncode == 0
+    unknown = run(hub, "tail", "--count", "1", "--key", key)
+    assert (unknown.returncode, unknown.stderr.endswith("[401]\n")) == (1, True)
+
+
+def test_an_event_against_its_schema_is_refused_with_the_place(hub: ServedHub) -> None:
+    refused = run(hub, "publish", "order.created", "--data", '{"order_id": "o-1"}')
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
+    assert "/data/total: " in refused.stderr
+
+
+def test_the_doctor_finds_a_fresh_hub_healthy(hub: ServedHub) -> None:
+    examined = run(hub, "doctor", "--json")
+    findings = json.loads(examined.stdout)["findings"]
+    assert [finding for finding in findings if finding["state"] == "failed"] == []
+    assert {"database", "disk", "alive", "ready", "version", "key"} <= {finding["check"] for finding in findings}
+    assert examined.returncode == 0
+
+
+def test_a_taken_port_is_one_clear_line(hub: ServedHub, tmp_path: Path) -> None:
+    port = hub.url.rsplit(":", 1)[1]
+    second = subprocess.run(
+        [HUB, "serve", "--port", port], cwd=tmp_path, env=surroundings(), capture_output=True, text=True, check=False
+    )
+    complaint = f"hub: Cannot listen on 127.0.0.1:{port}: Address already in use; choose another --port.\n"
+    assert (second.returncode, second.stdout, second.stderr) == (1, "", complaint)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"HUB_PORT": "many"}, "HUB_PORT: "),
+        ({"HUB_ADMIN_KEY": "too-short"}, "HUB_ADMIN_KEY: "),
+        ({"HUB_LOG_LEVEL": "loud"}, "log level"),
+        ({"HUB_STORE_URL": "mongo://here"}, "sqlite://"),
+        ({"HUB_DATA_DIR": "/dev/null"}, "cannot start"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_line(settings: dict[str, str], complaint: str, tmp_path: Path) -> None:
+    failed = subprocess.run(
+        [HUB, "serve"],
+        cwd=tmp_path,
+        env=surroundings(**{"HUB_PORT": "0", **settings}),
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    last = failed.stderr.splitlines()[-1]
+    assert failed.returncode != 0
+    assert last.startswith("hub: ")
+    assert complaint in last
+    assert "Traceback" not in failed.stderr
+    assert "too-short" not in failed.stderr
+
+
+def test_a_damaged_database_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "hub.db").write_bytes(b"\xa5" * 65_536)
+    failed = subprocess.run(
+        [HUB, "serve", "--port", "0"],
+        cwd=tmp_path,
+        env=surroundings(),
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1].startswith("hub: ")
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_stopped_hub_leaves_with_its_listeners_and_starts_again_where_it_was(tmp_path: Path) -> None:
+    with serving(tmp_path) as first:
+        key = first.key
+        headers = {"Authorization": f"Bearer {key}"}
+        with httpx.stream("GET", f"{first.url}/v1/stream", headers=headers, timeout=10) as stream:
+            lines = stream.iter_lines()
+            assert next(lines).startswith(("retry:", ":"))
+            first.process.terminate()
+            assert any(line.startswith("retry:") for line in lines)
+        assert first.stop() in {0, -15}
+    with serving(tmp_path) as second:
+        assert second.key == key
+        assert not any(key in line for line in second.lines)
+
+
+def test_a_hub_that_is_interrupted_says_nothing_more(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        served.stop(2)
+    assert served.process.returncode in {130, -2}
+    assert "Traceback" not in "".join(served.lines)
+
+
+def test_every_role_listens_where_it_is_told(tmp_path: Path) -> None:
+    with serving(tmp_path, HUB_HOST="::1") as served:
+        assert served.url.startswith("http://[::1]:")
+        port = int(served.url.rsplit(":", 1)[1])
+        with socket.create_connection(("::1", port)), pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))

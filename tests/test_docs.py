@@ -1,0 +1,71 @@
+"""The documents say what is so: every setting with its default, every problem, every route, and no dead link."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hub.app import create_app
+from hub.errors import HubError
+from hub.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+INTERNAL = {"channel_options"}
+"""What is collected, and not set."""
+
+
+def names(prefix: str = "HUB_") -> set[str]:
+    return {prefix + name.upper() for name in Settings.model_fields if name not in INTERNAL}
+
+
+def family(error: type[HubError]) -> Iterator[type[HubError]]:
+    yield error
+    for kind in error.__subclasses__():
+        yield from family(kind)
+
+
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+    """The settings of `.env.example`, by name."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / ".env.example").read_text()
+    return dict(re.findall(r"^# (HUB_[A-Z_]+)=(.*)$", text, re.MULTILINE))
+
+
+def test_the_example_environment_holds_every_setting_with_its_default(
+    example: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults = Settings()
+    assert set(example) == names() - {"HUB_FAILPOINTS"}
+    for name, value in example.items():
+        monkeypatch.setenv(name, value)
+    assert Settings().model_dump(exclude=INTERNAL) == defaults.model_dump(exclude=INTERNAL)
+
+
+def test_the_reference_of_settings_holds_every_setting_with_its_default(example: dict[str, str]) -> None:
+    text = (ROOT / "docs/reference/settings.md").read_text().split("## Settings of channels")[0]
+    rows = dict(re.findall(r"^\| `(HUB_[A-Z_]+)` \| `?([^`|]*)`?.*\|$", text, re.MULTILINE))
+    assert set(rows) == names()
+    numbers = {name: value for name, value in example.items() if value.isdecimal()}
+    assert {name: rows[name] for name in numbers} == numbers
+
+
+def test_the_reference_of_problems_holds_every_problem() -> None:
+    text = (ROOT / "docs/reference/problems.md").read_text()
+    documented = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", text, re.MULTILINE))
+    assert documented == {(str(error.status), error.code) for error in family(HubError)}
+
+
+def test_the_reference_of_routes_holds_every_route(tmp_path: Path) -> None:
+    text = (ROOT / "docs/reference/rest.md").read_text()
+    paths = create_app(Settings(data_dir=tmp_path)).openapi()["paths"]
+    last_words = {path.rsplit("/", 1)[-1] for path in paths if not path.endswith("}")}
+    assert [word for word in sorted(last_words) if word not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
