@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from hub.api import (
     deliveries,
+    document,
     event_types,
     events,
     health,
@@ -64,5 +65,6 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     for module in ROUTERS:
         app.include_router(module.router)
+    document.install(app)
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, max_batch_bytes=settings.max_batch_bytes)
     return app

@@ -7,7 +7,7 @@ once the pipe is full, so give it a reader that never waits, such as a file or j
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 import orjson
@@ -35,9 +35,10 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
         structlog.processors.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Here, for what follows would show local variables, and redaction needs the text.
         structlog.processors.format_exc_info,
         redact,
-        _json if style == "json" else _console(colors=stream.isatty()),
+        _json if style == "json" else structlog.dev.ConsoleRenderer(colors=stream.isatty()),
     ]
     structlog.configure(
         processors=chain,
@@ -84,25 +85,21 @@ class _Bridge(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            line = _Line(record.name, self._stream)
-            event: Any = {"event": record.getMessage()}
-            if record.exc_info:
-                event["exc_info"] = record.exc_info
-            for process in self._chain:
-                event = process(line, record.levelname.lower(), event)
-            line.msg(event)
-        except Exception:  # noqa: BLE001 - a record that cannot be logged must not fail what it is about
-            self.handleError(record)
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - arguments that do not fit their text must not fail what they are about
+            message = str(record.msg)
+        line = _Line(record.name, self._stream)
+        event: Any = {"event": message}
+        if record.exc_info:
+            event["exc_info"] = record.exc_info
+        for process in self._chain:
+            event = process(line, record.levelname.lower(), event)
+        line.msg(event)
 
 
 def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     try:
-        return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+        return orjson.dumps(event).decode()
     except (TypeError, orjson.JSONEncodeError):
         # Numbers over 64 bits, and text that is not Unicode, such as some file names.
-        return json.dumps(event, default=repr)
-
-
-def _console(*, colors: bool) -> Callable[[WrappedLogger, str, EventDict], str]:
-    # The default shows local variables, which hold secrets.
-    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+        return json.dumps(event)

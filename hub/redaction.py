@@ -30,14 +30,17 @@ _RULES = (
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A structlog processor: the same line without secrets."""
+    """A structlog processor: the same line without secrets, as plain JSON values."""
     for name, value in event.items():
         event[name] = clean(value, name)
     return event
 
 
 def clean(value: Any, name: str = "", depth: int = 0) -> Any:
-    """A value without secrets, given the name it goes under. Numbers are never secrets: a fencing token stays."""
+    """A value as plain JSON without secrets, given the name it goes under.
+
+    Numbers are never secrets: a fencing token stays.
+    """
     if value is None or isinstance(value, int | float):
         return value
     if name and _is_secret(name):
@@ -47,7 +50,7 @@ def clean(value: Any, name: str = "", depth: int = 0) -> Any:
     if depth >= MAX_DEPTH:
         return REDACTED
     if isinstance(value, dict):
-        return {key: clean(item, str(key), depth + 1) for key, item in value.items()}
+        return {str(key): clean(item, str(key), depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [clean(item, "", depth + 1) for item in value]
     return _clean_text(repr(value))

@@ -64,6 +64,10 @@ class MailServer:
         account = f"{self._login[0]}:{self._login[1]}@" if self._login else ""
         return f"{scheme}://{account}localhost:{self.port}"
 
+    @property
+    def open_connections(self) -> int:
+        return sum(not transport.is_closing() for transport in self._open)
+
     def drop_connections(self) -> None:
         """Break every connection that is open."""
         for transport in self._open:

@@ -20,8 +20,8 @@ KEEPALIVE_SECONDS = 4.0
 time for which the guard's permission lasts."""
 USER_AGENT = "notification-hub/0.1"
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-_NOT_FOR_HTTPX = frozenset({b"content-encoding", b"content-length", b"location", b"transfer-encoding", b"set-cookie"})
-"""Response headers on which httpx would act: it would decode, follow or remember."""
+_NOT_FOR_HTTPX = frozenset({b"content-encoding", b"content-length", b"location", b"transfer-encoding"})
+"""Response headers on which httpx would act: it would decode or follow, or which are not true of what is left."""
 
 
 class NotConnected(httpx.ConnectError):
@@ -66,8 +66,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         body = bytearray(first)
         while len(body) < self._response_bytes and (chunk := await response.content.readany()):
             body += chunk
-        if not response.content.at_eof():
-            response.close()
+        # Leaving a response that has more to come closes its connection.
         return bytes(body[: self._response_bytes])
 
 

@@ -14,7 +14,9 @@ from liquid.builtin.filters import array, math, misc, string
 from liquid.exceptions import ResourceLimitError
 
 MAX_VALUE = 524_288
-"""Characters of a text, or elements of an array, that a filter may make."""
+"""Characters of a text that a filter may make."""
+MAX_ELEMENTS = 50_000
+"""Elements of an array that a filter may make."""
 
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 _DATE = re.compile(

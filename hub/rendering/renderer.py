@@ -1,6 +1,5 @@
 """Rendering a channel's template fields, and the templates in a target, for one event."""
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -8,7 +7,7 @@ from html import escape as escape_html
 from typing import Any
 
 from liquid import BoundTemplate
-from liquid.exceptions import LiquidError, ResourceLimitError, UnknownFilterError
+from liquid.exceptions import LiquidError, LiquidSyntaxError, ResourceLimitError, UnknownFilterError
 
 from channels.base import Channel, Rendered, TargetModel
 from hub.errors import Fault, Invalid
@@ -187,7 +186,7 @@ def _reason(error: LiquidError) -> str:
         return f"the template {error.message}" if error.args else "the template asks for too much"
     if isinstance(error, UnknownFilterError):
         return f"there is no such filter; there are {', '.join(sorted(FILTERS))}"
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__.removesuffix("Error")).lower()
+    return "it is not valid Liquid" if isinstance(error, LiquidSyntaxError) else "it asks for what cannot be done"
 
 
 def _json_type(value: Any) -> str:

@@ -1,17 +1,13 @@
 """One drill: a hub, a receiver and a client as processes and journals of their own, and the verdict at the end."""
 
-import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from tests.faults.hub_process import ADMIN_KEY, ROOT, HubProcess
 from tests.faults.oracle import Verdict, account_of, arrived_again, judge, leaked
+from tests.faults.patience import until
 from tests.faults.publisher import Publisher
 from tests.faults.receiver_process import ReceiverProcess
 
@@ -63,11 +59,12 @@ class Drill:
     async def drained(self, within: float) -> float:
         """Wait until nothing is pending or sending; gives the seconds that took. Raises `TimeoutError`."""
         started = time.monotonic()
-        async with asyncio.timeout(within):
-            while True:
-                if not await self.waiting():
-                    return time.monotonic() - started
-                await asyncio.sleep(0.05)
+
+        async def nothing_waits() -> bool:
+            return await self.waiting() == 0
+
+        await until(nothing_waits, within)
+        return time.monotonic() - started
 
     async def verdict(self, drill_id: str, *, drain_within: float | None = 20.0) -> Verdict:
         """Let the backlog drain (None: it will not), judge, and write the verdict into the record."""
@@ -93,11 +90,6 @@ class Drill:
             account = await account_of(api, [(event_id, self.lanes[lane])])
         key = (event_id, self.lanes[lane])
         return {**account.deliveries[key], "attempts": account.attempts[key]}
-
-    @asynccontextmanager
-    async def api(self) -> AsyncIterator[httpx.AsyncClient]:
-        async with self.hub.client() as api:
-            yield api
 
 
 def record(verdict: Verdict) -> None:

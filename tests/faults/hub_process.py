@@ -57,16 +57,7 @@ class HubProcess:
         offset = self.log.stat().st_size if self.log.exists() else 0
         loop = asyncio.get_running_loop()
         started = loop.time()
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*wrapper, COMMAND, "serve"],
-                cwd=self.directory,
-                env=self._environment(failpoints),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._process = self._launch(failpoints, wrapper)
         while loop.time() - started < START_SECONDS:
             said = self.log.read_bytes()[offset:].decode()
             if served := _SERVES.search(said):
@@ -125,6 +116,18 @@ class HubProcess:
 
     def descriptors(self) -> int:
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def _launch(self, failpoints: str, wrapper: Sequence[str]) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [*wrapper, COMMAND, "serve"],
+                cwd=self.directory,
+                env=self._environment(failpoints),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def _environment(self, failpoints: str) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}

@@ -1,4 +1,4 @@
-"""Judges a drill: the client's journal of 202s, crossed with the receiver's journal, crossed with the hub's own account.
+"""Judges a drill: the client's journal of 202s × the receiver's journal × the hub's own account.
 
 I1 every accepted (event, subscription) is delivered, dead with a reason, cancelled, or scheduled
 I2 what arrives more than once has one `webhook-id`, and each extra arrival is explained by an attempt `unknown`

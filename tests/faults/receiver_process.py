@@ -18,6 +18,7 @@ import uvloop
 from aiohttp import web
 
 from tests.faults.journal import Journal, read_journal
+from tests.faults.patience import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,13 +42,7 @@ class ReceiverProcess:
         self._journal = journal
 
     async def __aenter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.receiver_process", str(self._journal)],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
+        self._process = self._launch()
         assert self._process.stdout is not None
         self.port = int(await asyncio.to_thread(self._process.stdout.readline))
         self._control = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}/-/", trust_env=False)
@@ -59,6 +54,15 @@ class ReceiverProcess:
         await self._control.aclose()
         self._process.kill()
         await asyncio.to_thread(self._process.communicate)
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.receiver_process", str(self._journal)],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def url(self, lane: str) -> str:
         return f"http://127.0.0.1:{self.port}/{lane}"
@@ -73,10 +77,12 @@ class ReceiverProcess:
 
     async def arrived(self, count: int, lane: str | None = None, *, within: float = 10) -> list[Arrival]:
         """The journal, once it holds so many."""
-        async with asyncio.timeout(within):
-            while len(arrivals := self.arrivals(lane)) < count:
-                await asyncio.sleep(0.02)
-        return arrivals
+
+        async def enough() -> bool:
+            return len(self.arrivals(lane)) >= count
+
+        await until(enough, within)
+        return self.arrivals(lane)
 
 
 class _Receiver:

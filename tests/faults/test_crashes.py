@@ -1,7 +1,8 @@
-"""Drills F01 to F07, F12 and F39: the process dies at the worst moments, exactly and at random."""
+"""Drills F01 to F07, F11, F12 and F39: the process dies at the worst moments, exactly and at random."""
 
 import asyncio
 import random
+import signal
 from contextlib import suppress
 
 import pytest
@@ -46,7 +47,7 @@ async def test_f03_a_crash_after_the_commit_and_before_the_answer_is_healed_by_a
     verdict = await drill.verdict("F03")
     assert verdict.passed, verdict
     assert [acked.tries > 1 for acked in drill.publisher.acked] == [True]
-    async with drill.api() as api:
+    async with drill.hub.client() as api:
         events = (await api.get("/v1/events")).json()["items"]
     assert [event["id"] for event in events] == [acked.event_id for acked in drill.publisher.acked]
     assert (verdict.delivered, verdict.dup) == (1, 0)
@@ -167,3 +168,21 @@ async def test_f39_an_event_that_kills_the_process_each_time_ends_as_a_dead_lett
     assert dead["status"] == "dead"
     assert [attempt["outcome"] for attempt in dead["attempts"]] == ["unknown"] * 3
     assert (await drill.delivery(healthy.event_id, "healthy"))["status"] == "delivered"
+
+
+@pytest.mark.drill
+@pytest.mark.timeout(120)
+async def test_f11_a_process_that_was_frozen_past_its_leases_changes_nothing_it_may_not(drill: Drill) -> None:
+    """Red when results are written without a look at the fencing token: attempts would be overwritten."""
+    await drill.hub.start()
+    await drill.subscribe("slow", timeout=1)
+    await drill.receiver.behave("slow", delay=0.5)
+    await drill.publisher.publish_many(10, clients=10)
+    await drill.receiver.arrived(5)
+    drill.hub.signal(signal.SIGSTOP)
+    await asyncio.sleep(2 * (1 + 15))
+    drill.hub.signal(signal.SIGCONT)
+    verdict = await drill.verdict("F11")
+    assert verdict.passed, verdict
+    assert verdict.delivered == 10
+    assert verdict.dup <= 10

@@ -6,7 +6,17 @@ from pathlib import Path
 from tests.faults.drill import Drill, record
 from tests.faults.oracle import Verdict
 
-STRACE = ("strace", "-D", "-f", "-y", "-qq", "-s", "16", "-e", "trace=pwrite64,fdatasync,fsync,write,writev,sendto,sendmsg")
+STRACE = (
+    "strace",
+    "-D",
+    "-f",
+    "-y",
+    "-qq",
+    "-s",
+    "16",
+    "-e",
+    "trace=pwrite64,fdatasync,fsync,write,writev,sendto,sendmsg",
+)
 _WRITTEN = re.compile(r"pwrite64\(\d+<[^>]*-wal>")
 _SYNC_BEGINS = re.compile(r"f(?:data)?sync\(\d+<[^>]*-wal>")
 _SYNC_ENDS = re.compile(r"f(?:data)?sync(?:\(\d+<[^>]*-wal>| resumed>).*\)\s+= 0")

@@ -8,6 +8,7 @@ import pytest
 from tests.faults.drill import Drill, record
 from tests.faults.listeners import listening
 from tests.faults.oracle import Verdict
+from tests.faults.patience import until
 
 
 async def is_ready(drill: Drill) -> bool:
@@ -132,13 +133,15 @@ async def test_f46_a_cursor_that_is_older_than_the_feed_is_told_of_the_gap(drill
     drill.hub.settings["feed_keep"] = "1000"
     await drill.hub.start()
     tick = {"type": "drill.tick", "data": {"n": 0}}
-    async with drill.api() as api:
+    async with drill.hub.client() as api:
         for _ in range(3):
             (await api.post("/v1/events", json=[tick] * 500)).raise_for_status()
         (await api.post("/v1/schedules/feed-trim/run")).raise_for_status()
-        async with asyncio.timeout(10):
-            while (await first_cursor(drill)) == 1:
-                await asyncio.sleep(0.05)
+
+    async def trimmed() -> bool:
+        return await first_cursor(drill) > 1
+
+    await until(trimmed, 10)
     oldest = await first_cursor(drill)
     async with listening(drill.hub, 1, last_event_id="1") as (listener,):
         await listener.told(1)

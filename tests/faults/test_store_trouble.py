@@ -79,7 +79,7 @@ async def test_f26_a_full_disk_stops_accepting_only_and_heals_by_itself(drill: D
     await drill.receiver.arrived(10)
     await asyncio.to_thread(fill, seen / "filler")
     assert shutil.disk_usage(seen).free < 100_000
-    async with drill.api() as api:
+    async with drill.hub.client() as api:
         refused = await api.post("/v1/events", json=[{"type": "drill.tick", "data": "x" * 2_000}] * 1_000)
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) > 0

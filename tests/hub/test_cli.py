@@ -194,6 +194,14 @@ async def test_tail_gives_up_when_its_key_is_refused(hub: Hub) -> None:
     assert (ran.status, ran.err) == (1, "hub: The key is unknown. [401]\n")
 
 
+async def test_tail_gives_up_when_its_key_is_revoked_meanwhile(hub: Hub) -> None:
+    sse = {"Content-Type": "text/event-stream"}
+    script = [Answer(200, "retry: 1\n\n" + frame(1, id="evt_1"), sse), Answer(401, '{"detail": "The key is unknown."}')]
+    async with Receiver(script) as receiver:
+        ran = await beside(hub, "tail", "--json", "--url", receiver.url)
+    assert (ran.status, ran.out.count("\n"), ran.err) == (1, 1, "hub: The key is unknown. [401]\n")
+
+
 async def test_tail_says_when_an_address_is_no_stream(hub: Hub) -> None:
     async with Receiver([Answer(200, "<h1>Welcome</h1>")]) as receiver:
         ran = await beside(hub, "tail", "--url", receiver.url)

@@ -77,7 +77,7 @@ def test_a_number_is_no_secret_whatever_its_name(value: Any) -> None:
 
 def test_it_looks_into_what_is_nested() -> None:
     found = clean({"target": {"headers": [{"authorization": "x"}], "urls": ("https://u:p@h",)}, 5: {"whsec_abc"}})
-    assert found == {"target": {"headers": [{"authorization": GONE}], "urls": [f"https://{GONE}@h"]}, 5: [GONE]}
+    assert found == {"target": {"headers": [{"authorization": GONE}], "urls": [f"https://{GONE}@h"]}, "5": [GONE]}
 
 
 def test_what_is_nested_too_deep_is_not_shown() -> None:

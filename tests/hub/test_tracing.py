@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -163,6 +164,7 @@ async def test_a_collector_that_hangs_delays_the_stop_for_a_bounded_time(monkeyp
             pass
         async with asyncio.timeout(5):
             await tracing.aclose()
+        assert not any(thread.name.startswith("OtelBatch") for thread in threading.enumerate())
 
 
 async def test_a_collector_that_is_away_ends_the_stop_early(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +174,7 @@ async def test_a_collector_that_is_away_ends_the_stop_early(monkeypatch: pytest.
     tracing = Tracing(gone.url)
     with tracing.attempt(DELIVERY, None):
         pass
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(2):  # without an end to its retries it would take longer
         await tracing.aclose()
 
 

@@ -82,7 +82,7 @@ _LEASED: Final = (
     "SELECT seq AS row FROM deliveries WHERE status = 'sending' AND lease_until <= ? ORDER BY lease_until LIMIT ?"
 )
 
-_STATE_COLUMNS: Final = "seq, status, reason, attempt_count, token, cause, due_at, updated_at"
+_STATE_COLUMNS: Final = "seq, status, reason, attempt_count, schedule_base, token, cause, due_at, updated_at"
 _ATTEMPT_COLUMNS: Final = (
     "delivery_seq, number, tenant, channel, cause, started_at, duration_ms, outcome, status_code, error, response_body"
 )
@@ -161,6 +161,7 @@ class _Finishing:
     def write(self, transaction: Transaction) -> None:
         transaction.change_each(
             "UPDATE OR FAIL deliveries SET status = new.status, reason = new.reason, attempt_count = new.attempt_count,"
+            " schedule_base = new.schedule_base,"
             " token = new.token, cause = new.cause, due_at = new.due_at, lease_until = NULL,"
             " updated_at = new.updated_at FROM new WHERE deliveries.seq = new.seq",
             _STATE_COLUMNS,
@@ -179,6 +180,7 @@ def _state_row(seq: int, token: int, result: Result) -> tuple[str | int | None, 
         delivery.status,
         delivery.reason,
         delivery.attempt_count,
+        delivery.schedule_base,
         token,
         result.cause,
         due_at,

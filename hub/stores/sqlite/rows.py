@@ -34,6 +34,7 @@ EVENT_JSON: Final = (
 DELIVERY_JSON: Final = (
     "json_array(deliveries.seq, deliveries.id, deliveries.tenant, events.id, deliveries.event_type,"
     " deliveries.subscription_id, deliveries.channel, deliveries.status, deliveries.reason, deliveries.attempt_count,"
+    " deliveries.schedule_base,"
     " deliveries.token, deliveries.due_at, deliveries.created_at, deliveries.updated_at)"
 )
 
@@ -109,7 +110,8 @@ def event_from(connection: apsw.Connection, row: Row) -> Event:
 
 def delivery_from(row: Row) -> Delivery:
     """The delivery of a `DELIVERY_JSON` row."""
-    _, id_, tenant, event_id, type_, subscription_id, channel, status, reason, count, token, due, created, updated = row
+    _, id_, tenant, event_id, type_, subscription_id, channel, status, reason, count, base, token, *instants = row
+    due, created, updated = instants
     return Delivery.model_validate(
         {
             "id": id_,
@@ -121,6 +123,7 @@ def delivery_from(row: Row) -> Delivery:
             "status": status,
             "reason": reason,
             "attempt_count": count,
+            "schedule_base": base,
             "token": token,
             "next_attempt_at": instant_or_none(due),
             "created_at": instant(created),

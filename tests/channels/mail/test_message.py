@@ -1,3 +1,6 @@
+import socket
+import threading
+from contextlib import suppress
 from email import message_from_bytes
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -122,8 +125,21 @@ def test_style_rules_become_attributes_and_media_queries_stay() -> None:
 
 
 def test_no_style_sheet_is_fetched() -> None:
-    html = (
-        '<html><head><style>p{margin:0}</style><link rel="stylesheet" href="file:///etc/passwd"></head><p>x</p></html>'
-    )
-    assert "root:" not in inlined(html)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        visits: list[object] = []
+
+        def answer() -> None:
+            with suppress(OSError):
+                connection, visitor = server.accept()
+                visits.append(visitor)
+                connection.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        link = f'<link rel="stylesheet" href="http://127.0.0.1:{server.getsockname()[1]}/a.css">'
+        assert "<p style=" in inlined(f"<html><head><style>p{{margin:0}}</style>{link}</head><p>x</p></html>")
+        assert visits == []
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_html_without_style_rules_stays_as_it_is() -> None:
     assert inlined("<p>plain</p>") == "<p>plain</p>"

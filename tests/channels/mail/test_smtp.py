@@ -208,6 +208,19 @@ async def test_a_cancelled_send_gives_no_half_used_connection_to_the_next(pool_f
         assert f"<dlv_after_{turns}@example.com>" in ids
 
 
+async def test_a_connection_whose_send_failed_is_closed(pool_for: Pools) -> None:
+    async with MailServer() as server:
+        pool = pool_for(server.url)
+        server.data_answers = ["451 Not now"] * 3
+        for _ in range(3):
+            with pytest.raises(SendFailed):
+                await pool.send(MAIL)
+        async with asyncio.timeout(2):
+            while server.open_connections:  # noqa: ASYNC110 - the server's side hears of it in its own time
+                await asyncio.sleep(0.001)
+    assert server.connections == 3
+
+
 async def test_connections_are_few_and_used_again(pool_for: Pools) -> None:
     async with MailServer() as server:
         pool = pool_for(server.url)

@@ -77,11 +77,15 @@ class Ear:
     def ended(self) -> bool:
         return self._task.done()
 
-    async def hears(self, count: int) -> list[Heard]:
-        """The events so far, as soon as there are `count`; fails when there are more."""
+    async def reaches(self, count: int) -> list[Heard]:
+        """The events so far, as soon as there are `count` or more."""
         async with asyncio.timeout(10), self._grown:
             await self._grown.wait_for(lambda: len(self.events) >= count)
-        assert len(self.events) == count
+        return self.events
+
+    async def hears(self, count: int) -> list[Heard]:
+        """The events so far, as soon as there are `count`; fails when there are more."""
+        assert len(await self.reaches(count)) == count
         return self.events
 
     async def opens(self) -> Self:

@@ -37,6 +37,7 @@ CREATE TABLE deliveries (
     status TEXT NOT NULL CHECK (status IN ('pending', 'sending', 'delivered', 'dead', 'cancelled')),
     reason TEXT,
     attempt_count INTEGER NOT NULL DEFAULT 0,
+    schedule_base INTEGER NOT NULL DEFAULT 0,
     token INTEGER NOT NULL DEFAULT 0,
     cause TEXT NOT NULL DEFAULT 'automatic',
     due_at INTEGER,

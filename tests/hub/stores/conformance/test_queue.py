@@ -117,6 +117,17 @@ async def test_a_replay_counts_as_a_first_attempt_and_says_why_it_is_made(store:
     assert [one.cause for one in await claim(store, limit=1)] == [Cause.REPLAY]
 
 
+async def test_where_the_present_schedule_began_is_kept(store: Store) -> None:
+    await publish(store, LANE)
+    (claimed,) = await claim(store)
+    ended = result(claimed, Status.DEAD, Outcome.FAILED)
+    based = dataclasses.replace(ended, delivery=ended.delivery.model_copy(update={"schedule_base": 1}))
+    assert await store.queue.finish([based]) == [Written.RECORDED]
+    kept = await store.archive.delivery(TENANT, claimed.delivery.id)
+    assert kept is not None
+    assert kept.schedule_base == 1
+
+
 async def test_parallel_claims_never_share_a_delivery(store: Store) -> None:
     published = {(await publish(store, LANE)).id for _ in range(60)}
     claimed = await asyncio.gather(*(claim(store, limit=3) for _ in range(50)))

@@ -1,0 +1,158 @@
+"""Drills F29 to F32, F36: targets that hang, drip, pour, point elsewhere, or want no more."""
+
+import asyncio
+import gzip
+
+import pytest
+
+from tests.e2e.tenant import Tenant
+from tests.faults.hub_process import HubProcess
+from tests.receivers import Answer, Conversation, Receiver, raw_receiver
+
+FOREVER = 3_600
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(FOREVER)
+
+
+async def drips_headers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        writer.write(b"x-drip: 1\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+
+async def drips_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    while True:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("talk", [silent, drips_headers, drips_body])
+async def test_f29_a_target_that_never_finishes_is_given_up_at_the_deadline(tenant: Tenant, talk: Conversation) -> None:
+    """Red when only each read has a time limit, and not the whole attempt."""
+    async with raw_receiver(talk) as port:
+        target = {"url": f"http://127.0.0.1:{port}/"}
+        await tenant.subscribe("webhook", target, timeout=0.8, max_in_flight=1, retry_schedule=[])
+        events = [await tenant.publish(data=number) for number in range(2)]
+        deliveries = [await tenant.delivery(event, "dead", "delivered") for event in events]
+    for delivery in deliveries:
+        (attempt,) = delivery["attempts"]
+        assert 700 <= attempt["duration_ms"] <= 1_800
+        assert attempt["outcome"] == "failed"
+        assert "0.8 s" in attempt["error"]
+
+
+async def test_f30_attempts_that_were_cut_off_leave_room_for_healthy_ones(tenant: Tenant) -> None:
+    """Red with a pool of connections that loses a slot for each request that is cancelled."""
+    async with Receiver(lambda arrival: Answer(delay=0 if arrival.path == "/ok" else FOREVER)) as receiver:
+        hanging = {"url": f"{receiver.url}/hang"}
+        await tenant.subscribe(
+            "webhook", hanging, event_types=["hang"], timeout=0.3, max_in_flight=200, retry_schedule=[]
+        )
+        await tenant.subscribe("webhook", {"url": f"{receiver.url}/ok"}, event_types=["ok"])
+        batch = [{"type": "hang", "data": number} for number in range(200)]
+        items = (await tenant.call("POST", "/v1/events", json=batch))["items"]
+        await receiver.arrived(100)
+        await tenant.delivery(items[0]["id"], "dead")
+        healthy = await tenant.delivery(await tenant.publish("ok"))
+    assert healthy["attempts"][0]["duration_ms"] < 5_000
+
+
+async def pours(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")
+    while True:
+        writer.write(b"x" * 65_536)
+        await writer.drain()
+
+
+async def bombs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    bomb = gzip.compress(gzip.compress(b"\0" * 50_000_000))
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip\r\nContent-Length: {len(bomb)}\r\n\r\n"
+    writer.write(head.encode() + bomb)
+    await writer.drain()
+    await asyncio.sleep(FOREVER)
+
+
+@pytest.mark.parametrize("talk", [pours, bombs])
+async def test_f31_what_a_target_pours_out_is_not_kept(tenant: Tenant, process: HubProcess, talk: Conversation) -> None:
+    """Red when answers are read whole, or decompressed."""
+    async with raw_receiver(talk) as port:
+        await tenant.subscribe("webhook", {"url": f"http://127.0.0.1:{port}/"}, timeout=2, retry_schedule=[])
+        before = process.rss_mb()
+        event = await tenant.publish()
+        delivery = await tenant.delivery(event, "delivered", "dead")
+    assert process.rss_mb() < before + 5
+    (attempt,) = delivery["attempts"]
+    assert attempt["duration_ms"] < 3_000
+    assert len(attempt["response_body"] or "") <= 4_096
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_f32_a_redirect_is_a_failure_and_never_followed(tenant: Tenant, status: int) -> None:
+    """Red when the HTTP client follows redirects."""
+    async with Receiver() as elsewhere, Receiver([Answer(status, headers={"Location": elsewhere.url})]) as receiver:
+        await tenant.subscribe("webhook", {"url": receiver.url}, retry_schedule=[])
+        delivery = await tenant.delivery(await tenant.publish(), "dead")
+        assert elsewhere.requests == []
+    (attempt,) = delivery["attempts"]
+    assert (attempt["outcome"], attempt["status_code"]) == ("failed", status)
+    assert "redirect" in attempt["error"]
+
+
+async def test_f36_a_target_that_is_gone_disables_its_subscription_and_says_so(tenant: Tenant) -> None:
+    """Red when 410 is a failure like any other."""
+    async with Receiver([410]) as receiver:
+        subscription = await tenant.subscribe("webhook", {"url": receiver.url})
+        async with tenant.listening() as stream:
+            event_id = await tenant.publish()
+            told = [await anext(stream) for _ in range(4)]
+        delivery = await tenant.delivery(event_id, "dead")
+        later = await tenant.delivery(await tenant.publish(), "held")
+        shown = await tenant.call("GET", f"/v1/subscriptions/{subscription}")
+        assert len(receiver.requests) == 1
+    names = ["event.accepted", "delivery.attempted", "delivery.dead", "subscription.disabled"]
+    assert [event.event for event in told] == names
+    assert "410" in delivery["reason"]
+    assert "410" in later["reason"]
+    assert (shown["enabled"], shown["health"]["state"]) == (False, "disabled")
+    assert "410" in shown["disabled_reason"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://10.0.0.1/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://[fd00::1]/",
+        "http://0xa9.254.0251.254/",
+        "http://2852039166/",
+    ],
+)
+async def test_a_target_inside_the_network_is_refused_by_the_test_button_too(tenant: Tenant, url: str) -> None:
+    """Red when the guard judges the text of the address, or only what is dispatched."""
+    answer = await tenant.api.post(
+        "/v1/subscriptions", json={"name": "inside", "event_types": ["*"], "channel": "webhook", "target": {"url": url}}
+    )
+    if answer.status_code == 422:
+        return
+    tried = await tenant.call("POST", f"/v1/subscriptions/{answer.json()['id']}/test")
+    assert tried["outcome"] == "failed"
+    assert tried["duration_ms"] < 1_000
+    assert tried["status_code"] is None
+    assert "public" in tried["error"] or "not valid" in tried["error"]
+
+
+async def test_the_test_button_sends_a_sample_once_and_keeps_nothing(tenant: Tenant) -> None:
+    async with Receiver([Answer(418, body="no coffee")]) as receiver:
+        subscription = await tenant.subscribe("webhook", {"url": receiver.url}, event_types=["order.created"])
+        tried = await tenant.call("POST", f"/v1/subscriptions/{subscription}/test")
+        (arrival,) = receiver.requests
+    assert (tried["outcome"], tried["status_code"], tried["response_body"]) == ("failed", 418, "no coffee")
+    assert arrival.json()["type"] == "order.created"
+    assert (await tenant.call("GET", "/v1/deliveries"))["items"] == []
