@@ -1,0 +1,46 @@
+"""The contracts of a store: seven narrow ports, each a set of rules that one conformance suite proves on every store.
+
+All methods may raise `Unavailable` (with `retry_after`) when the store cannot answer now: the disk is full, the
+database is locked, the server is away. Then nothing of the call was written. Every write is on disk before its
+method returns. Instants are aware UTC, kept to the millisecond.
+"""
+
+from hub.stores.base.archive import Archive, ChannelStats, DeliveryQuery, EventQuery, RecentFailure, Stats
+from hub.stores.base.feed import Feed
+from hub.stores.base.intake import Answer, Batch, Entry, FanOut, Idempotency, Intake, NewDelivery, Verdict
+from hub.stores.base.page import Listing, Page
+from hub.stores.base.queue import Claim, Claimed, Queue, Result, Want, Written
+from hub.stores.base.records import Records
+from hub.stores.base.store import Store
+from hub.stores.base.tasks import Tasks
+from hub.stores.base.upkeep import Upkeep
+
+__all__ = [
+    "Answer",
+    "Archive",
+    "Batch",
+    "ChannelStats",
+    "Claim",
+    "Claimed",
+    "DeliveryQuery",
+    "Entry",
+    "EventQuery",
+    "FanOut",
+    "Feed",
+    "Idempotency",
+    "Intake",
+    "Listing",
+    "NewDelivery",
+    "Page",
+    "Queue",
+    "RecentFailure",
+    "Records",
+    "Result",
+    "Stats",
+    "Store",
+    "Tasks",
+    "Upkeep",
+    "Verdict",
+    "Want",
+    "Written",
+]

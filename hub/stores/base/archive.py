@@ -1,0 +1,92 @@
+"""The contract of reading back what happened."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from hub.models import Attempt, Delivery, Event, Status
+from hub.stores.base.page import Listing, Page
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """`type` is a pattern: exact, `order.*` (one or more trailing segments), `*`. `since` is included, `until` not."""
+
+    type: str | None = None
+    subject: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryQuery:
+    """All that are given must hold; `subscription_ids` restricts to these, `not_subscription_ids` excludes."""
+
+    status: Status | None = None
+    subscription_ids: frozenset[str] | None = None
+    not_subscription_ids: frozenset[str] = frozenset()
+    event_id: str | None = None
+    channel: str | None = None
+    type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStats:
+    """Counts since an instant; `pending` and `oldest_pending_at` are of now. Latency is how long attempts took."""
+
+    delivered: int = 0
+    failed_attempts: int = 0
+    dead: int = 0
+    pending: int = 0
+    oldest_pending_at: datetime | None = None
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
+    """`p50`, `p90` and `p99` over the newest attempts, at most some thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecentFailure:
+    at: datetime
+    delivery_id: str
+    event_type: str
+    subscription_id: str
+    channel: str
+    status_code: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    accepted: int
+    total: ChannelStats
+    channels: Mapping[str, ChannelStats]
+    recent_failures: tuple[RecentFailure, ...]
+
+
+class Archive(ABC):
+    """Reading back what happened. What belongs to another tenant does not exist."""
+
+    @abstractmethod
+    async def event(self, tenant: str, event_id: str) -> Event | None: ...
+
+    @abstractmethod
+    async def events(self, tenant: str, query: EventQuery, page: Page) -> Listing[Event]: ...
+
+    @abstractmethod
+    async def delivery(self, tenant: str, delivery_id: str) -> Delivery | None: ...
+
+    @abstractmethod
+    async def deliveries(self, tenant: str, query: DeliveryQuery, page: Page) -> Listing[Delivery]: ...
+
+    @abstractmethod
+    async def attempts(self, tenant: str, delivery_id: str) -> Sequence[Attempt]:
+        """By number; empty for an unknown delivery."""
+
+    @abstractmethod
+    async def counts(self, tenant: str, query: DeliveryQuery) -> Mapping[str, Mapping[Status, int]]:
+        """How many deliveries, by subscription id and status; only what occurs."""
+
+    @abstractmethod
+    async def stats(self, tenant: str, since: datetime, channel: str | None) -> Stats: ...

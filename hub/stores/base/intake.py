@@ -1,0 +1,109 @@
+"""The contract of where events enter."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from hub.models import Event, FeedEntry
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """A delivery to create together with its event."""
+
+    id: str
+    subscription_id: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event to accept, at `index` of its batch.
+
+    `deliveries` are due at `event.deliver_at`, or else at once. With `fan_out` they are empty, and a fan-out cursor
+    is kept instead, from which `Intake.expand` creates them in chunks.
+    """
+
+    index: int
+    event: Event
+    deliveries: tuple[NewDelivery, ...]
+    feed: FeedEntry
+    fan_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of the item at `index`; `id` is the hub's event id (the first one's, for a duplicate)."""
+
+    index: int
+    status: Literal["accepted", "duplicate", "rejected"]
+    id: str | None = None
+    problem: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A client's `Idempotency-Key`, and the fingerprint of the request that came with it."""
+
+    key: str
+    fingerprint: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one request publishes. `rejected` items are only remembered with the idempotency key."""
+
+    tenant: str
+    entries: tuple[Entry, ...]
+    rejected: tuple[Verdict, ...] = ()
+    idempotency: Idempotency | None = None
+    catalogue_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One verdict an item, by index. `replayed` when it was given before, to the same idempotency key."""
+
+    verdicts: tuple[Verdict, ...]
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """An event whose deliveries exist only for subscriptions up to and including id `after` ('' for none yet)."""
+
+    event: Event
+    after: str
+
+
+class Intake(ABC):
+    """Where events enter."""
+
+    @abstractmethod
+    async def accept(self, batch: Batch) -> Answer:
+        """Commit events, deliveries, feed entries and the idempotency record as one.
+
+        An event whose (source, source_id) the tenant published before, in this batch or an earlier one, is a duplicate:
+        nothing of it is written. The same unexpired idempotency key with the same fingerprint gives the first answer
+        and writes nothing; with another fingerprint raises `Invalid`. Raises `StaleCatalogue`, writing nothing, when
+        `catalogue_version` is not the current one.
+        """
+
+    @abstractmethod
+    async def recall(self, tenant: str, idempotency: Idempotency) -> Answer | None:
+        """The answer given to this key before, as `accept` would give it; None if the key is new or expired."""
+
+    @abstractmethod
+    async def fan_outs(self, limit: int) -> Sequence[FanOut]:
+        """Events with a fan-out cursor, oldest first."""
+
+    @abstractmethod
+    async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
+        """Create deliveries and move the cursor to `after` (None: done) as one; False if the cursor moved meanwhile."""
+
+    @abstractmethod
+    async def cancel(self, tenant: str, event_id: str, at: datetime) -> bool:
+        """Mark the event cancelled and drop its fan-out cursor; False if it was cancelled before."""

@@ -1,0 +1,20 @@
+"""Lists in pages."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list: at most `limit` items after `cursor` (opaque, from the page before), newest first."""
+
+    limit: int = 50
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    items: tuple[T, ...]
+    next_cursor: str | None = None

@@ -1,0 +1,24 @@
+"""A store: seven ports in one."""
+
+from dataclasses import dataclass
+
+from hub.stores.base.archive import Archive
+from hub.stores.base.feed import Feed
+from hub.stores.base.intake import Intake
+from hub.stores.base.queue import Queue
+from hub.stores.base.records import Records
+from hub.stores.base.tasks import Tasks
+from hub.stores.base.upkeep import Upkeep
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One open store, as its ports."""
+
+    intake: Intake
+    queue: Queue
+    archive: Archive
+    feed: Feed
+    records: Records
+    tasks: Tasks
+    upkeep: Upkeep

@@ -1,0 +1,23 @@
+"""The contract of long work."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from hub.models import FeedEntry, Task
+from hub.stores.base.page import Listing, Page
+
+
+class Tasks(ABC):
+    @abstractmethod
+    async def save(self, task: Task, feed: Sequence[FeedEntry] = ()) -> None:
+        """Insert or replace by id."""
+
+    @abstractmethod
+    async def task(self, tenant: str, task_id: str) -> Task | None: ...
+
+    @abstractmethod
+    async def tasks(self, tenant: str, page: Page) -> Listing[Task]: ...
+
+    @abstractmethod
+    async def unfinished(self, limit: int) -> Sequence[Task]:
+        """Every tenant's tasks that are pending or running, oldest first."""
