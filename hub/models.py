@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
 Instant = datetime
 """Aware, UTC; shown as RFC 3339 with `Z`."""
 

@@ -146,8 +146,18 @@ async def open_hub(settings: Settings, tracing: Tracing, clock: Clock | None = N
             tasks=tasks,
             housekeeping=Housekeeping(settings, store.upkeep, clock, dispatcher.sweep),
         )
+        _show_gauges(hub)
         await _start(stack, hub)
         yield hub
+
+
+def _show_gauges(hub: Hub) -> None:
+    lanes, watch = hub.dispatcher.lanes, hub.metrics.watch
+    watch("attempts_in_flight", "Attempts under way.", lambda: lanes.in_flight)
+    watch("lanes", "Subscriptions with work or trouble.", lambda: sum(1 for _ in lanes))
+    watch("lanes_resting", "Lanes with an open breaker.", lambda: sum(not lane.breaker.closed for lane in lanes))
+    watch("stream_listeners", "Live listeners.", lambda: hub.stream.listeners)
+    watch("stream_overflows", "Listeners ended because they fell behind.", lambda: hub.stream.overflows)
 
 
 async def _open_channels(stack: AsyncExitStack, settings: Settings) -> Mapping[str, Channel[Any]]:

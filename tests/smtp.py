@@ -8,7 +8,7 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -139,7 +139,6 @@ class MailServer:
             recipients = tuple(envelope.rcpt_tos)
             self.mails.append(Received(envelope.mail_from, recipients, envelope.content, over_tls, login))
         if answer is None:
-            assert isinstance(server.transport, asyncio.Transport)
-            server.transport.abort()
+            cast(asyncio.Transport, server.transport).abort()
             return "250 OK"
         return answer

@@ -30,9 +30,13 @@ class Breaker:
         self.open_until = 0.0
 
     @property
+    def closed(self) -> bool:
+        return self.state is BreakerState.CLOSED
+
+    @property
     def untroubled(self) -> bool:
         """Closed, with no failure to remember and no ramp under way."""
-        return self.state is BreakerState.CLOSED and self.failures == 0 and self._ramp is None
+        return self.closed and self.failures == 0 and self._ramp is None
 
     def allowance(self, cap: int, now: float) -> int:
         """How many attempts may be under way at `now`, at most `cap`."""

@@ -55,7 +55,7 @@ class Result:
 
 
 class Written(StrEnum):
-    """What became of a result: written; fenced (the token moved on); its event is cancelled, so it may not be pending."""
+    """What became of a result: written; fenced (the token moved on); its event is cancelled, so it may not wait."""
 
     RECORDED = "recorded"
     FENCED = "fenced"
