@@ -5,20 +5,24 @@ sleeps, logs or stores: it returns a `Receipt` or raises `SendFailed`, and its c
 """
 
 from abc import ABC, abstractmethod
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """What a channel is given to send: the rendered event, without any type of the hub's."""
 
+    tenant: str
+    """Whose event it is: what a channel keeps of one tenant, no other may see or touch."""
     event_id: str
     """The same for every try and every subscription."""
     delivery_id: str
@@ -83,6 +87,11 @@ class TargetModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+def new_secret() -> SecretStr:
+    """A fresh signing secret of Standard Webhooks: `whsec_` and base64 of 32 random bytes."""
+    return SecretStr("whsec_" + b64encode(token_bytes(32)).decode())
+
+
 class PreviousSecret(BaseModel):
     """A signing secret that is still honoured until `expires_at`."""
 
@@ -95,13 +104,14 @@ class PreviousSecret(BaseModel):
 class SignedTarget(TargetModel):
     """A target whose messages are signed. `previous_secrets` is written by rotation only, never by a client."""
 
-    secret: SecretStr
+    secret: SecretStr = Field(default_factory=new_secret)
+    """Made here when the client gives none."""
     previous_secrets: tuple[PreviousSecret, ...] = ()
 
-    def rotated(self, secret: SecretStr, until: datetime) -> Self:
+    def rotated(self, until: datetime) -> Self:
         """The same target with a new secret; the present one is honoured `until` that instant."""
         previous = (PreviousSecret(secret=self.secret, expires_at=until), *self.previous_secrets)
-        return self.model_copy(update={"secret": secret, "previous_secrets": previous[:4]})
+        return self.model_copy(update={"secret": new_secret(), "previous_secrets": previous[:4]})
 
 
 @dataclass(frozen=True, slots=True)

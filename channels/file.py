@@ -7,6 +7,7 @@ import os
 import stat
 from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated
 
 import orjson
@@ -20,7 +21,7 @@ _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FileTarget(TargetModel):
-    """Which file of `<data_dir>/files`, without its suffix."""
+    """Which file of `<data_dir>/files/<tenant>`, without its suffix."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "orders"}]})
 
@@ -40,7 +41,7 @@ class FileChannel(Channel[FileTarget]):
 
     def __init__(self, tools: Tools) -> None:
         super().__init__(tools)
-        self._directory = tools.data_dir / "files"
+        self._root = tools.data_dir / "files"
         self._max_bytes = int(tools.options.get("file_max_bytes", DEFAULT_MAX_BYTES))
         self._keep = int(tools.options.get("file_keep", DEFAULT_KEEP))
         if self._max_bytes < 1 or self._keep < 1:
@@ -48,14 +49,15 @@ class FileChannel(Channel[FileTarget]):
 
     async def send(self, message: Message, target: FileTarget) -> Receipt:
         try:
-            await asyncio.to_thread(self._append, target.name, _line(message))
+            await asyncio.to_thread(self._append, self._root / message.tenant, target.name, _line(message))
         except OSError as error:
             raise SendFailed(f"the file cannot be written: {os.strerror(error.errno or errno.EIO)}") from None
         return Receipt()
 
-    def _append(self, name: str, line: bytes) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def _append(self, place: Path, name: str, line: bytes) -> None:
+        for folder in (self._root, place):
+            folder.mkdir(exist_ok=True, mode=0o700)
+        directory = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # One writer at a time, of all processes: two that rotate at once would lose a file.
             fcntl.flock(directory, fcntl.LOCK_EX)

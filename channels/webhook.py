@@ -4,7 +4,6 @@ import base64
 import binascii
 import hmac
 import re
-import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Literal
@@ -13,7 +12,7 @@ import httpx
 import orjson
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
-from channels.base import Channel, Message, Receipt, SignedTarget
+from channels.base import Channel, Message, Receipt, SignedTarget, new_secret
 from channels.http import HttpUrl, deliver, parsed_url, receipt
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with, not one of them
@@ -26,11 +25,6 @@ _OURS = re.compile(
     re.IGNORECASE,
 )
 """What the channel itself or the connection says, and what would end or split a message (RFC 9110, section 7.6.1)."""
-
-
-def new_secret() -> SecretStr:
-    """A fresh signing secret: `whsec_` and base64 of 32 random bytes."""
-    return SecretStr(SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode())
 
 
 def _checked_secret(secret: SecretStr) -> SecretStr:

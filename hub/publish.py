@@ -1,7 +1,7 @@
 """Accepting events: check each against its type, match it with the subscriptions, commit everything as one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,18 +64,7 @@ class Publisher:
         Raises `Unavailable` when the store cannot take it now, `Conflict` while another request with the same
         idempotency key is under way, `Invalid` when that key came with another request before.
         """
-        async with self._turn(tenant, idempotency):
-            started = self._clock.monotonic()
-            for _ in range(ACCEPT_TRIES):
-                batch = self._batch(tenant, items, idempotency)
-                try:
-                    answer = await self._intake.accept(batch)
-                except StaleCatalogue:
-                    await self._catalogue.refresh()
-                    continue
-                self._count(answer, self._clock.monotonic() - started)
-                return Published(answer, _due(batch), any(entry.fan_out for entry in batch.entries))
-        raise StaleCatalogue("The catalogue is being changed by many at once; try again.", retry_after=1)
+        return await self._accept(lambda: self._batch(tenant, items, idempotency))
 
     async def publish_one(self, tenant: str, item: Incoming, idempotency: Idempotency | None) -> Published:
         """Accept one event; raises `Invalid` where a batch would have a rejected item."""
@@ -86,7 +75,25 @@ class Publisher:
             if answer is None:
                 raise
             return Published(answer, {})
-        return await self.publish(tenant, (item,), idempotency)
+        return await self._accept(
+            lambda: Batch(tenant, (self._entry(tenant, 0, item),), (), idempotency, self._catalogue.version)
+        )
+
+    async def _accept(self, build: Callable[[], Batch]) -> Published:
+        """Commit a batch, built anew where the catalogue moved on meanwhile."""
+        started = self._clock.monotonic()
+        batch = build()
+        async with self._turn(batch.tenant, batch.idempotency):
+            for _ in range(ACCEPT_TRIES):
+                try:
+                    answer = await self._intake.accept(batch)
+                except StaleCatalogue:
+                    await self._catalogue.refresh()
+                    batch = build()
+                    continue
+                self._count(answer, self._clock.monotonic() - started)
+                return Published(answer, _due(batch), any(entry.fan_out for entry in batch.entries))
+        raise StaleCatalogue("The catalogue is being changed by many at once; try again.", retry_after=1)
 
     @asynccontextmanager
     async def _turn(self, tenant: str, idempotency: Idempotency | None) -> AsyncIterator[None]:

@@ -13,13 +13,14 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 
-from channels import load_channels
 from channels.base import Channel, Tools
+from channels.discovery import load_channels
 from channels.http import open_client
 from hub.catalogue import Catalogue
 from hub.clock import Clock, SystemClock
 from hub.deliveries import Deliveries
 from hub.dispatch import Dispatcher, Sender
+from hub.errors import HubError
 from hub.event_types.service import EventTypes
 from hub.failpoints import failpoints
 from hub.fanout import FanOutExpander
@@ -164,7 +165,10 @@ async def _open_channels(stack: AsyncExitStack, settings: Settings) -> Mapping[s
     """One instance of each channel, over one shared HTTP client."""
     http = await stack.enter_async_context(open_client(settings.allow_private_targets))
     tools = Tools(http, settings.data_dir, settings.channel_options)
-    channels = {kind: channel(tools) for kind, channel in load_channels().items()}
+    try:
+        channels = {kind: channel(tools) for kind, channel in load_channels().items()}
+    except (ValueError, RuntimeError) as wrong:
+        raise HubError(f"A channel cannot be set up: {wrong}") from wrong
     for channel in channels.values():
         stack.push_async_callback(channel.aclose)
     return channels

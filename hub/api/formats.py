@@ -63,11 +63,12 @@ def _each(elements: Sequence[bytes], read: Callable[[bytes], Incoming], adapt: A
     return items
 
 
-async def idempotency_of(request: Request, header: str | None, now: datetime) -> Idempotency | None:
+async def idempotency_of(request: Request, now: datetime) -> Idempotency | None:
     """The client's key with a fingerprint of everything that makes up the request. Raises `BadRequest`.
 
     Source: draft-ietf-httpapi-idempotency-key-header-07, section 2.1 (a quoted string; bare ones are taken too).
     """
+    header = request.headers.get("idempotency-key")
     if header is None:
         return None
     key = header[1:-1] if len(header) > 1 and header[0] == header[-1] == '"' else header

@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, BackgroundTasks, Header, Path, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Path, Request, Response
 from pydantic import BaseModel, Field
 
-from hub.api.access import CurrentHub, Publishing
+from hub.api.access import Publishing
 from hub.api.formats import BATCH, JSON, NDJSON, STRUCTURED, Adapt, idempotency_of, receive
 from hub.api.problems import Problem, problems
 from hub.api.shapes import json_response
@@ -44,15 +44,14 @@ class AcceptedBatch(BaseModel):
     items: list[BatchItem]
 
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        description="Quoted or bare, at most 255 characters. For 24 hours the same key with the same request gives "
-        "the same answer, and publishes once.",
-        examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
-    ),
-]
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 257, "pattern": "^[ -~]+$"},
+    "description": "Quoted or bare, at most 255 characters. For 24 hours the same key with the same request gives the "
+    "same answer, and publishes once.",
+    "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
+}
 SubjectId = Annotated[str, Path(min_length=1, max_length=200, examples=["1001"])]
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -77,8 +76,11 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _body(event_type: str) -> dict[str, Any]:
-    """The documented request body, with an event of this type as the example."""
+def _request(event_type: str) -> dict[str, Any]:
+    """What a request may hold, with an event of this type as the example.
+
+    Documented by hand because it is read by hand: accepting is what the hub does most.
+    """
     event = {"$ref": "#/components/schemas/NewEvent"}
     cloud_event = {"type": "object", "required": ["specversion", "id", "source", "type"]}
     example = {"type": event_type, "data": BUILT_IN[event_type].example}
@@ -89,50 +91,46 @@ def _body(event_type: str) -> dict[str, Any]:
         STRUCTURED: {"schema": cloud_event, "example": cloud_example},
         BATCH: {"schema": {"type": "array", "items": cloud_event, "minItems": 1}, "example": [cloud_example]},
     }
-    return {"requestBody": {"required": True, "content": content}}
+    return {"parameters": [_IDEMPOTENCY_KEY], "requestBody": {"required": True, "content": content}}
 
 
-@router.post("/events", status_code=202, responses=_RESPONSES, openapi_extra=_body("order.created"))
+@router.post("/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("order.created"))
 async def publish_events(
     request: Request,
-    hub: CurrentHub,
     caller: Publishing,
     background: BackgroundTasks,
-    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Accept an event, or a batch of them: JSON, an array, NDJSON, or CloudEvents 1.0 in each of its modes.
 
     The answer is given once everything is on disk. In a batch one bad item does not spoil the others.
     """
-    return await _publish(request, hub, caller, background, idempotency_key, _with_trace(request))
+    return await _publish(request, caller, background, _with_trace(request))
 
 
-@router.post("/orders/{order_id}/events", status_code=202, responses=_RESPONSES, openapi_extra=_body("order.paid"))
+@router.post("/orders/{order_id}/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("order.paid"))
 async def publish_order_events(
     request: Request,
     order_id: SubjectId,
-    hub: CurrentHub,
     caller: Publishing,
     background: BackgroundTasks,
-    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Accept events of one order: their subject and `data.order_id` are filled in."""
     adapt = _about(request, "order", f"orders/{order_id}", "order_id", order_id)
-    return await _publish(request, hub, caller, background, idempotency_key, adapt)
+    return await _publish(request, caller, background, adapt)
 
 
-@router.post("/users/{user_id}/events", status_code=202, responses=_RESPONSES, openapi_extra=_body("user.registered"))
+@router.post(
+    "/users/{user_id}/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("user.registered")
+)
 async def publish_user_events(
     request: Request,
     user_id: SubjectId,
-    hub: CurrentHub,
     caller: Publishing,
     background: BackgroundTasks,
-    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Accept events of one user: their subject and `data.user_id` are filled in."""
     adapt = _about(request, "user", f"users/{user_id}", "user_id", user_id)
-    return await _publish(request, hub, caller, background, idempotency_key, adapt)
+    return await _publish(request, caller, background, adapt)
 
 
 def _with_trace(request: Request) -> Adapt:
@@ -158,17 +156,16 @@ def _about(request: Request, family: str, subject: str, member: str, value: str)
 
 async def _publish(
     request: Request,
-    hub: Hub,
     caller: Principal,
     background: BackgroundTasks,
-    idempotency_key: str | None,
     adapt: Adapt,
 ) -> Response:
+    hub: Hub = request.app.state.hub
     settings = hub.settings
     received = await receive(
         request, adapt, max_events=settings.max_batch_events, max_event_bytes=settings.max_body_bytes
     )
-    idempotency = await idempotency_of(request, idempotency_key, hub.clock.now())
+    idempotency = await idempotency_of(request, hub.clock.now())
     if isinstance(received, Incoming):
         published = await hub.publisher.publish_one(caller.tenant, received, idempotency)
         (verdict,) = published.answer.verdicts

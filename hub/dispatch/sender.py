@@ -56,6 +56,7 @@ class Sender:
             content = self._renderer.content(subscription.spec.channel, seen, subscription.spec.template)
             target = self._renderer.target(target, seen)
         message = Message(
+            tenant=event.tenant,
             event_id=event.id,
             delivery_id=delivery.id,
             attempt=delivery.attempt_count,

@@ -162,12 +162,12 @@ def join(value: object, separator: object = " ") -> str:
 
 
 def uniq(value: object, key: object = None) -> list[object]:
-    """The first of each, by its JSON or that of its member `key`."""
-    items = value if isinstance(value, list | tuple) else []
-    kept: dict[bytes, object] = {}
-    for item in items:
+    """The first of those that are equal as JSON, themselves or their member `key`."""
+    kept: dict[tuple[type, object], object] = {}
+    for item in value if isinstance(value, list | tuple) else ():
         compared = item.get(key) if isinstance(key, str) and isinstance(item, dict) else item
-        kept.setdefault(orjson.dumps(compared), item)
+        identity = orjson.dumps(compared) if isinstance(compared, dict | list | tuple) else compared
+        kept.setdefault((type(compared), identity), item)
     return list(kept.values())
 
 

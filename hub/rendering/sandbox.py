@@ -2,17 +2,19 @@
 
 What a value may cost is known before it is made: ranges stand in `for` only, loops are charged before they run, filters
 that multiply are checked before and all others after. What no such rule foresees ends at a limit of CPU time, which
-unlike wall-clock time does not depend on what else the machine does.
+unlike wall-clock time does not depend on what else the machine does. Templates of the hub and of channels, which are
+code, may include partials and have no limit of CPU time.
 """
 
-import re
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from io import StringIO
 from typing import Any, TextIO
 
-from liquid import BoundTemplate, CachingDictLoader, Environment, Expression, Node, RenderContext, Token
+from liquid import BoundTemplate, CachingDictLoader, Environment, RenderContext, Token
 from liquid.builtin import (
     assign_tag,
     capture_tag,
@@ -28,32 +30,22 @@ from liquid.builtin import (
     output,
     unless_tag,
 )
-from liquid.builtin.expressions import LoopExpression
-from liquid.builtin.expressions.primitive import RangeLiteral
-from liquid.exceptions import LiquidError, LiquidSyntaxError, ResourceLimitError
-from liquid.token import TOKEN_CONTENT
+from liquid.exceptions import LiquidError, ResourceLimitError
 from liquid.undefined import UNDEFINED
 
+from hub.rendering.checks import check_markup, check_nodes
 from hub.rendering.filters import FILTERS, MAX_ELEMENTS, MAX_VALUE, Escaped, text_of
 
 MAX_SOURCE = 65_536
-MAX_TAGS = 1_000
-MAX_TAG_LENGTH = 4_096
-MAX_MARKUP = 16_384
-"""Characters in all tags of a template: what parsing it costs goes with these."""
 MAX_WRITTEN = 1_048_576
 """Characters, of all fields together and with what `capture` takes in."""
 MAX_STORED = 4 * 1_048_576
 MAX_STEPS = 20_000
-MAX_CPU_SECONDS = 0.03
+MAX_CPU_SECONDS = 0.04
 _TICKS_PER_LOOK = 8
 # Liquid takes these from the machine's clock; but a message that is sent again must say the same.
 _NO_CLOCK = {"now": None, "today": None}
 _CHARACTERS_PER_STEP = 100
-
-_OPENING = re.compile(r"\{\{|\{%")
-_BLANKS = re.compile(r"\s{65}")
-_END_OF_RAW = re.compile(r"\{%-?\s{0,64}endraw\s{0,64}-?%\}")
 
 
 class RenderFailed(Exception):
@@ -64,15 +56,31 @@ class Meter:
     """What rendering one message has cost so far; shared by all of its templates."""
 
     def __init__(self) -> None:
+        self._cpu_seconds = MAX_CPU_SECONDS
         self._steps = 0
         self._stored = 0
         self._written = 0
         self._ticks = 0
-        self._started = time.thread_time()
+        self._ends_at = math.inf
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let CPU time count against what is left of the limit."""
+        self._ends_at = time.thread_time() + self._cpu_seconds
+        try:
+            yield
+        finally:
+            self._cpu_seconds = self._ends_at - time.thread_time()
+            self._ends_at = math.inf
 
     def tick(self) -> None:
+        """Look at the time now and then: what was done since the last tick is short."""
         self._ticks += 1
-        if self._ticks % _TICKS_PER_LOOK == 0 and time.thread_time() - self._started > MAX_CPU_SECONDS:
+        if self._ticks % _TICKS_PER_LOOK == 0:
+            self.look()
+
+    def look(self) -> None:
+        if time.thread_time() > self._ends_at:
             raise ResourceLimitError("takes too long", token=None)
 
     def charge(self, steps: int) -> None:
@@ -109,7 +117,7 @@ class _Context(RenderContext):
         return value
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
-        self.meter.tick()
+        self.meter.look()
         return partial(_bounded, super().filter(name, token))
 
     def assign(self, key: str, val: Any) -> None:
@@ -211,6 +219,8 @@ class Sandbox(Environment):
         self.escape = escape
         self._trusted = partials is not None
         super().__init__(loader=CachingDictLoader(dict(partials or {})))
+        for name in partials or ():
+            self.get_template(name)
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         for tag in (*_TAGS, include_tag.IncludeTag) if self._trusted else _TAGS:
@@ -223,9 +233,12 @@ class Sandbox(Environment):
             raise ResourceLimitError(f"has more than {MAX_SOURCE} characters", token=None)
         if self._trusted:
             return self.from_string(source)
-        _check_markup(source)
-        template = self.from_string(source)
-        _check_nodes(template.nodes, RenderContext(template))
+        check_markup(source)
+        try:
+            template = self.from_string(source)
+            check_nodes(template.nodes, RenderContext(template))
+        except RecursionError:
+            raise ResourceLimitError("is nested too deep", token=None) from None
         return template
 
     def render_template(self, template: BoundTemplate, seen: Mapping[str, object], meter: Meter) -> str:
@@ -233,7 +246,8 @@ class Sandbox(Environment):
         context = _Context(template, globals={**_NO_CLOCK, **seen})
         context.meter, context.loop_weight = meter, 1
         buffer = context.get_buffer()
-        template.render_with_context(context, buffer)
+        with nullcontext() if self._trusted else meter.running():
+            template.render_with_context(context, buffer)
         return buffer.getvalue()
 
 
@@ -244,47 +258,3 @@ def place_of(error: LiquidError) -> str:
     except ValueError:
         found = None
     return f"line {found[0]}, column {found[1] + 1}" if found else ""
-
-
-def _check_markup(source: str) -> None:
-    """Refuse what Liquid's own lexer would take quadratic time over: tags that are not closed, long runs of blanks."""
-    count = total = position = 0
-    while opening := _OPENING.search(source, position):
-        start = opening.end()
-        end = source.find("}}" if opening[0] == "{{" else "%}", start)
-        inner = source[start:end].strip("- \n")
-        if end < 0 or end - start > MAX_TAG_LENGTH or _BLANKS.search(source, start, end) or inner == "doc":
-            raise LiquidSyntaxError("a tag is not closed, or too long", token=_token_at(source, opening.start()))
-        if inner == "raw":
-            closing = _END_OF_RAW.search(source, end)
-            if closing is None:
-                raise LiquidSyntaxError("raw is not closed", token=_token_at(source, opening.start()))
-            end = closing.end() - 2
-        else:
-            total += end - start
-        count += 1
-        position = end + 2
-    if count > MAX_TAGS or total > MAX_MARKUP:
-        raise ResourceLimitError(f"has more than {MAX_TAGS} tags, or {MAX_MARKUP} characters in tags", token=None)
-
-
-def _token_at(source: str, index: int) -> Token:
-    return Token(TOKEN_CONTENT, "", index, source)
-
-
-def _check_nodes(nodes: Iterable[Node], context: RenderContext) -> None:
-    for node in nodes:
-        for expression in node.expressions():
-            if isinstance(expression, LoopExpression) and isinstance(expression.iterable, RangeLiteral):
-                _check_expressions(part for part in expression.children() if part is not expression.iterable)
-                _check_expressions(expression.iterable.children())
-            else:
-                _check_expressions((expression,))
-        _check_nodes(node.children(context), context)
-
-
-def _check_expressions(expressions: Iterable[Expression]) -> None:
-    for expression in expressions:
-        if isinstance(expression, RangeLiteral):
-            raise LiquidSyntaxError("ranges may stand in for only", token=expression.token)
-        _check_expressions(expression.children())

@@ -89,12 +89,9 @@ class LiveEnd:
         after = self.cursor
         await self._feed.wait(after)
         rows = await self._feed.read(after, PAGE)
-        trimmed = (await self._feed.bounds())[0] if not rows or rows[0].id > after + 1 else 0
-        if after != self.cursor:
-            return ()
-        if trimmed > after:
+        holed = not rows or rows[0].id > after + 1
+        if holed and (await self._feed.bounds())[0] > self.cursor:
             self.end_all("the hub fell behind")
-            self.cursor = trimmed
         return rows
 
     async def _tell(self, rows: Sequence[FeedRow]) -> None:

@@ -1,13 +1,11 @@
 """Creating and changing subscriptions."""
 
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from secrets import token_bytes
 from typing import Any
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from channels.base import SignedTarget
 from hub.catalogue import Catalogue
@@ -90,7 +88,7 @@ class Subscriptions:
         def edit(current: Subscription) -> Subscription:
             signed = signed_target(current)
             now = self._clock.now()
-            return self._forms.retarget(current, signed.rotated(new_signing_secret(), now + grace), now)
+            return self._forms.retarget(current, signed.rotated(now + grace), now)
 
         return await self._edit(tenant, subscription_id, edit)
 
@@ -121,11 +119,6 @@ class Subscriptions:
 
         await self._catalogue.change(build)
         return self.find(tenant, subscription_id)
-
-
-def new_signing_secret() -> SecretStr:
-    """A Standard Webhooks symmetric secret: `whsec_` and base64 of 32 random bytes."""
-    return SecretStr("whsec_" + b64encode(token_bytes(32)).decode())
 
 
 def signed_target(subscription: Subscription) -> SignedTarget:

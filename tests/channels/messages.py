@@ -9,6 +9,7 @@ from channels.base import Message
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 MESSAGE = Message(
+    tenant="acme",
     event_id="evt_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c",
     delivery_id="dlv_019ab3c1d2e47f0a8b6c5d4e3f2a1b0d",
     attempt=1,

@@ -20,7 +20,7 @@ async def test_each_message_is_one_line(make_tools: MakeTools, tmp_path: Path) -
     channel = FileChannel(make_tools())
     await channel.send(MESSAGE, TARGET)
     await channel.send(message(attempt=2, subject=None, data=b'{\r\n  "a": [\n1]\r}'), TARGET)
-    first, second = (tmp_path / "files" / "orders.jsonl").read_bytes().splitlines()
+    first, second = (tmp_path / "files" / "acme" / "orders.jsonl").read_bytes().splitlines()
     assert orjson.loads(first) == {
         "event_id": MESSAGE.event_id,
         "delivery_id": MESSAGE.delivery_id,
@@ -38,15 +38,15 @@ async def test_each_message_is_one_line(make_tools: MakeTools, tmp_path: Path) -
 
 async def test_the_file_is_for_its_owner_alone(make_tools: MakeTools, tmp_path: Path) -> None:
     await FileChannel(make_tools()).send(MESSAGE, TARGET)
-    assert (tmp_path / "files").stat().st_mode & 0o777 == 0o700
-    assert (tmp_path / "files" / "orders.jsonl").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "files" / "acme").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "files" / "acme" / "orders.jsonl").stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_full_file_makes_room_and_the_oldest_go(make_tools: MakeTools, tmp_path: Path) -> None:
     channel = FileChannel(make_tools(file_max_bytes="1", file_keep="2"))
     for attempt in range(1, 6):
         await channel.send(message(attempt=attempt), TARGET)
-    found = {path.name: orjson.loads(path.read_bytes())["attempt"] for path in (tmp_path / "files").iterdir()}
+    found = {path.name: orjson.loads(path.read_bytes())["attempt"] for path in (tmp_path / "files" / "acme").iterdir()}
     assert found == {"orders.jsonl": 5, "orders.1.jsonl": 4, "orders.2.jsonl": 3}
 
 
@@ -54,17 +54,17 @@ async def test_writers_at_once_lose_and_mix_nothing_while_files_rotate(make_tool
     tools = make_tools(file_max_bytes="4000", file_keep="100")
     channels = [FileChannel(tools), FileChannel(tools)]
     await asyncio.gather(*(channels[n % 2].send(message(attempt=n), TARGET) for n in range(200)))
-    lines = [line for path in (tmp_path / "files").iterdir() for line in path.read_bytes().splitlines()]
+    lines = [line for path in (tmp_path / "files" / "acme").iterdir() for line in path.read_bytes().splitlines()]
     assert sorted(orjson.loads(line)["attempt"] for line in lines) == list(range(200))
-    assert len(list((tmp_path / "files").iterdir())) > 5
+    assert len(list((tmp_path / "files" / "acme").iterdir())) > 5
 
 
 @pytest.mark.parametrize("what", ["link", "dangling link", "pipe", "directory"])
 async def test_nothing_is_written_through_what_is_no_file(make_tools: MakeTools, tmp_path: Path, what: str) -> None:
     outside = tmp_path / "outside"
     outside.touch()
-    (tmp_path / "files").mkdir()
-    path = tmp_path / "files" / "orders.jsonl"
+    (tmp_path / "files" / "acme").mkdir(parents=True)
+    path = tmp_path / "files" / "acme" / "orders.jsonl"
     match what:
         case "link":
             path.symlink_to(outside)
@@ -85,14 +85,14 @@ async def test_a_full_disk_leaves_no_half_line(
 ) -> None:
     channel = FileChannel(make_tools())
     await channel.send(MESSAGE, TARGET)
-    before = (tmp_path / "files" / "orders.jsonl").read_bytes()
+    before = (tmp_path / "files" / "acme" / "orders.jsonl").read_bytes()
     write = os.write
     with monkeypatch.context() as short_of_room:
         short_of_room.setattr(os, "write", lambda file, line: write(file, line[:10]))
         with pytest.raises(SendFailed, match=os.strerror(errno.ENOSPC)) as caught:
             await channel.send(MESSAGE, TARGET)
     assert not caught.value.permanent
-    assert (tmp_path / "files" / "orders.jsonl").read_bytes() == before
+    assert (tmp_path / "files" / "acme" / "orders.jsonl").read_bytes() == before
 
 
 async def test_a_line_is_on_disk_before_the_receipt(make_tools: MakeTools, monkeypatch: pytest.MonkeyPatch) -> None:

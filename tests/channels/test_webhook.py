@@ -11,7 +11,7 @@ from pydantic import SecretStr, ValidationError
 from standardwebhooks import Webhook
 
 from channels.base import SendFailed, Tools
-from channels.webhook import WebhookChannel, WebhookTarget, new_secret
+from channels.webhook import WebhookChannel, WebhookTarget
 from tests.channels.conftest import MakeTools
 from tests.channels.messages import MESSAGE, NOW, message
 from tests.receivers import Answer, Receiver
@@ -65,11 +65,12 @@ async def test_data_goes_on_byte_for_byte(channel: WebhookChannel) -> None:
 async def test_during_rotation_both_secrets_sign_and_an_expired_one_does_not(
     channel: WebhookChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old, middle, new = new_secret(), new_secret(), new_secret()
     async with Receiver() as receiver:
-        target = WebhookTarget(url=receiver.url, secret=old)
-        target = target.rotated(middle, NOW).rotated(new, NOW + timedelta(seconds=1))
+        oldest = WebhookTarget(url=receiver.url)
+        older = oldest.rotated(NOW)
+        target = older.rotated(NOW + timedelta(seconds=1))
         await channel.send(MESSAGE, target)
+    old, middle, new = oldest.secret, older.secret, target.secret
     (arrival,) = receiver.requests
     assert len(arrival.headers["webhook-signature"].split(" ")) == 2
     for secret in (new, middle):

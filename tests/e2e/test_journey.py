@@ -115,7 +115,7 @@ async def test_events_are_kept_in_a_file_line_by_line(tenant: Tenant, process: H
     await tenant.subscribe("file", {"name": "audit"})
     for number in range(3):
         await tenant.delivery(await tenant.publish(data={"n": number}))
-    lines = (process.directory / "data" / "files" / "audit.jsonl").read_text().splitlines()
+    lines = (process.directory / "data" / "files" / "default" / "audit.jsonl").read_text().splitlines()
     assert [json.loads(line)["data"]["n"] for line in lines] == [0, 1, 2]
 
 

@@ -83,14 +83,14 @@ async def stop_with_listeners(drill: Drill, count: int) -> None:
 
 
 async def test_f10_listeners_are_told_to_come_back_and_miss_nothing(drill: Drill) -> None:
-    """Red when stopping does not end the streams: it would wait for them."""
+    """Red when streams are broken off without `retry:`, or all are told the same moment."""
     await stop_with_listeners(drill, 100)
 
 
 @pytest.mark.drill
 @pytest.mark.timeout(180)
 async def test_f10_a_thousand_listeners_are_told_to_come_back_and_miss_nothing(drill: Drill) -> None:
-    """Red when stopping does not end the streams: it would wait for them."""
+    """Red when streams are broken off without `retry:`, or all are told the same moment."""
     await stop_with_listeners(drill, 1_000)
 
 

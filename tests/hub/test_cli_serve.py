@@ -62,7 +62,7 @@ def test_an_event_is_published_delivered_and_watched(hub: ServedHub) -> None:
     assert (watched.returncode, watched.stderr) == (0, "")
     entries = [json.loads(line) for line in watched.stdout.splitlines()]
     assert [entry["event"] for entry in entries] == ["event.accepted", "delivery.attempted", "delivery.delivered"]
-    (line,) = (hub.data_dir / "files" / "orders.jsonl").read_text().splitlines()
+    (line,) = (hub.data_dir / "files" / "default" / "orders.jsonl").read_text().splitlines()
     assert json.loads(line)["data"] == ORDER
 
     delivery_id = entries[-1]["data"]["id"]

@@ -40,7 +40,7 @@ async def open_sqlite(address: str, clock: Clock, failpoint: Failpoint) -> Async
             "store-history", [connect(path, read_only=True) for _ in range(_ARCHIVE_READERS)], clock, snapshots=True
         )
         stack.push_async_callback(history.close)
-        reserve = Reserve(path.with_name("hub.reserve"))
+        reserve = Reserve(path.with_suffix(".reserve"))
         feed = SqliteFeed(live, read_bounds(connection)[1])
         stack.callback(feed.close)
         writer = Writer(connection, clock, reserve, feed.announce, failpoint)

@@ -26,8 +26,11 @@ _READER_CACHE_KIB: Final = 4_096
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Keep every other process of the hub from the database at `path`; raises `Unavailable` if one has it."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise _unreachable(path, error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,6 +74,8 @@ def prepare(path: Path, clock: Clock) -> apsw.Connection:
         except BaseException:
             connection.close()
             raise
+    except OSError as error:
+        raise _unreachable(path, error) from error
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise _damaged(path) from error
     except apsw.Error as error:
@@ -114,6 +119,12 @@ def _examine(connection: apsw.Connection, path: Path, clock: Clock) -> None:
         connection.set_progress_handler(None)
     if verdict != "ok":
         raise _damaged(path)
+
+
+def _unreachable(path: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"The database {path} cannot be opened: {error.strerror}. HUB_DATA_DIR must be a writable folder."
+    )
 
 
 def _damaged(path: Path) -> Unavailable:

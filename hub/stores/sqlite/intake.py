@@ -101,9 +101,10 @@ class _Acceptance:
     def _judge_entry(self, tenant: str, entry: Entry) -> Verdict:
         event = entry.event
         if event.source_id is not None:
-            first = self._sources.setdefault((tenant, event.source, event.source_id), event.id)
-            if first != event.id:
-                return Verdict(entry.index, "duplicate", first)
+            key = (tenant, event.source, event.source_id)
+            if key in self._sources:
+                return Verdict(entry.index, "duplicate", self._sources[key])
+            self._sources[key] = event.id
         self._seq += 1
         self._events.append(event_row(self._seq, event, fan_out=entry.fan_out))
         self._deliveries += delivery_rows(self._seq, event, entry.deliveries, milliseconds(event.accepted_at))

@@ -1,7 +1,7 @@
 """The numbers of a tenant, each read from an index alone."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
@@ -21,7 +21,7 @@ _CHANNELS: Final = """
     SELECT json_quote(channel) AS row FROM found WHERE channel IS NOT NULL
 """
 _OUTCOMES: Final = """
-    SELECT json_array(sum(outcome = 'succeeded'), sum(outcome = 'failed')) AS row
+    SELECT json_array(coalesce(sum(outcome = 'succeeded'), 0), coalesce(sum(outcome = 'failed'), 0)) AS row
     FROM attempts WHERE tenant = :tenant AND channel = :channel AND started_at >= :since
 """
 _PENDING: Final = """
@@ -62,46 +62,32 @@ def read_stats(connection: apsw.Connection, tenant: str, since: int, channel: st
     failures: list[RecentFailure] = []
     for name in sorted(names if channel is None else names & {channel}):
         of_channel = {**values, "channel": name}
-        latencies = fetch(connection, _LATENCIES, of_channel)
-        (delivered, failed), (waiting, oldest) = (
-            fetch(connection, _OUTCOMES, of_channel)[0],
-            pending.get(name, (0, None)),
-        )
-        channels[name] = ChannelStats(
-            delivered=delivered or 0,
-            failed_attempts=failed or 0,
-            dead=dead.get(name, 0),
-            pending=waiting,
-            oldest_pending_at=instant_or_none(oldest),
-            latency_ms=quantiles([duration for _, duration in latencies]),
-        )
-        samples += latencies
+        newest = fetch(connection, _LATENCIES, of_channel)
+        delivered, failed = fetch(connection, _OUTCOMES, of_channel)[0]
+        waiting, oldest = pending.get(name, (0, None))
+        latency_ms, oldest_at = _latencies(newest), instant_or_none(oldest)
+        channels[name] = ChannelStats(delivered, failed, dead.get(name, 0), waiting, oldest_at, latency_ms)
+        samples += newest
         failures += [RecentFailure(instant(row[0]), *row[1:]) for row in fetch(connection, _RECENT, of_channel)]
-    samples.sort(reverse=True)
     failures.sort(key=lambda failure: failure.at, reverse=True)
-    return Stats(
-        accepted=fetch(connection, _ACCEPTED, values)[0],
-        total=_total(channels, [duration for _, duration in samples[:_SAMPLES]]),
-        channels=channels,
-        recent_failures=tuple(failures[:_FAILURES]),
-    )
+    accepted = fetch(connection, _ACCEPTED, values)[0]
+    return Stats(accepted, _total(list(channels.values()), samples), channels, tuple(failures[:_FAILURES]))
 
 
-def quantiles(durations: Sequence[int]) -> Mapping[str, float]:
-    """The nearest-rank quantiles p50, p90 and p99; empty without durations."""
-    ordered = sorted(durations)
+def _latencies(samples: Sequence[Sample]) -> Mapping[str, float]:
+    """The nearest-rank quantiles p50, p90 and p99; empty without samples."""
+    ordered = sorted(duration for _, duration in samples)
     if not ordered:
         return {}
     return {f"p{rank}": float(ordered[-(-rank * len(ordered) // 100) - 1]) for rank in (50, 90, 99)}
 
 
-def _total(channels: Mapping[str, ChannelStats], durations: Sequence[int]) -> ChannelStats:
-    every: list[Any] = list(channels.values())
+def _total(channels: Sequence[ChannelStats], samples: Sequence[Sample]) -> ChannelStats:
     return ChannelStats(
-        delivered=sum(stats.delivered for stats in every),
-        failed_attempts=sum(stats.failed_attempts for stats in every),
-        dead=sum(stats.dead for stats in every),
-        pending=sum(stats.pending for stats in every),
-        oldest_pending_at=min((s.oldest_pending_at for s in every if s.oldest_pending_at), default=None),
-        latency_ms=quantiles(durations),
+        delivered=sum(stats.delivered for stats in channels),
+        failed_attempts=sum(stats.failed_attempts for stats in channels),
+        dead=sum(stats.dead for stats in channels),
+        pending=sum(stats.pending for stats in channels),
+        oldest_pending_at=min((stats.oldest_pending_at for stats in channels if stats.oldest_pending_at), default=None),
+        latency_ms=_latencies(sorted(samples, reverse=True)[:_SAMPLES]),
     )

@@ -92,11 +92,11 @@ def _trim_feed(transaction: Transaction, calls: Sequence[tuple[int, int, int]]) 
 
 def _trim_feed_part(transaction: Transaction, before: int, keep: int, limit: int) -> int:
     oldest: list[Any] = transaction.fetch(_OLDEST_ENTRIES, (limit,))
-    surplus: Any = transaction.fetch(_HIGHEST_ENTRY)[0]
+    highest: Any = transaction.fetch(_HIGHEST_ENTRY)[0]
     last = 0
     for id_, written_at in oldest:
         # Only from the front: an entry that a clock set back made look old must not leave a hole.
-        if written_at >= before and id_ > surplus - keep:
+        if written_at >= before and id_ > highest - keep:
             break
         last = id_
     return transaction.change("DELETE FROM feed WHERE id <= ?", (last,)) if last else 0

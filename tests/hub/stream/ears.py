@@ -64,6 +64,7 @@ class Ear:
 
     async def _follow(self) -> None:
         async for chunk in self._stream:
+            assert chunk
             async with self._grown:
                 self.chunks.append(chunk)
                 self.events += self.parser.feed(chunk)

@@ -4,11 +4,12 @@ import asyncio
 import json
 import random
 import re
+from collections.abc import Sequence
 
 import pytest
 
 from hub.errors import Unavailable
-from hub.models import FeedKind
+from hub.models import FeedKind, FeedRow
 from hub.stores.base import Feed
 from hub.stream import Limits, Selection
 from hub.stream.live import PAGE
@@ -366,18 +367,24 @@ async def test_while_nobody_listens_the_reader_rests_and_newcomers_hear_nothing_
 
 
 class TroubledFeed(Feed):
-    """A store's feed that can be made to fail."""
+    """A store's feed that can be made to fail, to wait, and to forget."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self.trouble: Exception | None = None
         self.trimmed = 0
+        self.trimmed_after_next_read = 0
+        self.reader_may_go = asyncio.Event()
+        self.reader_may_go.set()
 
-    async def read(self, after: int, limit: int, tenant: str | None = None):  # type: ignore[no-untyped-def]
+    async def read(self, after: int, limit: int, tenant: str | None = None) -> Sequence[FeedRow]:
+        if tenant is None:
+            await self.reader_may_go.wait()
         if self.trouble:
             raise self.trouble
-        rows = await self._feed.read(after, limit, tenant)
-        return [row for row in rows if row.id > self.trimmed]
+        rows = [row for row in await self._feed.read(after, limit, tenant) if row.id > self.trimmed]
+        self.trimmed = max(self.trimmed, self.trimmed_after_next_read)
+        return rows
 
     async def wait(self, after: int) -> None:
         await self._feed.wait(after)
@@ -387,6 +394,52 @@ class TroubledFeed(Feed):
             raise self.trouble
         trimmed, newest = await self._feed.bounds()
         return max(trimmed, self.trimmed), newest
+
+
+@pytest.mark.parametrize("later", [0, 1, 5])
+async def test_a_listener_that_is_ahead_of_the_reader_is_told_nothing_twice(stage: Stage, later: int) -> None:
+    feed = TroubledFeed(stage.store.feed)
+    stream = await stage.open_stream(feed, Limits())
+    behind = await (await stage.listen(stream=stream)).opens()
+    await stage.settle()
+    feed.reader_may_go.clear()
+    await stage.write(*[entry()] * 3)
+    ahead = await (await stage.listen(stream=stream)).opens()
+    resumed = await stage.listen("1", stream=stream)
+    await resumed.hears(2)
+    await stage.settle()
+    for _ in range(later):
+        await stage.write()
+    feed.reader_may_go.set()
+    await behind.hears(3 + later)
+    last = await stage.write()
+    await ahead.hears(later + 1)
+    await resumed.hears(later + 3)
+    assert ahead.ids == list(range(4, last + 1))
+    assert resumed.ids == list(range(2, last + 1))
+
+
+async def test_a_listener_that_the_reader_is_ahead_of_reads_what_is_missing(stage: Stage) -> None:
+    chunks = await stage.stream.listen("default", Selection(), None, lambda: True)
+    other = await (await stage.listen()).opens()
+    await stage.settle()
+    await stage.write(*[entry()] * 3)
+    await other.hears(3)
+    ear = Ear(chunks)
+    await ear.hears(3)
+    await stage.write()
+    await ear.hears(4)
+    assert ear.ids == [1, 2, 3, 4]
+
+
+async def test_what_was_read_just_before_it_was_trimmed_is_no_gap(stage: Stage) -> None:
+    feed = TroubledFeed(stage.store.feed)
+    stream = await stage.open_stream(feed, Limits())
+    await stage.write(*[entry()] * 5)
+    feed.trimmed_after_next_read = 3
+    ear = await stage.listen("earliest", stream=stream)
+    assert {event.name for event in await ear.hears(5)} == {"event.accepted"}
+    assert ear.ids == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("trouble", [Unavailable("The disk is full.", retry_after=3), RuntimeError("a bug")])

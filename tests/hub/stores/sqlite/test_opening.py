@@ -57,6 +57,9 @@ async def test_only_the_owner_may_read_what_is_created(clock: ManualClock, tmp_p
     assert modes.pop("new") == 0o700
     assert set(modes) == {"hub.db", "hub.db-wal", "hub.db-shm", "hub.db.lock", "hub.reserve"}
     assert set(modes.values()) == {0o600}
+    (folder / "hub.db").chmod(0o644)
+    async with open_store(f"sqlite:///{folder / 'hub.db'}", clock):
+        assert (folder / "hub.db").stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_database_in_use_is_refused_naming_the_process_and_free_again_afterwards(
@@ -67,6 +70,13 @@ async def test_a_database_in_use_is_refused_naming_the_process_and_free_again_af
     assert f"process {os.getpid()}" in detail
     assert "HUB_DATA_DIR" in detail
     await opened.reopen()
+
+
+async def test_a_folder_that_cannot_be_written_is_refused_with_the_reason(clock: ManualClock, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "hub.db").mkdir()
+    assert "File exists" in await refusal(f"sqlite:///{tmp_path / 'file' / 'hub.db'}", clock)
+    assert "Is a directory" in await refusal(f"sqlite:///{tmp_path / 'hub.db'}", clock)
 
 
 async def test_a_damaged_page_is_found_at_the_start_and_the_refusal_says_what_to_do(

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from hub.errors import HubError, Invalid, Unavailable
 from hub.stores.sqlite.reserve import Reserve
 from hub.stores.sqlite.transaction import Transaction
-from hub.stores.sqlite.writer import QUEUE_ROWS, Writer
+from hub.stores.sqlite.writer import GROUP_ROWS, QUEUE_ROWS, Writer
 from tests.clock import ManualClock
 
 
@@ -57,6 +58,7 @@ class Setup:
 async def setup(folder: Path, *, closed: bool = False) -> AsyncIterator[Setup]:
     path = str(folder / "t.db")
     connection = apsw.Connection(path)
+    connection.set_busy_timeout(int(LOCK_SECONDS * 1000))
     connection.pragma("journal_mode", "wal")
     connection.execute("CREATE TABLE t (x INTEGER UNIQUE)")
     gate = Gate(closed=closed)
@@ -86,6 +88,7 @@ def explode(transaction: Transaction, items: Sequence[str]) -> list[None]:
 
 
 MANY: Final = range(1, 51)
+LOCK_SECONDS: Final = 0.2
 
 
 async def test_a_lone_write_is_committed_at_once(tmp_path: Path) -> None:
@@ -180,7 +183,10 @@ async def test_after_a_wait_for_a_lock_those_who_queued_up_meanwhile_are_answere
     async with setup(tmp_path) as it:
         other = apsw.Connection(str(tmp_path / "t.db"))
         other.execute("BEGIN IMMEDIATE")
-        outcomes = await asyncio.gather(*(it.writer.submit(insert, n) for n in MANY), return_exceptions=True)
+        began = time.monotonic()
+        groups = (it.writer.submit(insert, n, rows=GROUP_ROWS) for n in MANY)
+        outcomes = await asyncio.gather(*groups, return_exceptions=True)
+        assert time.monotonic() - began < 5 * LOCK_SECONDS
         assert {type(outcome) for outcome in outcomes} == {Unavailable}
         assert str(it.writer.trouble).startswith("Another process")
         other.execute("ROLLBACK")
