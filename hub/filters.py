@@ -177,7 +177,7 @@ def _text(operand: Any, place: Place) -> str:
 
 
 def _same(value: Any, operand: Any) -> bool:
-    return bool(value == operand)
+    return isinstance(value, bool) is isinstance(operand, bool) and bool(value == operand)
 
 
 def _number(value: Any) -> Decimal | int | None:

@@ -96,14 +96,10 @@ def settings_for(directory: Path, **changed: Any) -> Settings:
 
 @asynccontextmanager
 async def open_api(settings: Settings) -> AsyncIterator[Api]:
-    """Open a hub on a clock of its own, without housekeeping, whose sweeps would find what nobody was told of.
-
-    The app's lifespan is not run: it would open another.
-    """
+    """Open a hub on a clock of its own. The app's lifespan is not run: it would open another."""
     clock = ManualClock()
     app = create_app(settings)
     async with open_hub(settings, Tracing(""), clock) as hub:
-        await hub.housekeeping.stop(0)
         app.state.hub = hub
         transport = httpx.ASGITransport(app=app)
         async with _client(transport, ADMIN_KEY) as admin:

@@ -50,7 +50,7 @@ class World:
         return channel.Target.model_validate(json.loads(text))
 
     def arrivals(self) -> int:
-        files = self.tools.data_dir.glob("files/*")
+        files = self.tools.data_dir.glob("files/*/*")
         return len(self.receiver.requests) + len(self.mail.mails) + sum(len(f.read_bytes().splitlines()) for f in files)
 
 

@@ -12,3 +12,9 @@ from tests.api_support import Api, open_api, settings_for
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     async with open_api(settings_for(tmp_path)) as api:
         yield api
+
+
+@pytest.fixture
+async def unswept(api: Api) -> None:
+    """No housekeeping: its sweeps would find the work that nobody was told of."""
+    await api.hub.housekeeping.stop(0)

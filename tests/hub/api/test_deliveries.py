@@ -7,6 +7,8 @@ import pytest
 from tests.api_support import Api
 from tests.receivers import Answer, Receiver
 
+pytestmark = pytest.mark.usefixtures("unswept")
+
 
 async def test_a_delivery_shows_every_attempt(api: Api) -> None:
     async with Receiver([Answer(500, b"no"), 200]) as receiver:

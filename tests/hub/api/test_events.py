@@ -7,6 +7,8 @@ import pytest
 from tests.api_support import ORDER, Api, pointers
 from tests.receivers import Receiver
 
+pytestmark = pytest.mark.usefixtures("unswept")
+
 
 async def listed(api: Api, **query: str | int) -> list[str]:
     answer = await api.admin.get("/v1/events", params=query)

@@ -9,6 +9,8 @@ import pytest
 from tests.api_support import ORDER, Api, ndjson, open_api, pointers, settings_for
 from tests.receivers import Receiver
 
+pytestmark = pytest.mark.usefixtures("unswept")
+
 PROBLEM = "application/problem+json"
 
 

@@ -10,6 +10,8 @@ from standardwebhooks import Webhook
 from tests.api_support import ORDER, Api, open_api, pointers, settings_for
 from tests.receivers import Answer, Arrival, Receiver
 
+pytestmark = pytest.mark.usefixtures("unswept")
+
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAAAA"
 HOOK = {"url": "https://example.com/hooks", "secret": SECRET, "headers": {"X-Token": "t-0123456789"}}
 SPEC = {"name": "all", "event_types": ["*"], "channel": "webhook", "target": HOOK}
