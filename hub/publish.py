@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from weakref import WeakValueDictionary
 
 from hub.catalogue import Catalogue
 from hub.clock import Clock, to_millisecond
@@ -20,7 +19,7 @@ from hub.stores.base import Answer, Batch, Entry, Idempotency, Intake, NewDelive
 from hub.subscriptions import Subscription
 
 ACCEPT_TRIES = 8
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 5.0
 """How long a request waits for another one with the same idempotency key before it is answered 409."""
 _IN_FLIGHT = "A request with this Idempotency-Key is still in flight; try again when it has been answered."
 
@@ -54,7 +53,7 @@ class Publisher:
         self._metrics = metrics
         self._strict_types = strict_types
         self._fanout_inline_max = fanout_inline_max
-        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._under_way: dict[tuple[str, str], asyncio.Event] = {}
 
     async def publish(
         self, tenant: str, items: Sequence[Incoming | HubError], idempotency: Idempotency | None
@@ -97,20 +96,25 @@ class Publisher:
 
     @asynccontextmanager
     async def _turn(self, tenant: str, idempotency: Idempotency | None) -> AsyncIterator[None]:
-        """Requests with one idempotency key go one after the other, so that the later ones find the first's answer."""
+        """Requests with one idempotency key wait until the first of them is answered, and then find its answer."""
         if idempotency is None:
             yield
             return
-        lock = self._turns.setdefault((tenant, idempotency.key), asyncio.Lock())
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await lock.acquire()
-        except TimeoutError:
-            raise Conflict(_IN_FLIGHT, retry_after=1) from None
+        place = tenant, idempotency.key
+        if (first := self._under_way.get(place)) is not None:
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await first.wait()
+            except TimeoutError:
+                raise Conflict(_IN_FLIGHT, retry_after=1) from None
+            yield
+            return
+        answered = self._under_way[place] = asyncio.Event()
         try:
             yield
         finally:
-            lock.release()
+            del self._under_way[place]
+            answered.set()
 
     def _batch(self, tenant: str, items: Sequence[Incoming | HubError], idempotency: Idempotency | None) -> Batch:
         entries, rejected = [], []

@@ -118,7 +118,7 @@ def unmask(patch: Mapping[str, Any], current: BaseModel) -> dict[str, Any]:
             return [walk(inner, rest[i] if i < len(rest) else None, (*path, i)) for i, inner in enumerate(value)]
         if not isinstance(value, str) or MASK not in value:
             return value
-        if isinstance(was, SecretStr):
+        if isinstance(was, SecretStr) and value == mask(was.get_secret_value()):
             return was.get_secret_value()
         wrong.append(Fault("is masked, and no secret is kept here; send the secret", pointer("target", *path)))
         return value

@@ -51,7 +51,7 @@ class Sender:
     ) -> tuple[Message, TargetModel]:
         content: Mapping[str, Any] = {}
         target = subscription.target
-        if channel.default_template:
+        if self._renderer.concerns(channel.kind):
             seen = event.seen(orjson.loads(event.data))
             content = self._renderer.content(subscription.spec.channel, seen, subscription.spec.template)
             target = self._renderer.target(target, seen)

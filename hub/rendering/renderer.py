@@ -34,6 +34,11 @@ class Renderer:
         self._strangers = {how: _Compiled(Sandbox(escape)) for how, escape in _ESCAPES.items()}
         self._own = {how: _Compiled(Sandbox(escape, PARTIALS)) for how, escape in _ESCAPES.items()}
 
+    def concerns(self, kind: str) -> bool:
+        """Whether this channel has anything to render."""
+        channel = self._channels[kind]
+        return bool(channel.default_template or _rendered_fields(channel.Target))
+
     def check(self, kind: str, template: Mapping[str, Any]) -> None:
         """Check the override of a subscription. Raises `Invalid` with pointers under `/template`."""
         channel = self._channels[kind]

@@ -139,8 +139,8 @@ class Broadcaster:
             if cursor >= until:
                 if listener.attached:
                     return
-                far = self._live.cursor - cursor > PAGE
-                until = self._live.cursor if far else self._live.attach(listener, cursor)
+                far = self._live.seam - cursor > PAGE
+                until = self._live.seam if far else self._live.attach(listener, cursor)
                 continue
             rows = await self._feed.read(cursor, PAGE, listener.tenant)
             page = [row for row in rows if row.id <= until]

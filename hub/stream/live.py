@@ -42,18 +42,21 @@ class LiveEnd:
         self._telling = 0
         """What some of them have been told, while a round is under way."""
 
+    @property
+    def seam(self) -> int:
+        """Up to here, entries have been offered already; whoever is attached now must read them for itself."""
+        return max(self.cursor, self._telling)
+
     def attach(self, listener: Listener, cursor: int) -> int:
-        """Offer entries after `cursor` from now on; gives the seam: up to there, others have been offered them already,
-        and the listener must read for itself."""
+        """Offer entries after `cursor` from now on; gives the seam."""
         if not self._wanted.is_set():
             self.cursor = max(self.cursor, cursor)
-        seam = max(self.cursor, self._telling)
-        listener.after = max(seam, cursor)
+        listener.after = max(self.seam, cursor)
         listener.attached = True
         if not listener.ended:
             self._registry.attach(listener)
             self._wanted.set()
-        return seam
+        return self.seam
 
     def remove(self, listener: Listener) -> None:
         """Forget a listener, if it is not forgotten yet."""

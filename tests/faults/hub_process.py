@@ -109,8 +109,21 @@ class HubProcess:
 
     def rss_mb(self) -> float:
         """Resident memory, in MiB."""
+        return self._memory_mb("VmRSS")
+
+    def forget_peak(self) -> float:
+        """Measure the peak from now on; gives the resident memory of now, in MiB."""
+        # https://docs.kernel.org/filesystems/proc.html: 5 resets the peak to what is resident
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+        return self.rss_mb()
+
+    def peak_mb(self) -> float:
+        """The most memory that was resident since `forget_peak`, in MiB."""
+        return self._memory_mb("VmHWM")
+
+    def _memory_mb(self, name: str) -> float:
         status = Path(f"/proc/{self.pid}/status").read_text()
-        found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+        found = re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE)
         assert found is not None
         return int(found.group(1)) / 1024
 

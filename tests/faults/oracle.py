@@ -1,7 +1,8 @@
 """Judges a drill: the client's journal of 202s × the receiver's journal × the hub's own account.
 
 I1 every accepted (event, subscription) is delivered, dead with a reason, cancelled, or scheduled
-I2 what arrives more than once has one `webhook-id`, and each extra arrival is explained by an attempt `unknown`
+I2 what arrives more than once has one `webhook-id`, and each extra arrival is explained by an attempt whose answer
+   the hub never saw: `unknown`, or failed without a status
 I3 after the drain nothing is left over, and nothing is claimed by nobody
 I6 nothing is `delivered` without a receiver's 2xx
 I7 no secret shows in logs, answers or files
@@ -107,13 +108,18 @@ def judge(
                 _fate(verdict, (event.event_id, subscription), account, taken)
     for key, extra in arrived_again(arrivals, lanes).items():
         verdict.dup += extra
-        unknown = sum(attempt["outcome"] == "unknown" for attempt in account.attempts.get(key, ()))
-        if extra > unknown:
-            verdict.complaints.append(f"I2 {key} came {extra} times too often, with {unknown} unknown attempts")
+        unanswered = sum(map(_unanswered, account.attempts.get(key, ())))
+        if extra > unanswered:
+            verdict.complaints.append(f"I2 {key} came {extra} times too often, with {unanswered} attempts unanswered")
     known = {event.event_id for event in acked}
     strangers = {a.webhook_id for a in arrivals if a.lane in lanes} - known
     if strangers:
         verdict.complaints.append(f"I2 {len(strangers)} events arrived under ids that no 202 named")
+
+
+def _unanswered(attempt: Mapping[str, Any]) -> bool:
+    """Whether the hub never saw what the receiver answered to this attempt, if anything."""
+    return attempt["outcome"] == "unknown" or (attempt["outcome"] == "failed" and attempt["status_code"] is None)
 
 
 def _once_each(verdict: Verdict, acked: Sequence[Acked]) -> None:

@@ -63,7 +63,7 @@ async def publish_for(drill: Drill, rate: float, seconds: float) -> list[Acked]:
 
 async def test_f37_a_target_that_hangs_does_not_slow_the_others_down(drill: Drill) -> None:
     """Red when all attempts share one pool: those that hang take all of it."""
-    drill.hub.settings["max_in_flight"] = "16"
+    drill.hub.settings["max_in_flight"] = "8"
     verdict = await one_bad_neighbour(drill, lanes=8, rate=8, seconds=3, noise=BUSY_SECONDS)
     assert verdict.passed, verdict
 

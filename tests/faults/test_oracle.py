@@ -29,7 +29,7 @@ def complaints(
     told: dict[tuple[str, str], dict[str, Any]] = {
         (event, "sub_1"): {"status": status, "reason": reason} for event, status, reason in deliveries
     }
-    attempts = {key: [{"outcome": outcome} for outcome in outcomes] for key in told}
+    attempts = {key: [{"outcome": outcome, "status_code": None} for outcome in outcomes] for key in told}
     judge(verdict, events, arrivals, LANES, WANTED, Account(told, attempts))
     assert verdict.passed == (verdict.complaints == [])
     return [complaint.split()[0] for complaint in verdict.complaints]
@@ -48,10 +48,11 @@ def test_a_death_without_a_reason_is_seen() -> None:
     assert complaints([acked(0, "evt_1")], [], ("evt_1", "dead", "answered 500")) == []
 
 
-def test_a_duplicate_is_seen_unless_an_unknown_attempt_explains_it() -> None:
+def test_a_duplicate_is_seen_unless_an_unanswered_attempt_explains_it() -> None:
     events, arrivals, delivery = [acked(0, "evt_1")], [arrival("evt_1")] * 2, ("evt_1", "delivered", None)
     assert complaints(events, arrivals, delivery, outcomes=("succeeded",)) == ["I2"]
     assert complaints(events, arrivals, delivery, outcomes=("unknown", "succeeded")) == []
+    assert complaints(events, arrivals, delivery, outcomes=("failed", "succeeded")) == []
 
 
 def test_an_event_that_no_answer_named_is_seen() -> None:

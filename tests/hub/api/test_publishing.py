@@ -109,7 +109,7 @@ async def test_data_of_a_built_in_type_must_fit_its_schema(api: Api) -> None:
 
 
 async def test_strict_types_refuse_what_is_neither_built_in_nor_registered(tmp_path: Path) -> None:
-    async with open_api(settings_for(tmp_path, strict_types=True)) as api:
+    async with open_api(settings_for(tmp_path / "strict", strict_types=True)) as api:
         event = {"type": "stock.low", "data": 1}
         refused = await api.admin.post("/v1/events", json=event)
         assert refused.status_code == 422
@@ -168,7 +168,7 @@ async def test_a_batch_holds_one_to_a_thousand_events(api: Api, media_type: str,
 
 
 async def test_an_event_of_a_batch_may_not_be_larger_than_a_single_one(tmp_path: Path) -> None:
-    async with open_api(settings_for(tmp_path, max_body_bytes=1_024)) as api:
+    async with open_api(settings_for(tmp_path / "small", max_body_bytes=1_024)) as api:
         batch = [{"type": "stock.low", "data": "x" * 1_024}, {"type": "stock.low", "data": "x"}]
         answer = await api.admin.post("/v1/events", json=batch)
         assert [item["status"] for item in answer.json()["items"]] == ["rejected", "accepted"]

@@ -61,8 +61,18 @@ class Stage:
     ) -> Ear:
         return Ear(await (stream or self.stream).listen(tenant, selection, last_event_id, allowed))
 
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not holds():  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
+    async def attached(self, count: int, stream: Broadcaster | None = None) -> None:
+        """Once so many listeners are past their history."""
+        registry = (stream or self.stream)._registry
+        await self.until(lambda: sum(listener.attached for listener in registry) >= count)
+
     async def settle(self) -> None:
-        """Give reader and listeners time to do what is theirs to do; for what should not happen."""
+        """Give what should not happen some time to happen."""
         await self.store.feed.bounds()
         for _ in range(20):
             await asyncio.sleep(0)

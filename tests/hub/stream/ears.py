@@ -1,7 +1,7 @@
 """What a conforming client makes of the bytes of a stream, written from the standard (WHATWG HTML, 9.2.6)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -45,6 +45,7 @@ class Parser:
         fields, self._fields = self._fields, []
         for name, value in fields:
             if name == "id":
+                assert int(value) >= int(self.cursor or 0), "a cursor never goes back"
                 self.cursor = value
         data = [value for name, value in fields if name == "data"]
         names = [value for name, value in fields if name == "event"]
@@ -78,11 +79,15 @@ class Ear:
     def ended(self) -> bool:
         return self._task.done()
 
+    async def until(self, holds: Callable[["Ear"], bool]) -> Self:
+        """As soon as it holds; asked again at every chunk."""
+        async with asyncio.timeout(10), self._grown:
+            await self._grown.wait_for(lambda: holds(self))
+        return self
+
     async def reaches(self, count: int) -> list[Heard]:
         """The events so far, as soon as there are `count` or more."""
-        async with asyncio.timeout(10), self._grown:
-            await self._grown.wait_for(lambda: len(self.events) >= count)
-        return self.events
+        return (await self.until(lambda ear: len(ear.events) >= count)).events
 
     async def hears(self, count: int) -> list[Heard]:
         """The events so far, as soon as there are `count`; fails when there are more."""
@@ -91,9 +96,7 @@ class Ear:
 
     async def opens(self) -> Self:
         """As soon as anything came."""
-        async with asyncio.timeout(10), self._grown:
-            await self._grown.wait_for(lambda: bool(self.chunks))
-        return self
+        return await self.until(lambda ear: bool(ear.chunks))
 
     async def ends(self) -> Self:
         """As soon as the stream ended."""

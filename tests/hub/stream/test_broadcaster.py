@@ -121,12 +121,10 @@ async def test_long_history_comes_in_pages_that_move_the_cursor_even_when_nothin
     await stage.write(*[entry()] * PAGE, *[entry(event_type="user.deleted")] * PAGE, entry())
     ear = await stage.listen("earliest", Selection(types=("user.*",)))
     await ear.hears(PAGE)
-    await stage.settle()
-    assert ear.parser.cursor == str(2 * PAGE + 1)
+    await ear.until(lambda ear: ear.parser.cursor == str(2 * PAGE + 1))
     silent = await stage.listen("earliest", Selection(types=("no.*",)))
-    await silent.opens()
-    await stage.settle()
-    assert (silent.events, silent.parser.cursor) == ([], str(2 * PAGE + 1))
+    await silent.until(lambda ear: ear.parser.cursor == str(2 * PAGE + 1))
+    assert silent.events == []
 
 
 async def test_another_tenants_entries_are_never_told(stage: Stage) -> None:
@@ -151,8 +149,8 @@ async def test_only_what_is_selected_is_told(stage: Stage) -> None:
 
 
 async def test_listeners_that_select_the_same_share_the_same_bytes(stage: Stage) -> None:
-    one, two = await (await stage.listen()).opens(), await (await stage.listen()).opens()
-    await stage.settle()
+    one, two = await stage.listen(), await stage.listen()
+    await stage.attached(2)
     await stage.write()
     await one.hears(1)
     await two.hears(1)
@@ -160,8 +158,8 @@ async def test_listeners_that_select_the_same_share_the_same_bytes(stage: Stage)
 
 
 async def test_entries_that_wait_together_leave_as_one_chunk(stage: Stage) -> None:
-    ear = await (await stage.listen()).opens()
-    await stage.settle()
+    ear = await stage.listen()
+    await stage.attached(1)
     before = len(ear.chunks)
     await stage.write(*[entry()] * 100)
     await ear.hears(100)
@@ -187,9 +185,7 @@ async def test_nothing_is_lost_or_doubled_over_any_breaks_while_others_publish(s
         cursor: str | None = "earliest"
         while len(ids) < total:
             ear = await stage.listen(cursor, tenant=tenant)
-            await ear.opens()
-            patience = chance.choice((0, 0.001, 0.01))
-            await asyncio.sleep(patience)
+            await ear.reaches(min(chance.choice((0, 1, 20, 100)), total - len(ids)))
             await ear.leaves()
             ids += ear.ids
             cursor = ear.parser.cursor or cursor
@@ -211,12 +207,12 @@ class TestSlowListener:
         return Limits(buffer=10)
 
     async def test_is_ended_while_others_hear_on_and_resumes_without_a_hole(self, stage: Stage) -> None:
-        ear = await (await stage.listen()).opens()
+        ear = await stage.listen()
         chunks = await stage.stream.listen("default", Selection(), None, lambda: True)
         parser = Parser()
         parser.feed(await anext(chunks))
         reading = asyncio.ensure_future(anext(chunks))
-        await stage.settle()
+        await stage.attached(2)
         await stage.write()
         assert [event.id for event in parser.feed(await reading)] == ["1"]
         for count in range(2, 14):
@@ -231,32 +227,50 @@ class TestSlowListener:
         await resumed.hears(12)
         assert resumed.ids == ear.ids[1:]
 
+    async def test_is_not_ended_while_it_reads_history_however_much_is_written_meanwhile(self, stage: Stage) -> None:
+        await stage.write(*[entry()] * 400)
+        chunks = await stage.stream.listen("default", Selection(), "earliest", lambda: True)
+        parser, told = Parser(), []
+        for _ in range(2):
+            told += parser.feed(await anext(chunks))
+        assert len(told) == 400
+        other = await stage.listen()
+        await stage.attached(1)
+        await stage.write(*[entry()] * 600)
+        await other.hears(600)
+        told += parser.feed(await anext(chunks))
+        for count in range(601, 621):
+            await stage.write()
+            await other.hears(count)
+        while len(told) < 1_020:
+            told += parser.feed(await anext(chunks))
+        assert [int(event.id) for event in told] == list(range(1, 1_021))
+
     async def test_is_not_ended_by_one_commit_that_is_larger_than_its_buffer(self, stage: Stage) -> None:
-        ear = await (await stage.listen()).opens()
-        await stage.settle()
+        ear = await stage.listen()
+        await stage.attached(1)
         await stage.write(*[entry()] * 50)
         await ear.hears(50)
         assert stage.stream.overflows == 0
 
 
 async def test_a_quiet_connection_has_heartbeats_that_move_the_cursor(stage: Stage) -> None:
-    ear = await (await stage.listen(selection=Selection(types=("user.*",)))).opens()
-    await stage.settle()
+    ear = await stage.listen(selection=Selection(types=("user.*",)))
+    await stage.attached(1)
     await stage.write(entry(), entry())
-    await stage.settle()
+    await stage.until(lambda: stage.stream._live.cursor == 2)
     await stage.clock.elapse(14)
     assert ear.parser.comments == []
     await stage.clock.elapse(2)
-    await stage.settle()
-    assert (ear.parser.comments, ear.parser.cursor, ear.events) == ([""], "2", [])
+    await ear.until(lambda ear: ear.parser.comments == [""])
+    assert (ear.parser.cursor, ear.events) == ("2", [])
     await stage.clock.elapse(15)
-    await stage.settle()
-    assert ear.parser.comments == ["", ""]
+    await ear.until(lambda ear: ear.parser.comments == ["", ""])
 
 
 async def test_a_busy_connection_has_no_heartbeats(stage: Stage) -> None:
-    ear = await (await stage.listen()).opens()
-    await stage.settle()
+    ear = await stage.listen()
+    await stage.attached(1)
     for count in range(1, 5):
         await stage.write()
         await ear.hears(count)
@@ -266,8 +280,8 @@ async def test_a_busy_connection_has_no_heartbeats(stage: Stage) -> None:
 
 
 async def test_a_connection_ends_at_its_maximum_age_give_or_take_a_tenth(stage: Stage) -> None:
-    ears = [await (await stage.listen()).opens() for _ in range(30)]
-    await stage.settle()
+    ears = [await stage.listen() for _ in range(30)]
+    await stage.attached(30)
     written = await stage.write()
     for ear in ears:
         await ear.hears(1)
@@ -315,7 +329,6 @@ class TestCrowd:
 
     async def test_a_tenant_that_holds_most_places_gives_way_to_one_that_holds_few(self, stage: Stage) -> None:
         ears = [await (await stage.listen()).opens() for _ in range(4)]
-        await stage.settle()
         acme = [await (await stage.listen(tenant="acme")).opens() for _ in range(2)]
         for ear in ears[:2]:
             await ear.ends()
@@ -325,10 +338,16 @@ class TestCrowd:
         await (await stage.listen()).ends()
         assert not any(ear.ended for ear in [*ears[2:], *acme])
 
+    async def test_nobody_gives_way_to_one_who_would_then_hold_more(self, stage: Stage) -> None:
+        tenants = ("default", "default", "acme", "initech")
+        ears = [await (await stage.listen(tenant=tenant)).opens() for tenant in tenants]
+        await (await stage.listen(tenant="acme")).ends()
+        assert not any(ear.ended for ear in ears)
+
 
 async def test_closing_ends_every_connection_after_what_waits_and_admits_no_more(stage: Stage) -> None:
-    ears = [await (await stage.listen()).opens() for _ in range(20)]
-    await stage.settle()
+    ears = [await stage.listen() for _ in range(20)]
+    await stage.attached(20)
     written = await stage.write()
     await ears[0].hears(1)
     stage.stream.closing.set()
@@ -356,8 +375,8 @@ async def test_closing_amid_history_claims_nothing_that_was_not_told(stage: Stag
 
 
 async def test_while_nobody_listens_the_reader_rests_and_newcomers_hear_nothing_old(stage: Stage) -> None:
-    ear = await (await stage.listen()).opens()
-    await stage.settle()
+    ear = await stage.listen()
+    await stage.attached(1)
     await ear.leaves()
     await stage.write(*[entry()] * 3)
     ear = await (await stage.listen()).opens()
@@ -374,12 +393,12 @@ class TroubledFeed(Feed):
         self.trouble: Exception | None = None
         self.trimmed = 0
         self.trimmed_after_next_read = 0
-        self.reader_may_go = asyncio.Event()
+        self.reader_may_go, self.history_may_go = asyncio.Event(), asyncio.Event()
         self.reader_may_go.set()
+        self.history_may_go.set()
 
     async def read(self, after: int, limit: int, tenant: str | None = None) -> Sequence[FeedRow]:
-        if tenant is None:
-            await self.reader_may_go.wait()
+        await (self.reader_may_go if tenant is None else self.history_may_go).wait()
         if self.trouble:
             raise self.trouble
         rows = [row for row in await self._feed.read(after, limit, tenant) if row.id > self.trimmed]
@@ -400,14 +419,14 @@ class TroubledFeed(Feed):
 async def test_a_listener_that_is_ahead_of_the_reader_is_told_nothing_twice(stage: Stage, later: int) -> None:
     feed = TroubledFeed(stage.store.feed)
     stream = await stage.open_stream(feed, Limits())
-    behind = await (await stage.listen(stream=stream)).opens()
-    await stage.settle()
+    behind = await stage.listen(stream=stream)
+    await stage.attached(1, stream)
     feed.reader_may_go.clear()
     await stage.write(*[entry()] * 3)
     ahead = await (await stage.listen(stream=stream)).opens()
     resumed = await stage.listen("1", stream=stream)
     await resumed.hears(2)
-    await stage.settle()
+    await stage.attached(3, stream)
     for _ in range(later):
         await stage.write()
     feed.reader_may_go.set()
@@ -421,8 +440,8 @@ async def test_a_listener_that_is_ahead_of_the_reader_is_told_nothing_twice(stag
 
 async def test_a_listener_that_the_reader_is_ahead_of_reads_what_is_missing(stage: Stage) -> None:
     chunks = await stage.stream.listen("default", Selection(), None, lambda: True)
-    other = await (await stage.listen()).opens()
-    await stage.settle()
+    other = await stage.listen()
+    await stage.attached(1)
     await stage.write(*[entry()] * 3)
     await other.hears(3)
     ear = Ear(chunks)
@@ -430,6 +449,19 @@ async def test_a_listener_that_the_reader_is_ahead_of_reads_what_is_missing(stag
     await stage.write()
     await ear.hears(4)
     assert ear.ids == [1, 2, 3, 4]
+
+
+async def test_slow_history_has_no_heartbeats_that_would_move_the_cursor_back(stage: Stage) -> None:
+    feed = TroubledFeed(stage.store.feed)
+    stream = await stage.open_stream(feed, Limits())
+    await stage.write(*[entry()] * 5)
+    feed.history_may_go.clear()
+    ear = await (await stage.listen("1", stream=stream)).opens()
+    await stage.clock.elapse(16)
+    feed.history_may_go.set()
+    await ear.hears(4)
+    await stage.settle()
+    assert (ear.parser.comments, ear.parser.cursor) == ([], "5")
 
 
 async def test_what_was_read_just_before_it_was_trimmed_is_no_gap(stage: Stage) -> None:
@@ -446,11 +478,12 @@ async def test_what_was_read_just_before_it_was_trimmed_is_no_gap(stage: Stage) 
 async def test_the_stream_goes_on_after_the_store_did_not_answer(stage: Stage, trouble: Exception) -> None:
     feed = TroubledFeed(stage.store.feed)
     stream = await stage.open_stream(feed, Limits())
-    ear = await (await stage.listen(stream=stream)).opens()
-    await stage.settle()
+    ear = await stage.listen(stream=stream)
+    await stage.attached(1, stream)
     feed.trouble = trouble
+    sleepers = stage.clock.sleepers
     await stage.write()
-    await stage.settle()
+    await stage.until(lambda: stage.clock.sleepers > sleepers)
     assert ear.events == []
     feed.trouble = None
     await stage.clock.elapse(4)
@@ -477,8 +510,8 @@ async def test_when_the_reader_itself_fell_behind_what_is_kept_listeners_resume_
     feed = TroubledFeed(stage.store.feed)
     stream = await stage.open_stream(feed, Limits())
     await stage.write()
-    ear = await (await stage.listen(stream=stream)).opens()
-    await stage.settle()
+    ear = await stage.listen(stream=stream)
+    await stage.attached(1, stream)
     feed.trimmed = 5
     await stage.write(*[entry()] * 8)
     await ear.ends()
@@ -491,8 +524,8 @@ async def test_when_the_reader_itself_fell_behind_what_is_kept_listeners_resume_
 async def test_when_nothing_is_kept_of_what_the_reader_missed_listeners_resume_and_are_told(stage: Stage) -> None:
     feed = TroubledFeed(stage.store.feed)
     stream = await stage.open_stream(feed, Limits())
-    ear = await (await stage.listen(stream=stream)).opens()
-    await stage.settle()
+    ear = await stage.listen(stream=stream)
+    await stage.attached(1, stream)
     feed.trimmed = 3
     await stage.write(*[entry()] * 3)
     await ear.ends()

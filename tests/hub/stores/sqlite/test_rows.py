@@ -62,6 +62,7 @@ async def round_trip(given_: list[tuple[object, bool, str, str, str, dict[str, s
             assert [verdict.id for verdict in again.verdicts] == [one.id for one in new]
 
 
+@settings(deadline=None, database=None)
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_instants_are_kept_to_the_millisecond_and_are_never_due_early(at: datetime) -> None:
     kept = instant(milliseconds(at))

@@ -1,0 +1,136 @@
+"""What the embedded store takes: accepts, deliveries, and the same with 200,000 deliveries waiting in one lane.
+
+python -m benchmarks.store [EVENTS]
+"""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import uvloop
+
+from hub.clock import Clock, SystemClock
+from hub.ids import new_id
+from hub.models import Attempt, Event, FeedEntry, FeedKind, Outcome, Status
+from hub.stores import open_store
+from hub.stores.base import Batch, Claim, DeliveryQuery, Entry, NewDelivery, Page, Result, Store, Want
+
+TENANT = "ten_default"
+LANES = [f"sub_{n:032x}" for n in range(20)]
+BACKLOG_LANE = "sub_backlog"
+BACKLOG = 200_000
+DATA = b'{"order_id":"o-1","total":"12.00","note":"' + b"y" * 300 + b'"}'
+clock: Clock = SystemClock()
+
+
+def entry(index: int, lane: str) -> Entry:
+    now = clock.now()
+    event = Event(
+        id=new_id("evt"),
+        tenant=TENANT,
+        type="order.created",
+        source="/shop",
+        subject=f"orders/{index}",
+        time=now,
+        data=DATA,
+        accepted_at=now,
+    )
+    feed = FeedEntry(TENANT, FeedKind.EVENT_ACCEPTED, b'{"id":"' + event.id.encode() + b'"}', event.type, event.id)
+    return Entry(index, event, (NewDelivery(new_id("dlv"), lane, "webhook"),), feed)
+
+
+def delivered(claim: Claim) -> Result:
+    now = clock.now()
+    delivery = claim.delivery.model_copy(update={"status": Status.DELIVERED, "updated_at": now})
+    attempt = Attempt(
+        number=delivery.attempt_count,
+        cause=claim.cause,
+        started_at=claim.claimed_at,
+        duration_ms=3,
+        outcome=Outcome.SUCCEEDED,
+        status_code=200,
+        response_body="ok",
+    )
+    kinds = (FeedKind.DELIVERY_ATTEMPTED, FeedKind.DELIVERY_DELIVERED)
+    entries = (FeedEntry(TENANT, kind, b"{}" * 70, delivery.event_type, delivery.event_id) for kind in kinds)
+    return Result(delivery, attempt, tuple(entries))
+
+
+async def accepts(store: Store, events: int, tasks: int) -> None:
+    latencies: list[float] = []
+
+    async def publish(first: int) -> None:
+        for n in range(first, events, tasks):
+            batch = Batch(TENANT, (entry(n, LANES[n % len(LANES)]),))
+            began = time.perf_counter()
+            await store.intake.accept(batch)
+            latencies.append(time.perf_counter() - began)
+
+    began, on_loop = time.perf_counter(), time.thread_time()
+    await asyncio.gather(*(publish(n) for n in range(tasks)))
+    took, on_loop = time.perf_counter() - began, time.thread_time() - on_loop
+    latencies.sort()
+    print(
+        f"accept, {tasks:3} at once: {events / took:7,.0f}/s, {on_loop / events * 1e6:4.0f} µs of the loop each,"
+        f" p50 {latencies[events // 2] * 1e3:.1f} ms, p99 {latencies[events * 99 // 100] * 1e3:.1f} ms"
+    )
+
+
+async def deliveries(store: Store) -> None:
+    wants, leases = [Want(lane, 8) for lane in LANES], dict.fromkeys(LANES, 30.0)
+    began, on_loop, count = time.perf_counter(), time.thread_time(), 0
+    while claims := (await store.queue.claim(wants, leases)).claims:
+        await store.queue.finish([delivered(claim) for claim in claims])
+        count += len(claims)
+    took, on_loop = time.perf_counter() - began, time.thread_time() - on_loop
+    each = f"{count / took:,.0f}/s, {on_loop / count * 1e6:.0f} µs of the loop each"
+    print(f"claim and finish, {len(LANES) * 8} at once: {each}")
+
+
+async def timed(name: str, times: int, work: Callable[[], Awaitable[object]]) -> None:
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        await work()
+        took.append((time.perf_counter() - began) * 1e3)
+    print(f"{name}: {min(took):.1f} to {max(took):.1f} ms")
+
+
+async def backlog(store: Store) -> None:
+    for _ in range(BACKLOG // 1_000):
+        await store.intake.accept(Batch(TENANT, tuple(entry(n, BACKLOG_LANE) for n in range(1_000))))
+    print(f"with {BACKLOG:,} waiting in one lane:")
+    want = [Want(BACKLOG_LANE, 64)]
+    await timed("  claim 64", 20, lambda: store.queue.claim(want, {BACKLOG_LANE: 30.0}))
+    await timed("  accept one", 20, lambda: store.intake.accept(Batch(TENANT, (entry(0, LANES[0]),))))
+    await timed("  due lanes", 20, store.queue.due)
+    hour_ago = clock.now() - timedelta(hours=1)
+    await timed("  stats", 3, lambda: store.archive.stats(TENANT, hour_ago, None))
+    await timed("  list", 3, lambda: store.archive.deliveries(TENANT, DeliveryQuery(), Page()))
+    rare = DeliveryQuery(channel="slack")
+    await timed("  list of what there is none of", 3, lambda: store.archive.deliveries(TENANT, rare, Page()))
+
+
+async def main(events: int) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="store-", dir=Path.cwd()))
+    try:
+        async with open_store(f"sqlite:///{folder / 'hub.db'}", clock) as store:
+            for tasks in (1, 8, 64, 256):
+                await accepts(store, events, tasks)
+            await deliveries(store)
+            await backlog(store)
+        began = time.perf_counter()
+        async with open_store(f"sqlite:///{folder / 'hub.db'}", clock):
+            size = (folder / "hub.db").stat().st_size / 2**20
+            print(f"start with {size:.0f} MiB: {time.perf_counter() - began:.2f} s")
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    uvloop.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))
