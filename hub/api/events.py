@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.api.access import Cancelling, CurrentHub, Manager, Reader
+from hub.api.bodies import JsonRoute
 from hub.api.problems import problems
 from hub.api.shapes import (
     DeliveryList,
@@ -25,7 +26,7 @@ from hub.models import Delivery
 from hub.runtime import Hub
 from hub.stores.base import DeliveryQuery, EventQuery
 
-router = APIRouter(prefix="/v1", tags=["events"])
+router = APIRouter(prefix="/v1", tags=["events"], route_class=JsonRoute)
 
 EventId = Annotated[str, Path(max_length=100, examples=["evt_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c"])]
 
@@ -102,7 +103,7 @@ async def cancel_event(event_id: EventId, hub: CurrentHub, caller: Cancelling) -
     "/events/{event_id}/replay",
     status_code=202,
     response_model=ReplayedDeliveries,
-    responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
+    responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
 )
 async def replay_event(
     event_id: EventId, hub: CurrentHub, caller: Manager, wanted: ReplayRequest | None = None

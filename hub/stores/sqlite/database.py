@@ -66,10 +66,10 @@ def prepare(path: Path, clock: Clock) -> apsw.Connection:
         new = _create(path)
         connection = connect(path)
         try:
-            connection.pragma("journal_mode", "wal")
             if not new:
                 _identify(connection, path)
                 _examine(connection, path, clock)
+            connection.pragma("journal_mode", "wal")
             _migrate(connection, path)
         except BaseException:
             connection.close()

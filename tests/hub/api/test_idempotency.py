@@ -68,9 +68,8 @@ async def test_while_the_first_is_in_flight_the_second_is_told_to_come_back(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hub.publish.PATIENCE_SECONDS", 0.01)
-    first = api.hub.publisher._turns.setdefault(("default", "k-1"), asyncio.Lock())
-    async with first:
-        refused = await post(api.admin, "k-1")
+    api.hub.publisher._under_way["default", "k-1"] = asyncio.Event()
+    refused = await post(api.admin, "k-1")
     assert refused.status_code == 409
     assert refused.headers["retry-after"] == "1"
     assert await published(api) == 0

@@ -104,13 +104,17 @@ async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(
     assert path.read_bytes().startswith(b"not a database")
 
 
-async def test_the_database_of_another_program_is_refused(
-    opened: OpenStore, clock: ManualClock, tmp_path: Path
+@pytest.mark.parametrize("statement", ["CREATE TABLE theirs (x)", "PRAGMA application_id = 7"])
+async def test_the_database_of_another_program_is_refused_and_left_as_it_is(
+    opened: OpenStore, clock: ManualClock, tmp_path: Path, statement: str
 ) -> None:
-    connection = apsw.Connection(str(tmp_path / "hub.db"))
-    connection.execute("CREATE TABLE theirs (x)")
+    path = tmp_path / "hub.db"
+    connection = apsw.Connection(str(path))
+    connection.execute(statement)
     connection.close()
+    before = path.read_bytes()
     assert "another program" in await refusal(opened.url, clock)
+    assert path.read_bytes() == before
 
 
 async def test_a_database_of_a_newer_version_is_refused(opened: OpenStore, clock: ManualClock, tmp_path: Path) -> None:
