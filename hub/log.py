@@ -24,12 +24,15 @@ QUIET = ("aiohttp", "apscheduler", "asyncio", "httpcore", "httpx", "mail.log", "
 def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     """Set up logging for the whole process; `stream` is standard error unless given.
 
-    Raises `ValueError` for an unknown `level` (`debug` to `critical`) or `style` (`json`, `console`).
+    Raises `ValueError` for an unknown `level` (`debug` to `critical`) or `style` (`json`, `console`, or `auto`, which
+    is `console` on a terminal).
     """
-    if level.lower() not in LEVELS or style not in {"json", "console"}:
-        raise ValueError(f"the log level is one of {', '.join(LEVELS)}, and the log format json or console")
+    if level.lower() not in LEVELS or style not in {"json", "console", "auto"}:
+        raise ValueError(f"the log level is one of {', '.join(LEVELS)}, and the log format json, console or auto")
     threshold = LEVELS[level.lower()]
     stream = stream or sys.stderr
+    if style == "auto":
+        style = "console" if stream.isatty() else "json"
     chain: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 DAY_SECONDS = 86_400.0
+_NOT_FOR_CHANNELS = frozenset({"admin_key", "secret_key"})
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -75,8 +76,8 @@ class Settings(BaseSettings):
     stream_max_age: Seconds = 600.0
 
     log_level: str = "info"
-    log_format: str = "json"
-    """`json` or `console`."""
+    log_format: str = "auto"
+    """`json`, `console`, or `auto`: console on a terminal, and else JSON."""
     otlp_endpoint: str = ""
     """An OpenTelemetry collector's OTLP/HTTP address, such as `http://localhost:4318`; empty: no tracing."""
     failpoints: str = ""
@@ -108,7 +109,8 @@ class Settings(BaseSettings):
         from_file = {k: str(v) for k, v in values.items() if isinstance(v, str | int | float)}
         named = values.get("channel_options")
         chosen = named if isinstance(named, Mapping) else {}
-        return {**values, "channel_options": {**from_file, **given, **chosen}}
+        options = {k: v for k, v in {**from_file, **given, **chosen}.items() if k not in _NOT_FOR_CHANNELS}
+        return {**values, "channel_options": options}
 
     @model_validator(mode="after")
     def _default_store(self) -> "Settings":

@@ -44,7 +44,6 @@ class Needs(HTTPBearer):
         return principal
 
 
-Publishing = Annotated[Principal, Depends(Needs(Scope.EVENTS_WRITE))]
 Cancelling = Annotated[Principal, Depends(Needs(Scope.EVENTS_WRITE, Scope.MANAGE))]
 Looking = Annotated[Principal, Depends(Needs(Scope.READ, Scope.EVENTS_WRITE, Scope.MANAGE))]
 Reader = Annotated[Principal, Depends(Needs(Scope.READ))]

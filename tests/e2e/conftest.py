@@ -31,4 +31,4 @@ async def tenant(process: HubProcess) -> AsyncIterator[Tenant]:
     async with httpx.AsyncClient(
         base_url=process.url, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False
     ) as api:
-        yield Tenant(api)
+        yield Tenant(api, name)

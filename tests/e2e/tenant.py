@@ -21,8 +21,9 @@ PATIENCE_SECONDS = 20.0
 class Tenant:
     """Each method calls the hub, and asserts that it answers as it should."""
 
-    def __init__(self, api: httpx.AsyncClient) -> None:
+    def __init__(self, api: httpx.AsyncClient, name: str) -> None:
         self.api = api
+        self.name = name
 
     async def call(self, method: str, path: str, **request: Any) -> Any:
         """The JSON of an answer that must be a success."""

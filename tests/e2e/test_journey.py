@@ -85,7 +85,7 @@ async def test_orders_and_users_get_mails_with_nothing_configured(tmp_path: Path
         await hub.start()
         try:
             async with hub.client() as api:
-                tenant = Tenant(api)
+                tenant = Tenant(api, "default")
                 await tenant.subscribe("email", {"to": ["{{ data.customer.email }}"]}, event_types=["order.created"])
                 await tenant.subscribe("email", {"to": ["{{ data.email }}"]}, event_types=["user.*"])
                 order = await tenant.delivery(await tenant.publish("order.created", ORDER))
@@ -115,7 +115,7 @@ async def test_events_are_kept_in_a_file_line_by_line(tenant: Tenant, process: H
     await tenant.subscribe("file", {"name": "audit"})
     for number in range(3):
         await tenant.delivery(await tenant.publish(data={"n": number}))
-    lines = (process.directory / "data" / "files" / "default" / "audit.jsonl").read_text().splitlines()
+    lines = (process.directory / "data" / "files" / tenant.name / "audit.jsonl").read_text().splitlines()
     assert [json.loads(line)["data"]["n"] for line in lines] == [0, 1, 2]
 
 

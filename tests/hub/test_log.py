@@ -145,5 +145,5 @@ def test_configuring_again_replaces_what_was(stream: io.StringIO) -> None:
 
 @pytest.mark.parametrize(("level", "style"), [("loud", "json"), ("info", "xml")])
 def test_an_unknown_level_or_format_is_refused(level: str, style: str) -> None:
-    with pytest.raises(ValueError, match="json or console"):
+    with pytest.raises(ValueError, match="json, console or auto"):
         configure(level, style)
