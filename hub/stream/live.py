@@ -14,9 +14,9 @@ PAGE = 500
 """Entries read at once, here and of history."""
 MAX_BUFFER_BYTES = 1024 * 1024
 SLICE = 64
-PAUSE_PER_LISTENER = 0.000_05
+PAUSE_PER_LISTENER = 0.000_1
 """So many listeners are woken at once; then the loop has this many seconds for each of them for other work. Waking one
-costs up to twice that, so the stream never holds the loop for long nor takes all of it, and what is written meanwhile
+costs about as much, so the stream never holds the loop for long nor takes all of it, and what is written meanwhile
 reaches listeners joined."""
 RETRY, RETRY_BUSY = (1.0, 4.0), (10.0, 30.0)
 """Seconds, at random between these, after which listeners are told to reconnect."""
