@@ -84,7 +84,7 @@ async def come_back_after_an_outage(drill: Drill, backlog: int) -> None:
     await drill.receiver.arrived(10)
     await asyncio.sleep(0.5)
     outage = len(drill.receiver.arrivals())
-    await drill.receiver.behave("back", delay=0.3)
+    await drill.receiver.behave("back", delay=1)
     await drill.receiver.arrived(outage + 1, within=15)
     await asyncio.sleep(0.1)
     probes = len(drill.receiver.arrivals()) - outage
@@ -92,7 +92,7 @@ async def come_back_after_an_outage(drill: Drill, backlog: int) -> None:
     verdict = await drill.verdict("F38", drain_within=60)
     peak = max(arrival.in_flight for arrival in drill.receiver.arrivals())
     assert verdict.passed, verdict
-    assert outage <= 30, "the breaker let an outage be knocked at"
+    assert outage <= 40, "the breaker let an outage be knocked at"
     assert probes == 1
     assert peak <= 20
     assert verdict.dup == 0
