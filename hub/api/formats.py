@@ -32,10 +32,11 @@ async def receive(request: Request, adapt: Adapt, *, max_events: int, max_event_
     Raises `UnsupportedMedia`, `BadRequest` when the whole is unreadable, `TooLarge`; and whatever is wrong with a
     single event.
     """
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    # Read once: a look-up in the framework's headers goes through all of them.
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
+    if headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMedia("Send the body as it is, without a content encoding.")
     body = await request.body()
-    headers = dict(request.headers)
     content_type = headers.get("content-type")
     mode = cloudevents.mode(content_type, headers)
     if mode == "binary":
