@@ -27,7 +27,12 @@ def checked_url(text: str) -> str:
         raise ValueError("must be a valid URL") from None
     if url.userinfo:
         raise ValueError("must not hold a user or password; send credentials in a header")
-    if not url.host or b"%" in url.raw_host or (url.port is not None and url.port not in _PORTS):
+    if (
+        not url.host
+        or url.host.isdecimal()
+        or b"%" in url.raw_host
+        or (url.port is not None and url.port not in _PORTS)
+    ):
         raise ValueError("must name a valid host")
     return text
 

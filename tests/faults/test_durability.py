@@ -4,6 +4,8 @@ import asyncio
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.faults.drill import Drill, record
 from tests.faults.oracle import Verdict
 
@@ -34,6 +36,7 @@ def promises(trace: Path) -> list[bool]:
     return kept
 
 
+@pytest.mark.privileged
 async def test_f08_every_202_follows_the_sync_of_what_it_promises(drill: Drill, tmp_path: Path) -> None:
     """Red with `synchronous=NORMAL` or `OFF`, and when the answer is given before the commit.
 

@@ -66,6 +66,7 @@ def fill(filler: Path) -> None:
             file.flush()
 
 
+@pytest.mark.privileged
 async def test_f26_a_full_disk_stops_accepting_only_and_heals_by_itself(drill: Drill) -> None:
     """Red without the reserve: results could not be recorded, and what was delivered would be sent again."""
     data = drill.hub.directory / "data"

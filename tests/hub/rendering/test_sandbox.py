@@ -47,7 +47,7 @@ RUNNING = {
     "uniq": "{% for i in (1..900) %}{% assign x = data.list | uniq %}{% endfor %}",
     "comparison": "{% for i in (1..900) %}{% if data.one == data.other %}{% endif %}{% endfor %}",
     "search": "{% for i in (1..900) %}{% if data.big contains 'aaaaaaaaaaaaaaab' %}{% endif %}{% endfor %}",
-    "upcase": "{{ data.big" + " | upcase" * 400 + " }}",
+    "upcase": "{% for i in (1..900) %}{% assign x = data.big" + " | upcase" * 20 + " %}{% endfor %}",
     "json": "{% for i in (1..900) %}{{ data.one | json: 2 }}{% endfor %}",
     "date form": "{{ '2026-01-01' | date: data.big }}" * 400,
     "infinite number": "{{ '1e400' | ceil }}",

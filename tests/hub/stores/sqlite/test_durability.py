@@ -56,6 +56,7 @@ async def test_a_crash_at_the_commit_leaves_all_or_nothing_and_acknowledges_noth
     assert (await number_of_events(await opened.open()) > 0) == bool(kept)
 
 
+@pytest.mark.privileged
 async def test_a_full_disk_refuses_what_is_new_records_what_is_under_way_and_heals(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
