@@ -14,7 +14,8 @@ def _granted() -> bool:
     """Whether a mount namespace can be made and system calls can be traced."""
     if not all(shutil.which(command[0]) for command in (_NAMESPACE, _TRACE)):
         return False
-    return all(subprocess.run(command, capture_output=True).returncode == 0 for command in (_NAMESPACE, _TRACE))
+    tries = [subprocess.run(command, check=False, capture_output=True) for command in (_NAMESPACE, _TRACE)]
+    return all(tried.returncode == 0 for tried in tries)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

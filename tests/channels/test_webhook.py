@@ -221,7 +221,7 @@ def test_each_target_without_a_secret_gets_its_own() -> None:
         *("ftp://example.com", "https://", "//example.com", "example.com", "javascript:alert(1)", "http:///x"),
         *("https://u:p@example.com", "https://u@example.com", "https://example.com/#f", "https://example.com:0"),
         *("https://example.com:65536", "https://exa mple.com", "https://example.com/\n", "https://example.com/\x00"),
-        *("http://0177.0.0.1", "https://１２７.0.0.1/", "https://example.com/" + "a" * 2048),
+        *("http://0177.0.0.1", "http://2852039166/", "https://１２７.0.0.1/", "https://example.com/" + "a" * 2048),
     ],
 )
 def test_a_url_that_cannot_be_posted_to_is_refused(url: str) -> None:
