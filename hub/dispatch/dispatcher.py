@@ -15,7 +15,7 @@ from hub.clock import Clock
 from hub.dispatch.lanes import LanePolicy, Lanes
 from hub.dispatch.sender import Sender
 from hub.dispatch.transitions import Skipped, Timing, Tried, Unknown, cancel, release, settle, skip
-from hub.errors import Unavailable
+from hub.errors import HubError, Unavailable
 from hub.failpoints import Failpoint
 from hub.metrics import Metrics
 from hub.models import Status
@@ -66,6 +66,7 @@ class Dispatcher:
         self._failpoint = failpoint
         self._random = random
         self._awake = asyncio.Event()
+        self._claiming = asyncio.Lock()
         self.stopping = False
         self._attempts: set[asyncio.Task[None]] = set()
         self._sending: set[asyncio.Task[Tried]] = set()
@@ -87,7 +88,10 @@ class Dispatcher:
         """
         found = 0
         while claims := await self._queue.reclaim(SWEEP_LIMIT, everyones=everyones):
-            await self._queue.finish([self._settle_unknown(claim) for claim in claims])
+            results = [self._settle_unknown(claim) for claim in claims]
+            for result, written in zip(results, await self._queue.finish(results), strict=True):
+                if written is Written.EVENT_CANCELLED:
+                    await self._cancel_instead(result)
             found += len(claims)
             if len(claims) < SWEEP_LIMIT:
                 break
@@ -103,7 +107,8 @@ class Dispatcher:
             self._awake.clear()
             wants = self.lanes.take()
             if wants:
-                await self._claim(wants)
+                async with self._claiming:
+                    await self._claim(wants)
             else:
                 await self._sleep(self.lanes.next_ready())
 
@@ -115,6 +120,8 @@ class Dispatcher:
     async def stop(self, grace: float) -> None:
         """Give attempts under way `grace` seconds, then end them with the outcome unknown."""
         self.stop_claiming()
+        async with self._claiming:
+            pass  # what was being claimed is under way by now, or was released
         if self._attempts:
             await asyncio.wait(self._attempts, timeout=grace)
         for sending in self._sending:
@@ -136,9 +143,11 @@ class Dispatcher:
         leases = {want.lane: self._lease_seconds(want.lane) for want in wants}
         try:
             claimed = await self._queue.claim(wants, leases)
-        except Unavailable as error:
+        except HubError as error:
             for want in wants:
                 self.lanes.claimed(want, 0, self._clock.now())
+            if not isinstance(error, Unavailable):
+                raise
             await self._clock.sleep(error.retry_after or CLAIM_RETRY_SECONDS)
             return
         numbers: dict[str, int] = {}
@@ -182,7 +191,16 @@ class Dispatcher:
         self._report(result, duration)
         await self._record(result)
         if isinstance(tried, SendFailed) and tried.status_code == HTTPStatus.GONE:
-            await self._subscriptions.disable(subscription.tenant, subscription.id, _GONE)
+            await self._disable(subscription)
+
+    async def _disable(self, subscription: Subscription) -> None:
+        """Take a target at its word that it wants no more; it may be deleted meanwhile."""
+        while self._catalogue.subscription(subscription.id) is not None:
+            try:
+                await self._subscriptions.disable(subscription.tenant, subscription.id, _GONE)
+                return
+            except Unavailable:
+                await self._clock.sleep(RECORD_RETRY_SECONDS)
 
     async def _send(self, claim: Claim, subscription: Subscription, at: datetime) -> Tried:
         """Send, as a task of its own that `stop` can end."""

@@ -2,9 +2,11 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from hub.dispatch.breaker import THRESHOLD
+from hub.stores.base import Want
 from tests.api_support import Api, open_api, settings_for
 from tests.clock import ManualClock
 from tests.receivers import Answer, Arrival, Receiver
@@ -199,7 +201,7 @@ async def test_a_channel_that_raises_anything_is_a_failure_that_is_repeated(api:
         assert "failed" in waiting["reason"]
 
 
-async def test_more_subscriptions_than_fit_inline_are_expanded_in_the_background(tmp_path: Any) -> None:
+async def test_more_subscriptions_than_fit_inline_are_expanded_in_the_background(tmp_path: Path) -> None:
     async with open_api(settings_for(tmp_path, fanout_inline_max=3)) as api, Receiver() as receiver:
         for _ in range(8):
             await subscribe(api, receiver)
@@ -209,7 +211,7 @@ async def test_more_subscriptions_than_fit_inline_are_expanded_in_the_background
         assert shown["deliveries"] == {"delivered": 8}
 
 
-async def test_stopping_ends_attempts_under_way_as_unknown_and_the_next_start_repeats_them(tmp_path: Any) -> None:
+async def test_stopping_ends_attempts_under_way_as_unknown_and_the_next_start_repeats_them(tmp_path: Path) -> None:
     hang = asyncio.Event()
 
     async def hanging(arrival: Arrival) -> Answer:
@@ -227,3 +229,47 @@ async def test_stopping_ends_attempts_under_way_as_unknown_and_the_next_start_re
             attempts = (await detail(again, delivered))["attempts"]
         assert [attempt["outcome"] for attempt in attempts] == ["unknown", "succeeded"]
         assert len({arrival.headers["webhook-id"] for arrival in receiver.requests}) == 1
+
+
+async def test_a_delivery_left_behind_by_a_dead_process_ends_when_its_event_was_cancelled(tmp_path: Path) -> None:
+    async with Receiver() as receiver, open_api(settings_for(tmp_path)) as api:
+        subscription = await subscribe(api, receiver, enabled=False)
+        event = await api.publish()
+        queue = api.hub.store.queue
+        await queue.claim([Want(subscription, 1)], {subscription: 1.0})
+        await api.admin.delete(f"/v1/events/{event}")
+        api.clock.advance(2)
+        assert await api.hub.dispatcher.sweep() == 1
+        (cancelled,) = await api.deliveries("cancelled")
+        attempts = (await detail(api, cancelled))["attempts"]
+        assert [attempt["outcome"] for attempt in attempts] == ["unknown"]
+        assert await queue.reclaim(10, everyones=True) == []
+
+
+async def test_a_target_that_is_gone_may_be_deleted_while_it_says_so(api: Api) -> None:
+    gate = asyncio.Event()
+
+    async def gone(arrival: Arrival) -> Answer:
+        await gate.wait()
+        return Answer(410)
+
+    async with Receiver(gone) as receiver:
+        subscription = await subscribe(api, receiver)
+        await api.publish()
+        await receiver.arrived(1)
+        await api.admin.delete(f"/v1/subscriptions/{subscription}")
+        gate.set()
+        (dead,) = await api.deliveries("dead")
+        assert "410" in dead["reason"]
+
+
+async def test_a_claim_that_comes_while_stopping_is_given_back_uncounted(tmp_path: Path) -> None:
+    async with Receiver() as receiver:
+        async with open_api(settings_for(tmp_path)) as api:
+            await subscribe(api, receiver)
+            api.hub.dispatcher.stop_claiming()
+            await api.publish()
+        assert receiver.requests == []
+        async with open_api(settings_for(tmp_path)) as again:
+            (delivered,) = await again.deliveries("delivered")
+            assert delivered["attempt_count"] == 1
