@@ -218,7 +218,8 @@ class Dispatcher:
     def _tell_lane(self, lane: str, tried: Tried) -> None:
         if isinstance(tried, Receipt):
             self.lanes.settled(lane, failed=False)
-        elif isinstance(tried, Unknown):
+        elif isinstance(tried, Unknown) or tried.permanent:
+            # A message that can never be taken, such as to a mailbox that is not there, is not a target in trouble.
             self.lanes.freed(lane)
         else:
             throttled = tried.status_code == HTTPStatus.TOO_MANY_REQUESTS

@@ -137,6 +137,16 @@ async def test_a_dead_target_opens_the_breaker_and_others_flow_on(api: Api) -> N
         await broken.arrived(tried + 1)
 
 
+async def test_messages_that_can_never_be_taken_do_not_open_the_breaker(api: Api) -> None:
+    subscription = await api.subscribe(channel="webhook", target={"url": "http://10.1.2.3/"})
+    for _ in range(THRESHOLD * 2):
+        await api.publish()
+    dead = await api.deliveries("dead", THRESHOLD * 2)
+    assert "HUB_ALLOW_PRIVATE_TARGETS" in dead[0]["reason"]
+    shown = (await api.admin.get(f"/v1/subscriptions/{subscription['id']}")).json()
+    assert shown["health"]["state"] == "healthy"
+
+
 async def test_an_event_is_not_sent_before_its_time(api: Api) -> None:
     async with Receiver() as receiver:
         await subscribe(api, receiver)
