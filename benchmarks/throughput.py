@@ -129,9 +129,37 @@ async def deliver(port: int, requests: list[bytes], clients: int, deliveries: in
 
 def line(name: str, answers: Answers, extra: str = "") -> None:
     print(
-        f"{name:34} {answers.per_second:7.0f}/s  p50 {answers.quantile_ms(0.5):6.1f} ms"
+        f"{name:37} {answers.per_second:7.0f}/s  p50 {answers.quantile_ms(0.5):6.1f} ms"
         f"  p99 {answers.quantile_ms(0.99):6.1f} ms  {len(answers.unexpected)} unexpected  {extra}"
     )
+
+
+async def measure_accepting(directory: Path, requests: list[bytes], clients: int) -> None:
+    bare = bare_fastapi(8_391, directory)
+    await fire(bare.port, requests[:500], clients=clients)
+    baseline, cpu = await accept(bare, requests, clients)
+    line("bare FastAPI route, stores nothing", baseline, f"{cpu:.0f} us CPU each")
+    bare.stop()
+    server = hub(8_392, directory / "accept")
+    await fire(server.port, requests[:500], clients=clients)
+    accepted, cpu = await accept(server, requests, clients)
+    ratio = accepted.per_second / baseline.per_second
+    line("hub accepts, FULL, no subscription", accepted, f"{cpu:.0f} us CPU each, {ratio:.2f} of bare")
+    server.stop()
+
+
+async def measure_delivering(
+    label: str, directory: Path, target: int, requests: list[bytes], events: int, subscriptions: int = 1
+) -> None:
+    server = hub(8_393, directory / label)
+    subscribe(server.port, target, subscriptions)
+    Receiver.ids.clear()
+    before, deliveries = server.cpu_seconds, events * subscriptions
+    answers, rate = await deliver(server.port, requests, 32, deliveries)
+    cpu = (server.cpu_seconds - before) / deliveries * 1e6
+    numbers = f"{rate:.0f} deliveries/s, {cpu:.0f} us CPU each, {server.resident_mb:.0f} MB"
+    line(label, answers, f"{numbers}, {len(Receiver.ids)} of {events} events, {Receiver.received} arrivals")
+    server.stop()
 
 
 async def run(events: int, clients: int) -> None:
@@ -140,37 +168,15 @@ async def run(events: int, clients: int) -> None:
         post("/v1/events", b"[" + b",".join(order(b * 100 + n) for n in range(100)) + b"]", KEY)
         for b in range(events // 100)
     ]
-    loop = asyncio.get_running_loop()
-    receiver = await loop.create_server(Receiver, "127.0.0.1", 0)
+    receiver = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", 0)
     target = receiver.sockets[0].getsockname()[1]
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        bare = bare_fastapi(8_391, directory)
-        await fire(bare.port, singles[:500], clients=clients)
-        baseline, cpu = await accept(bare, singles, clients)
-        line("bare FastAPI route, stores nothing", baseline, f"{cpu:.0f} us CPU each")
-        bare.stop()
-
-        server = hub(8_392, directory / "accept")
-        await fire(server.port, singles[:500], clients=clients)
-        accepted, cpu = await accept(server, singles, clients)
-        ratio = accepted.per_second / baseline.per_second
-        line("hub accepts, FULL, no subscription", accepted, f"{cpu:.0f} us CPU each, {ratio:.2f} of bare")
-        server.stop()
-
-        for subscriptions, requests, label in ((1, singles, "single"), (3, batches, "batches of 100")):
-            server = hub(8_392, directory / f"deliver{subscriptions}")
-            subscribe(server.port, target, subscriptions)
-            before = server.cpu_seconds
-            deliveries = events * subscriptions
-            answers, rate = await deliver(server.port, requests, min(clients, 32), deliveries)
-            cpu = (server.cpu_seconds - before) / deliveries * 1e6
-            line(
-                f"{label}, {subscriptions} subscription(s)",
-                answers,
-                f"{rate:.0f} deliveries/s, {cpu:.0f} us CPU each, {server.resident_mb:.0f} MB",
-            )
-            server.stop()
+        await measure_accepting(directory, singles, clients)
+        await measure_delivering("single, 1 subscription", directory, target, singles, events)
+        await measure_delivering("batches of 100, 3 subscriptions", directory, target, batches, events, 3)
+        Receiver.delay = 0.05
+        await measure_delivering("burst of 1,500, receiver takes 50 ms", directory, target, singles[:1_500], 1_500)
 
 
 if __name__ == "__main__":

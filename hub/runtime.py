@@ -84,72 +84,84 @@ async def open_hub(settings: Settings, tracing: Tracing, clock: Clock | None = N
     Raises `HubError` where the store, a stored secret or a channel cannot be used, saying what to do.
     """
     clock = clock or SystemClock()
-    random = SystemRandom()
     _make_private(settings.data_dir)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tracing.aclose)
-        metrics = Metrics()
         failpoint = failpoints(settings.failpoints)
         store = await stack.enter_async_context(open_store(settings.store_url, clock, failpoint=failpoint))
         channels = await _open_channels(stack, settings)
-        renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
-        sealer = Sealer(_secret(settings.secret_key, settings.data_dir / "secret.key"))
-        forms = SubscriptionForms(channels, renderer, sealer)
-        catalogue = Catalogue(store.records, forms.decode)
-        await catalogue.refresh()
-        keys = Keyring(catalogue, clock, _secret(settings.admin_key, settings.data_dir / "admin.key"))
-        await keys.ensure_default_tenant()
-        subscriptions = Subscriptions(catalogue, forms, clock)
-        sender = Sender(channels, renderer, tracing)
-        dispatcher = Dispatcher(
-            store.queue,
-            catalogue,
-            subscriptions,
-            sender,
-            clock,
-            metrics,
-            max_in_flight=settings.max_in_flight,
-            attempt_timeout=settings.attempt_timeout,
-            failpoint=failpoint,
-            random=random,
-        )
-        fan_out = FanOutExpander(store.intake, catalogue, clock, dispatcher.notice)
-        limits = Limits(
-            max_listeners=settings.stream_max_listeners,
-            buffer=settings.stream_buffer,
-            heartbeat=settings.stream_heartbeat,
-            max_age=settings.stream_max_age,
-        )
-        tasks = TaskRunner(store.tasks, clock)
-        hub = Hub(
-            settings=settings,
-            clock=clock,
-            store=store,
-            metrics=metrics,
-            catalogue=catalogue,
-            keys=keys,
-            event_types=EventTypes(catalogue, clock),
-            subscriptions=subscriptions,
-            publisher=Publisher(
-                store.intake,
-                catalogue,
-                clock,
-                metrics,
-                strict_types=settings.strict_types,
-                fanout_inline_max=settings.fanout_inline_max,
-            ),
-            deliveries=Deliveries(store.archive, store.intake, store.queue, catalogue, clock),
-            dispatcher=dispatcher,
-            sender=sender,
-            fan_out=fan_out,
-            stream=await stack.enter_async_context(open_broadcaster(store.feed, clock, limits)),
-            tickets=TicketOffice(MemoryTickets(clock), clock),
-            tasks=tasks,
-            housekeeping=Housekeeping(settings, store.upkeep, clock, dispatcher.sweep),
-        )
+        hub = await _assemble(stack, settings, tracing, clock, store, channels)
         _show_gauges(hub)
         await _start(stack, hub)
         yield hub
+
+
+async def _assemble(
+    stack: AsyncExitStack,
+    settings: Settings,
+    tracing: Tracing,
+    clock: Clock,
+    store: Store,
+    channels: Mapping[str, Channel[Any]],
+) -> Hub:
+    """Every part of the hub, each given the narrow ports that it needs."""
+    metrics = Metrics()
+    renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
+    sealer = Sealer(_secret(settings.secret_key, settings.data_dir / "secret.key"))
+    forms = SubscriptionForms(channels, renderer, sealer)
+    catalogue = Catalogue(store.records, forms.decode)
+    await catalogue.refresh()
+    keys = Keyring(catalogue, clock, _secret(settings.admin_key, settings.data_dir / "admin.key"))
+    await keys.ensure_default_tenant()
+    subscriptions = Subscriptions(catalogue, forms, clock)
+    sender = Sender(channels, renderer, tracing)
+    dispatcher = Dispatcher(
+        store.queue,
+        catalogue,
+        subscriptions,
+        sender,
+        clock,
+        metrics,
+        max_in_flight=settings.max_in_flight,
+        attempt_timeout=settings.attempt_timeout,
+        failpoint=failpoints(settings.failpoints),
+        random=SystemRandom(),
+    )
+    return Hub(
+        settings=settings,
+        clock=clock,
+        store=store,
+        metrics=metrics,
+        catalogue=catalogue,
+        keys=keys,
+        event_types=EventTypes(catalogue, clock),
+        subscriptions=subscriptions,
+        publisher=Publisher(
+            store.intake,
+            catalogue,
+            clock,
+            metrics,
+            strict_types=settings.strict_types,
+            fanout_inline_max=settings.fanout_inline_max,
+        ),
+        deliveries=Deliveries(store.archive, store.intake, store.queue, catalogue, clock),
+        dispatcher=dispatcher,
+        sender=sender,
+        fan_out=FanOutExpander(store.intake, catalogue, clock, dispatcher.notice),
+        stream=await stack.enter_async_context(open_broadcaster(store.feed, clock, _stream_limits(settings))),
+        tickets=TicketOffice(MemoryTickets(clock), clock),
+        tasks=TaskRunner(store.tasks, clock),
+        housekeeping=Housekeeping(settings, store.upkeep, clock, dispatcher.sweep),
+    )
+
+
+def _stream_limits(settings: Settings) -> Limits:
+    return Limits(
+        max_listeners=settings.stream_max_listeners,
+        buffer=settings.stream_buffer,
+        heartbeat=settings.stream_heartbeat,
+        max_age=settings.stream_max_age,
+    )
 
 
 def _show_gauges(hub: Hub) -> None:

@@ -16,7 +16,7 @@ from hub.ids import new_id
 from hub.matching import check_patterns
 from hub.models import Record
 from hub.rendering import Renderer
-from hub.sealing import Sealer, mask_model
+from hub.sealing import SealBroken, Sealer, mask_model
 from hub.subscriptions.model import Subscription, SubscriptionSpec
 
 
@@ -96,13 +96,16 @@ class SubscriptionForms:
         return Record("subscription", subscription.tenant, subscription.id, orjson.dumps(doc))
 
     def decode(self, record: Record) -> Subscription:
-        """Raises `Conflict` when the subscription's channel is not installed any more."""
+        """Raises `Conflict` when its channel is not installed any more, or its secrets cannot be opened."""
         doc = orjson.loads(record.doc or b"{}")
         channel = self._channels.get(doc["channel"])
         if channel is None:
             raise Conflict(f"Subscription {record.id} uses the channel {doc['channel']}: install it and start again.")
         sealed = doc.pop("target")
-        target = self._sealer.open_model(channel.Target, sealed, tenant=record.tenant, subscription=record.id)
+        try:
+            target = self._sealer.open_model(channel.Target, sealed, tenant=record.tenant, subscription=record.id)
+        except SealBroken as broken:
+            raise Conflict(f"Subscription {record.id} cannot be read. {broken}") from broken
         members = {name: doc.pop(name) for name in ("disabled_reason", "created_at", "updated_at")}
         for name in ("created_at", "updated_at"):
             members[name] = datetime.fromisoformat(members[name])
