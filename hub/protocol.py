@@ -27,6 +27,7 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _in_head = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -39,23 +40,27 @@ class _BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._head_timer is not None:
-            self._head_bytes += len(data)
         super().data_received(data)
-        if self._head_timer is not None and self._head_bytes > HEAD_BYTES:
-            self._drop()
+        # Nearly every head comes whole, and then there is nothing to watch.
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self._drop()
+            elif self._head_timer is None:
+                self._await_head()
 
     def on_message_begin(self) -> None:
+        self._in_head = True
+        self._head_bytes = 0
         super().on_message_begin()
-        if self._head_timer is None:
-            self._await_head()
 
     def on_headers_complete(self) -> None:
-        self._head_done()
+        self._in_head = False
+        if self._head_timer is not None:
+            self._head_done()
         super().on_headers_complete()
 
     def _await_head(self) -> None:
-        self._head_bytes = 0
         self._head_timer = self.loop.call_later(self.head_seconds, self._drop)
 
     def _head_done(self) -> None:
