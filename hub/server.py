@@ -84,8 +84,8 @@ def serve(settings: Settings, on_started: Callable[[int], None]) -> None:
 def _settle_heap() -> None:
     """Spare the garbage collector what lives as long as the process: looking through it takes tens of milliseconds,
     during which nothing is answered."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def _raise_descriptor_limit() -> int:

@@ -1,5 +1,6 @@
 """`hub serve`: every role in one process."""
 
+import gc
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,8 @@ def serve(
 ) -> None:
     """Run the hub."""
     settings = load_settings(host=host, port=port, data_dir=data_dir)
+    # What starting up makes stays, so looking through it for garbage is in vain: the server does so once it serves.
+    gc.disable()
     # Resolved by name, because the server's imports take longer than a whole client command does.
     run: Callable[[Settings, Callable[[int], None]], None] = pkgutil.resolve_name("hub.server:serve")
     key_file = settings.data_dir / "admin.key"
