@@ -267,18 +267,23 @@ async def test_a_target_that_is_gone_may_be_deleted_while_it_says_so(api: Api) -
         subscription = await subscribe(api, receiver)
         await api.publish()
         await receiver.arrived(1)
+        (attempt,) = api.hub.dispatcher._attempts
         await api.admin.delete(f"/v1/subscriptions/{subscription}")
         gate.set()
         (dead,) = await api.deliveries("dead")
         assert "410" in dead["reason"]
+        await attempt
 
 
 async def test_a_claim_that_comes_while_stopping_is_given_back_uncounted(tmp_path: Path) -> None:
     async with Receiver() as receiver:
         async with open_api(settings_for(tmp_path)) as api:
             await subscribe(api, receiver)
+            (loop,) = [task for task in asyncio.all_tasks() if task.get_name() == "dispatcher"]
             api.hub.dispatcher.stop_claiming()
             await api.publish()
+            async with asyncio.timeout(2):
+                await loop
         assert receiver.requests == []
         async with open_api(settings_for(tmp_path)) as again:
             (delivered,) = await again.deliveries("delivered")
