@@ -50,8 +50,6 @@ class Settings(BaseSettings):
     """One request to publish, or one event of a batch."""
     max_batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1_024, le=256 * 1024 * 1024)
     max_batch_events: int = Field(default=1_000, ge=1, le=10_000)
-    accept_timeout: Seconds = 10.0
-    """How long a request to publish waits for the store before it is answered 503."""
     fanout_inline_max: int = Field(default=1_000, ge=1)
     """More matching subscriptions than this are expanded in the background."""
 
