@@ -22,7 +22,7 @@ from hub.deliveries import Deliveries
 from hub.dispatch import Dispatcher, Sender
 from hub.errors import HubError
 from hub.event_types.service import EventTypes
-from hub.failpoints import failpoints
+from hub.failpoints import Failpoint, failpoints
 from hub.fanout import FanOutExpander
 from hub.housekeeping import Housekeeping
 from hub.keyring import Keyring
@@ -90,7 +90,7 @@ async def open_hub(settings: Settings, tracing: Tracing, clock: Clock | None = N
         failpoint = failpoints(settings.failpoints)
         store = await stack.enter_async_context(open_store(settings.store_url, clock, failpoint=failpoint))
         channels = await _open_channels(stack, settings)
-        hub = await _assemble(stack, settings, tracing, clock, store, channels)
+        hub = await _assemble(stack, settings, tracing, clock, store, channels, failpoint)
         _show_gauges(hub)
         await _start(stack, hub)
         yield hub
@@ -103,6 +103,7 @@ async def _assemble(
     clock: Clock,
     store: Store,
     channels: Mapping[str, Channel[Any]],
+    failpoint: Failpoint,
 ) -> Hub:
     """Every part of the hub, each given the narrow ports that it needs."""
     metrics = Metrics()
@@ -124,7 +125,7 @@ async def _assemble(
         metrics,
         max_in_flight=settings.max_in_flight,
         attempt_timeout=settings.attempt_timeout,
-        failpoint=failpoints(settings.failpoints),
+        failpoint=failpoint,
         random=SystemRandom(),
     )
     return Hub(
