@@ -87,9 +87,12 @@ class TargetModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with, not one of them
+
+
 def new_secret() -> SecretStr:
     """A fresh signing secret of Standard Webhooks: `whsec_` and base64 of 32 random bytes."""
-    return SecretStr("whsec_" + b64encode(token_bytes(32)).decode())
+    return SecretStr(SECRET_PREFIX + b64encode(token_bytes(32)).decode())
 
 
 class PreviousSecret(BaseModel):

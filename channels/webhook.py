@@ -12,10 +12,9 @@ import httpx
 import orjson
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
-from channels.base import Channel, Message, Receipt, SignedTarget, new_secret
+from channels.base import SECRET_PREFIX, Channel, Message, Receipt, SignedTarget, new_secret
 from channels.http import HttpUrl, deliver, parsed_url, receipt
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with, not one of them
 MAX_HEADERS = 32
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]{0,4094}[\x21-\x7e])?")

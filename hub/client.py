@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import httpx
 
+from hub.media import JSON
+
 Query = Mapping[str, str | list[str] | None]
 
 
@@ -58,7 +60,7 @@ class HubClient:
 
     def post(self, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Any:
         """The JSON that answers a post of the JSON text `body`; None where the answer is empty."""
-        return self._call("POST", path, content=body, headers={"Content-Type": "application/json", **(headers or {})})
+        return self._call("POST", path, content=body, headers={"Content-Type": JSON, **(headers or {})})
 
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)

@@ -19,6 +19,7 @@ from hub.errors import Fault, Invalid, UnsupportedMedia
 from hub.faults import pointer
 from hub.incoming import Incoming, parse_instant
 from hub.matching import MAX_TYPE_LENGTH, is_type
+from hub.media import CLOUDEVENT, CLOUDEVENTS_BATCH, media_type
 from hub.rawjson import parse, parse_object
 
 Mode = Literal["structured", "batch", "binary"]
@@ -38,11 +39,11 @@ def mode(content_type: str | None, headers: Mapping[str, str]) -> Mode | None:
 
     Raises `UnsupportedMedia` for an event format other than JSON. Section 3 of the HTTP binding.
     """
-    media = _media(content_type)
+    media = media_type(content_type)
     if media.startswith("application/cloudevents"):
-        if media == "application/cloudevents-batch+json":
+        if media == CLOUDEVENTS_BATCH:
             return "batch"
-        if media == "application/cloudevents+json":
+        if media == CLOUDEVENT:
             return "structured"
         raise UnsupportedMedia("Of the CloudEvents formats only JSON is read.")
     return "binary" if "ce-specversion" in headers else None
@@ -93,7 +94,7 @@ class _Payload:
 def _payload(body: bytes, content_type: str | None) -> _Payload:
     if not body:
         return _Payload(b"null", None)
-    media = _media(content_type)
+    media = media_type(content_type)
     if _JSON.fullmatch(media):
         return _Payload(body, parse(body))
     text = _text(body, content_type or "") if media.startswith("text/") else None
@@ -107,10 +108,6 @@ def _text(body: bytes, content_type: str) -> str | None:
         return body.decode(charset[1] if charset else "utf-8")
     except (LookupError, ValueError):
         return None
-
-
-def _media(content_type: str | None) -> str:
-    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def _unbase64(value: Any) -> bytes:

@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from hub.errors import UnsupportedMedia
+from hub.media import JSON, media_type
 from hub.rawjson import parse
 
 
@@ -34,8 +35,8 @@ class _JsonRequest(Request):
         body = await self.body()
         if not body:
             return
-        media = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
+        media = media_type(self.headers.get("content-type"))
+        if media != JSON and not (media.startswith("application/") and media.endswith("+json")):
             raise UnsupportedMedia("Send a JSON body, as application/json.")
         self._value = parse(body)
 

@@ -9,19 +9,14 @@ from fastapi import Request
 from hub import cloudevents
 from hub.errors import BadRequest, HubError, TooLarge, UnsupportedMedia
 from hub.incoming import Incoming, native
+from hub.media import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON, media_type
 from hub.rawjson import split_array, split_lines
 from hub.stores.base import Idempotency
 
-JSON = "application/json"
-NDJSON = "application/x-ndjson"
-STRUCTURED = "application/cloudevents+json"
-BATCH = "application/cloudevents-batch+json"
 MAX_KEY_LENGTH = 255
 IDEMPOTENCY_LIFE = timedelta(hours=24)
 
 Adapt = Callable[[Incoming], Incoming]
-
-
 Items = list[Incoming | HubError]
 """A batch: each item an event, or why it is none."""
 
@@ -42,14 +37,14 @@ async def receive(request: Request, adapt: Adapt, *, max_events: int, max_event_
     if mode == "binary":
         return adapt(cloudevents.binary(headers, body))
     read = native if mode is None else cloudevents.structured
-    media = JSON if content_type is None else content_type.partition(";")[0].strip().lower()
+    media = JSON if content_type is None else media_type(content_type)
     if mode == "batch" or (media == JSON and body.lstrip()[:1] == b"["):
         return _each(split_array(body, max_events), read, adapt, max_event_bytes)
     if media == NDJSON:
         return _each(split_lines(body, max_events), read, adapt, max_event_bytes)
-    if media in (JSON, STRUCTURED):
+    if media in (JSON, CLOUDEVENT):
         return adapt(read(body))
-    raise UnsupportedMedia(f"Send {JSON}, {NDJSON}, {STRUCTURED} or {BATCH}.")
+    raise UnsupportedMedia(f"Send {JSON}, {NDJSON}, {CLOUDEVENT} or {CLOUDEVENTS_BATCH}.")
 
 
 def _each(elements: Sequence[bytes], read: Callable[[bytes], Incoming], adapt: Adapt, max_bytes: int) -> Items:

@@ -6,10 +6,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.api.problems import respond
 from hub.errors import BadRequest, HubError, TooLarge
+from hub.media import CLOUDEVENTS_BATCH, NDJSON, media_type
 
 BODY_SECONDS = 30.0
 """How long a client may take over a body."""
-_BATCH_TYPES = (b"application/x-ndjson", b"application/cloudevents-batch+json")
+_BATCHES = (NDJSON, CLOUDEVENTS_BATCH)
 
 
 class BodyLimit:
@@ -46,7 +47,7 @@ class BodyLimit:
         """The whole body, or None when the client went away."""
         headers = dict(scope["headers"])
         declared = headers.get(b"content-length", b"")
-        is_batch = headers.get(b"content-type", b"").split(b";")[0].strip().lower() in _BATCH_TYPES
+        is_batch = media_type(headers.get(b"content-type", b"").decode("latin-1")) in _BATCHES
         if declared.isdigit() and int(declared) > self._max_batch_bytes:
             raise self._too_large(self._max_batch_bytes)
         chunks: list[bytes] = []

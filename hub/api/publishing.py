@@ -10,12 +10,13 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
 from hub.api.access import Needs
-from hub.api.formats import BATCH, JSON, NDJSON, STRUCTURED, Adapt, idempotency_of, receive
+from hub.api.formats import Adapt, idempotency_of, receive
 from hub.api.problems import Problem, problems
 from hub.api.shapes import json_response
 from hub.errors import Fault, Invalid
 from hub.incoming import Incoming, about
 from hub.keys import Principal
+from hub.media import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON
 from hub.models import Scope
 from hub.runtime import Hub
 from hub.schemas import BUILT_IN
@@ -109,8 +110,11 @@ def _request(event_type: str) -> dict[str, Any]:
     content = {
         JSON: {"schema": {"anyOf": [event, {"type": "array", "items": event, "minItems": 1}]}, "example": example},
         NDJSON: {"schema": {"type": "string"}, "example": orjson.dumps(example).decode()},
-        STRUCTURED: {"schema": cloud_event, "example": cloud_example},
-        BATCH: {"schema": {"type": "array", "items": cloud_event, "minItems": 1}, "example": [cloud_example]},
+        CLOUDEVENT: {"schema": cloud_event, "example": cloud_example},
+        CLOUDEVENTS_BATCH: {
+            "schema": {"type": "array", "items": cloud_event, "minItems": 1},
+            "example": [cloud_example],
+        },
     }
     return {"parameters": [_IDEMPOTENCY_KEY], "requestBody": {"required": True, "content": content}}
 

@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field
 from hub.errors import Fault, Invalid
 from hub.incoming import Instant
 from hub.matching import is_pattern
+from hub.media import JSON
 from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import Page
 
-JSON = "application/json"
 _JSON_OPTIONS = orjson.OPT_UTC_Z
 NO_STORE = {"Cache-Control": "no-store"}
 """Headers of an answer with a secret in it."""

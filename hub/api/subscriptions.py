@@ -11,9 +11,10 @@ from hub.api.access import CurrentHub, Manager
 from hub.api.bodies import JsonRoute
 from hub.api.paging import page_of
 from hub.api.problems import problems
-from hub.api.shapes import JSON, NO_STORE, Paging, json_response, listed
+from hub.api.shapes import NO_STORE, Paging, json_response, listed
 from hub.dispatch.health import Health, health_of
 from hub.dispatch.trial import Trial, try_out
+from hub.media import JSON, MERGE_PATCH
 from hub.models import Delivery, Status
 from hub.runtime import Hub
 from hub.stores.base import DeliveryQuery, Page
@@ -23,7 +24,6 @@ from hub.subscriptions.service import signed_target
 router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"], route_class=JsonRoute)
 
 DEFAULT_GRACE_SECONDS = 86_400
-MERGE_PATCH = "application/merge-patch+json"
 
 SubscriptionId = Annotated[str, Path(max_length=100, examples=["sub_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c"])]
 

@@ -25,7 +25,7 @@ def health_of(subscription: Subscription, lane: Lane | None, clock: Clock) -> He
     failures = lane.breaker.failures if lane else 0
     if not subscription.spec.enabled:
         return Health(state="disabled", consecutive_failures=failures)
-    if lane is None or (failures == 0 and lane.breaker.state is BreakerState.CLOSED):
+    if lane is None or (failures == 0 and lane.breaker.closed):
         return Health(state="healthy", consecutive_failures=0)
     rest = lane.breaker.open_until - clock.monotonic()
     if lane.breaker.state is BreakerState.OPEN and rest > 0:

@@ -115,7 +115,7 @@ class Subscriptions:
             edited = edit(current)
             if edited is current:
                 return [], []
-            return [self._forms.encode(edited)], list(_switch_entries(current, edited))
+            return [self._forms.encode(edited)], _switch_entries(current, edited)
 
         await self._catalogue.change(build)
         return self.find(tenant, subscription_id)
