@@ -3,7 +3,7 @@
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 class Clock(ABC):
@@ -21,6 +21,10 @@ class Clock(ABC):
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds` of monotonic time."""
 
+    def agree(self, ahead: timedelta) -> None:  # noqa: B027 - only a clock that measures real time can be wrong
+        """Count the time of day from a reference that is so far ahead of this machine's own, so that all machines that
+        share the reference agree."""
+
 
 def to_millisecond(instant: datetime) -> datetime:
     """The instant as stores keep it: what is finer than a millisecond is cut off."""
@@ -28,11 +32,17 @@ def to_millisecond(instant: datetime) -> datetime:
 
 
 class SystemClock(Clock):
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
     def now(self) -> datetime:
-        return to_millisecond(datetime.now(UTC))
+        return to_millisecond(datetime.now(UTC) + self._ahead)
 
     def monotonic(self) -> float:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def agree(self, ahead: timedelta) -> None:
+        self._ahead = ahead

@@ -174,6 +174,8 @@ class Task(Resource):
     tenant: str = Field(exclude=True)
     kind: str
     status: TaskStatus
+    owner: str = Field(default="", exclude=True)
+    """The process that does the work."""
     progress: int = 0
     result: dict[str, Any] | None = None
     error: str | None = None

@@ -1,24 +1,32 @@
-"""The contracts of a store: seven narrow ports, each a set of rules that one conformance suite proves on every store.
+"""The contracts of a store: narrow ports, each a set of rules that one conformance suite proves on every store.
 
 All methods may raise `Unavailable` (with `retry_after`) when the store cannot answer now: the disk is full, the
-database is locked, the server is away. Then nothing of the call was written. Every write is on disk before its
-method returns. Instants are aware UTC, kept to the millisecond.
+database is locked, the server is away. Then nothing of the call was written, or, where the server's answer was lost for
+good, all of it. Every write is as durable as the store promises before its method returns. Instants are aware UTC, kept
+to the millisecond.
 """
 
 from hub.stores.base.archive import Archive, ChannelStats, DeliveryQuery, EventQuery, RecentFailure, Stats
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import Answer, Batch, Entry, FanOut, Idempotency, Intake, NewDelivery, Verdict
+from hub.stores.base.lanes import BreakerState, LaneHealth, LanePolicy, Sign
+from hub.stores.base.leases import Leases
 from hub.stores.base.page import Listing, Page
 from hub.stores.base.queue import Claim, Claimed, Queue, Result, Want, Written
 from hub.stores.base.records import Records
+from hub.stores.base.schedules import Schedules
+from hub.stores.base.signals import Signal, Signals
 from hub.stores.base.store import Store
 from hub.stores.base.tasks import Tasks
+from hub.stores.base.tickets import Tickets
+from hub.stores.base.transfer import Piece, Section, Transfer
 from hub.stores.base.upkeep import Upkeep
 
 __all__ = [
     "Answer",
     "Archive",
     "Batch",
+    "BreakerState",
     "ChannelStats",
     "Claim",
     "Claimed",
@@ -29,16 +37,27 @@ __all__ = [
     "Feed",
     "Idempotency",
     "Intake",
+    "LaneHealth",
+    "LanePolicy",
+    "Leases",
     "Listing",
     "NewDelivery",
     "Page",
+    "Piece",
     "Queue",
     "RecentFailure",
     "Records",
     "Result",
+    "Schedules",
+    "Section",
+    "Sign",
+    "Signal",
+    "Signals",
     "Stats",
     "Store",
     "Tasks",
+    "Tickets",
+    "Transfer",
     "Upkeep",
     "Verdict",
     "Want",

@@ -1,20 +1,26 @@
-"""A store: seven ports in one."""
+"""A store: its ports in one."""
 
 from dataclasses import dataclass
 
 from hub.stores.base.archive import Archive
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import Intake
+from hub.stores.base.leases import Leases
 from hub.stores.base.queue import Queue
 from hub.stores.base.records import Records
+from hub.stores.base.schedules import Schedules
+from hub.stores.base.signals import Signals
 from hub.stores.base.tasks import Tasks
+from hub.stores.base.tickets import Tickets
+from hub.stores.base.transfer import Transfer
 from hub.stores.base.upkeep import Upkeep
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """One open store, as its ports."""
+    """One open store, as its ports. `shared` tells whether other processes may have it open too."""
 
+    shared: bool
     intake: Intake
     queue: Queue
     archive: Archive
@@ -22,3 +28,8 @@ class Store:
     records: Records
     tasks: Tasks
     upkeep: Upkeep
+    signals: Signals
+    leases: Leases
+    tickets: Tickets
+    schedules: Schedules
+    transfer: Transfer

@@ -8,9 +8,11 @@ from hub.stores.base.page import Listing, Page
 
 
 class Tasks(ABC):
+    """The tasks of every tenant. One that has ended (completed, failed or cancelled) stays as it is."""
+
     @abstractmethod
-    async def save(self, task: Task, feed: Sequence[FeedEntry] = ()) -> None:
-        """Insert or replace by id."""
+    async def save(self, task: Task, feed: Sequence[FeedEntry] = ()) -> bool:
+        """Insert or replace by id; False, writing nothing, when the one that is kept has ended already."""
 
     @abstractmethod
     async def task(self, tenant: str, task_id: str) -> Task | None: ...

@@ -1,0 +1,18 @@
+"""What an operator may ask of a store beside its address."""
+
+from dataclasses import dataclass
+
+from hub.failpoints import Failpoint, failpoints
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """`failpoint` is called with `before_commit` and `after_commit` around each commit, for drills that crash there.
+
+    A store with replicas answers a publish only after so many of them have it (`wait_replicas`), or else, after
+    `wait_seconds`, raises `Unavailable`.
+    """
+
+    failpoint: Failpoint = failpoints("")
+    wait_replicas: int = 0
+    wait_seconds: float = 1.0
