@@ -1,42 +1,43 @@
 """The loop that moves deliveries: claim what the lanes have room for, one task an attempt, record what became of it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from math import inf
 from random import Random
+from typing import Final
 
 import structlog
 
 from channels.base import Receipt, SendFailed
 from hub.catalogue import Catalogue
 from hub.clock import Clock
-from hub.dispatch.lanes import LanePolicy, Lanes
+from hub.dispatch.heartbeat import Heartbeat
+from hub.dispatch.lanes import Lanes
+from hub.dispatch.report import report
 from hub.dispatch.sender import Sender
 from hub.dispatch.transitions import Skipped, Timing, Tried, Unknown, cancel, release, settle, skip
-from hub.errors import HubError, Unavailable
+from hub.dispatch.trouble import RETRY_SECONDS, Trouble
+from hub.errors import Unavailable
 from hub.failpoints import Failpoint
 from hub.metrics import Metrics
 from hub.models import Status
 from hub.retry import DEFAULT_SCHEDULE
-from hub.stores.base import Claim, Queue, Result, Want, Written
+from hub.stores.base import Claim, LanePolicy, Queue, Result, Want, Written
 from hub.subscriptions import Subscription
 from hub.subscriptions.service import Subscriptions
 
-LEASE_MARGIN_SECONDS = 15.0
-LAST_RECORDS_SECONDS = 5.0
-RECORD_RETRY_SECONDS = 1.0
-CLAIM_RETRY_SECONDS = 1.0
-SWEEP_LIMIT = 500
-DELETED_LANE_ROOM = 100
-LONGEST_PAUSE_SECONDS = 300.0
-"""How long one answer 429 may hold back a whole lane; its own delivery waits as long as was asked."""
+LEASE_SECONDS: Final = 30.0
+LAST_RECORDS_SECONDS: Final = 5.0
+SWEEP_LIMIT: Final = 500
+DELETED_LANE_ROOM: Final = 100
 
 _GONE = "the target answered 410 Gone: it wants no more messages"
 _LOST = Unknown("the process stopped before the result was recorded; the target may have received it")
 _DELETED = Skipped(Status.CANCELLED, "the subscription was deleted")
-_log = structlog.get_logger("hub.attempt")
+_log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
@@ -55,7 +56,9 @@ class Dispatcher:
         attempt_timeout: float,
         failpoint: Failpoint,
         random: Random,
+        lease: float = LEASE_SECONDS,
     ) -> None:
+        """`lease` is for how many seconds a claim is this process's own, unless it renews it."""
         self._queue = queue
         self._catalogue = catalogue
         self._subscriptions = subscriptions
@@ -66,12 +69,19 @@ class Dispatcher:
         self._failpoint = failpoint
         self._random = random
         self._awake = asyncio.Event()
+        self._stopped = asyncio.Event()
         self._claiming = asyncio.Lock()
-        self.stopping = False
-        self._attempts: set[asyncio.Task[None]] = set()
+        self._attempts: dict[asyncio.Task[None], Claim] = {}
         self._sending: set[asyncio.Task[Tried]] = set()
-        self.lanes = Lanes(max_in_flight, self._policy, clock, random)
+        self._trouble = Trouble(clock)
+        self._heartbeat = Heartbeat(queue, clock, self._trouble, lease, lambda: list(self._attempts.values()))
+        self.lanes = Lanes(max_in_flight, self._policy, clock)
         catalogue.watch(self._refresh)
+
+    @property
+    def stopping(self) -> bool:
+        """Nothing new is started."""
+        return self._stopped.is_set()
 
     # -- telling it --------------------------------------------------------------------------------------------------
 
@@ -86,6 +96,13 @@ class Dispatcher:
 
         `everyones` ends every lease, run out or not: right when no other process can be alive.
         """
+        await self._heartbeat.renew()
+        found = 0 if self._trouble.recent else await self._take_over(everyones)
+        self.lanes.prune()
+        self.notice(await self._queue.due())
+        return found
+
+    async def _take_over(self, everyones: bool) -> int:
         found = 0
         while claims := await self._queue.reclaim(SWEEP_LIMIT, everyones=everyones):
             results = [self._settle_unknown(claim) for claim in claims]
@@ -95,8 +112,6 @@ class Dispatcher:
             found += len(claims)
             if len(claims) < SWEEP_LIMIT:
                 break
-        self.lanes.prune()
-        self.notice(await self._queue.due())
         return found
 
     # -- the loop ----------------------------------------------------------------------------------------------------
@@ -106,15 +121,17 @@ class Dispatcher:
         while not self.stopping:
             self._awake.clear()
             wants = self.lanes.take()
-            if wants:
-                async with self._claiming:
-                    await self._claim(wants)
-            else:
-                await self._sleep(self.lanes.next_ready())
+            if not wants:
+                await self._sleep(self.lanes.next_ready(), self._awake)
+                continue
+            async with self._claiming:
+                rest = await self._claim(wants)
+            if rest:
+                await self._sleep(rest, self._stopped)
 
     def stop_claiming(self) -> None:
         """Start nothing new; `run` returns."""
-        self.stopping = True
+        self._stopped.set()
         self._awake.set()
 
     async def stop(self, grace: float) -> None:
@@ -128,9 +145,10 @@ class Dispatcher:
             sending.cancel()
         if self._attempts:
             await asyncio.wait(self._attempts, timeout=LAST_RECORDS_SECONDS)
+        await self._heartbeat.stop()
 
-    async def _sleep(self, seconds: float) -> None:
-        waiting: list[asyncio.Task[object]] = [asyncio.create_task(self._awake.wait())]
+    async def _sleep(self, seconds: float, waking: asyncio.Event) -> None:
+        waiting: list[asyncio.Task[object]] = [asyncio.create_task(waking.wait())]
         if seconds < inf:
             waiting.append(asyncio.create_task(self._clock.sleep(seconds)))
         try:
@@ -139,56 +157,71 @@ class Dispatcher:
             for task in waiting:
                 task.cancel()
 
-    async def _claim(self, wants: list[Want]) -> None:
-        leases = {want.lane: self._lease_seconds(want.lane) for want in wants}
+    async def _claim(self, wants: list[Want]) -> float:
+        """Put what the store gives to work; gives for how long to leave the store alone then."""
         try:
-            claimed = await self._queue.claim(wants, leases)
-        except HubError as error:
-            for want in wants:
-                self.lanes.claimed(want, 0, self._clock.now())
+            claimed = await self._queue.claim(wants, {want.lane: self._heartbeat.lease for want in wants})
+        except BaseException as error:
+            self.lanes.unclaimed(wants)
             if not isinstance(error, Unavailable):
                 raise
-            await self._clock.sleep(error.retry_after or CLAIM_RETRY_SECONDS)
-            return
-        numbers: dict[str, int] = {}
+            return self._trouble.note(error)
+        self.lanes.claimed(wants, claimed)
+        known = await self._meet([claim.delivery.subscription_id for claim in claimed.claims])
         for claim in claimed.claims:
-            lane = claim.delivery.subscription_id
-            numbers[lane] = numbers.get(lane, 0) + 1
-            task = asyncio.create_task(self._attempt(claim))
-            self._attempts.add(task)
-            task.add_done_callback(self._attempts.discard)
-        for want in wants:
-            self.lanes.claimed(want, numbers.get(want.lane, 0), claimed.next_due.get(want.lane))
+            task = asyncio.create_task(self._attempt(claim, known))
+            self._attempts[task] = claim
+            task.add_done_callback(self._attempts.pop)
+        if claimed.claims:
+            self._heartbeat.start()
+        return 0.0
+
+    async def _meet(self, subscription_ids: Iterable[str]) -> bool:
+        """Whether a subscription that is unknown is deleted, and not new: its first event can be quicker than its
+        news."""
+        if all(self._catalogue.subscription(subscription_id) is not None for subscription_id in subscription_ids):
+            return True
+        try:
+            await self._catalogue.refresh()
+        except Unavailable as error:
+            self._trouble.note(error)
+            return False
+        return True
 
     # -- one attempt -------------------------------------------------------------------------------------------------
 
-    async def _attempt(self, claim: Claim) -> None:
-        """Try a claimed delivery once and record what became of it."""
-        lane, now = claim.delivery.subscription_id, self._clock.now()
-        subscription = self._catalogue.subscription(lane)
-        if subscription is None:
-            untried = skip(claim, _DELETED, now)
+    async def _attempt(self, claim: Claim, known: bool) -> None:
+        """Try a claimed delivery once and record what became of it; for `known` see `_meet`."""
+        lane = claim.delivery.subscription_id
+        try:
+            await self._see_through(claim, self._catalogue.subscription(lane), known)
+        except Exception:  # noqa: BLE001 - nobody waits for this task; when its lease has run out it is tried again
+            _log.exception("attempt failed unexpectedly", delivery_id=claim.delivery.id)
+        finally:
+            self.lanes.ended(lane)
+            self._awake.set()
+
+    async def _see_through(self, claim: Claim, subscription: Subscription | None, known: bool) -> None:
+        now = self._clock.now()
+        if subscription is None and known:
+            await self._record(skip(claim, _DELETED, now))
         elif (skipped := _reason_to_skip(claim, now)) is not None:
-            untried = skip(claim, skipped, now)
-        elif self.stopping or not subscription.spec.enabled:
-            untried = release(claim, now)
+            await self._record(skip(claim, skipped, now))
+        elif subscription is None or self.stopping or not subscription.spec.enabled:
+            await self._record(release(claim, now))
         else:
             await self._try(claim, subscription)
-            return
-        self.lanes.freed(lane)
-        await self._record(untried)
 
     async def _try(self, claim: Claim, subscription: Subscription) -> None:
         started_at, started = self._clock.now(), self._clock.monotonic()
         tried = await self._send(claim, subscription, started_at)
         duration = self._clock.monotonic() - started
-        self._tell_lane(subscription.id, tried)
         if isinstance(tried, Receipt):
             self._failpoint("after_2xx")
         duration_ms = round(duration * 1000)
         timing = Timing(started_at, started_at + timedelta(milliseconds=duration_ms), duration_ms)
         result = settle(claim, tried, timing, subscription.schedule, self._random)
-        self._report(result, duration)
+        report(result, self._metrics, duration)
         await self._record(result)
         if isinstance(tried, SendFailed) and tried.status_code == HTTPStatus.GONE:
             await self._disable(subscription)
@@ -199,8 +232,8 @@ class Dispatcher:
             try:
                 await self._subscriptions.disable(subscription.tenant, subscription.id, _GONE)
                 return
-            except Unavailable:
-                await self._clock.sleep(RECORD_RETRY_SECONDS)
+            except Unavailable as error:
+                await self._clock.sleep(self._trouble.note(error))
 
     async def _send(self, claim: Claim, subscription: Subscription, at: datetime) -> Tried:
         """Send, as a task of its own that `stop` can end."""
@@ -215,22 +248,10 @@ class Dispatcher:
         finally:
             self._sending.discard(sending)
 
-    def _tell_lane(self, lane: str, tried: Tried) -> None:
-        if isinstance(tried, Receipt):
-            self.lanes.settled(lane, failed=False)
-        elif isinstance(tried, Unknown) or tried.permanent:
-            # A message that can never be taken, such as to a mailbox that is not there, is not a target in trouble.
-            self.lanes.freed(lane)
-        else:
-            throttled = tried.status_code == HTTPStatus.TOO_MANY_REQUESTS
-            pause = min(tried.retry_after or 0.0, LONGEST_PAUSE_SECONDS) if throttled else 0.0
-            self.lanes.settled(lane, failed=not throttled, pause_seconds=pause)
-        self._awake.set()
-
     async def _record(self, result: Result) -> None:
         """Write a result; while the store cannot take it, keep trying: after the lease, fencing decides."""
         while (written := await self._finish(result)) is None:
-            await self._clock.sleep(RECORD_RETRY_SECONDS)
+            await self._clock.sleep(RETRY_SECONDS)
         if written is Written.EVENT_CANCELLED:
             await self._cancel_instead(result)
         elif written is Written.RECORDED and result.delivery.status is Status.PENDING:
@@ -239,69 +260,42 @@ class Dispatcher:
     async def _finish(self, result: Result) -> Written | None:
         try:
             (written,) = await self._queue.finish([result])
-        except Unavailable:
+        except Unavailable as error:
+            self._trouble.note(error)
             return None
         return written
 
     async def _cancel_instead(self, result: Result) -> None:
         cancelled = cancel(result.delivery, "the event was cancelled", result.delivery.updated_at)
-        await self._record(Result(cancelled.delivery, result.attempt, (*result.feed, *cancelled.feed), result.cause))
+        await self._record(replace(result, delivery=cancelled.delivery, feed=(*result.feed, *cancelled.feed)))
 
     # -- what it knows and says --------------------------------------------------------------------------------------
 
-    def _policy(self, lane: str) -> LanePolicy:
+    def _policy(self, lane: str) -> LanePolicy | None:
         subscription = self._catalogue.subscription(lane)
         if subscription is None:
-            return LanePolicy(max_in_flight=DELETED_LANE_ROOM)
-        spec = subscription.spec
-        return LanePolicy(spec.max_in_flight, subscription.per_second, spec.enabled)
+            return LanePolicy(DELETED_LANE_ROOM, revision=self._catalogue.version)
+        if not subscription.spec.enabled:
+            return None
+        return LanePolicy(subscription.spec.max_in_flight, subscription.per_second, subscription.version)
 
     def _refresh(self, subscription_id: str) -> None:
         self.lanes.refresh(subscription_id)
         self._awake.set()
-
-    def _lease_seconds(self, lane: str) -> float:
-        subscription = self._catalogue.subscription(lane)
-        timeout = subscription.spec.timeout if subscription else None
-        return (timeout or self._attempt_timeout) + LEASE_MARGIN_SECONDS
 
     def _settle_unknown(self, claim: Claim) -> Result:
         subscription = self._catalogue.subscription(claim.delivery.subscription_id)
         schedule = subscription.schedule if subscription else DEFAULT_SCHEDULE
         timing = Timing(claim.claimed_at, self._clock.now(), None)
         result = settle(claim, _LOST, timing, schedule, self._random)
-        self._report(result, None)
+        report(result, self._metrics, None)
         return result
-
-    def _report(self, result: Result, duration: float | None) -> None:
-        """One wide line, and the numbers, of an attempt."""
-        delivery, attempt = result.delivery, result.attempt
-        if attempt is None:
-            return
-        self._metrics.attempted(delivery.channel, attempt.outcome, duration)
-        if delivery.status is not Status.PENDING:
-            self._metrics.ended(delivery.channel, delivery.status)
-        _log.info(
-            "attempt",
-            tenant=delivery.tenant,
-            event_id=delivery.event_id,
-            event_type=delivery.event_type,
-            delivery_id=delivery.id,
-            subscription_id=delivery.subscription_id,
-            channel=delivery.channel,
-            number=attempt.number,
-            cause=attempt.cause,
-            outcome=attempt.outcome,
-            status_code=attempt.status_code,
-            error=attempt.error,
-            duration_ms=attempt.duration_ms,
-            status=delivery.status,
-            next_attempt_at=delivery.next_attempt_at and delivery.next_attempt_at.isoformat(),
-        )
 
 
 def _reason_to_skip(claim: Claim, now: datetime) -> Skipped | None:
     event = claim.event
+    if claim.damage is not None:
+        return Skipped(Status.DEAD, claim.damage)
     if event.cancelled_at is not None:
         return Skipped(Status.CANCELLED, "the event was cancelled")
     if event.expires_at is not None and event.expires_at <= now:

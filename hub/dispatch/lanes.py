@@ -1,99 +1,88 @@
-"""Who may send now: one lane a subscription, each with a cap, a rate and a breaker; lanes take turns."""
+"""Whom this process asks for work next: its room for attempts is shared out over the lanes, which take turns."""
 
 import heapq
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import count
 from math import ceil, inf
-from random import Random
+from typing import Final
 
 from hub.clock import Clock
-from hub.dispatch.breaker import Breaker, BreakerState
-from hub.stores.base import Want
+from hub.stores.base import Claimed, LanePolicy, Want
 
-RETRIES_FIRST_EVERY = 4
+RETRIES_FIRST_EVERY: Final = 4
 """One claim in so many prefers retries, so that neither class starves the other."""
-RESERVED_SHARE = 0.25
+RESERVED_SHARE: Final = 0.25
 """The part of all room that is kept for lanes which hold less than their fair share."""
-
-
-@dataclass(frozen=True, slots=True)
-class LanePolicy:
-    """What a subscription allows: attempts under way at once, attempts per second (None: no limit)."""
-
-    max_in_flight: int
-    per_second: float | None = None
-    enabled: bool = True
+FULL_SECONDS: Final = 0.1
+"""A lane that others fill is asked for no more than so often, however much comes in for it."""
+FIRST_MISS_SECONDS: Final = 0.05
+LONGEST_MISS_SECONDS: Final = 5.0
+"""How long to leave a lane that says something is due and gives nothing, time and again."""
 
 
 class Lane:
-    """The state of one lane in this process. Times are monotonic seconds."""
+    """What this process knows of one lane. Instants are monotonic seconds."""
 
-    def __init__(self, lane_id: str, random: Random) -> None:
+    def __init__(self, lane_id: str) -> None:
         self.id = lane_id
-        self.breaker = Breaker(random)
         self.in_flight = 0
+        """Attempts of this process, and room that it wants to fill."""
         self.due_at = inf
         self.queued_for = inf
-        self._paused_until = 0.0
-        self._spent_until = -inf
-        self._recovered_at = -inf
+        self.full = False
+        """Something is due, and waits for an attempt to end."""
+        self.resting = False
+        self._barred_until = -inf
+        self._freed = False
         self._claims = 0
+        self._misses = 0
 
-    def room(self, policy: LanePolicy, now: float) -> int:
-        """How many attempts may start at `now`."""
-        if now < self._paused_until or now < self.due_at or not policy.enabled:
-            return 0
-        room = self.breaker.allowance(policy.max_in_flight, now) - self.in_flight
-        if policy.per_second is not None:
-            spent_until = max(self._spent_until, now - _burst_seconds(policy.per_second))
-            room = min(room, int((now - spent_until) * policy.per_second + 1e-6))
-        return max(room, 0)
+    @property
+    def idle(self) -> bool:
+        return self.in_flight == 0 and self.due_at == inf and not self.full
 
-    def start(self, number: int, policy: LanePolicy, now: float) -> Want:
-        """Take so much room; `unclaimed` gives back what the store had no delivery for."""
+    @property
+    def ready_at(self) -> float:
+        return max(self.due_at, self._barred_until)
+
+    def want(self, number: int, policy: LanePolicy) -> Want:
+        """Take so much room, until `answered`."""
         self.in_flight += number
         self.due_at = inf
+        self._freed = False
         self._claims += 1
-        if policy.per_second is not None:
-            spent_until = max(self._spent_until, now - _burst_seconds(policy.per_second))
-            self._spent_until = spent_until + number / policy.per_second
-            self._recovered_at = self._spent_until + _burst_seconds(policy.per_second)
-        return Want(self.id, number, retries_first=self._claims % RETRIES_FIRST_EVERY == 0)
+        return Want(self.id, number, retries_first=self._claims % RETRIES_FIRST_EVERY == 0, policy=policy)
 
-    def unclaimed(self, number: int, policy: LanePolicy) -> None:
-        self.in_flight -= number
-        if policy.per_second is not None:
-            self._spent_until -= number / policy.per_second
+    def answered(self, claimed: Claimed, now: float, due_in: float, *, given: bool) -> None:
+        """What the store said of this lane; `due_in` is `inf` where there is nothing to ask for any more."""
+        self._misses = 0 if given or due_in > 0 else self._misses + 1
+        if missed := self._misses > 1:
+            due_in = min(FIRST_MISS_SECONDS * 2.0 ** (self._misses - 2), LONGEST_MISS_SECONDS)
+        self.due_at = min(self.due_at, now + max(due_in, 0.0))
+        self.resting = self.id in claimed.resting
+        self.full = self.id in claimed.full
+        self._barred_until = -inf
+        if self.full:
+            self._barred_until = now + FULL_SECONDS
+        elif missed or self.id in claimed.barred:
+            self._barred_until = now + due_in
+        if self._freed:
+            self.room_freed(now)
 
-    def ready_at(self, policy: LanePolicy, now: float) -> float:
-        """When there may be room again, as far as time decides it; `inf` when an attempt has to end first."""
-        allowed = self.breaker.allowance(policy.max_in_flight, now)
-        resting = self.breaker.state is BreakerState.OPEN
-        if not policy.enabled or (allowed <= self.in_flight and not resting):
-            return inf
-        at = max(self.due_at, self._paused_until, self.breaker.open_until if resting else 0.0)
-        if policy.per_second is not None:
-            at = max(at, self._spent_until + 1 / policy.per_second)
-        return at
+    def room_freed(self, now: float) -> None:
+        """An attempt of this lane ended here; while an answer is awaited it may not know that yet."""
+        self._freed = True
+        if self.full:
+            self.look_again(now)
 
-    def pause(self, until: float) -> None:
-        self._paused_until = max(self._paused_until, until)
-
-    def idle(self, now: float) -> bool:
-        """Nothing to do and nothing to remember."""
-        return (
-            self.in_flight == 0
-            and self.due_at == inf
-            and self.breaker.untroubled
-            and max(self._paused_until, self._recovered_at) <= now
-        )
-
-
-def _burst_seconds(per_second: float) -> float:
-    """How far a rate may be behind: attempts are spaced evenly, and a tenth of a second may be caught up with."""
-    return 1 / per_second + 0.1
+    def look_again(self, now: float) -> None:
+        """What was said of this lane does not hold any more."""
+        self._barred_until = -inf
+        if self.full or self.due_at < inf:
+            self.full = False
+            self.due_at = now
 
 
 Place = tuple[float, int, Lane]
@@ -101,99 +90,108 @@ Place = tuple[float, int, Lane]
 
 
 class Lanes:
-    """All lanes with something to do. `room` is the number of attempts that may be under way over all of them."""
+    """The lanes with something to do. `room` is the number of attempts that this process may have under way.
 
-    def __init__(self, room: int, policy: Callable[[str], LanePolicy], clock: Clock, random: Random) -> None:
+    What a lane allows over all processes is known to the store; here it is asked at the right time. `policy` is None
+    for a lane from which nothing may be taken now.
+    """
+
+    def __init__(self, room: int, policy: Callable[[str], LanePolicy | None], clock: Clock) -> None:
         self._total = room
         self._policy = policy
         self._clock = clock
-        self._random = random
         self._lanes: dict[str, Lane] = {}
         self._queue: list[Place] = []
         self._order = count()
         self._crowded_out: list[Place] = []
         self.in_flight = 0
 
-    def __iter__(self) -> Iterator[Lane]:
-        return iter(self._lanes.values())
+    def __len__(self) -> int:
+        return len(self._lanes)
 
-    def get(self, lane_id: str) -> Lane | None:
-        return self._lanes.get(lane_id)
+    @property
+    def resting(self) -> int:
+        """How many have an open breaker, as last heard."""
+        return sum(lane.resting for lane in self._lanes.values())
 
     def notice(self, lane_id: str, due_at: datetime | None) -> None:
         """A delivery of this lane is due then (None: at once)."""
-        now = self._clock.monotonic()
+        lane = self._lane(lane_id)
         delay = 0.0 if due_at is None else max(0.0, (due_at - self._clock.now()).total_seconds())
-        lane = self._lanes.get(lane_id)
-        if lane is None:
-            lane = self._lanes[lane_id] = Lane(lane_id, self._random)
-        lane.due_at = min(lane.due_at, now + delay)
+        lane.due_at = min(lane.due_at, self._clock.monotonic() + delay)
         self._enqueue(lane)
 
     def refresh(self, lane_id: str) -> None:
-        """The subscription of this lane changed: what is known of its target's health may not hold any more."""
+        """The subscription of this lane changed: what was said of it may not hold any more."""
         if (lane := self._lanes.get(lane_id)) is not None:
-            lane.breaker = Breaker(self._random)
+            lane.look_again(self._clock.monotonic())
             self._enqueue(lane)
 
     def take(self) -> list[Want]:
-        """Share the free room out over the lanes that are ready, in turns."""
+        """Share the free room out over the lanes that are ready, in turns; `claimed` or `unclaimed` follows."""
         now = self._clock.monotonic()
-        ready = []
+        ready: list[tuple[Place, LanePolicy]] = []
         while self._queue and self._queue[0][0] <= now:
             place = at, _, lane = heapq.heappop(self._queue)
             if at != lane.queued_for:
                 continue
             lane.queued_for = inf
-            policy = self._policy(lane.id)
-            if room := lane.room(policy, now):
-                ready.append((place, policy, room))
-            else:
+            if lane.ready_at > now:
                 self._enqueue(lane)
-        return [lane.start(slots, policy, now) for lane, policy, slots in self._share(ready)]
+                continue
+            if (policy := self._policy(lane.id)) is None:
+                continue
+            if lane.in_flight < policy.max_in_flight:
+                ready.append((place, policy))
+            else:
+                lane.full, lane.due_at = True, inf
+        return self._share(ready)
 
-    def _share(self, ready: list[tuple[Place, LanePolicy, int]]) -> Iterator[tuple[Lane, LanePolicy, int]]:
+    def _share(self, ready: Sequence[tuple[Place, LanePolicy]]) -> list[Want]:
         """So many slots for each; who gets none keeps its place in the queue."""
+        wants = []
         fair = max(1, self._total // max(1, len(self._lanes)))
         reserve = int(self._total * RESERVED_SHARE)
-        for number, (place, policy, room) in enumerate(ready):
+        for number, (place, policy) in enumerate(ready):
             lane = place[2]
             free = self._total - self.in_flight
-            share = min(room, ceil(free / (len(ready) - number)))
+            share = min(policy.max_in_flight - lane.in_flight, ceil(free / (len(ready) - number)))
             slots = min(share, max(fair - lane.in_flight, free - reserve))
             if slots > 0:
                 self.in_flight += slots
-                yield lane, policy, slots
+                wants.append(lane.want(slots, policy))
             else:
                 self._crowded_out.append(place)
+        return wants
 
-    def claimed(self, want: Want, number: int, next_due: datetime | None) -> None:
-        """So many of a want were claimed; the next delivery of its lane is due then (None: none is left)."""
-        lane = self._lanes[want.lane]
-        self.in_flight -= want.limit - number
-        lane.unclaimed(want.limit - number, self._policy(lane.id))
-        if next_due is not None:
-            self.notice(want.lane, next_due)
-        else:
-            self._released(lane)
+    def claimed(self, wants: Sequence[Want], claimed: Claimed) -> None:
+        """What the store gave for these wants; each claim takes room until `ended`."""
+        now, at = self._clock.monotonic(), self._clock.now()
+        self._give_back(wants)
+        given = Counter(claim.delivery.subscription_id for claim in claimed.claims)
+        for lane_id, number in given.items():
+            self._lane(lane_id).in_flight += number
+            self.in_flight += number
+        for want in wants:
+            due_at = claimed.next_due.get(want.lane)
+            due_in = inf if due_at is None else (due_at - at).total_seconds()
+            self._lanes[want.lane].answered(claimed, now, due_in, given=want.lane in given)
+        self._released(want.lane for want in wants)
 
-    def settled(self, lane_id: str, *, failed: bool, pause_seconds: float = 0.0) -> None:
-        """An attempt ended. `failed` counts against the target's health; `pause_seconds` is what it asked for."""
-        lane, policy, now = self._lanes[lane_id], self._policy(lane_id), self._clock.monotonic()
-        if failed:
-            lane.breaker.failed(now)
-        else:
-            lane.breaker.succeeded(policy.max_in_flight)
-        if pause_seconds:
-            lane.pause(now + pause_seconds)
-        self.freed(lane_id)
+    def unclaimed(self, wants: Sequence[Want]) -> None:
+        """The store did not answer."""
+        self._give_back(wants)
+        for want in wants:
+            self.notice(want.lane, None)
+        self._released(())
 
-    def freed(self, lane_id: str) -> None:
-        """An attempt gave its room back and says nothing about the target's health."""
+    def ended(self, lane_id: str) -> None:
+        """What became of an attempt is recorded, or nobody's business any more: its room is free."""
         lane = self._lanes[lane_id]
         lane.in_flight -= 1
         self.in_flight -= 1
-        self._released(lane)
+        lane.room_freed(self._clock.monotonic())
+        self._released((lane_id,))
 
     def next_ready(self) -> float:
         """Seconds until a lane may be ready; `inf` when only an event can make one ready."""
@@ -202,25 +200,37 @@ class Lanes:
         return max(0.0, self._queue[0][0] - self._clock.monotonic())
 
     def prune(self) -> None:
-        """Forget the lanes that are idle."""
-        now = self._clock.monotonic()
-        for lane in [lane for lane in self._lanes.values() if lane.idle(now)]:
+        """Forget the lanes from which nothing is expected; those with due deliveries are to be noticed anew."""
+        for lane in [lane for lane in self._lanes.values() if lane.in_flight == 0 and lane.due_at == inf]:
             del self._lanes[lane.id]
 
-    def _released(self, lane: Lane) -> None:
+    def _lane(self, lane_id: str) -> Lane:
+        lane = self._lanes.get(lane_id)
+        if lane is None:
+            lane = self._lanes[lane_id] = Lane(lane_id)
+        return lane
+
+    def _give_back(self, wants: Sequence[Want]) -> None:
+        for want in wants:
+            self._lanes[want.lane].in_flight -= want.limit
+            self.in_flight -= want.limit
+
+    def _released(self, lane_ids: Iterable[str]) -> None:
+        """There is room again for those that were crowded out, and these lanes may be ready."""
         crowded_out, self._crowded_out = self._crowded_out, []
         for place in crowded_out:
             at, _, other = place
             other.queued_for = at
             heapq.heappush(self._queue, place)
-        self._enqueue(lane)
-        if lane.idle(self._clock.monotonic()):
-            del self._lanes[lane.id]
+        for lane_id in lane_ids:
+            lane = self._lanes[lane_id]
+            self._enqueue(lane)
+            if lane.idle:
+                del self._lanes[lane_id]
 
     def _enqueue(self, lane: Lane) -> None:
         """Queue a lane for when it is ready: never before now, so that it goes behind those that wait already."""
-        now = self._clock.monotonic()
-        at = max(lane.ready_at(self._policy(lane.id), now), now)
+        at = max(lane.ready_at, self._clock.monotonic())
         if at < lane.queued_for:
             lane.queued_for = at
             heapq.heappush(self._queue, (at, next(self._order), lane))

@@ -12,10 +12,12 @@ import orjson
 from channels.base import Receipt, SendFailed
 from hub.models import Attempt, Cause, Delivery, FeedEntry, FeedKind, Outcome, Status
 from hub.retry import next_wait
-from hub.stores.base import Claim, Result
+from hub.stores.base import Claim, Result, Sign
 
 RESPONSE_BODY_CHARS = 4_096
 ERROR_CHARS = 1_000
+LONGEST_PAUSE_SECONDS = 300.0
+"""How long one answer 429 may hold back a whole lane; its own delivery waits as long as was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ def settle(claim: Claim, tried: Tried, timing: Timing, schedule: Sequence[float]
     entries = [attempted(delivery, attempt)]
     if status in ENDINGS:
         entries.append(entry(ENDINGS[status], delivery))
-    return Result(delivery, attempt, tuple(entries), claim.cause)
+    sign, pause_until = _health(tried, timing.ended_at)
+    return Result(delivery, attempt, tuple(entries), claim.cause, sign, pause_until)
 
 
 def skip(claim: Claim, skipped: Skipped, now: datetime) -> Result:
@@ -151,6 +154,19 @@ def _attempt(claim: Claim, tried: Tried, timing: Timing) -> Attempt:
         error=error,
         response_body=body[:RESPONSE_BODY_CHARS] if body else None,
     )
+
+
+def _health(tried: Tried, now: datetime) -> tuple[Sign, datetime | None]:
+    """What an attempt says of its target, and until when the target wants no other."""
+    if isinstance(tried, Receipt):
+        return Sign.GOOD, None
+    if isinstance(tried, Unknown) or tried.permanent:
+        # A message that can never be taken, such as to a mailbox that is not there, is not a target in trouble.
+        return Sign.NONE, None
+    if tried.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+        return Sign.BAD, None
+    pause = min(tried.retry_after or 0.0, LONGEST_PAUSE_SECONDS)
+    return Sign.GOOD, now + timedelta(seconds=pause) if pause > 0 else None
 
 
 def _next_state(

@@ -9,7 +9,7 @@ to the millisecond.
 from hub.stores.base.archive import Archive, ChannelStats, DeliveryQuery, EventQuery, RecentFailure, Stats
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import Answer, Batch, Entry, FanOut, Idempotency, Intake, NewDelivery, Verdict
-from hub.stores.base.lanes import BreakerState, LaneHealth, LanePolicy, Sign
+from hub.stores.base.lanes import UNBOUNDED, BreakerState, LaneHealth, LanePolicy, Sign
 from hub.stores.base.leases import Leases
 from hub.stores.base.page import Listing, Page
 from hub.stores.base.queue import Claim, Claimed, Queue, Result, Want, Written
@@ -23,6 +23,7 @@ from hub.stores.base.transfer import Piece, Section, Transfer
 from hub.stores.base.upkeep import Upkeep
 
 __all__ = [
+    "UNBOUNDED",
     "Answer",
     "Archive",
     "Batch",

@@ -22,3 +22,7 @@ class Leases(ABC):
     @abstractmethod
     async def held(self, names: Collection[str]) -> frozenset[str]:
         """Which of these are held by anyone now."""
+
+    @abstractmethod
+    async def held_under(self, prefix: str) -> frozenset[str]:
+        """The names of all rights held by anyone now that begin with this."""

@@ -53,6 +53,7 @@ class Claimed:
     next_due: Mapping[str, datetime]
     full: frozenset[str] = frozenset()
     resting: frozenset[str] = frozenset()
+    barred: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

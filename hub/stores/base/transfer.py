@@ -9,6 +9,7 @@ from enum import StrEnum
 class Section(StrEnum):
     """What a store holds, in the order in which it is moved."""
 
+    COUNTERS = "counters"
     RECORDS = "records"
     EVENTS = "events"
     IDEMPOTENCY = "idempotency"
@@ -18,13 +19,15 @@ class Section(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Part of a section: documents, each JSON that every store writes alike, in a fixed order; and where it ended.
+    """Part of a section: documents as `hub.stores.documents` has them, in a fixed order; and where it ended.
 
-    A document of `events` is an event whole: with its deliveries, their attempts, its fan-out cursor.
+    A document of `events` is an event whole: with its deliveries, their attempts, its fan-out cursor. One with very
+    many deliveries goes on in further documents. `count` is how many of the section's total begin in this piece.
     """
 
     documents: Sequence[bytes]
     after: str
+    count: int = 0
 
 
 class Transfer(ABC):
@@ -32,11 +35,12 @@ class Transfer(ABC):
 
     @abstractmethod
     async def totals(self) -> Mapping[str, int]:
-        """How many there are of everything: each section, and `deliveries` and `attempts` besides."""
+        """How many there are of everything: each section but the counters, and `deliveries` and `attempts` besides."""
 
     @abstractmethod
     async def read(self, section: Section, after: str, limit: int) -> Piece:
-        """At most `limit` documents after this place ('' for the beginning); none at the end."""
+        """At most `limit` documents after this place ('' for the beginning), fewer where they are big; none at the
+        end. The state of what is under way is that of a lease that has run out."""
 
     @abstractmethod
     async def write(self, section: Section, piece: Piece) -> None:

@@ -24,3 +24,7 @@ class Upkeep(ABC):
     @abstractmethod
     async def check(self) -> Sequence[str]:
         """What is wrong with the store now, each a sentence that says what to do; empty when it accepts and answers."""
+
+    @abstractmethod
+    async def losses(self) -> Sequence[str]:
+        """What the store has lost lately, as far as is known, in sentences likewise; it accepts and answers even so."""

@@ -4,20 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from random import SystemRandom
 
 from hub.clock import Clock
 from hub.errors import HubError
-from hub.failpoints import Failpoint
 from hub.stores.base import Store
+from hub.stores.options import StoreOptions
+from hub.stores.process import ProcessLeases, ProcessSchedules, ProcessSignals, ProcessTickets
 from hub.stores.sqlite.archive import SqliteArchive
 from hub.stores.sqlite.database import connect, exclusive, prepare
 from hub.stores.sqlite.feed import SqliteFeed, read_bounds
 from hub.stores.sqlite.intake import SqliteIntake
-from hub.stores.sqlite.queue import SqliteQueue
+from hub.stores.sqlite.queue import SqliteQueue, leased
 from hub.stores.sqlite.readers import Readers
 from hub.stores.sqlite.records import SqliteRecords
 from hub.stores.sqlite.reserve import Reserve
 from hub.stores.sqlite.tasks import SqliteTasks
+from hub.stores.sqlite.transfer import SqliteTransfer
 from hub.stores.sqlite.upkeep import SqliteUpkeep
 from hub.stores.sqlite.writer import Writer
 
@@ -25,7 +28,7 @@ _ARCHIVE_READERS = 2
 
 
 @asynccontextmanager
-async def open_sqlite(address: str, clock: Clock, failpoint: Failpoint) -> AsyncIterator[Store]:
+async def open_sqlite(address: str, clock: Clock, options: StoreOptions) -> AsyncIterator[Store]:
     """The store in the file that `address`, the URL without its scheme, names: `/relative/path`, `//absolute/path`."""
     if not address.startswith("/") or not address[1:]:
         raise HubError("The address of an SQLite store is sqlite:///relative/path or sqlite:////absolute/path.")
@@ -43,14 +46,20 @@ async def open_sqlite(address: str, clock: Clock, failpoint: Failpoint) -> Async
         reserve = Reserve(path.with_suffix(".reserve"))
         feed = SqliteFeed(live, read_bounds(connection)[1])
         stack.callback(feed.close)
-        writer = Writer(connection, clock, reserve, feed.announce, failpoint)
+        writer = Writer(connection, clock, reserve, feed.announce, options.failpoint)
         stack.push_async_callback(writer.close)
         yield Store(
+            shared=False,
             intake=SqliteIntake(writer, live, clock),
-            queue=SqliteQueue(writer, live),
+            queue=SqliteQueue(writer, live, clock, SystemRandom(), leased(connection)),
             archive=SqliteArchive(history),
             feed=feed,
             records=SqliteRecords(writer, live),
             tasks=SqliteTasks(writer, history),
             upkeep=SqliteUpkeep(writer, history),
+            signals=ProcessSignals(),
+            leases=ProcessLeases(clock),
+            tickets=ProcessTickets(clock),
+            schedules=ProcessSchedules(),
+            transfer=SqliteTransfer(writer, history),
         )

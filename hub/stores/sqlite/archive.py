@@ -8,19 +8,12 @@ import apsw
 
 from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import Archive, DeliveryQuery, EventQuery, Listing, Page, Stats
+from hub.stores.instants import milliseconds
+from hub.stores.paging import cursor_of, listing
 from hub.stores.sqlite.filters import deliveries_index, deliveries_where, events_index, events_where
 from hub.stores.sqlite.numbers import read_stats
-from hub.stores.sqlite.paging import cursor_of, listing
 from hub.stores.sqlite.readers import Readers
-from hub.stores.sqlite.rows import (
-    DELIVERY_JSON,
-    EVENT_JSON,
-    attempt_from,
-    delivery_from,
-    event_from,
-    fetch,
-    milliseconds,
-)
+from hub.stores.sqlite.rows import DELIVERY_JSON, EVENT_JSON, attempt_from, delivery_from, event_from, fetch
 
 # The page is chosen before anything is joined or read in full.
 _EVENTS: Final = f"""

@@ -8,8 +8,8 @@ import orjson
 
 from hub.models import Status
 from hub.stores.base import DeliveryQuery, EventQuery, Page
-from hub.stores.sqlite.paging import position_of
-from hub.stores.sqlite.rows import milliseconds
+from hub.stores.instants import milliseconds
+from hub.stores.paging import position_of
 
 
 class Condition:

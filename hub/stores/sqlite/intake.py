@@ -11,16 +11,9 @@ from hub.clock import Clock
 from hub.errors import HubError, Invalid, StaleCatalogue
 from hub.models import Event
 from hub.stores.base import Answer, Batch, Entry, FanOut, Idempotency, Intake, NewDelivery, Verdict
+from hub.stores.instants import milliseconds, not_before
 from hub.stores.sqlite.readers import Readers
-from hub.stores.sqlite.rows import (
-    EVENT_COLUMNS,
-    EVENT_JSON,
-    event_from,
-    event_row,
-    fetch,
-    milliseconds,
-    not_before,
-)
+from hub.stores.sqlite.rows import EVENT_COLUMNS, EVENT_JSON, event_from, event_row, fetch
 from hub.stores.sqlite.transaction import Transaction
 from hub.stores.sqlite.writer import Writer
 

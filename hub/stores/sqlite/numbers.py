@@ -1,15 +1,13 @@
 """The numbers of a tenant, each read from an index alone."""
 
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 import apsw
 
 from hub.stores.base import ChannelStats, RecentFailure, Stats
-from hub.stores.sqlite.rows import fetch, instant, instant_or_none
-
-_SAMPLES: Final = 4_000
-_FAILURES: Final = 20
+from hub.stores.instants import instant, instant_or_none
+from hub.stores.sqlite.rows import fetch
+from hub.stores.totals import FAILURES, SAMPLES, Sample, latencies, total
 
 _ACCEPTED: Final = "SELECT count(*) AS row FROM events WHERE tenant = :tenant AND accepted_at >= :since"
 _CHANNELS: Final = """
@@ -35,7 +33,7 @@ _DEAD: Final = """
 _LATENCIES: Final = f"""
     SELECT json_array(started_at, duration_ms) AS row
     FROM attempts WHERE tenant = :tenant AND channel = :channel AND started_at >= :since AND duration_ms IS NOT NULL
-    ORDER BY started_at DESC LIMIT {_SAMPLES}
+    ORDER BY started_at DESC LIMIT {SAMPLES}
 """
 _RECENT: Final = f"""
     SELECT json_array(attempts.started_at, deliveries.id, deliveries.event_type, deliveries.subscription_id,
@@ -43,12 +41,10 @@ _RECENT: Final = f"""
     FROM (
         SELECT delivery_seq, number FROM attempts
         WHERE tenant = :tenant AND channel = :channel AND started_at >= :since AND outcome = 'failed'
-        ORDER BY started_at DESC LIMIT {_FAILURES}) AS recent
+        ORDER BY started_at DESC LIMIT {FAILURES}) AS recent
     CROSS JOIN attempts ON attempts.delivery_seq = recent.delivery_seq AND attempts.number = recent.number
     CROSS JOIN deliveries ON deliveries.seq = recent.delivery_seq
 """
-Sample = tuple[int, int]
-"""When an attempt began, and how long it took, in milliseconds."""
 
 
 def read_stats(connection: apsw.Connection, tenant: str, since: int, channel: str | None) -> Stats:
@@ -65,29 +61,10 @@ def read_stats(connection: apsw.Connection, tenant: str, since: int, channel: st
         newest = fetch(connection, _LATENCIES, of_channel)
         delivered, failed = fetch(connection, _OUTCOMES, of_channel)[0]
         waiting, oldest = pending.get(name, (0, None))
-        latency_ms, oldest_at = _latencies(newest), instant_or_none(oldest)
+        latency_ms, oldest_at = latencies(newest), instant_or_none(oldest)
         channels[name] = ChannelStats(delivered, failed, dead.get(name, 0), waiting, oldest_at, latency_ms)
         samples += newest
         failures += [RecentFailure(instant(row[0]), *row[1:]) for row in fetch(connection, _RECENT, of_channel)]
     failures.sort(key=lambda failure: failure.at, reverse=True)
     accepted = fetch(connection, _ACCEPTED, values)[0]
-    return Stats(accepted, _total(list(channels.values()), samples), channels, tuple(failures[:_FAILURES]))
-
-
-def _latencies(samples: Sequence[Sample]) -> Mapping[str, float]:
-    """The nearest-rank quantiles p50, p90 and p99; empty without samples."""
-    ordered = sorted(duration for _, duration in samples)
-    if not ordered:
-        return {}
-    return {f"p{rank}": float(ordered[-(-rank * len(ordered) // 100) - 1]) for rank in (50, 90, 99)}
-
-
-def _total(channels: Sequence[ChannelStats], samples: Sequence[Sample]) -> ChannelStats:
-    return ChannelStats(
-        delivered=sum(stats.delivered for stats in channels),
-        failed_attempts=sum(stats.failed_attempts for stats in channels),
-        dead=sum(stats.dead for stats in channels),
-        pending=sum(stats.pending for stats in channels),
-        oldest_pending_at=min((stats.oldest_pending_at for stats in channels if stats.oldest_pending_at), default=None),
-        latency_ms=_latencies(sorted(samples, reverse=True)[:_SAMPLES]),
-    )
+    return Stats(accepted, total(list(channels.values()), samples), channels, tuple(failures[:FAILURES]))

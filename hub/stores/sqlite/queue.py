@@ -1,26 +1,20 @@
 """The deliveries that wait in the SQLite store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any, Final
 
 import apsw
 import orjson
 
+from hub.clock import Clock
 from hub.models import Attempt, Cause, Delivery, Status
-from hub.stores.base import Claim, Claimed, Queue, Result, Want, Written
+from hub.stores.base import Claim, Claimed, Result, Want, Written
+from hub.stores.instants import instant, milliseconds, not_before
+from hub.stores.process import GatedQueue
 from hub.stores.sqlite.readers import Readers
-from hub.stores.sqlite.rows import (
-    DELIVERY_JSON,
-    EVENT_JSON,
-    Row,
-    delivery_from,
-    event_from,
-    fetch,
-    instant,
-    milliseconds,
-    not_before,
-)
+from hub.stores.sqlite.rows import DELIVERY_JSON, EVENT_JSON, Row, delivery_from, event_from, fetch
 from hub.stores.sqlite.transaction import Transaction
 from hub.stores.sqlite.writer import Writer
 
@@ -81,6 +75,7 @@ _STATES: Final = """
 _LEASED: Final = (
     "SELECT seq AS row FROM deliveries WHERE status = 'sending' AND lease_until <= ? ORDER BY lease_until LIMIT ?"
 )
+_UNDER_WAY: Final = "SELECT json_array(subscription_id, id, token) AS row FROM deliveries WHERE status = 'sending'"
 
 _STATE_COLUMNS: Final = "seq, status, reason, attempt_count, schedule_base, token, cause, due_at, updated_at"
 _ATTEMPT_COLUMNS: Final = (
@@ -222,24 +217,60 @@ def _reclaim_one(transaction: Transaction, limit: int, everyones: bool) -> list[
     return _claims(transaction, seqs)
 
 
+Renewal = tuple[Sequence[Claim], int]
+"""What is renewed, and for how many milliseconds."""
+
+
+def _renew(transaction: Transaction, renewals: Sequence[Renewal]) -> list[None]:
+    transaction.change_each(
+        "UPDATE OR FAIL deliveries SET lease_until = new.until FROM new"
+        " WHERE deliveries.id = new.id AND deliveries.token = new.token AND deliveries.status = 'sending'",
+        "id, token, until",
+        [
+            (claim.delivery.id, claim.delivery.token, transaction.now + duration)
+            for claims, duration in renewals
+            for claim in claims
+        ],
+    )
+    return [None] * len(renewals)
+
+
 def _due(connection: apsw.Connection) -> dict[str, datetime]:
     return {lane: instant(at) for lane, at in fetch(connection, _DUE)}
 
 
-class SqliteQueue(Queue):
-    def __init__(self, writer: Writer, readers: Readers) -> None:
+def leased(connection: apsw.Connection) -> list[tuple[str, str, int]]:
+    """Lane, delivery id and token of everything that was under way when the database was last used."""
+    return [(lane, id_, token) for lane, id_, token in fetch(connection, _UNDER_WAY)]
+
+
+class SqliteQueue(GatedQueue):
+    def __init__(
+        self,
+        writer: Writer,
+        readers: Readers,
+        clock: Clock,
+        random: Random,
+        under_way: Iterable[tuple[str, str, int]] = (),
+    ) -> None:
+        """`under_way` is what `leased` gave."""
+        super().__init__(clock, random, under_way)
         self._writer = writer
         self._readers = readers
 
     async def due(self) -> Mapping[str, datetime]:
         return await self._readers.run(_due)
 
-    async def claim(self, wants: Sequence[Want], lease_seconds: Mapping[str, float]) -> Claimed:
+    async def renew(self, claims: Sequence[Claim], lease_seconds: float) -> None:
+        renewal: Renewal = (claims, int(lease_seconds * 1000))
+        await self._writer.submit(_renew, renewal, rows=len(claims), vital=True)
+
+    async def _claim(self, wants: Sequence[Want], lease_seconds: Mapping[str, float]) -> Claimed:
         claiming: Claiming = (wants, lease_seconds)
         return await self._writer.submit(_claim, claiming, vital=True)
 
-    async def finish(self, results: Sequence[Result]) -> Sequence[Written]:
+    async def _finish(self, results: Sequence[Result]) -> Sequence[Written]:
         return await self._writer.submit(_finish, results, rows=len(results), vital=True)
 
-    async def reclaim(self, limit: int, *, everyones: bool = False) -> Sequence[Claim]:
+    async def _reclaim(self, limit: int, *, everyones: bool) -> Sequence[Claim]:
         return await self._writer.submit(_reclaim, (limit, everyones), vital=True)

@@ -5,19 +5,17 @@ interpreter's lock, which a busy event loop makes dear.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import apsw
 import orjson
 
 from hub.models import Attempt, Cause, Delivery, Event, FeedEntry, Outcome
+from hub.stores.instants import instant, instant_or_none, milliseconds, milliseconds_or_none
 
 Row = list[Any]
 Values = Sequence[str | int | float | None] | Mapping[str, str | int | float | None]
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
 _INLINE_BYTES: Final = 65_536
 
 EVENT_COLUMNS: Final = (
@@ -44,27 +42,6 @@ def fetch(connection: apsw.Connection, query: str, values: Values = ()) -> list[
     whole = f"SELECT CAST('[' || coalesce(group_concat(row, ','), '') || ']' AS BLOB) FROM ({query})"
     rows: list[Any] = orjson.loads(connection.execute(whole, values).get)
     return rows
-
-
-def milliseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MILLISECOND
-
-
-def milliseconds_or_none(instant: datetime | None) -> int | None:
-    return None if instant is None else milliseconds(instant)
-
-
-def not_before(instant: datetime) -> int:
-    """The first whole millisecond that is not earlier."""
-    return -((_EPOCH - instant) // _MILLISECOND)
-
-
-def instant(value: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=value)
-
-
-def instant_or_none(value: int | None) -> datetime | None:
-    return None if value is None else instant(value)
 
 
 def event_row(seq: int, event: Event, *, fan_out: bool) -> tuple[str | int | None, ...]:

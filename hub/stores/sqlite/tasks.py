@@ -5,40 +5,59 @@ from collections.abc import Sequence
 import apsw
 import orjson
 
-from hub.models import FeedEntry, Task
+from hub.models import FeedEntry, Task, TaskStatus
 from hub.stores.base import Listing, Page, Tasks
+from hub.stores.instants import milliseconds
+from hub.stores.paging import cursor_of, listing
 from hub.stores.sqlite.filters import Condition
-from hub.stores.sqlite.paging import cursor_of, listing
 from hub.stores.sqlite.readers import Readers
-from hub.stores.sqlite.rows import fetch, milliseconds
+from hub.stores.sqlite.rows import fetch
 from hub.stores.sqlite.transaction import Transaction
 from hub.stores.sqlite.writer import Writer
 
-_COLUMNS = "id, tenant, doc, status, created_at, updated_at"
-_TASKS = (
-    "SELECT json_array(tenant, doc) AS row FROM tasks WHERE {where} ORDER BY created_at DESC, id DESC LIMIT {limit}"
-)
+TASK_COLUMNS = "id, tenant, doc, status, owner, created_at, updated_at"
+_TASKS = """
+    SELECT json_array(tenant, owner, doc) AS row FROM tasks WHERE {where}
+    ORDER BY created_at DESC, id DESC LIMIT {limit}
+"""
 _UNFINISHED = """
-    SELECT json_array(tenant, doc) AS row FROM tasks WHERE status IN ('pending', 'running')
+    SELECT json_array(tenant, owner, doc) AS row FROM tasks WHERE status IN ('pending', 'running')
     ORDER BY created_at, id LIMIT ?
+"""
+_ENDED = """
+    SELECT json_quote(tasks.id) AS row FROM json_each(?) AS saved CROSS JOIN tasks ON tasks.id = saved.value
+    WHERE status NOT IN ('pending', 'running')
 """
 
 Saved = tuple[Task, Sequence[FeedEntry]]
 
 
-def _save(transaction: Transaction, saved: Sequence[Saved]) -> list[None]:
-    transaction.insert("tasks", _COLUMNS, [_row(task) for task, _ in saved], replace=True)
-    transaction.append(entry for _, feed in saved for entry in feed)
-    return [None] * len(saved)
+def _save(transaction: Transaction, saved: Sequence[Saved]) -> list[bool]:
+    ids = orjson.dumps([task.id for task, _ in saved]).decode()
+    ended: set[str] = set(transaction.fetch(_ENDED, (ids,)))
+    kept: dict[str, Task] = {}
+    outcomes = []
+    for task, feed in saved:
+        outcomes.append(task.id not in ended)
+        if task.id in ended:
+            continue
+        kept[task.id] = task
+        transaction.append(feed)
+        if task.status not in {TaskStatus.PENDING, TaskStatus.RUNNING}:
+            ended.add(task.id)
+    transaction.insert("tasks", TASK_COLUMNS, list(map(task_row, kept.values())), replace=True)
+    return outcomes
 
 
-def _row(task: Task) -> tuple[str | int, ...]:
+def task_row(task: Task) -> tuple[str | int, ...]:
+    """The task as `TASK_COLUMNS`."""
     doc = orjson.dumps(task.model_dump(mode="json")).decode()
-    return (task.id, task.tenant, doc, task.status, milliseconds(task.created_at), milliseconds(task.updated_at))
+    created_at, updated_at = milliseconds(task.created_at), milliseconds(task.updated_at)
+    return (task.id, task.tenant, doc, task.status, task.owner, created_at, updated_at)
 
 
-def _task_from(tenant: str, doc: str) -> Task:
-    return Task.model_validate({**orjson.loads(doc), "tenant": tenant})
+def _task_from(tenant: str, owner: str, doc: str) -> Task:
+    return Task.model_validate({**orjson.loads(doc), "tenant": tenant, "owner": owner})
 
 
 def _tasks(connection: apsw.Connection, where: Condition, limit: int) -> list[Task]:
@@ -54,9 +73,9 @@ class SqliteTasks(Tasks):
         self._writer = writer
         self._readers = readers
 
-    async def save(self, task: Task, feed: Sequence[FeedEntry] = ()) -> None:
+    async def save(self, task: Task, feed: Sequence[FeedEntry] = ()) -> bool:
         saved: Saved = (task, feed)
-        await self._writer.submit(_save, saved, rows=1 + len(feed))
+        return await self._writer.submit(_save, saved, rows=1 + len(feed))
 
     async def task(self, tenant: str, task_id: str) -> Task | None:
         where = Condition(tenant)

@@ -12,8 +12,9 @@ import orjson
 
 from hub.errors import HubError
 from hub.stores.base import Upkeep
+from hub.stores.instants import milliseconds
 from hub.stores.sqlite.readers import Readers
-from hub.stores.sqlite.rows import fetch, milliseconds
+from hub.stores.sqlite.rows import fetch
 from hub.stores.sqlite.transaction import Transaction
 from hub.stores.sqlite.writer import Writer
 
@@ -141,3 +142,6 @@ class SqliteUpkeep(Upkeep):
         except HubError as error:
             wrong.append(error.detail)
         return wrong
+
+    async def losses(self) -> Sequence[str]:
+        return ()

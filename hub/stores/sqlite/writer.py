@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -13,9 +13,9 @@ import apsw
 from hub.clock import Clock
 from hub.errors import HubError, Unavailable
 from hub.failpoints import Failpoint
+from hub.stores.instants import milliseconds
 from hub.stores.sqlite.faults import BUSY_SECONDS, spoils_one, translate
 from hub.stores.sqlite.reserve import Reserve
-from hub.stores.sqlite.rows import milliseconds
 from hub.stores.sqlite.transaction import Transaction
 
 Item = TypeVar("Item")
@@ -186,15 +186,20 @@ class Writer:
         try:
             for handler, jobs in by_handler.items():
                 outcomes += zip(jobs, handler(transaction, [job.item for job in jobs]), strict=True)
-            self._failpoint("before_commit")
+            self._reach("before", by_handler)
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
-        self._failpoint("after_commit")
+        self._reach("after", by_handler)
         self._failure = None
         return outcomes, transaction.feed_id
+
+    def _reach(self, moment: str, handlers: Iterable[Handler[Any, Any]]) -> None:
+        """Pass the failpoints of a commit: `before_commit`, and for what is in it, such as `before_accept`."""
+        for step in ("commit", *(handler.__name__.lstrip("_") for handler in handlers)):
+            self._failpoint(f"{moment}_{step}")
 
     def _note_wal(self, connection: apsw.Connection, schema: str, pages: int) -> int:
         self._wal_pages = pages

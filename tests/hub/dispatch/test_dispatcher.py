@@ -5,8 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from hub.dispatch.breaker import THRESHOLD
 from hub.stores.base import Want
+from hub.stores.gate import THRESHOLD
 from tests.api_support import Api, open_api, settings_for
 from tests.clock import ManualClock
 from tests.receivers import Answer, Arrival, Receiver
@@ -249,7 +249,7 @@ async def test_a_delivery_left_behind_by_a_dead_process_ends_when_its_event_was_
         await queue.claim([Want(subscription, 1)], {subscription: 1.0})
         await api.admin.delete(f"/v1/events/{event}")
         api.clock.advance(2)
-        assert await api.hub.dispatcher.sweep() == 1
+        assert await api.dispatcher.sweep() == 1
         (cancelled,) = await api.deliveries("cancelled")
         attempts = (await detail(api, cancelled))["attempts"]
         assert [attempt["outcome"] for attempt in attempts] == ["unknown"]
@@ -267,7 +267,7 @@ async def test_a_target_that_is_gone_may_be_deleted_while_it_says_so(api: Api) -
         subscription = await subscribe(api, receiver)
         await api.publish()
         await receiver.arrived(1)
-        (attempt,) = api.hub.dispatcher._attempts
+        (attempt,) = api.dispatcher._attempts
         await api.admin.delete(f"/v1/subscriptions/{subscription}")
         gate.set()
         (dead,) = await api.deliveries("dead")
@@ -280,7 +280,7 @@ async def test_a_claim_that_comes_while_stopping_is_given_back_uncounted(tmp_pat
         async with open_api(settings_for(tmp_path)) as api:
             await subscribe(api, receiver)
             (loop,) = [task for task in asyncio.all_tasks() if task.get_name() == "dispatcher"]
-            api.hub.dispatcher.stop_claiming()
+            api.dispatcher.stop_claiming()
             await api.publish()
             async with asyncio.timeout(2):
                 await loop

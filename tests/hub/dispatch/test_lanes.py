@@ -1,15 +1,18 @@
-"""How the room for attempts is shared out over the lanes."""
+"""How a process shares its room for attempts out over the lanes, and when it asks the store for which."""
 
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from math import inf
-from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.dispatch.breaker import THRESHOLD
-from hub.dispatch.lanes import RETRIES_FIRST_EVERY, LanePolicy, Lanes
-from tests.clock import ManualClock
+from hub.dispatch.lanes import FIRST_MISS_SECONDS, FULL_SECONDS, LONGEST_MISS_SECONDS, RETRIES_FIRST_EVERY, Lanes
+from hub.models import Cause, Delivery, Status
+from hub.stores.base import Claim, Claimed, LanePolicy, Want
+from tests.clock import START, ManualClock
+from tests.hub.stores.samples import event
 
 FREE = LanePolicy(max_in_flight=10)
 
@@ -17,62 +20,127 @@ FREE = LanePolicy(max_in_flight=10)
 def lanes(room: int = 20, policy: LanePolicy | None = None, **policies: LanePolicy) -> tuple[Lanes, ManualClock]:
     clock = ManualClock()
     chosen = policy or FREE
-    return Lanes(room, lambda lane: policies.get(lane, chosen), clock, Random(1)), clock
+    return Lanes(room, lambda lane: policies.get(lane, chosen), clock), clock
 
 
-def serve(some: Lanes, *, more: bool = True) -> dict[str, int]:
+def claims(lane: str, number: int) -> tuple[Claim, ...]:
+    delivery = Delivery(
+        id="dlv_1",
+        tenant="ten_a",
+        event_id="evt_1",
+        event_type="order.created",
+        subscription_id=lane,
+        channel="webhook",
+        status=Status.SENDING,
+        created_at=START,
+        updated_at=START,
+    )
+    return (Claim(delivery, event(), Cause.AUTOMATIC, START),) * number
+
+
+def answer(
+    given_out: Mapping[str, int],
+    next_due: Mapping[str, datetime] | None = None,
+    *,
+    full: Collection[str] = (),
+    barred: Collection[str] = (),
+    resting: Collection[str] = (),
+) -> Claimed:
+    found = tuple(one for lane, number in given_out.items() for one in claims(lane, number))
+    return Claimed(found, next_due or {}, frozenset(full), frozenset(resting), frozenset(barred))
+
+
+def serve(some: Lanes, clock: ManualClock, *, more: bool = True) -> dict[str, int]:
     """One round in which every want is filled, and more is due afterwards."""
-    given_out = {}
-    for want in some.take():
-        given_out[want.lane] = want.limit
-        some.claimed(want, want.limit, ManualClock().now() if more else None)
+    wants = some.take()
+    given_out = {want.lane: want.limit for want in wants}
+    some.claimed(wants, answer(given_out, dict.fromkeys(given_out, clock.now()) if more else {}))
     return given_out
 
 
-def test_a_lane_gets_no_more_than_its_cap() -> None:
-    some, _ = lanes(room=100)
+def ask(some: Lanes, told: Claimed) -> list[str]:
+    """One round that is answered so; gives which lanes were asked for."""
+    wants = some.take()
+    some.claimed(wants, told)
+    return [want.lane for want in wants]
+
+
+# -- sharing ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_lane_is_asked_for_no_more_than_its_cap() -> None:
+    some, clock = lanes(room=100)
     some.notice("a", None)
-    assert serve(some) == {"a": 10}
-    assert serve(some) == {}
-    some.settled("a", failed=False)
-    assert serve(some) == {"a": 1}
+    assert serve(some, clock) == {"a": 10}
+    assert serve(some, clock) == {}
+    some.ended("a")
+    assert serve(some, clock) == {"a": 1}
 
 
 def test_lanes_share_the_room_and_take_turns_when_there_is_not_enough() -> None:
-    some, _ = lanes(room=4)
+    some, clock = lanes(room=4)
     for name in "abcdefgh":
         some.notice(name, None)
-    assert serve(some, more=True) == {"a": 1, "b": 1, "c": 1, "d": 1}
+    assert serve(some, clock) == {"a": 1, "b": 1, "c": 1, "d": 1}
     for name in "abcd":
-        some.settled(name, failed=False)
-    assert serve(some) == {"e": 1, "f": 1, "g": 1, "h": 1}
+        some.ended(name)
+    assert serve(some, clock) == {"e": 1, "f": 1, "g": 1, "h": 1}
 
 
 def test_the_last_quarter_of_the_room_is_kept_for_lanes_under_their_fair_share() -> None:
-    greedy = LanePolicy(max_in_flight=1_000)
-    some, _ = lanes(room=100, policy=greedy)
+    some, clock = lanes(room=100, policy=LanePolicy(max_in_flight=1_000))
     for name in "abcd":
         some.notice(name, None)
-    some.notice("late", ManualClock().now() + timedelta(days=1))
-    serve(some)
+    some.notice("late", clock.now() + timedelta(days=1))
     for _ in range(200):
-        if not serve(some):
+        if not serve(some, clock):
             break
     assert some.in_flight < 100, "the hogs left room"
     some.notice("late", None)
-    assert serve(some)["late"] == 5
+    assert serve(some, clock)["late"] == 5
 
 
 def test_what_the_store_did_not_have_is_given_back() -> None:
     some, _ = lanes(room=20)
     some.notice("a", None)
-    (want,) = some.take()
-    some.claimed(want, 3, None)
+    assert ask(some, answer({"a": 3})) == ["a"]
     assert some.in_flight == 3
     for _ in range(3):
-        some.settled("a", failed=False)
-    assert some.in_flight == 0
-    assert some.get("a") is None, "an idle lane is forgotten"
+        some.ended("a")
+    assert (some.in_flight, len(some)) == (0, 0), "an idle lane is forgotten"
+
+
+def test_every_few_claims_retries_go_first() -> None:
+    some, clock = lanes(room=1)
+    some.notice("a", None)
+    preferences = []
+    for _ in range(RETRIES_FIRST_EVERY * 2):
+        (want,) = some.take()
+        preferences.append(want.retries_first)
+        some.claimed([want], answer({"a": 1}, {"a": clock.now()}))
+        some.ended("a")
+    assert preferences == ([False] * (RETRIES_FIRST_EVERY - 1) + [True]) * 2
+
+
+def test_the_want_carries_the_policy_for_all_processes() -> None:
+    policy = LanePolicy(3, 5.0, revision=7)
+    some, _ = lanes(a=policy)
+    some.notice("a", None)
+    assert some.take() == [Want("a", 3, policy=policy)]
+
+
+def test_claims_whose_answer_was_lost_come_back_whatever_is_wanted_now_and_take_room() -> None:
+    some, _ = lanes(room=20)
+    some.notice("a", None)
+    some.unclaimed(some.take())
+    some.notice("b", None)
+    wants = [want for want in some.take() if want.lane == "b"]
+    some.claimed([*wants], answer({"a": 8, "b": 2}))
+    for name in "a" * 8 + "b" * 2:
+        some.ended(name)
+
+
+# -- when -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_lane_waits_for_what_is_due_later() -> None:
@@ -81,125 +149,191 @@ def test_a_lane_waits_for_what_is_due_later() -> None:
     assert some.take() == []
     assert some.next_ready() == 5
     clock.advance(5)
-    assert serve(some) == {"a": 10}
+    assert serve(some, clock) == {"a": 10}
 
 
-def test_a_rate_spaces_attempts_evenly() -> None:
-    some, clock = lanes(policy=LanePolicy(max_in_flight=10, per_second=2))
-    some.notice("a", None)
-    starts = 0
-    for _ in range(100):
-        starts += sum(serve(some).values())
-        for _ in range(some.in_flight):
-            some.settled("a", failed=False)
-        clock.advance(0.125)
-    assert 24 <= starts <= 26
-
-
-def test_a_rate_survives_an_idle_lane() -> None:
-    some, clock = lanes(policy=LanePolicy(max_in_flight=10, per_second=1))
-    some.notice("a", None)
-    serve(some, more=False)
-    some.settled("a", failed=False)
-    clock.advance(0.1)
-    some.notice("a", None)
-    assert serve(some) == {}
-    clock.advance(0.9)
-    assert serve(some) == {"a": 1}
-
-
-def test_unclaimed_slots_do_not_use_up_the_rate() -> None:
-    some, _ = lanes(policy=LanePolicy(max_in_flight=10, per_second=1))
-    some.notice("a", None)
-    (want,) = some.take()
-    some.claimed(want, 0, None)
-    some.notice("a", None)
-    assert serve(some) == {"a": 1}
-
-
-def test_a_pause_that_the_target_asked_for_holds_the_lane() -> None:
-    some, clock = lanes()
-    some.notice("a", None)
-    serve(some)
-    some.settled("a", failed=False, pause_seconds=30)
-    assert some.take() == []
-    clock.advance(30)
-    assert serve(some) == {"a": 1}
-
-
-def test_an_open_breaker_rests_the_lane_then_probes_with_one() -> None:
-    some, clock = lanes()
-    some.notice("a", None)
-    serve(some)
-    for _ in range(THRESHOLD):
-        some.settled("a", failed=True)
-    assert serve(some) == {}
-    clock.advance(some.next_ready())
-    assert serve(some) == {"a": 1}
-    assert serve(some) == {}
-
-
-def test_a_changed_subscription_gets_a_fresh_breaker() -> None:
+def test_what_becomes_due_while_a_claim_is_under_way_is_asked_for_next() -> None:
     some, _ = lanes()
     some.notice("a", None)
-    serve(some)
-    for _ in range(THRESHOLD):
-        some.settled("a", failed=True)
-    some.refresh("a")
-    assert serve(some) == {"a": 10}
+    wants = some.take()
+    some.notice("a", None)
+    some.claimed(wants, answer({}))
+    assert ask(some, answer({})) == ["a"]
+    assert some.next_ready() == inf
+
+
+def test_a_store_that_does_not_answer_is_asked_for_the_same_again() -> None:
+    some, _ = lanes()
+    some.notice("a", None)
+    some.unclaimed(some.take())
+    assert some.in_flight == 0
+    assert ask(some, answer({})) == ["a"]
+
+
+def test_a_full_lane_is_asked_again_when_an_attempt_of_it_ends_here() -> None:
+    some, _ = lanes()
+    some.notice("a", None)
+    assert ask(some, answer({"a": 1}, full="a")) == ["a"]
+    assert some.take() == []
+    assert some.next_ready() == inf
+    some.ended("a")
+    assert ask(some, answer({})) == ["a"]
+
+
+def test_an_attempt_that_ends_before_the_answer_that_its_lane_is_full_counts() -> None:
+    some, _ = lanes()
+    some.notice("a", None)
+    ask(some, answer({"a": 2}))
+    some.notice("a", None)
+    wants = some.take()
+    some.ended("a")
+    some.claimed(wants, answer({}, full="a"))
+    assert ask(some, answer({})) == ["a"]
+
+
+def test_a_lane_that_others_fill_is_asked_again_when_a_signal_names_it_but_not_time_and_again() -> None:
+    some, clock = lanes()
+    some.notice("a", None)
+    ask(some, answer({}, full="a"))
+    asked = 0
+    for _ in range(1_000):
+        some.notice("a", None)
+        asked += len(ask(some, answer({}, full="a")))
+        clock.advance(0.001)
+    assert 9 <= asked <= 1 / FULL_SECONDS
+
+
+def test_a_lane_that_lets_nothing_start_is_left_alone_until_then_however_much_comes_in() -> None:
+    some, clock = lanes()
+    some.notice("a", None)
+    opens_at = clock.now() + timedelta(seconds=30)
+    assert ask(some, answer({}, {"a": opens_at}, barred="a", resting="a")) == ["a"]
+    assert some.resting == 1
+    some.notice("a", None)
+    assert some.take() == []
+    clock.advance(30)
+    assert ask(some, answer({"a": 1})) == ["a"]
+    assert some.resting == 0
+
+
+def test_a_lane_whose_next_delivery_is_due_later_is_asked_at_once_when_another_is_due() -> None:
+    some, clock = lanes()
+    some.notice("a", None)
+    ask(some, answer({}, {"a": clock.now() + timedelta(hours=1)}))
+    assert some.take() == []
+    some.notice("a", None)
+    assert ask(some, answer({})) == ["a"]
+
+
+def test_a_lane_that_says_that_something_is_due_and_gives_nothing_is_not_asked_in_a_loop() -> None:
+    some, clock = lanes()
+    some.notice("a", None)
+    waits = []
+    for _ in range(12):
+        ask(some, answer({}, {"a": clock.now()}))
+        some.notice("a", None)
+        waits.append(round(some.next_ready(), 6))
+        clock.advance(some.next_ready())
+    assert waits[:3] == [0.0, FIRST_MISS_SECONDS, FIRST_MISS_SECONDS * 2]
+    assert waits[-1] == LONGEST_MISS_SECONDS
+    ask(some, answer({"a": 1}, {"a": clock.now()}))
+    assert some.next_ready() == 0.0
+
+
+def test_a_changed_subscription_is_asked_for_whatever_was_said_before() -> None:
+    some, clock = lanes()
+    for name, told in (
+        ("rests", answer({}, {"rests": clock.now() + timedelta(hours=1)}, barred=["rests"])),
+        ("full", answer({}, full=["full"])),
+    ):
+        some.notice(name, None)
+        ask(some, told)
+        assert some.take() == []
+        some.refresh(name)
+        assert ask(some, answer({})) == [name]
+    some.refresh("unknown")
+    assert some.take() == []
 
 
 def test_a_disabled_lane_keeps_its_work_and_flows_again_when_enabled() -> None:
     clock, switch = ManualClock(), {"on": False}
-    some = Lanes(20, lambda lane: LanePolicy(10, enabled=switch["on"]), clock, Random(1))
+    some = Lanes(20, lambda lane: FREE if switch["on"] else None, clock)
     some.notice("a", None)
     assert some.take() == []
     assert some.next_ready() == inf
     switch["on"] = True
     some.refresh("a")
-    assert serve(some) == {"a": 10}
+    assert serve(some, clock) == {"a": 10}
 
 
-def test_every_few_claims_retries_go_first() -> None:
-    some, _ = lanes(room=1)
+def test_a_sweep_forgets_what_was_said_of_full_lanes() -> None:
+    some, _ = lanes()
     some.notice("a", None)
-    preferences = []
-    for _ in range(RETRIES_FIRST_EVERY * 2):
-        (want,) = some.take()
-        preferences.append(want.retries_first)
-        some.claimed(want, 1, ManualClock().now())
-        some.settled("a", failed=False)
-    assert preferences == ([False] * (RETRIES_FIRST_EVERY - 1) + [True]) * 2
+    ask(some, answer({}, full="a"))
+    some.prune()
+    assert len(some) == 0
+    some.notice("a", None)
+    assert ask(some, answer({})) == ["a"]
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 4)), max_size=120), st.integers(1, 12))
-def test_the_room_is_never_exceeded_and_never_lost(steps: list[tuple[str, int]], room: int) -> None:
-    some, clock = lanes(room=room, policy=LanePolicy(max_in_flight=3))
-    under_way: list[str] = []
-    for name, action in steps:
-        if action == 0:
-            some.notice(name, None)
-        elif action == 1:
-            for want in some.take():
-                some.claimed(want, want.limit, clock.now())
-                under_way += [want.lane] * want.limit
-        elif action == 2 and under_way:
-            some.settled(under_way.pop(), failed=name in "ab")
-        elif action == 3:
-            for want in some.take():
-                some.claimed(want, 0, None)
+# -- any sequence -----------------------------------------------------------------------------------------------------
+
+
+class Stock:
+    """A store with so many due deliveries in each lane, three at once."""
+
+    def __init__(self) -> None:
+        self.due: Counter[str] = Counter()
+        self.under_way: Counter[str] = Counter()
+
+    def claim(self, wants: Sequence[Want], now: datetime) -> Claimed:
+        given_out = {w.lane: min(w.limit, self.due[w.lane], 3 - self.under_way[w.lane]) for w in wants}
+        for lane, number in given_out.items():
+            self.due[lane] -= number
+            self.under_way[lane] += number
+        left = [lane for lane in given_out if self.due[lane]]
+        full = [lane for lane in left if self.under_way[lane] == 3]
+        return answer(given_out, {lane: now for lane in left if lane not in full}, full=full)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcdef"), st.sampled_from(["due", "ask", "fail", "end", "wait"])), max_size=120
+    ),
+    st.integers(1, 12),
+)
+def test_the_room_is_never_exceeded_and_never_lost_and_everything_is_asked_for(
+    steps: list[tuple[str, str]], room: int
+) -> None:
+    some, clock = lanes(room=room, policy=LanePolicy(max_in_flight=5))
+    stock, under_way = Stock(), Counter[str]()
+
+    def one(action: str, lane: str) -> None:
+        if action == "due":
+            stock.due[lane] += 2
+            some.notice(lane, None)
+        elif action == "ask":
+            wants = some.take()
+            told = stock.claim(wants, clock.now())
+            some.claimed(wants, told)
+            under_way.update(claim.delivery.subscription_id for claim in told.claims)
+        elif action == "fail":
+            some.unclaimed(some.take())
+        elif action == "end" and under_way[lane]:
+            under_way[lane] -= 1
+            stock.under_way[lane] -= 1
+            some.ended(lane)
         else:
-            clock.advance(1)
-        assert some.in_flight == len(under_way) <= room
-        assert all(under_way.count(lane) <= 3 for lane in under_way)
-    while under_way:
-        some.settled(under_way.pop(), failed=False)
-    clock.advance(1_000)
-    some.notice("z", None)
-    offered: set[str] = set()
-    for _ in range(10):
-        for want in some.take():
-            offered.add(want.lane)
-            some.claimed(want, 0, None)
-    assert "z" in offered
+            clock.advance(0.05)
+        assert some.in_flight == under_way.total() <= room
+
+    for lane, action in steps:
+        one(action, lane)
+    for _ in range(400):
+        one("ask", "")
+        for lane in "abcdef":
+            one("end", lane)
+        one("wait", "")
+    assert stock.due.total() == 0
+    assert (some.in_flight, len(some)) == (0, 0)

@@ -9,7 +9,7 @@ import pytest
 from channels.base import Receipt, SendFailed
 from hub.dispatch.transitions import Skipped, Timing, Tried, Unknown, cancel, release, replay, settle, skip
 from hub.models import Cause, Delivery, Event, FeedKind, Outcome, Status
-from hub.stores.base import Claim, Result
+from hub.stores.base import Claim, Result, Sign
 from tests.clock import START
 
 SCHEDULE = (5.0, 30.0)
@@ -132,3 +132,26 @@ def test_the_feed_shows_the_attempt_without_its_body() -> None:
 def test_a_cancelled_delivery_says_why() -> None:
     result = cancel(claim().delivery, "cancelled on request", START)
     assert (result.delivery.status, result.delivery.reason) == (Status.CANCELLED, "cancelled on request")
+
+
+@pytest.mark.parametrize(
+    ("tried", "sign"),
+    [
+        (Receipt(), Sign.GOOD),
+        (SendFailed("answered 500", status_code=500), Sign.BAD),
+        (SendFailed("refused the connection"), Sign.BAD),
+        (SendFailed("answered 429", status_code=429), Sign.GOOD),
+        (SendFailed("no such mailbox", permanent=True), Sign.NONE),
+        (Unknown("the process stopped"), Sign.NONE),
+    ],
+)
+def test_an_attempt_says_whether_its_target_is_in_trouble(tried: Tried, sign: Sign) -> None:
+    assert settled(tried).sign is sign
+
+
+def test_429_pauses_the_lane_for_as_long_as_was_asked_but_for_no_more_than_five_minutes() -> None:
+    asked = [None, 30.0, 86_400.0]
+    pauses = [settled(SendFailed("slow down", status_code=429, retry_after=seconds)).pause_until for seconds in asked]
+    ended_at = START + timedelta(seconds=1)
+    assert pauses == [None, ended_at + timedelta(seconds=30), ended_at + timedelta(seconds=300)]
+    assert settled(SendFailed("busy", status_code=503, retry_after=30.0)).pause_until is None

@@ -1,0 +1,192 @@
+"""Documents of another store, written into the database; what is there already is left as it is."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import orjson
+
+from hub.errors import HubError
+from hub.stores.base import Piece, Section
+from hub.stores.documents import (
+    AttemptDocument,
+    Counters,
+    DeliveryDocument,
+    EventDocument,
+    FeedDocument,
+    IdempotencyDocument,
+    RecordDocument,
+    TaskDocument,
+    decode,
+)
+from hub.stores.sqlite.rows import EVENT_COLUMNS
+from hub.stores.sqlite.tasks import TASK_COLUMNS, task_row
+from hub.stores.sqlite.transaction import Transaction
+
+Cells = tuple[str | int | None, ...]
+
+_RECORD_COLUMNS: Final = "kind, tenant, id, doc, version"
+_DELIVERY_COLUMNS: Final = (
+    "seq, id, event_seq, tenant, event_type, subscription_id, channel, status, reason, attempt_count, schedule_base,"
+    " token, cause, due_at, lease_until, created_at, updated_at"
+)
+_ATTEMPT_COLUMNS: Final = (
+    "delivery_seq, number, tenant, channel, cause, started_at, duration_ms, outcome, status_code, error, response_body"
+)
+_KEY_COLUMNS: Final = "tenant, key, fingerprint, verdicts, expires_at"
+_FEED_COLUMNS: Final = "id, written_at, tenant, kind, data, event_type, event_id, subscription_id, status"
+
+
+def write_pieces(transaction: Transaction, pieces: Sequence[tuple[Section, Piece]]) -> list[None]:
+    for section, piece in pieces:
+        _PUT[section](transaction, piece.documents)
+        transaction.insert("transfer", "section, reached", [(section, piece.after)], replace=True)
+    return [None] * len(pieces)
+
+
+def _put_counters(transaction: Transaction, documents: Sequence[bytes]) -> None:
+    """Nothing is kept of the catalogue's version, which the records have, and of what was trimmed from the feed, since
+    its first entry says that."""
+    for counters in decode(documents, Counters):
+        # The feed gives no id twice, https://www.sqlite.org/autoinc.html.
+        if not transaction.change("UPDATE sqlite_sequence SET seq = ? WHERE name = 'feed'", (counters.feed,)):
+            transaction.insert("sqlite_sequence", "name, seq", [("feed", counters.feed)])
+
+
+def _put_records(transaction: Transaction, documents: Sequence[bytes]) -> None:
+    rows = [(r.kind, r.tenant, r.id, r.doc, r.version) for r in decode(documents, RecordDocument)]
+    transaction.insert("records", _RECORD_COLUMNS, rows, replace=True)
+
+
+def _put_events(transaction: Transaction, documents: Sequence[bytes]) -> None:
+    events = decode(documents, EventDocument)
+    seqs = _known(transaction, "events", [event.id for event in events])
+    next_seq = _highest(transaction, "events") + 1
+    rows: list[Cells] = []
+    for event in events:
+        if event.id not in seqs:
+            if event.goes_on:
+                raise HubError("Deliveries came without their event; begin again with an empty destination.")
+            seqs[event.id] = next_seq + len(rows)
+            rows.append(_event_row(seqs[event.id], event))
+    transaction.insert("events", EVENT_COLUMNS, rows)
+    _put_deliveries(transaction, events, seqs)
+
+
+def _put_deliveries(transaction: Transaction, events: Sequence[EventDocument], event_seqs: Mapping[str, int]) -> None:
+    there = _known(transaction, "deliveries", [sent.id for event in events for sent in event.deliveries])
+    next_seq = _highest(transaction, "deliveries") + 1
+    rows: list[Cells] = []
+    attempts: list[Cells] = []
+    for event in events:
+        for sent in event.deliveries:
+            if sent.id not in there:
+                seq = next_seq + len(rows)
+                rows.append(_delivery_row(seq, event_seqs[event.id], event, sent))
+                attempts += [_attempt_row(seq, event, sent, attempt) for attempt in sent.attempts]
+    transaction.insert("deliveries", _DELIVERY_COLUMNS, rows)
+    transaction.insert("attempts", _ATTEMPT_COLUMNS, attempts)
+
+
+def _put_keys(transaction: Transaction, documents: Sequence[bytes]) -> None:
+    rows = [
+        (kept.tenant, kept.key, kept.fingerprint, orjson.dumps(kept.verdicts).decode(), kept.expires_at)
+        for kept in decode(documents, IdempotencyDocument)
+    ]
+    transaction.insert("idempotency", _KEY_COLUMNS, rows, replace=True)
+
+
+def _put_tasks(transaction: Transaction, documents: Sequence[bytes]) -> None:
+    rows = [task_row(kept.task()) for kept in decode(documents, TaskDocument)]
+    transaction.insert("tasks", TASK_COLUMNS, rows, replace=True)
+
+
+def _put_feed(transaction: Transaction, documents: Sequence[bytes]) -> None:
+    rows = [
+        (e.id, e.written_at, e.tenant, e.kind, e.data, e.event_type, e.event_id, e.subscription_id, e.status)
+        for e in decode(documents, FeedDocument)
+    ]
+    transaction.insert("feed", _FEED_COLUMNS, rows, replace=True)
+
+
+_PUT: Final[Mapping[Section, Callable[[Transaction, Sequence[bytes]], None]]] = {
+    Section.COUNTERS: _put_counters,
+    Section.RECORDS: _put_records,
+    Section.EVENTS: _put_events,
+    Section.IDEMPOTENCY: _put_keys,
+    Section.TASKS: _put_tasks,
+    Section.FEED: _put_feed,
+}
+
+
+def _known(transaction: Transaction, table: str, ids: Sequence[str]) -> dict[str, int]:
+    """The seq of each of these that is there, by id."""
+    query = f"SELECT json_array(id, seq) AS row FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
+    return dict(transaction.fetch(query, (orjson.dumps(ids).decode(),)))
+
+
+def _highest(transaction: Transaction, table: str) -> int:
+    highest: int = transaction.fetch(f"SELECT coalesce(max(seq), 0) AS row FROM {table}")[0]
+    return highest
+
+
+def _event_row(seq: int, event: EventDocument) -> Cells:
+    """The event as `EVENT_COLUMNS`."""
+    return (
+        seq,
+        event.id,
+        event.tenant,
+        event.type,
+        event.source,
+        event.source_id,
+        event.subject,
+        event.time,
+        event.data,
+        event.content_type,
+        int(event.data_base64),
+        orjson.dumps(event.extensions).decode() if event.extensions else None,
+        event.ordering_key,
+        event.deliver_at,
+        event.expires_at,
+        event.traceparent,
+        event.accepted_at,
+        event.cancelled_at,
+        event.fan_out_after,
+    )
+
+
+def _delivery_row(seq: int, event_seq: int, event: EventDocument, sent: DeliveryDocument) -> Cells:
+    return (
+        seq,
+        sent.id,
+        event_seq,
+        event.tenant,
+        event.type,
+        sent.subscription_id,
+        sent.channel,
+        sent.status,
+        sent.reason,
+        sent.attempt_count,
+        sent.schedule_base,
+        sent.token,
+        sent.cause,
+        sent.due_at,
+        sent.updated_at if sent.status == "sending" else None,
+        sent.created_at,
+        sent.updated_at,
+    )
+
+
+def _attempt_row(seq: int, event: EventDocument, sent: DeliveryDocument, attempt: AttemptDocument) -> Cells:
+    return (
+        seq,
+        attempt.number,
+        event.tenant,
+        sent.channel,
+        attempt.cause,
+        attempt.started_at,
+        attempt.duration_ms,
+        attempt.outcome,
+        attempt.status_code,
+        attempt.error,
+        attempt.response_body,
+    )

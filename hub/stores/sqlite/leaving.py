@@ -1,0 +1,195 @@
+"""What lies in the database, as documents, piece by piece."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+
+import apsw
+import msgspec
+import orjson
+
+from hub.stores.base import Piece, Section
+from hub.stores.documents import (
+    AttemptDocument,
+    Counters,
+    DeliveryDocument,
+    EventDocument,
+    FeedDocument,
+    IdempotencyDocument,
+    RecordDocument,
+    TaskDocument,
+    encode,
+)
+from hub.stores.paging import cursor_of, position_of
+from hub.stores.sqlite.feed import read_bounds
+from hub.stores.sqlite.rows import EVENT_COLUMNS, EVENT_JSON, Row, fetch
+
+PIECE_BYTES: Final = 1_000_000
+_EVENT_BYTES: Final = 300
+_DELIVERY_BYTES: Final = 300
+_ATTEMPT_BYTES: Final = 150
+_DELIVERIES_AT_ONCE: Final = 1_000
+_EVENT_FIELDS: Final = tuple(EVENT_COLUMNS.split(", "))
+
+_RECORDS: Final = """
+    SELECT json_array(kind, tenant, id, version, doc) AS row FROM records
+    WHERE (kind, tenant, id) > (?, ?, ?) ORDER BY kind, tenant, id LIMIT ?
+"""
+_KEYS: Final = """
+    SELECT json_array(tenant, key, fingerprint, expires_at, json(verdicts)) AS row FROM idempotency
+    WHERE (tenant, key) > (?, ?) ORDER BY tenant, key LIMIT ?
+"""
+_TASKS: Final = "SELECT json_array(tenant, owner, doc, id) AS row FROM tasks WHERE id > ? ORDER BY id LIMIT ?"
+_FEED: Final = """
+    SELECT json_array(id, written_at, tenant, kind, data, event_type, event_id, subscription_id, status) AS row
+    FROM feed WHERE id > ? ORDER BY id LIMIT ?
+"""
+# Of each event: its seq, how big it is, and its first deliveries after a subscription, with how big each is.
+_PLAN: Final = f"""
+    SELECT json_array(seq, {_EVENT_BYTES} + octet_length(data), json((
+        SELECT json_group_array(json_array(seq, subscription_id, {_DELIVERY_BYTES} + (
+            SELECT coalesce(sum({_ATTEMPT_BYTES} + coalesce(octet_length(error), 0)
+                + coalesce(octet_length(response_body), 0)), 0) FROM attempts WHERE delivery_seq = sent.seq)))
+        FROM (SELECT seq, subscription_id FROM deliveries WHERE event_seq = events.seq AND subscription_id > :after
+            ORDER BY subscription_id LIMIT {_DELIVERIES_AT_ONCE} + 1) AS sent))) AS row
+    FROM events WHERE {{where}} ORDER BY seq LIMIT :limit
+"""
+_EVENTS: Final = f"SELECT {EVENT_JSON} AS row FROM events WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"
+_DELIVERIES: Final = """
+    SELECT json_array(seq, id, subscription_id, channel, status, created_at, updated_at, reason, attempt_count,
+        schedule_base, token, cause, due_at) AS row
+    FROM deliveries WHERE seq IN (SELECT value FROM json_each(?))
+"""
+_ATTEMPTS: Final = """
+    SELECT json_array(delivery_seq, number, cause, started_at, outcome, duration_ms, status_code, error, response_body)
+        AS row
+    FROM attempts WHERE delivery_seq IN (SELECT value FROM json_each(?)) ORDER BY delivery_seq, number
+"""
+
+
+def read_piece(connection: apsw.Connection, section: Section, after: str, limit: int) -> Piece:
+    match section:
+        case Section.COUNTERS:
+            return _counters(connection, after)
+        case Section.RECORDS:
+            return _records(connection, after, limit)
+        case Section.EVENTS:
+            return _events(connection, after, limit)
+        case Section.IDEMPOTENCY:
+            return _keys(connection, after, limit)
+        case Section.TASKS:
+            return _tasks(connection, after, limit)
+        case Section.FEED:
+            return _feed(connection, after, limit)
+
+
+def _counters(connection: apsw.Connection, after: str) -> Piece:
+    trimmed, last = read_bounds(connection)
+    version = fetch(connection, "SELECT coalesce(max(version), 0) AS row FROM records")[0]
+    return Piece([] if after else [encode(Counters(version, last, trimmed))], "all")
+
+
+def _records(connection: apsw.Connection, after: str, limit: int) -> Piece:
+    place = position_of(after, str, str, str) if after else ["", "", ""]
+    rows = fetch(connection, _RECORDS, (*place, limit))
+    return _piece([RecordDocument(*row) for row in rows], after, rows and rows[-1][:3])
+
+
+def _keys(connection: apsw.Connection, after: str, limit: int) -> Piece:
+    place = position_of(after, str, str) if after else ["", ""]
+    rows = fetch(connection, _KEYS, (*place, limit))
+    return _piece([IdempotencyDocument(*row) for row in rows], after, rows and rows[-1][:2])
+
+
+def _tasks(connection: apsw.Connection, after: str, limit: int) -> Piece:
+    place = position_of(after, str) if after else [""]
+    rows = fetch(connection, _TASKS, (*place, limit))
+    documents = [TaskDocument(tenant, owner, msgspec.Raw(doc)) for tenant, owner, doc, _ in rows]
+    return _piece(documents, after, rows and rows[-1][3:])
+
+
+def _feed(connection: apsw.Connection, after: str, limit: int) -> Piece:
+    place = position_of(after, int) if after else [0]
+    rows = fetch(connection, _FEED, (*place, limit))
+    return _piece([FeedDocument(*row) for row in rows], after, rows and rows[-1][:1])
+
+
+def _piece(documents: Sequence[object], after: str, last: Sequence[str | int]) -> Piece:
+    return Piece(list(map(encode, documents)), cursor_of(*last) if documents else after, len(documents))
+
+
+def _events(connection: apsw.Connection, after: str, limit: int) -> Piece:
+    seq, subscription = position_of(after, int, str) if after else (0, "")
+    values = {"seq": seq, "after": subscription, "limit": limit}
+    if subscription:
+        # The event goes on with a piece of its own, which ends with the end of the event where nothing is left.
+        ((_, _, sent),) = fetch(connection, _PLAN.format(where="seq = :seq"), values)
+        plan = _Plan()
+        plan.add(seq, 0, sent)
+        return plan.piece(connection, goes_on=True)
+    plan = _Plan()
+    for event in fetch(connection, _PLAN.format(where="seq > :seq"), values):
+        if not plan.add(*event):
+            break
+    return plan.piece(connection, goes_on=False) if plan.events else Piece([], after)
+
+
+class _Plan:
+    """Which deliveries of which events one piece takes, whole events as long as they fit."""
+
+    def __init__(self) -> None:
+        self.events: dict[int, list[int]] = {}
+        self._left = PIECE_BYTES
+        self._end: tuple[int, str] = (0, "")
+
+    def add(self, seq: int, size: int, sent: Sequence[tuple[int, str, int]]) -> bool:
+        """Whether there is room for another event after this one."""
+        if self.events and size > self._left:
+            return False
+        self._left -= size
+        taken = self.events[seq] = []
+        for delivery, _, weight in sent[:_DELIVERIES_AT_ONCE]:
+            if taken and weight > self._left:
+                break
+            self._left -= weight
+            taken.append(delivery)
+        cut = len(taken) < len(sent)
+        self._end = (seq, sent[len(taken) - 1][1] if cut else "")
+        return not cut and self._left > 0
+
+    def piece(self, connection: apsw.Connection, *, goes_on: bool) -> Piece:
+        found = fetch(connection, _EVENTS, (orjson.dumps(list(self.events)).decode(),))
+        sent = _deliveries(connection, [seq for taken in self.events.values() for seq in taken])
+        documents = []
+        for row in found:
+            document = _event(connection, row, goes_on=goes_on)
+            document.deliveries = [sent[seq] for seq in self.events[row[0]]]
+            documents.append(encode(document))
+        return Piece(documents, cursor_of(*self._end), 0 if goes_on else len(documents))
+
+
+def _event(connection: apsw.Connection, row: Row, *, goes_on: bool) -> EventDocument:
+    fields: dict[str, Any] = dict(zip(_EVENT_FIELDS, row, strict=True))
+    seq, data = fields.pop("seq"), fields["data"]
+    if goes_on:
+        data = ""
+    elif data is None:
+        data = connection.execute("SELECT data FROM events WHERE seq = ?", (seq,)).get
+    fields.update(data=data, data_base64=bool(fields["data_base64"]), extensions=fields["extensions"] or {})
+    return EventDocument(**fields, goes_on=goes_on)
+
+
+def _deliveries(connection: apsw.Connection, seqs: Sequence[int]) -> Mapping[int, DeliveryDocument]:
+    """By seq, with their attempts."""
+    wanted = (orjson.dumps(seqs).decode(),)
+    attempts = _by_first(fetch(connection, _ATTEMPTS, wanted))
+    found = {seq: DeliveryDocument(*fields) for seq, *fields in fetch(connection, _DELIVERIES, wanted)}
+    for seq, rows in attempts.items():
+        found[seq].attempts = [AttemptDocument(*row) for row in rows]
+    return found
+
+
+def _by_first(rows: Iterable[Row]) -> Mapping[int, list[Row]]:
+    """The rest of each row, by its first column; rows come in the order of that."""
+    return {first: [row[1:] for row in group] for first, group in groupby(rows, itemgetter(0))}

@@ -1,0 +1,49 @@
+"""Moving everything that the SQLite store holds into another store, and from another into it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import apsw
+
+from hub.stores.base import Piece, Section, Transfer
+from hub.stores.sqlite.entering import write_pieces
+from hub.stores.sqlite.leaving import read_piece
+from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.rows import fetch
+from hub.stores.sqlite.transaction import Transaction
+from hub.stores.sqlite.writer import GROUP_ROWS, Writer
+
+_COUNTED: Final = (
+    *(section for section in Section if section is not Section.COUNTERS),
+    "deliveries",
+    "attempts",
+)
+
+
+def _count(transaction: Transaction, calls: Sequence[None]) -> list[dict[str, int]]:
+    """In the writer's thread, since to count may take longer than a reader is given."""
+    counts = {name: int(transaction.fetch(f"SELECT count(*) AS row FROM {name}")[0]) for name in _COUNTED}
+    return [counts for _ in calls]
+
+
+def _reached(connection: apsw.Connection) -> dict[Section, str]:
+    rows = fetch(connection, "SELECT json_array(section, reached) AS row FROM transfer")
+    return {Section(section): reached for section, reached in rows}
+
+
+class SqliteTransfer(Transfer):
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def totals(self) -> Mapping[str, int]:
+        return await self._writer.submit(_count, None)
+
+    async def read(self, section: Section, after: str, limit: int) -> Piece:
+        return await self._readers.run(read_piece, section, after, limit)
+
+    async def write(self, section: Section, piece: Piece) -> None:
+        await self._writer.submit(write_pieces, (section, piece), rows=GROUP_ROWS)
+
+    async def reached(self) -> Mapping[Section, str]:
+        return await self._readers.run(_reached)
