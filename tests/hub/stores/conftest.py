@@ -9,6 +9,7 @@ import pytest
 from hub.stores import open_store
 from hub.stores.base import Store
 from tests.clock import ManualClock
+from tests.redis_servers import RedisCluster, RedisServer
 
 
 class OpenStore:
@@ -35,9 +36,13 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "valkey", pytest.param("redis7", marks=pytest.mark.redis7), "cluster"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return {"sqlite": f"sqlite:///{tmp_path / 'hub.db'}"}[request.param]
+    """The address of an empty store: a file, or a prefix of its own on servers that the whole run shares."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'hub.db'}"
+    servers: RedisServer | RedisCluster = request.getfixturevalue(request.param)
+    return servers.url()
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import sys
 
 from hub.clock import SystemClock
 from hub.failpoints import failpoints
-from hub.stores import open_store
+from hub.stores import StoreOptions, open_store
 from tests.hub.stores.samples import batch, entry, event
 
 
 async def main(url: str, points: str) -> None:
-    async with open_store(url, SystemClock(), failpoint=failpoints(points)) as store:
+    async with open_store(url, SystemClock(), StoreOptions(failpoints(points))) as store:
 
         async def publish() -> None:
             while True:

@@ -1,0 +1,78 @@
+"""The store for more than one machine: one Redis, Valkey, or slot of a Cluster; Lua for each atomic step."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from random import Random
+from secrets import token_hex
+
+from hub.clock import Clock
+from hub.stores.base import Store
+from hub.stores.options import StoreOptions
+from hub.stores.redis.addresses import SCHEMES, Kind, read_address
+from hub.stores.redis.archive import RedisArchive
+from hub.stores.redis.engine import Engine
+from hub.stores.redis.feed import open_feed
+from hub.stores.redis.intake import RedisIntake
+from hub.stores.redis.leases import RedisLeases
+from hub.stores.redis.queue import RedisQueue
+from hub.stores.redis.records import RedisRecords
+from hub.stores.redis.schedules import RedisSchedules
+from hub.stores.redis.signals import open_signals
+from hub.stores.redis.tasks import RedisTasks
+from hub.stores.redis.tickets import RedisTickets
+from hub.stores.redis.transfer import RedisTransfer
+from hub.stores.redis.upkeep import RedisUpkeep
+from hub.stores.redis.vigil import Vigil
+
+__all__ = ["SCHEMES", "open_engine", "open_redis"]
+
+
+@asynccontextmanager
+async def open_engine(scheme: Kind, address: str, clock: Clock) -> AsyncIterator[Engine]:
+    """Calls to the server that a URL, in two parts at its `://`, names; the clock agrees with the server's meanwhile.
+    Raises `HubError` when the URL or the server cannot be used."""
+    engine = Engine(read_address(scheme, address), clock)
+    try:
+        await engine.measure()
+        measuring = asyncio.create_task(engine.keep_measuring())
+        try:
+            yield engine
+        finally:
+            measuring.cancel()
+            with suppress(asyncio.CancelledError):
+                await measuring
+    finally:
+        await engine.close()
+
+
+@asynccontextmanager
+async def open_redis(scheme: Kind, address: str, clock: Clock, options: StoreOptions) -> AsyncIterator[Store]:
+    """The store at a URL, in two parts at its `://`."""
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(open_engine(scheme, address, clock))
+        process = token_hex(8)
+        vigil = Vigil(engine)
+        await vigil.begin()
+        feed = await stack.enter_async_context(open_feed(engine))
+        signals = await stack.enter_async_context(open_signals(engine))
+        intake = RedisIntake(engine, vigil, process, options)
+        stack.push_async_callback(intake.close)
+        spread = Random()  # noqa: S311 - spreads retries; guards nothing
+        queue = RedisQueue(engine, vigil, process, spread, options.failpoint)
+        stack.push_async_callback(queue.close)
+        yield Store(
+            shared=True,
+            intake=intake,
+            queue=queue,
+            archive=RedisArchive(engine),
+            feed=feed,
+            records=RedisRecords(engine, vigil),
+            tasks=RedisTasks(engine, vigil),
+            upkeep=RedisUpkeep(engine, vigil),
+            signals=signals,
+            leases=RedisLeases(engine),
+            tickets=RedisTickets(engine),
+            schedules=RedisSchedules(engine),
+            transfer=RedisTransfer(engine),
+        )

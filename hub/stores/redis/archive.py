@@ -1,0 +1,178 @@
+"""Reading back what happened, from Redis."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from hub.models import Attempt, Delivery, Event, Status
+from hub.stores.base import Archive, DeliveryQuery, EventQuery, Listing, Page, Stats
+from hub.stores.paging import listing
+from hub.stores.redis.codec import DELIVERY_FIELDS, attempt_from, delivery_from, event_from, fields, pack
+from hub.stores.redis.engine import Engine
+from hub.stores.redis.keys import Keys
+from hub.stores.redis.numbers import read_stats
+from hub.stores.redis.scripts import script
+from hub.stores.redis.selection import STORED, Selection, of_deliveries, of_events
+from hub.stores.redis.walk import (
+    STEP,
+    at_once,
+    cursor_at,
+    from_instant,
+    id_of,
+    newest,
+    parts,
+    until_instant,
+    until_page,
+)
+
+_DOCUMENTS_AT_ONCE: Final = 50
+"""Events may be big."""
+_STATES: Final = ":s:"
+_DELIVERIES: Final = ":d:"
+_SELECT: Final = script("select", "selection")
+_TALLY: Final = script("tally", "selection")
+_log = structlog.get_logger("hub.store")
+
+
+class RedisArchive(Archive):
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._keys = Keys(engine.prefix)
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    async def event(self, tenant: str, event_id: str) -> Event | None:
+        found = await self._events([event_id])
+        return found[0] if found and found[0].tenant == tenant else None
+
+    async def events(self, tenant: str, query: EventQuery, page: Page) -> Listing[Event]:
+        low, high = from_instant(query.since), until_page(page, query.until)
+        selection = of_events(self._keys, tenant, query)
+        found: list[Event] = []
+        async with aclosing(self._selected(selection, _STATES, low, high, page.limit + 1)) as walk:
+            async for ids in walk:
+                for some in parts(ids, min(page.limit + 1, _DOCUMENTS_AT_ONCE)):
+                    found += await self._events(some)
+                    if len(found) > page.limit:
+                        return _page_of_events(found, page)
+        return _page_of_events(found, page)
+
+    async def _events(self, ids: Sequence[str]) -> list[Event]:
+        """Those of the events that are there and can be read."""
+        commands = [c for i in ids for c in (("GET", self._keys.event(i)), ("HGET", self._keys.state(i), "cancelled"))]
+        replies = await self._engine.ask_all(commands)
+        found = zip(ids, replies[::2], replies[1::2], strict=True)
+        return [event for row in found if (event := _readable(*row)) is not None]
+
+    # -- deliveries --------------------------------------------------------------------------------------------------
+
+    async def delivery(self, tenant: str, delivery_id: str) -> Delivery | None:
+        found = await self._deliveries([delivery_id])
+        return found[0] if found and found[0].tenant == tenant else None
+
+    async def deliveries(self, tenant: str, query: DeliveryQuery, page: Page) -> Listing[Delivery]:
+        low, high = from_instant(query.since), until_page(page, query.until)
+        selection = await self._selection(tenant, query)
+        found: list[Delivery] = []
+        async with aclosing(self._selected(selection, _DELIVERIES, low, high, page.limit + 1)) as walk:
+            async for ids in walk:
+                for some in parts(ids, page.limit + 1):
+                    # What was seen in the index of a status may have left it since.
+                    found += [d for d in await self._deliveries(some) if query.status in (None, d.status)]
+                    if len(found) > page.limit:
+                        return _page_of_deliveries(found, page)
+        return _page_of_deliveries(found, page)
+
+    async def attempts(self, tenant: str, delivery_id: str) -> Sequence[Attempt]:
+        keys = self._keys
+        commands = [("HGETALL", keys.delivery(delivery_id)), ("HGETALL", keys.attempts_of(delivery_id))]
+        short, long = (fields(reply) for reply in await at_once(self._engine, commands))
+        if short.get("ten") != tenant.encode():
+            return []
+        numbered = {int(name): packed for name, packed in {**short, **long}.items() if name.isdigit()}
+        return [attempt_from(number, numbered[number]) for number in sorted(numbered)]
+
+    # -- numbers -----------------------------------------------------------------------------------------------------
+
+    async def counts(self, tenant: str, query: DeliveryQuery) -> Mapping[str, Mapping[Status, int]]:
+        looked_at = (query.event_id, query.channel, None if query.type == "*" else query.type)
+        if any(value is not None for value in looked_at):
+            return await self._count_each(tenant, query)
+        return await self._count_lanes(tenant, query)
+
+    async def stats(self, tenant: str, since: datetime, channel: str | None) -> Stats:
+        return await read_stats(self._engine, tenant, since, channel)
+
+    async def _count_lanes(self, tenant: str, query: DeliveryQuery) -> dict[str, dict[Status, int]]:
+        """From the lanes' indexes alone."""
+        lanes = {lane.decode() for lane in await self._engine.ask("SMEMBERS", self._keys.lanes(tenant))}
+        wanted = lanes if query.subscription_ids is None else lanes & query.subscription_ids
+        low, high = from_instant(query.since), until_instant(query.until)
+        statuses = [status for status in STORED if query.status in (None, status)]
+        counts: dict[str, dict[Status, int]] = {}
+        for some in parts(sorted(wanted - query.not_subscription_ids), STEP // len(STORED)):
+            cells = [(lane, status) for lane in some for status in statuses]
+            commands = [("ZLEXCOUNT", self._keys.by_lane(tenant, *cell), low, high) for cell in cells]
+            for (lane, status), count in zip(cells, await at_once(self._engine, commands), strict=True):
+                if count:
+                    counts.setdefault(lane, {})[status] = count
+        return counts
+
+    async def _count_each(self, tenant: str, query: DeliveryQuery) -> dict[str, dict[Status, int]]:
+        selection = await self._selection(tenant, query)
+        low, high, wanted = from_instant(query.since), until_instant(query.until), pack(selection.wanted)
+        counts: dict[str, dict[Status, int]] = {}
+        async with aclosing(newest(self._engine, selection.indexes, low, high, STEP)) as walk:
+            async for members in walk:
+                for some in parts([id_of(member) for member in members], STEP):
+                    reply = await self._engine.run(_TALLY, wanted, *some, repeat=True)
+                    for lane, status, count in parts(reply, 3):
+                        of_lane, known = counts.setdefault(lane.decode(), {}), Status(status.decode())
+                        of_lane[known] = of_lane.get(known, 0) + count
+        return counts
+
+    # -- walking -----------------------------------------------------------------------------------------------------
+
+    async def _selection(self, tenant: str, query: DeliveryQuery) -> Selection:
+        channels = await self._engine.ask("SMEMBERS", self._keys.channels(tenant))
+        return of_deliveries(self._keys, tenant, query, [channel.decode() for channel in channels])
+
+    async def _selected(
+        self, selection: Selection, kind: str, low: str, high: str, wanted: int
+    ) -> AsyncGenerator[list[str], None]:
+        """The ids of what is selected, newest first, in parts; `kind` stands before them in the names of hashes."""
+        looks_at = pack(selection.wanted)
+        async with aclosing(newest(self._engine, selection.indexes, low, high, wanted)) as walk:
+            async for members in walk:
+                ids = [id_of(member) for member in members]
+                if not selection.wanted:
+                    yield ids
+                    continue
+                for some in parts(ids, STEP):
+                    yield [id_.decode() for id_ in await self._engine.run(_SELECT, looks_at, kind, *some, repeat=True)]
+
+    async def _deliveries(self, ids: Sequence[str]) -> list[Delivery]:
+        """Those of the deliveries that are there."""
+        rows = await self._engine.ask_all([("HMGET", self._keys.delivery(id_), *DELIVERY_FIELDS) for id_ in ids])
+        return [delivery_from(id_, row) for id_, row in zip(ids, rows, strict=True) if row[0] is not None]
+
+
+def _readable(id_: str, document: bytes | None, cancelled: bytes | None) -> Event | None:
+    if document is None:
+        return None
+    try:
+        return event_from(document, cancelled)
+    except ValueError:
+        _log.error("an event is damaged and left out", event_id=id_)
+        return None
+
+
+def _page_of_events(found: Sequence[Event], page: Page) -> Listing[Event]:
+    return listing(found, page, lambda event: cursor_at(event.accepted_at, event.id))
+
+
+def _page_of_deliveries(found: Sequence[Delivery], page: Page) -> Listing[Delivery]:
+    return listing(found, page, lambda delivery: cursor_at(delivery.created_at, delivery.id))

@@ -1,0 +1,183 @@
+"""Where events enter the Redis store."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any, Final
+
+from hub.errors import HubError, StaleCatalogue
+from hub.stores.base import Answer, Batch, Entry, FanOut, Idempotency, Intake, NewDelivery, Verdict
+from hub.stores.instants import milliseconds, not_before
+from hub.stores.options import StoreOptions
+from hub.stores.redis.calls import Calls
+from hub.stores.redis.codec import disguised, event_document, event_from, pack, packed_entry
+from hub.stores.redis.engine import Engine
+from hub.stores.redis.idempotency import digest, expiry, given, remembered, with_duplicates
+from hub.stores.redis.keys import Keys
+from hub.stores.redis.scripts import script
+from hub.stores.redis.vigil import Vigil
+
+_ACCEPT: Final = script("accept", "indexes", "calls", "vigil", "waiting", "arriving")
+_EXPAND: Final = script("expand", "indexes", "calls", "waiting", "arriving")
+_CANCEL: Final = script("cancel", "indexes", "calls")
+_ACCEPTED, _REPLAYED, _STALE = 0, 1, 2
+_DIGITS: Final = 13
+
+Expansion = tuple[FanOut, Sequence[NewDelivery], str | None]
+Cancellation = tuple[str, str, datetime]
+
+
+def document_digest(document: bytes) -> bytes:
+    """What tells later whether an event is still what was accepted."""
+    return blake2b(document, digest_size=16).digest()
+
+
+def _due(event_at: datetime | None, otherwise: int) -> int:
+    return otherwise if event_at is None else not_before(event_at)
+
+
+def _entry_row(entry: Entry) -> tuple[Any, ...]:
+    """An entry as `lua/accept.lua` takes it."""
+    event = entry.event
+    document, accepted = event_document(event), milliseconds(event.accepted_at)
+    return (
+        entry.index,
+        event.id,
+        disguised(document),
+        disguised(document_digest(document)),
+        event.type,
+        event.subject,
+        event.source,
+        event.source_id,
+        accepted,
+        _due(event.deliver_at, accepted),
+        disguised(packed_entry(entry.feed)),
+        entry.fan_out,
+        _delivery_rows(entry.deliveries),
+    )
+
+
+def _delivery_rows(deliveries: Sequence[NewDelivery]) -> list[tuple[str, str, str]]:
+    return [(new.id, new.subscription_id, new.channel) for new in deliveries]
+
+
+def _verdicts(batch: Batch) -> list[Verdict]:
+    """What a batch is answered if none of its events is a duplicate."""
+    accepted = [Verdict(entry.index, "accepted", entry.event.id) for entry in batch.entries]
+    return sorted([*accepted, *batch.rejected], key=lambda verdict: verdict.index)
+
+
+def _answer(batch: Batch, verdicts: Sequence[Verdict], outcome: Sequence[Any]) -> Answer | HubError:
+    match outcome[0]:
+        case 0:
+            return Answer(with_duplicates(verdicts, outcome[1]))
+        case 1 if batch.idempotency is not None:
+            try:
+                return remembered(outcome[1], batch.idempotency)
+            except HubError as error:
+                return error
+        case 2:
+            return StaleCatalogue("The catalogue has changed meanwhile; try again.", retry_after=0.0)
+    return HubError("An event with this id exists.")
+
+
+class RedisIntake(Intake):
+    def __init__(self, engine: Engine, vigil: Vigil, process: str, options: StoreOptions) -> None:
+        """`process` names this one among all that have the store open."""
+        self._engine = engine
+        self._keys = Keys(engine.prefix)
+        self._vigil = vigil
+        self._process = process
+        self._options = options
+        self._accepting = Calls("accept", self._accept, options.failpoint)
+        self._expanding = Calls("expand", self._expand, options.failpoint)
+        self._cancelling = Calls("cancel", self._cancel, options.failpoint)
+
+    async def accept(self, batch: Batch) -> Answer:
+        rows = sum(1 + len(entry.deliveries) for entry in batch.entries)
+        return await self._accepting.make(batch, rows=max(rows, 1))
+
+    async def recall(self, tenant: str, idempotency: Idempotency) -> Answer | None:
+        record = await self._engine.ask("GET", self._keys.idempotency(tenant, digest(idempotency.key)))
+        if record is None or expiry(record) <= self._now():
+            return None
+        return remembered(record, idempotency)
+
+    async def fan_outs(self, limit: int) -> Sequence[FanOut]:
+        members = await self._engine.ask("ZRANGE", self._keys.fan_outs, 0, limit - 1)
+        ids = [member[_DIGITS:].decode() for member in members]
+        replies = await self._engine.ask_all(
+            [
+                command
+                for id_ in ids
+                for command in (
+                    ("GET", self._keys.event(id_)),
+                    ("HMGET", self._keys.state(id_), "fan", "cancelled"),
+                )
+            ]
+        )
+        return [
+            FanOut(event_from(document, cancelled), fan.decode())
+            for document, (fan, cancelled) in zip(replies[::2], replies[1::2], strict=True)
+            if document is not None and fan is not None
+        ]
+
+    async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
+        return await self._expanding.make((fan_out, deliveries, after), rows=1 + len(deliveries), vital=True)
+
+    async def cancel(self, tenant: str, event_id: str, at: datetime) -> bool:
+        return await self._cancelling.make((tenant, event_id, at))
+
+    async def close(self) -> None:
+        """Return when what was begun is written or refused."""
+        for calls in (self._accepting, self._expanding, self._cancelling):
+            await calls.close()
+
+    async def _accept(self, number: int, batches: Sequence[Batch]) -> Sequence[Answer | HubError]:
+        verdicts = [_verdicts(batch) for batch in batches]
+        rows = [
+            (
+                batch.tenant,
+                batch.catalogue_version,
+                given(batch.idempotency, answer) if batch.idempotency else None,
+                [_entry_row(entry) for entry in batch.entries],
+            )
+            for batch, answer in zip(batches, verdicts, strict=True)
+        ]
+        epoch, gone, last, outcomes = await self._engine.run(
+            _ACCEPT,
+            self._now(),
+            self._process,
+            number,
+            *self._vigil.arguments(),
+            pack(rows),
+            repeat=True,
+            replicas=self._options.wait_replicas,
+            wait=self._options.wait_seconds,
+        )
+        self._vigil.note(epoch, gone, last)
+        return [_answer(*one) for one in zip(batches, verdicts, outcomes, strict=True)]
+
+    async def _expand(self, number: int, expansions: Sequence[Expansion]) -> Sequence[bool]:
+        rows = [
+            (
+                fan_out.event.tenant,
+                fan_out.event.id,
+                fan_out.event.type,
+                fan_out.after,
+                after,
+                None if fan_out.event.deliver_at is None else not_before(fan_out.event.deliver_at),
+                _delivery_rows(deliveries),
+            )
+            for fan_out, deliveries, after in expansions
+        ]
+        outcomes = await self._engine.run(_EXPAND, self._now(), self._process, number, pack(rows), repeat=True)
+        return [outcome == 1 for outcome in outcomes]
+
+    async def _cancel(self, number: int, cancellations: Sequence[Cancellation]) -> Sequence[bool]:
+        rows = [(tenant, event_id, milliseconds(at)) for tenant, event_id, at in cancellations]
+        outcomes = await self._engine.run(_CANCEL, self._process, number, pack(rows), repeat=True)
+        return [outcome == 1 for outcome in outcomes]
+
+    def _now(self) -> int:
+        return milliseconds(self._engine.clock.now())

@@ -1,0 +1,93 @@
+#!lua
+-- Accept events, of many requests at once, each request as if it came alone and in this order.
+--
+-- ARGV: now (ms), process, number of the call, epoch, feed id seen, batches (msgpack). A batch is an array of
+--   tenant, catalogue version, key (nil, or an array of digest, key, fingerprint, expiry in ms, verdicts as JSON),
+--   entries: arrays of index, event id, document, digest of it, type, subject, source, source id, accepted (ms),
+--   due (ms), feed entry, fans out, deliveries: arrays of id, lane, channel.
+-- Reply: epoch, lost feed entries, last feed id, and for each batch an array of what became of it:
+--   0 and the duplicates (index and first event's id in turn); 1 and the record kept with its key; 2: the catalogue has
+--   another version; 3: an event with such an id is there.
+--
+-- An idempotency record is a msgpack array of key, fingerprint, expiry (ms), verdicts (JSON), duplicates.
+
+local now, process, number = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local answer = calls.answered(process, 'accept', number)
+if answer then return calls.answer(process, 'accept', number, answer) end
+
+local ACCEPTED, REPLAYED, STALE, TAKEN = 0, 1, 2, 3
+local epoch, gone = vigil.keep(ARGV[4], ARGV[5], now)
+local version = tonumber(redis.call('HGET', key.meta, 'version') or 0)
+local feed = {}
+
+local function is_taken(entries)
+  local ids = {}
+  for _, entry in ipairs(entries) do
+    local id = entry[2]
+    if ids[id] or redis.call('EXISTS', key.event(id)) == 1 then return true end
+    ids[id] = true
+  end
+  return false
+end
+
+local function write(tenant, entry)
+  local _, id, document, digest, type, subject, _, _, at, due, shown, fans_out, deliveries = unpack(entry, 1, 13)
+  redis.call('SET', key.event(id), document)
+  redis.call('HSET', key.state(id), 'at', at, 'type', type, 'open', #deliveries, 'sum', digest)
+  if fans_out then
+    redis.call('HSET', key.state(id), 'fan', '')
+    signals.fans_out()
+  end
+  indexes.event_added({ id = id, tenant = tenant, subject = subject, at = at }, #deliveries, fans_out)
+  for _, delivery in ipairs(deliveries) do
+    arriving.add({ id = id, tenant = tenant, type = type }, delivery[1], delivery[2], delivery[3], at, due, now)
+  end
+  feed[#feed + 1] = shown
+end
+
+-- The id of the event that came with the same source and source id before, if there is one.
+local function first_with_source(tenant, entry)
+  local source, source_id = entry[7], entry[8]
+  if not source_id then return nil end
+  local place = key.source(tenant, source, source_id)
+  local first = redis.call('GET', place)
+  if first then return first end
+  redis.call('SET', place, entry[2])
+end
+
+local function accept(batch)
+  local tenant, expected, given, entries = batch[1], batch[2], batch[3], batch[4]
+  local kept, expired
+  if given then
+    kept = redis.call('GET', key.idempotency(tenant, given[1]))
+    local expires = kept and cmsgpack.unpack(kept)[3]
+    if kept and expires > now then return { REPLAYED, kept } end
+    expired = expires
+  end
+  if expected ~= version then return { STALE } end
+  if is_taken(entries) then return { TAKEN } end
+  local duplicates = {}
+  for _, entry in ipairs(entries) do
+    local first = first_with_source(tenant, entry)
+    if first then
+      duplicates[#duplicates + 1] = entry[1]
+      duplicates[#duplicates + 1] = first
+    else
+      write(tenant, entry)
+    end
+  end
+  if given then
+    redis.call('SET', key.idempotency(tenant, given[1]),
+      cmsgpack.pack({ given[2], given[3], given[4], given[5], duplicates }))
+    indexes.key_kept(tenant, given[1], given[4], expired)
+  end
+  return { ACCEPTED, duplicates }
+end
+
+local outcomes = {}
+for _, batch in ipairs(cmsgpack.unpack(ARGV[6])) do outcomes[#outcomes + 1] = accept(batch) end
+indexes.feed_appended(feed, now)
+waiting.added()
+signals.send()
+local last = tonumber(redis.call('HGET', key.meta, 'feed') or 0)
+return calls.answer(process, 'accept', number, { epoch, gone, last, outcomes })

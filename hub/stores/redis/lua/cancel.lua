@@ -1,0 +1,26 @@
+#!lua flags=allow-oom
+-- Mark events cancelled and drop their fan-out cursors.
+--
+-- ARGV: process, number of the call, cancellations (msgpack): arrays of tenant, event id, at (ms).
+-- Reply: for each 1, or 0 where the event is unknown or was cancelled before.
+
+local process, number = ARGV[1], ARGV[2]
+local answer = calls.answered(process, 'cancel', number)
+if answer then return answer end
+
+local function cancel(tenant, id, cancelled_at)
+  local state = key.state(id)
+  local at, cancelled, fan = unpack(redis.call('HMGET', state, 'at', 'cancelled', 'fan'), 1, 3)
+  if not at or cancelled then return 0 end
+  if not redis.call('ZSCORE', key.events(tenant), indexes.member(at, id)) then return 0 end
+  redis.call('HSET', state, 'cancelled', cancelled_at)
+  if fan then
+    redis.call('HDEL', state, 'fan')
+    indexes.fan_out_ended(id, at)
+  end
+  return 1
+end
+
+local outcomes = {}
+for _, one in ipairs(cmsgpack.unpack(ARGV[3])) do outcomes[#outcomes + 1] = cancel(one[1], one[2], one[3]) end
+return calls.answer(process, 'cancel', number, outcomes)

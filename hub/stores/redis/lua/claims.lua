@@ -1,0 +1,43 @@
+-- Deliveries that are handed to a process, each with its event.
+
+local claims = { rows = {}, events = {} }
+local FIELDS = { 'ten', 'evt', 'type', 'sub', 'chan', 'st', 'why', 'n', 'base', 'tok', 'due', 'at', 'upd', 'by', 'place' }
+local SHOWN = 14
+local numbered = {}
+
+-- What the hash of a delivery holds, by field, or nil for an unknown one.
+function claims.read(id)
+  local values = redis.call('HMGET', key.delivery(id), unpack(FIELDS))
+  if not values[1] then return nil end
+  local delivery = { id = id }
+  for i, name in ipairs(FIELDS) do delivery[name] = values[i] or nil end
+  delivery.tok = tonumber(delivery.tok or 0)
+  return delivery
+end
+
+-- The delivery as the functions of `indexes` take it.
+function claims.indexed(delivery)
+  return {
+    id = delivery.id, event = delivery.evt, tenant = delivery.ten, channel = delivery.chan, lane = delivery.sub,
+    at = delivery.at,
+  }
+end
+
+local function event_number(id)
+  if not numbered[id] then
+    local state = redis.call('HMGET', key.state(id), 'sum', 'cancelled')
+    claims.events[#claims.events + 1] = { redis.call('GET', key.event(id)), state[1], state[2] }
+    numbered[id] = #claims.events
+  end
+  return numbered[id]
+end
+
+-- Hand out a delivery: a row of its id, the number of its event (from 1), and all fields but the last.
+function claims.add(delivery)
+  local row = { delivery.id, event_number(delivery.evt) }
+  for i = 1, SHOWN do
+    local value = delivery[FIELDS[i]]
+    row[#row + 1] = value and tostring(value) or false
+  end
+  claims.rows[#claims.rows + 1] = row
+end

@@ -1,0 +1,33 @@
+#!lua
+-- Create deliveries of events that fan out, and move their cursors.
+--
+-- ARGV: now (ms), process, number of the call, expansions (msgpack): arrays of tenant, event id, type, cursor before,
+--   cursor after (nil: done), due (ms, or nil: now), deliveries: arrays of id, lane, channel.
+-- Reply: for each 1, or 0 where the cursor moved meanwhile.
+
+local now, process, number = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local answer = calls.answered(process, 'expand', number)
+if answer then return answer end
+
+local function expand(expansion)
+  local tenant, id, type, before, after, due, deliveries = unpack(expansion, 1, 7)
+  local state = key.state(id)
+  if redis.call('HGET', state, 'fan') ~= before then return 0 end
+  indexes.event_grown(id, #deliveries)
+  for _, delivery in ipairs(deliveries) do
+    arriving.add({ id = id, tenant = tenant, type = type }, delivery[1], delivery[2], delivery[3], now, due or now, now)
+  end
+  if after then
+    redis.call('HSET', state, 'fan', after)
+  else
+    redis.call('HDEL', state, 'fan')
+    indexes.fan_out_ended(id, redis.call('HGET', state, 'at'))
+  end
+  return 1
+end
+
+local outcomes = {}
+for _, expansion in ipairs(cmsgpack.unpack(ARGV[4])) do outcomes[#outcomes + 1] = expand(expansion) end
+waiting.added()
+signals.send()
+return calls.answer(process, 'expand', number, outcomes)

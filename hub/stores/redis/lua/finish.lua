@@ -1,0 +1,85 @@
+#!lua flags=allow-oom
+-- Write what became of deliveries.
+--
+-- ARGV: now (ms), process, number of the call, epoch, feed id seen, the gate's numbers, results (msgpack): arrays of
+--   delivery id, token, status, reason (or nil), attempts, schedule base, cause, due (ms, or nil), updated (ms),
+--   number of the attempt and the attempt (or nil both), feed entries, sign, spread of a rest, pause until (ms, or nil).
+-- Reply: epoch, lost feed entries, last feed id, and for each result 0 (recorded), 1 (fenced) or 2 (its event is
+--   cancelled).
+
+local now, process, number = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local answer = calls.answered(process, 'finish', number)
+if answer then return answer end
+
+local RECORDED, FENCED, EVENT_CANCELLED = 0, 1, 2
+local epoch, gone = vigil.keep(ARGV[4], ARGV[5], now)
+gate.go_by(ARGV[6])
+local feed, lanes, waited = {}, {}, {}
+
+-- Take the delivery out of where it stood: the work that waits, or the work under way.
+local function leave(delivery, lane)
+  local waits = delivery.st == 'pending'
+  if waits or delivery.place then
+    waiting.remove(lane.id, waiting.class(delivery.n, delivery.by), delivery.id, delivery.place)
+  end
+  if waits then waited[lane.id] = true else gate.ended(lane, delivery.id) end
+end
+
+local function set(hash, fields)
+  local set, unset = {}, {}
+  for name, value in pairs(fields) do
+    if value then
+      set[#set + 1] = name
+      set[#set + 1] = value
+    else
+      unset[#unset + 1] = name
+    end
+  end
+  redis.call('HSET', hash, unpack(set))
+  redis.call('HDEL', hash, unpack(unset))
+end
+
+local function write(delivery, result)
+  local _, _, status, reason, attempts, base, cause, due, updated, number, attempt, shown = unpack(result, 1, 12)
+  local indexed = claims.indexed(delivery)
+  set(key.delivery(delivery.id), {
+    st = status, why = reason or false, n = attempts, base = base > 0 and base, tok = delivery.tok + 1,
+    by = cause ~= 'automatic' and cause, due = due or false, upd = updated, place = false,
+  })
+  indexes.delivery_moved(indexed, delivery.st, delivery.upd, status, updated)
+  if attempt then indexes.attempt_logged(indexed, number, attempt) end
+  for _, entry in ipairs(shown) do feed[#feed + 1] = entry end
+  if due then
+    waiting.add(delivery.sub, waiting.class(attempts, cause), delivery.id, due, now)
+    signals.lane(delivery.sub, due > now and due or nil)
+  end
+end
+
+local function finish(result)
+  local delivery = claims.read(result[1])
+  if not delivery or delivery.tok ~= result[2] then return FENCED end
+  if result[3] == 'pending' and redis.call('HEXISTS', key.state(delivery.evt), 'cancelled') == 1 then
+    return EVENT_CANCELLED
+  end
+  local lane = gate.lane(delivery.sub, now)
+  lanes[lane.id] = lane
+  leave(delivery, lane)
+  gate.note(lane, result[13], result[14])
+  if result[15] then gate.pause(lane, result[15]) end
+  write(delivery, result)
+  return RECORDED
+end
+
+local outcomes = {}
+for _, result in ipairs(cmsgpack.unpack(ARGV[7])) do outcomes[#outcomes + 1] = finish(result) end
+indexes.feed_appended(feed, now)
+waiting.added()
+for id in pairs(waited) do waiting.first_due(id) end
+for id, lane in pairs(lanes) do
+  local news = gate.news(lane, process)
+  if news then signals.lane(id, news > 0 and news or nil) end
+end
+gate.save()
+signals.send()
+local last = tonumber(redis.call('HGET', key.meta, 'feed') or 0)
+return calls.answer(process, 'finish', number, { epoch, gone, last, outcomes })

@@ -1,0 +1,235 @@
+-- The rules by which a lane lets deliveries through: those of hub/stores/gate.py, kept for all processes at once.
+--
+-- gate:<lane> is a hash of cap, rate, revision (the policy last wanted), failures, open_until (while the breaker is not
+-- closed), rests, ramp, paused_until, spent_until, touched_at (seconds), and asking: the process that was told the lane
+-- is full, or `*` for several. It is there only while there is something to remember.
+-- leases:<lane> is a sorted set of the deliveries under way by the end of their lease (ms); leases has each such lane by
+-- an instant (ms) that is not after the first of these.
+
+local gate = {}
+local UNBOUNDED = 2 ^ 31
+local TEXT = { asking = true }
+local rules = {}
+local loaded = {}
+
+-- The numbers of hub/stores/gate.py: a msgpack array of THRESHOLD, FIRST_REST_SECONDS, LONGEST_REST_SECONDS,
+-- REST_SPREAD, CATCH_UP_SECONDS, FORGET_SECONDS, SLACK_SECONDS.
+function gate.go_by(numbers)
+  local n = cmsgpack.unpack(numbers)
+  rules = {
+    threshold = n[1], first_rest = n[2], longest_rest = n[3], spread = n[4], catch_up = n[5], forget = n[6], slack = n[7],
+  }
+end
+
+local function place(id) return HUB .. ':gate:' .. id end
+local function leases_of(id) return HUB .. ':leases:' .. id end
+local ALL_LEASES = HUB .. ':leases'
+
+-- A lane as it was kept. `now` is in milliseconds everywhere but inside of this file.
+function gate.lane(id, now)
+  local lane = loaded[id]
+  if lane then return lane end
+  lane = { id = id, now = now / 1000, cap = UNBOUNDED, revision = 0, failures = 0, rests = 0 }
+  local kept = redis.call('HGETALL', place(id))
+  local remembered = {}
+  for i = 1, #kept, 2 do
+    remembered[kept[i]] = TEXT[kept[i]] and kept[i + 1] or tonumber(kept[i + 1])
+  end
+  lane.kept = #kept > 0
+  lane.under_way = redis.call('ZCARD', leases_of(id))
+  if lane.under_way > 0 or lane.now - (remembered.touched_at or lane.now) < rules.forget then
+    for name, value in pairs(remembered) do lane[name] = value end
+  end
+  loaded[id] = lane
+  return lane
+end
+
+-- Go by this policy from now on. A newer revision forgets what is known of the target's health; an older one comes from
+-- a process that has not heard of the change yet.
+function gate.adopt(lane, cap, rate, revision)
+  if revision < lane.revision then return end
+  if revision > lane.revision then
+    lane.failures, lane.rests = 0, 0
+    lane.open_until, lane.ramp, lane.paused_until, lane.spent_until = nil, nil, nil, nil
+  end
+  lane.cap, lane.rate, lane.revision = cap, rate, revision
+end
+
+-- The breaker: 'closed', 'open' or 'half_open'.
+function gate.breaker(lane)
+  if not lane.open_until then return 'closed' end
+  return lane.now < lane.open_until and 'open' or 'half_open'
+end
+
+local function allowance(lane)
+  local state = gate.breaker(lane)
+  if state == 'open' then return 0 end
+  if state == 'half_open' then return 1 end
+  return lane.ramp and math.min(lane.cap, lane.ramp) or lane.cap
+end
+
+-- The first whole millisecond, in seconds, that is not earlier, but for the hundredth of one.
+local function whole(seconds)
+  return math.ceil(seconds * 1000 - 0.01) / 1000
+end
+
+local function burst(lane)
+  return 1 / lane.rate + rules.catch_up
+end
+
+local function caught_up(lane)
+  local earliest = lane.now - burst(lane)
+  return math.max(lane.spent_until or earliest, earliest)
+end
+
+-- How many attempts may start now.
+function gate.room(lane)
+  if lane.paused_until and lane.now < lane.paused_until then return 0 end
+  local room = allowance(lane) - lane.under_way
+  if lane.rate then room = math.min(room, math.floor((lane.now + rules.slack - caught_up(lane)) * lane.rate)) end
+  return math.max(room, 0)
+end
+
+function gate.is_full(lane)
+  return lane.under_way >= allowance(lane)
+end
+
+-- The instant (ms) before which a pause, the breaker's rest and the rate let nothing start, or 0.
+function gate.not_before(lane)
+  local at = math.max(lane.paused_until or 0, lane.open_until or 0)
+  if lane.rate and lane.spent_until then
+    at = math.max(at, whole(lane.spent_until + 1 / lane.rate - rules.slack / 2))
+  end
+  return math.floor(at * 1000 + 0.5)
+end
+
+-- Deliveries start: a list of their ids, leased until `lease_end` (ms).
+function gate.started(lane, ids, lease_end)
+  lane.touched_at = lane.now
+  if #ids == 0 then return end
+  if lane.rate then lane.spent_until = caught_up(lane) + #ids / lane.rate end
+  for _, id in ipairs(ids) do redis.call('ZADD', leases_of(lane.id), lease_end, id) end
+  redis.call('ZADD', ALL_LEASES, 'LT', lease_end, lane.id)
+  lane.under_way = lane.under_way + #ids
+end
+
+-- A delivery is not under way any more.
+function gate.ended(lane, id)
+  if redis.call('ZREM', leases_of(lane.id), id) == 1 then
+    lane.under_way = lane.under_way - 1
+    if lane.under_way == 0 then redis.call('ZREM', ALL_LEASES, lane.id) end
+  end
+end
+
+-- A lease runs out at `lease_end` (ms) instead.
+function gate.renewed(id, delivery, lease_end)
+  redis.call('ZADD', leases_of(id), 'XX', lease_end, delivery)
+end
+
+-- A lease that has run out already, for a delivery under way that had none. False if it had one.
+function gate.leased_anew(id, delivery, now)
+  if redis.call('ZADD', leases_of(id), 'NX', now, delivery) == 0 then return false end
+  redis.call('ZADD', ALL_LEASES, 'LT', now, id)
+  return true
+end
+
+-- The lanes where leases may have run out by `horizon`.
+function gate.lanes_leased(horizon)
+  return redis.call('ZRANGEBYSCORE', ALL_LEASES, '-inf', horizon)
+end
+
+-- At most `limit` deliveries of a lane whose leases have run out by `horizon`, in this order.
+function gate.leased(id, horizon, limit)
+  return redis.call('ZRANGEBYSCORE', leases_of(id), '-inf', horizon, 'LIMIT', 0, limit)
+end
+
+-- A lease of what is not under way.
+function gate.dropped(id, delivery)
+  redis.call('ZREM', leases_of(id), delivery)
+end
+
+-- Say of a lane when the first of its leases runs out.
+function gate.tidy(id)
+  local first = redis.call('ZRANGE', leases_of(id), 0, 0, 'WITHSCORES')[2]
+  if first then
+    redis.call('ZADD', ALL_LEASES, first, id)
+  else
+    redis.call('ZREM', ALL_LEASES, id)
+  end
+end
+
+local function succeeded(lane)
+  lane.failures, lane.rests = 0, 0
+  if lane.open_until then lane.open_until, lane.ramp = nil, 1 end
+  if lane.ramp then
+    lane.ramp = lane.ramp * 2
+    if lane.ramp >= lane.cap then lane.ramp = nil end
+  end
+end
+
+local function failed(lane, spread)
+  lane.failures = lane.failures + 1
+  local state = gate.breaker(lane)
+  if state == 'half_open' or (state == 'closed' and lane.failures >= rules.threshold) then
+    local rest = math.min(rules.first_rest * 2 ^ lane.rests, rules.longest_rest)
+    lane.rests = math.min(lane.rests + 1, 16)
+    lane.open_until = whole(lane.now + rest * (1 + rules.spread * spread))
+  end
+end
+
+-- What an attempt that ended says of the target's health: 'none', 'good' or 'bad'; `spread`, from -1 to 1, makes a rest
+-- longer or shorter.
+function gate.note(lane, sign, spread)
+  lane.touched_at = lane.now
+  if sign == 'good' then succeeded(lane) elseif sign == 'bad' then failed(lane, spread) end
+end
+
+-- The target wants no attempt before `until_ms`.
+function gate.pause(lane, until_ms)
+  lane.paused_until = math.max(lane.paused_until or 0, until_ms / 1000)
+end
+
+-- A process wants to hear when there is room again.
+function gate.asked(lane, process)
+  lane.asking = (not lane.asking or lane.asking == process) and process or '*'
+end
+
+-- What a process other than this one waits to hear of the lane: when it may have room (ms, 0 for now); nil for nothing.
+function gate.news(lane, process)
+  if not lane.asking then return nil end
+  local resting = gate.breaker(lane) == 'open'
+  if not resting and gate.is_full(lane) then return nil end
+  local others = lane.asking ~= process
+  lane.asking = nil
+  if others then return resting and gate.not_before(lane) or 0 end
+end
+
+local function is_idle(lane)
+  if lane.under_way > 0 then return false end
+  local recovered = not lane.rate or not lane.spent_until or lane.spent_until <= lane.now - burst(lane)
+  return recovered and (lane.paused_until or 0) <= lane.now
+    and lane.failures == 0 and not lane.open_until and not lane.ramp
+end
+
+-- Keep what is to be remembered of every lane that was loaded.
+function gate.save()
+  for id, lane in pairs(loaded) do
+    if lane.kept then redis.call('DEL', place(id)) end
+    if not is_idle(lane) then
+      local fields = {}
+      for _, name in ipairs({ 'cap', 'rate', 'revision', 'failures', 'open_until', 'rests', 'ramp',
+        'paused_until', 'spent_until', 'touched_at' }) do
+        if lane[name] then
+          fields[#fields + 1] = name
+          fields[#fields + 1] = string.format('%.17g', lane[name])
+        end
+      end
+      if lane.asking then
+        fields[#fields + 1] = 'asking'
+        fields[#fields + 1] = lane.asking
+      end
+      redis.call('HSET', place(id), unpack(fields))
+      redis.call('EXPIRE', place(id), rules.forget)
+    end
+  end
+end

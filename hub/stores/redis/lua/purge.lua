@@ -1,0 +1,91 @@
+-- Removes closed events, the oldest first, with all that belongs to them.
+-- ARGV: only those accepted before this (ms); how many events at most; how many deliveries at most.
+-- Reply: how many events were removed, and 1 when it stopped for the number of deliveries (or for very big events), else 0.
+
+local before, events_left, deliveries_left = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local bytes_left = 8000000
+local touched = {}
+
+-- Forget the members of a set of names once no index is left of them.
+local function forget_empty()
+  for set, names in pairs(touched) do
+    for name, keys in pairs(names) do
+      if redis.call('EXISTS', unpack(keys)) == 0 then redis.call('SREM', set, name) end
+    end
+  end
+end
+
+local function touch(set, name, keys)
+  touched[set] = touched[set] or {}
+  touched[set][name] = touched[set][name] or keys()
+end
+
+local function remove_attempts(delivery)
+  for _, home in ipairs({ key.delivery(delivery.id), key.attempts_of(delivery.id) }) do
+    local fields = redis.call('HGETALL', home)
+    for place = 1, #fields, 2 do
+      if string.match(fields[place], '^%d+$') then
+        redis.call('ZREM', indexes.place_of(delivery, fields[place], fields[place + 1]))
+      end
+    end
+  end
+end
+
+local function remove_delivery(id)
+  local row = redis.call('HMGET', key.delivery(id), 'ten', 'chan', 'sub', 'at', 'st', 'upd')
+  local delivery = { id = id, tenant = row[1], channel = row[2], lane = row[3], at = row[4] }
+  if not delivery.tenant then return end
+  remove_attempts(delivery)
+  indexes.delivery_removed(delivery, row[5], row[6])
+  redis.call('UNLINK', key.delivery(id), key.attempts_of(id))
+  touch(key.channels(delivery.tenant), delivery.channel, function()
+    return indexes.of_channel(delivery.tenant, delivery.channel)
+  end)
+  touch(key.lanes(delivery.tenant), delivery.lane, function()
+    return indexes.of_lane(delivery.tenant, delivery.lane)
+  end)
+end
+
+-- Gives whether all are gone.
+local function remove_deliveries(event)
+  local index = key.deliveries_of(event)
+  local members = redis.call('ZRANGE', index, 0, deliveries_left)
+  for place = 1, math.min(#members, deliveries_left) do
+    remove_delivery(string.sub(members[place], 14))
+    redis.call('ZREM', index, members[place])
+  end
+  local all = #members <= deliveries_left
+  deliveries_left = deliveries_left - #members
+  return all
+end
+
+local function remove_event(entry)
+  local id = string.sub(entry, 14)
+  local document = redis.call('GET', key.event(id))
+  if document then
+    bytes_left = bytes_left - #document
+    local tenant, _, subject, source, source_id = unpack(cmsgpack.unpack(document), 1, 5)
+    redis.call('ZREM', key.events(tenant), entry)
+    touch(key.tenants, tenant, function() return { key.events(tenant) } end)
+    if subject then redis.call('ZREM', key.subject(tenant, subject), entry) end
+    if source_id then
+      local first = key.source(tenant, source, source_id)
+      if redis.call('GET', first) == id then redis.call('DEL', first) end
+    end
+  end
+  redis.call('ZREM', key.closed, entry)
+  redis.call('UNLINK', key.event(id), key.state(id), key.deliveries_of(id))
+end
+
+local removed = 0
+local cut = 0
+for _, entry in ipairs(redis.call('ZRANGEBYLEX', key.closed, '-', '(' .. indexes.member(before, ''), 'LIMIT', 0, events_left)) do
+  if deliveries_left <= 0 or bytes_left <= 0 or not remove_deliveries(string.sub(entry, 14)) then
+    cut = 1
+    break
+  end
+  remove_event(entry)
+  removed = removed + 1
+end
+forget_empty()
+return { removed, cut }

@@ -1,0 +1,10 @@
+-- Writes idempotency records of another store.
+-- ARGV: where the piece ended; each as tenant, digest, expiry (ms) and record.
+
+for place = 2, #ARGV, 4 do
+  local tenant, digest, expires, record = unpack(ARGV, place, place + 3)
+  local former = redis.call('GET', key.idempotency(tenant, digest))
+  redis.call('SET', key.idempotency(tenant, digest), record)
+  indexes.key_kept(tenant, digest, expires, former and cmsgpack.unpack(former)[3])
+end
+moving.reached('idempotency', ARGV[1])

@@ -1,0 +1,27 @@
+#!lua flags=allow-oom
+-- Take over deliveries whose lease has run out: a new token, a new lease, the rest as it is.
+--
+-- ARGV: now (ms), process, new lease end (ms), limit, 1 to take everyone's leases.
+-- Reply: rows and events as in claims.lua.
+
+local now, process, lease_end, limit = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+local horizon = ARGV[5] == '1' and '+inf' or now
+
+local function take_over(lane, id)
+  local delivery = claims.read(id)
+  if not delivery or delivery.st ~= 'sending' then return false end
+  delivery.tok = delivery.tok + 1
+  redis.call('HSET', key.delivery(id), 'tok', delivery.tok)
+  if delivery.place then waiting.hand_over(lane, delivery.place, process) end
+  claims.add(delivery)
+  return true
+end
+
+for _, lane in ipairs(gate.lanes_leased(horizon)) do
+  for _, id in ipairs(gate.leased(lane, horizon, limit - #claims.rows)) do
+    if take_over(lane, id) then gate.renewed(lane, id, lease_end) else gate.dropped(lane, id) end
+  end
+  gate.tidy(lane)
+  if #claims.rows >= limit then break end
+end
+return { claims.rows, claims.events }

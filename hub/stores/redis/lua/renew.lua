@@ -1,0 +1,9 @@
+#!lua flags=allow-oom
+-- Let leases run out later.
+--
+-- ARGV: lease end (ms), claims (msgpack): delivery id and token in turn.
+
+for _, claim in ipairs(cmsgpack.unpack(ARGV[2])) do
+  local status, token, lane = unpack(redis.call('HMGET', key.delivery(claim[1]), 'st', 'tok', 'sub'), 1, 3)
+  if status == 'sending' and tonumber(token) == claim[2] then gate.renewed(lane, claim[1], ARGV[1]) end
+end

@@ -1,0 +1,36 @@
+-- Inserts or replaces a task, unless the one that is kept has ended.
+-- ARGV: a name of this call, so that one that is repeated since its reply was lost writes once; epoch;
+-- feed id seen; now (ms); id, tenant, status, created (ms), updated (ms), document; ready feed entries.
+-- Reply: epoch, lost feed entries, last feed id, and 1, or 0 when nothing was written.
+--
+--   task:<id>          hash: ten, st, doc, call
+--   tasks:<tenant>, tasks-unfinished   indexes by creation
+--   tasks-ended        index by last update
+
+local call, now = ARGV[1], tonumber(ARGV[4])
+local id, tenant, status, created, updated, doc = unpack(ARGV, 5, 10)
+local task, unfinished = HUB .. ':task:' .. id, HUB .. ':tasks-unfinished'
+
+local epoch, gone = vigil.keep(ARGV[2], ARGV[3], now)
+local function answer(written)
+  return { epoch, gone, tonumber(redis.call('HGET', key.meta, 'feed') or 0), written }
+end
+
+local function is_unfinished(status)
+  return status == 'pending' or status == 'running'
+end
+
+local former, last_call = unpack(redis.call('HMGET', task, 'st', 'call'), 1, 2)
+if last_call == call then return answer(1) end
+if former and not is_unfinished(former) then return answer(0) end
+
+redis.call('HSET', task, 'ten', tenant, 'st', status, 'doc', doc, 'call', call)
+redis.call('ZADD', HUB .. ':tasks:' .. tenant, 0, indexes.member(created, id))
+if is_unfinished(status) then
+  redis.call('ZADD', unfinished, 0, indexes.member(created, id))
+else
+  redis.call('ZREM', unfinished, indexes.member(created, id))
+  redis.call('ZADD', HUB .. ':tasks-ended', 0, indexes.member(updated, id .. ' ' .. created))
+end
+indexes.feed_appended(indexes.arguments(11), now)
+return answer(1)

@@ -1,0 +1,21 @@
+-- Counts what a query wants of deliveries.
+-- ARGV: wanted, as selection.lua has it (msgpack); ids of deliveries.
+-- Reply: in turn lane, status and how many.
+
+local is_wanted = selection.of(cmsgpack.unpack(ARGV[1]))
+
+local counts, reply = {}, {}
+for place = 2, #ARGV do
+  local delivery = KEYS[1] .. ':d:' .. ARGV[place]
+  if is_wanted(delivery) then
+    local lane, status = unpack(redis.call('HMGET', delivery, 'sub', 'st'), 1, 2)
+    counts[lane] = counts[lane] or {}
+    counts[lane][status] = (counts[lane][status] or 0) + 1
+  end
+end
+for lane, by_status in pairs(counts) do
+  for status, count in pairs(by_status) do
+    for _, part in ipairs({ lane, status, count }) do reply[#reply + 1] = part end
+  end
+end
+return reply

@@ -1,0 +1,201 @@
+-- Where pending deliveries wait, lane by lane. The delivery's hash is the truth; what is here are hints to it, which a
+-- claim checks and the reconciler puts back.
+--
+-- ready:<lane>:first and ready:<lane>:retry are streams of what is due, one delivery (field `id`) an entry, in order of
+-- due time, read by the consumer group `workers`; each process is a consumer. What a process claimed stays in its list
+-- of pending entries until it is finished. An entry is named in the delivery's hash, in `place`: `first:<entry>`.
+-- delayed:<lane> is a sorted set of what is not due yet, `<class>:<delivery>` by due (ms).
+-- due is a sorted set of all lanes with pending deliveries by when the first is due (ms).
+-- lanes is a sorted set, all scores 0, of `<tenant> <lane>`: where the reconciler has to look.
+
+local waiting = {}
+local GROUP = 'workers'
+local MOVED_AT_ONCE = 500
+local DUE = HUB .. ':due'
+local LANES = HUB .. ':lanes'
+
+local function ready_of(lane, class) return HUB .. ':ready:' .. lane .. ':' .. class end
+local function delayed_of(lane) return HUB .. ':delayed:' .. lane end
+
+-- First attempts and replays, or retries: a delivery of `attempts`, the next one made because of `cause`.
+function waiting.class(attempts, cause)
+  return tonumber(attempts or 0) > 0 and cause ~= 'replay' and 'retry' or 'first'
+end
+
+local function make_ready(lane, class, id)
+  local entry = redis.call('XADD', ready_of(lane, class), '*', 'id', id)
+  redis.call('HSET', key.delivery(id), 'place', class .. ':' .. entry)
+end
+
+-- Move what is due, at most some hundreds, from the delayed to the ready.
+function waiting.mature(lane, now)
+  local delayed = delayed_of(lane)
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, MOVED_AT_ONCE)) do
+    local class, id = string.match(member, '^(%a+):(.*)$')
+    redis.call('ZREM', delayed, member)
+    make_ready(lane, class, id)
+  end
+end
+
+local matured, soonest = {}, {}
+
+-- A pending delivery, due then, waits from now on.
+function waiting.add(lane, class, id, due, now)
+  if due <= now then
+    if not matured[lane] then
+      matured[lane] = true
+      waiting.mature(lane, now)
+    end
+    make_ready(lane, class, id)
+  else
+    redis.call('ZADD', delayed_of(lane), due, class .. ':' .. id)
+  end
+  soonest[lane] = math.min(soonest[lane] or due, due)
+end
+
+-- Tell the lanes that `add` was called for when they are due. Once, at the end of a script.
+function waiting.added()
+  for lane, due in pairs(soonest) do redis.call('ZADD', DUE, 'LT', due, lane) end
+end
+
+-- The lane of a tenant has deliveries.
+local seen = {}
+function waiting.seen(tenant, lane)
+  local member = tenant .. ' ' .. lane
+  if not seen[member] then
+    seen[member] = true
+    redis.call('ZADD', LANES, 0, member)
+  end
+end
+
+-- The lane, as `<tenant> <lane>`, after this one ('' for the first), or nil.
+function waiting.next_seen(member)
+  return redis.call('ZRANGEBYLEX', LANES, member == '' and '-' or '(' .. member, '+', 'LIMIT', 0, 1)[1]
+end
+
+-- The lane has no deliveries that are pending or under way.
+function waiting.unseen(tenant, lane)
+  redis.call('ZREM', LANES, tenant .. ' ' .. lane)
+end
+
+local function drop(stream, entry)
+  redis.call('XACK', stream, GROUP, entry)
+  redis.call('XDEL', stream, entry)
+  if redis.call('XLEN', stream) == 0 then redis.call('DEL', stream) end
+end
+
+-- A delivery waits no more, or is under way no more: it leaves its `place`, or where it is delayed.
+function waiting.remove(lane, class, id, place)
+  if place then
+    local at, entry = string.match(place, '^(%a+):(.*)$')
+    drop(ready_of(lane, at), entry)
+  else
+    redis.call('ZREM', delayed_of(lane), class .. ':' .. id)
+  end
+end
+
+-- Whether a pending delivery is where its hash says, and can be read there by a claim.
+function waiting.has(lane, class, id, place)
+  if not place then return redis.call('ZSCORE', delayed_of(lane), class .. ':' .. id) and true or false end
+  local at, entry = string.match(place, '^(%a+):(.*)$')
+  local stream = ready_of(lane, at)
+  if #redis.call('XRANGE', stream, entry, entry) == 0 then return false end
+  local taken = redis.pcall('XPENDING', stream, GROUP, entry, entry, 1)
+  return taken.err ~= nil or #taken == 0
+end
+
+-- Give an entry that is under way to another process.
+function waiting.hand_over(lane, place, process)
+  local at, entry = string.match(place, '^(%a+):(.*)$')
+  redis.pcall('XCLAIM', ready_of(lane, at), GROUP, process, 0, entry, 'JUSTID')
+end
+
+-- Forget the processes that hold nothing here and were not seen for an hour.
+function waiting.forget_consumers(lane)
+  for _, class in ipairs({ 'first', 'retry' }) do
+    local stream = ready_of(lane, class)
+    local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, GROUP)
+    for _, fields in ipairs(consumers.err and {} or consumers) do
+      local consumer = {}
+      for i = 1, #fields, 2 do consumer[fields[i]] = fields[i + 1] end
+      if consumer.pending == 0 and consumer.idle > 3600000 then
+        redis.call('XGROUP', 'DELCONSUMER', stream, GROUP, consumer.name)
+      end
+    end
+  end
+end
+
+local function read(stream, process, number)
+  local command = { 'XREADGROUP', 'GROUP', GROUP, process, 'COUNT', number, 'STREAMS', stream, '>' }
+  local reply = redis.pcall(unpack(command))
+  if reply and reply.err then
+    redis.call('XGROUP', 'CREATE', stream, GROUP, '0')
+    reply = redis.call(unpack(command))
+  end
+  return reply and reply[1][2] or {}
+end
+
+-- Take at most `number` entries of a class for a process: a list of delivery ids. `is_here(id, place)` tells whether the
+-- delivery's hash agrees; what it does not agree with is dropped.
+local function take(lane, class, process, number, is_here)
+  local stream, ids = ready_of(lane, class), {}
+  if redis.call('EXISTS', stream) == 0 then return ids end
+  while #ids < number do
+    local wanted = number - #ids
+    local entries = read(stream, process, wanted)
+    for _, entry in ipairs(entries) do
+      local id = entry[2] and entry[2][2]
+      if id and is_here(id, class .. ':' .. entry[1]) then
+        ids[#ids + 1] = id
+      else
+        drop(stream, entry[1])
+      end
+    end
+    if #entries < wanted then break end
+  end
+  return ids
+end
+
+-- Take at most `number` deliveries that are due, one class before the other.
+function waiting.take(lane, retries_first, process, number, is_here)
+  local classes = retries_first and { 'retry', 'first' } or { 'first', 'retry' }
+  local ids = take(lane, classes[1], process, number, is_here)
+  if #ids < number then
+    for _, id in ipairs(take(lane, classes[2], process, number - #ids, is_here)) do ids[#ids + 1] = id end
+  end
+  return ids
+end
+
+-- After which entry nobody has read yet.
+local function last_read(stream)
+  local groups = redis.pcall('XINFO', 'GROUPS', stream)
+  if groups.err or #groups == 0 then return '0-0' end
+  for i = 1, #groups[1], 2 do
+    if groups[1][i] == 'last-delivered-id' then return groups[1][i + 1] end
+  end
+end
+
+local function head_due(lane, class)
+  local stream = ready_of(lane, class)
+  if redis.call('EXISTS', stream) == 0 then return nil end
+  for _, entry in ipairs(redis.call('XRANGE', stream, '(' .. last_read(stream), '+', 'COUNT', 20)) do
+    local due = redis.call('HGET', key.delivery(entry[2][2]), 'due')
+    if due then return tonumber(due) end
+  end
+end
+
+-- When the first pending delivery of a lane is due (ms), or nil; `due` is made to say so.
+function waiting.first_due(lane)
+  local first = head_due(lane, 'first')
+  local retry = head_due(lane, 'retry')
+  local delayed = tonumber(redis.call('ZRANGE', delayed_of(lane), 0, 0, 'WITHSCORES')[2])
+  for _, other in ipairs({ retry or false, delayed or false }) do
+    if other and (not first or other < first) then first = other end
+  end
+  if first then
+    redis.call('ZADD', DUE, first, lane)
+  else
+    redis.call('ZREM', DUE, lane)
+  end
+  return first
+end

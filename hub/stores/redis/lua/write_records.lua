@@ -1,0 +1,38 @@
+-- Writes documents of the catalogue as one, in a new version.
+-- ARGV: a name of this call, so that one that is repeated since its reply was lost writes once; epoch;
+-- feed id seen; now (ms); the version that must be the current one, or ''; how many records; each as name and doc ('' for
+-- a deletion); ready feed entries.
+-- Reply: epoch, lost feed entries, last feed id, and the new version, or -1 when the current one is another.
+--
+--   records          hash name -> 13 digits of version, doc
+--   record-versions  sorted set of scores 0: 13 digits of version, name
+
+local call, now, expected = ARGV[1], tonumber(ARGV[4]), ARGV[5]
+local count, first = tonumber(ARGV[6]), 7
+local docs, versions = HUB .. ':records', HUB .. ':record-versions'
+
+local epoch, gone = vigil.keep(ARGV[2], ARGV[3], now)
+local function answer(version)
+  return { epoch, gone, tonumber(redis.call('HGET', key.meta, 'feed') or 0), version }
+end
+
+local version = tonumber(redis.call('HGET', key.meta, 'version') or 0)
+if redis.call('HGET', key.meta, 'written') == call then return answer(version) end
+if expected ~= '' and tonumber(expected) ~= version then return answer(-1) end
+
+if count > 0 then
+  version = redis.call('HINCRBY', key.meta, 'version', 1)
+  local digits = string.format('%013d', version)
+  for place = first, first + 2 * count - 1, 2 do
+    local name, doc = ARGV[place], ARGV[place + 1]
+    local former = redis.call('HGET', docs, name)
+    if former then redis.call('ZREM', versions, string.sub(former, 1, 13) .. name) end
+    redis.call('HSET', docs, name, digits .. doc)
+    redis.call('ZADD', versions, 0, digits .. name)
+  end
+  signals.catalogue()
+end
+indexes.feed_appended(indexes.arguments(first + 2 * count), now)
+signals.send()
+redis.call('HSET', key.meta, 'written', call)
+return answer(version)

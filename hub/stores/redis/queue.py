@@ -1,0 +1,256 @@
+"""The deliveries that wait in the Redis store."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Any, Final
+
+from hub.failpoints import Failpoint
+from hub.models import Cause, Event
+from hub.stores import gate
+from hub.stores.base import BreakerState, Claim, Claimed, LaneHealth, Queue, Result, Sign, Want, Written
+from hub.stores.instants import instant, milliseconds, milliseconds_or_none, not_before
+from hub.stores.redis.calls import Calls
+from hub.stores.redis.codec import delivery_from, disguised, event_from, pack, packed_attempt, packed_entry
+from hub.stores.redis.engine import Engine
+from hub.stores.redis.faults import Lost
+from hub.stores.redis.intake import document_digest
+from hub.stores.redis.scripts import script
+from hub.stores.redis.vigil import Vigil
+
+_CLAIM: Final = script("claim", "indexes", "calls", "gate", "waiting", "claims")
+_FINISH: Final = script("finish", "indexes", "calls", "vigil", "gate", "waiting", "claims")
+_RENEW: Final = script("renew", "indexes", "gate")
+_RECLAIM: Final = script("reclaim", "indexes", "gate", "waiting", "claims")
+_RECONCILE: Final = script("reconcile", "indexes", "gate", "waiting", "claims")
+_RULES: Final = pack(
+    (
+        gate.THRESHOLD,
+        gate.FIRST_REST_SECONDS,
+        gate.LONGEST_REST_SECONDS,
+        gate.REST_SPREAD,
+        gate.CATCH_UP_SECONDS,
+        gate.FORGET_SECONDS,
+        gate.SLACK_SECONDS,
+    )
+)
+_RECLAIM_LEASE_MS: Final = 60_000
+_RECONCILED_AT_ONCE: Final = 500
+_RENEWED_AT_ONCE: Final = 1_000
+_WRITTEN: Final = (Written.RECORDED, Written.FENCED, Written.EVENT_CANCELLED)
+_LOST_EVENT: Final = "the stored event is gone: the Redis server lost it"
+_DAMAGED_EVENT: Final = "the stored event is not what was accepted: the Redis server damaged it"
+
+
+def _stored_event(document: bytes | None, digest: bytes | None, cancelled: bytes | None) -> Event | str:
+    """The event, or what is wrong with it."""
+    if document is None:
+        return _LOST_EVENT
+    if digest is None or document_digest(document) != digest:
+        return _DAMAGED_EVENT
+    return event_from(document, cancelled)
+
+
+def _claims(rows: Sequence[Sequence[Any]], events: Sequence[Sequence[Any]]) -> list[Claim]:
+    """The claims in a reply of rows and events, as `lua/claims.lua` says."""
+    stored = [_stored_event(*event) for event in events]
+    return [_claim(row, stored[row[1] - 1]) for row in rows]
+
+
+def _claim(row: Sequence[Any], stored: Event | str) -> Claim:
+    delivery = delivery_from(row[0].decode(), row[2:15])
+    cause = Cause(row[15].decode()) if row[15] else Cause.AUTOMATIC
+    if isinstance(stored, Event):
+        return Claim(delivery, stored, cause, delivery.updated_at)
+    placeholder = Event(
+        id=delivery.event_id,
+        tenant=delivery.tenant,
+        type=delivery.event_type,
+        source="",
+        time=delivery.created_at,
+        data=b"null",
+        accepted_at=delivery.created_at,
+    )
+    return Claim(delivery, placeholder, cause, delivery.updated_at, damage=stored)
+
+
+def _want_row(want: Want, lease_seconds: float) -> tuple[Any, ...]:
+    policy = want.policy
+    lease_ms = round(lease_seconds * 1000)
+    cap, rate, revision = policy.max_in_flight, policy.per_second, policy.revision
+    return (want.lane, want.limit, want.retries_first, lease_ms, cap, rate, revision)
+
+
+def _result_row(result: Result, random: Random) -> tuple[Any, ...]:
+    delivery, attempt = result.delivery, result.attempt
+    due = not_before(delivery.next_attempt_at or delivery.updated_at) if delivery.status == "pending" else None
+    return (
+        delivery.id,
+        delivery.token,
+        delivery.status,
+        delivery.reason,
+        delivery.attempt_count,
+        delivery.schedule_base,
+        result.cause,
+        due,
+        milliseconds(delivery.updated_at),
+        attempt.number if attempt else None,
+        disguised(packed_attempt(attempt)) if attempt else None,
+        [disguised(packed_entry(entry)) for entry in result.feed],
+        result.sign,
+        random.uniform(-1, 1) if result.sign is Sign.BAD else 0.0,
+        milliseconds_or_none(result.pause_until),
+    )
+
+
+def _key(result: Result) -> tuple[str, int]:
+    return result.delivery.id, result.delivery.token
+
+
+@dataclass(frozen=True, slots=True)
+class _Unheard:
+    """A call that may have been carried out: its number, its rows, and which results they are."""
+
+    number: int
+    rows: Sequence[tuple[Any, ...]]
+    keys: Sequence[tuple[str, int]]
+
+
+class RedisQueue(Queue):
+    def __init__(self, engine: Engine, vigil: Vigil, process: str, random: Random, failpoint: Failpoint) -> None:
+        """`process` names this one among all that have the store open; `random` spreads the rests of lanes."""
+        self._engine = engine
+        self._vigil = vigil
+        self._process = process
+        self._random = random
+        self._failpoint = failpoint
+        self._claiming = asyncio.Lock()
+        self._claim_number = 0
+        self._claim_heard = 0
+        """The last claim that was answered."""
+        self._finishing = Calls("finish", self._finish, failpoint)
+        self._unheard: _Unheard | None = None
+        self._heard_late: dict[tuple[str, int], Written] = {}
+        """What became of results whose writers were told that the store is away, by delivery and token."""
+
+    async def due(self) -> Mapping[str, datetime]:
+        found = await self._engine.ask("ZRANGE", f"{self._engine.prefix}:due", 0, -1, "WITHSCORES")
+        return {lane.decode(): instant(int(at)) for lane, at in zip(found[::2], found[1::2], strict=True)}
+
+    async def claim(self, wants: Sequence[Want], lease_seconds: Mapping[str, float]) -> Claimed:
+        async with self._claiming:
+            rows, events, outlooks = await self._call_claim(
+                [_want_row(want, lease_seconds[want.lane]) for want in wants]
+            )
+        told = [(want.lane, *outlook) for want, outlook in zip(wants, outlooks, strict=True)]
+        return Claimed(
+            tuple(_claims(rows, events)),
+            {lane: instant(at) for lane, at, _, _, _ in told if at >= 0},
+            full=frozenset(lane for lane, _, full, _, _ in told if full),
+            resting=frozenset(lane for lane, _, _, resting, _ in told if resting),
+            barred=frozenset(lane for lane, _, _, _, barred in told if barred),
+        )
+
+    async def renew(self, claims: Sequence[Claim], lease_seconds: float) -> None:
+        until = self._now() + round(lease_seconds * 1000)
+        for start in range(0, len(claims), _RENEWED_AT_ONCE):
+            part = [(one.delivery.id, one.delivery.token) for one in claims[start : start + _RENEWED_AT_ONCE]]
+            await self._engine.run(_RENEW, until, pack(part), repeat=True)
+
+    async def finish(self, results: Sequence[Result]) -> Sequence[Written]:
+        if not results:
+            return []
+        return await self._finishing.make(results, rows=len(results), vital=True)
+
+    async def reclaim(self, limit: int, *, everyones: bool = False) -> Sequence[Claim]:
+        now = self._now()
+        self._failpoint("before_reclaim")
+        rows, events = await self._engine.run(
+            _RECLAIM, now, self._process, now + _RECLAIM_LEASE_MS, limit, int(everyones)
+        )
+        self._failpoint("after_reclaim")
+        await self.reconcile(_RECONCILED_AT_ONCE)
+        return _claims(rows, events)
+
+    async def reconcile(self, limit: int) -> tuple[int, bool]:
+        """Look at so many unfinished deliveries, from where the last call of any process ended, and put back what waits
+        nowhere. How many that was, and whether all have been looked at by now."""
+        mended, over = await self._engine.run(_RECONCILE, self._now(), limit, repeat=True)
+        return mended, over == 1
+
+    async def health(self, lanes: Collection[str]) -> Mapping[str, LaneHealth]:
+        named = list(lanes)
+        fields = ("failures", "open_until")
+        kept = await self._engine.ask_all([("HMGET", f"{self._engine.prefix}:gate:{lane}", *fields) for lane in named])
+        known = {lane: self._health(*values) for lane, values in zip(named, kept, strict=True) if any(values)}
+        return {lane: health for lane, health in known.items() if health != LaneHealth()}
+
+    async def close(self) -> None:
+        """Return when what was begun is written or refused."""
+        await self._finishing.close()
+
+    def _health(self, failures: bytes | None, open_until: bytes | None) -> LaneHealth:
+        if open_until is None:
+            return LaneHealth(int(failures or 0))
+        until = round(float(open_until) * 1000)
+        if until > self._now():
+            return LaneHealth(int(failures or 0), BreakerState.OPEN, instant(until))
+        return LaneHealth(int(failures or 0), BreakerState.HALF_OPEN)
+
+    async def _call_claim(self, wants: Sequence[tuple[Any, ...]]) -> Any:
+        """One claim. What an earlier one gave, whose answer was not heard, comes with the next that is."""
+        self._claim_number += 1
+        self._failpoint("before_claim")
+        reply = await self._engine.run(
+            _CLAIM,
+            self._now(),
+            self._process,
+            self._claim_number,
+            self._claim_heard,
+            _RULES,
+            pack(wants),
+            repeat=True,
+        )
+        self._failpoint("after_claim")
+        self._claim_heard = self._claim_number
+        return reply
+
+    async def _finish(self, number: int, calls: Sequence[Sequence[Result]]) -> Sequence[Sequence[Written]]:
+        if self._unheard is not None:
+            # Only now it is known what became of it; its writers come again with the same results.
+            keys, written = self._unheard.keys, await self._write(self._unheard.number, self._unheard.rows)
+            self._heard_late = dict(zip(keys, written, strict=True))
+            self._unheard = None
+        late = [[self._heard_late.pop(_key(result), None) for result in results] for results in calls]
+        fresh = [
+            result
+            for results, known in zip(calls, late, strict=True)
+            for result, written in zip(results, known, strict=True)
+            if written is None
+        ]
+        rows = [_result_row(result, self._random) for result in fresh]
+        try:
+            outcomes = iter(await self._write(number, rows) if rows else ())
+        except Lost:
+            self._unheard = _Unheard(number, rows, [_key(result) for result in fresh])
+            raise
+        return [[next(outcomes) if written is None else written for written in known] for known in late]
+
+    async def _write(self, number: int, rows: Sequence[tuple[Any, ...]]) -> Sequence[Written]:
+        epoch, gone, last, outcomes = await self._engine.run(
+            _FINISH,
+            self._now(),
+            self._process,
+            number,
+            *self._vigil.arguments(),
+            _RULES,
+            pack(rows),
+            repeat=True,
+        )
+        self._vigil.note(epoch, gone, last)
+        return [_WRITTEN[outcome] for outcome in outcomes]
+
+    def _now(self) -> int:
+        return milliseconds(self._engine.clock.now())

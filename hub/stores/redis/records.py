@@ -1,0 +1,67 @@
+"""The catalogue's documents in Redis."""
+
+from collections.abc import Sequence
+from secrets import token_hex
+from typing import Final
+
+from hub.errors import StaleCatalogue
+from hub.models import FeedEntry, Record
+from hub.stores.base import Records
+from hub.stores.instants import milliseconds
+from hub.stores.redis.codec import packed_entry
+from hub.stores.redis.engine import Engine
+from hub.stores.redis.scripts import script
+from hub.stores.redis.vigil import Vigil
+from hub.stores.redis.walk import DIGITS, STEP
+
+_WRITE: Final = script("write_records", "indexes", "vigil")
+READ: Final = script("read_records")
+
+
+class RedisRecords(Records):
+    def __init__(self, engine: Engine, vigil: Vigil) -> None:
+        self._engine = engine
+        self._vigil = vigil
+
+    async def write(
+        self, records: Sequence[Record], feed: Sequence[FeedEntry] = (), *, expected: int | None = None
+    ) -> int:
+        *seen, version = await self._engine.run(
+            _WRITE,
+            token_hex(8),
+            *self._vigil.arguments(),
+            milliseconds(self._engine.clock.now()),
+            "" if expected is None else expected,
+            len(records),
+            *(part for record in records for part in (_name(record), record.doc or b"")),
+            *(packed_entry(entry) for entry in feed),
+            # Written a second time after others wrote, it would put back what they changed.
+            repeat=expected is not None,
+        )
+        self._vigil.note(*seen)
+        if version < 0:
+            raise StaleCatalogue("The catalogue has changed meanwhile; try again.", retry_after=0.0)
+        return int(version)
+
+    async def changes(self, since: int) -> tuple[Sequence[Record], int]:
+        # What is written while this reads moves to the end, where it is met again.
+        found: dict[str, Record] = {}
+        place = f"{since:0{DIGITS}}".encode() + b"\xff"
+        while True:
+            version, *rows = await self._engine.run(READ, place, STEP, repeat=True)
+            for member, doc in zip(rows[::2], rows[1::2], strict=True):
+                record = _record_from(member, doc)
+                found.pop(name := _name(record), None)
+                found[name] = record
+            if len(rows) < 2 * STEP:
+                return [record for record in found.values() if since or record.doc is not None], int(version)
+            place = rows[-2]
+
+
+def _name(record: Record) -> str:
+    return f"{record.kind}\0{record.tenant}\0{record.id}"
+
+
+def _record_from(member: bytes, doc: bytes) -> Record:
+    kind, tenant, id_ = member[DIGITS:].decode().split("\0", 2)
+    return Record(kind, tenant, id_, doc or None, int(member[:DIGITS]))  # type: ignore[arg-type] # as it was written

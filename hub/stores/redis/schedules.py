@@ -1,0 +1,24 @@
+"""What is remembered of schedules in Redis."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from hub.stores.base import Schedules
+from hub.stores.redis.codec import fields
+from hub.stores.redis.engine import Engine
+from hub.stores.redis.keys import Keys
+from hub.stores.redis.scripts import script
+
+_NOTE: Final = script("note_run")
+
+
+class RedisSchedules(Schedules):
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._keys = Keys(engine.prefix)
+
+    async def note(self, name: str, run: bytes, token: int) -> bool:
+        return bool(await self._engine.run(_NOTE, name, run, token, repeat=True))
+
+    async def runs(self) -> Mapping[str, bytes]:
+        return fields(await self._engine.ask("HGETALL", self._keys.schedules))

@@ -1,0 +1,63 @@
+"""Tasks in Redis."""
+
+from collections.abc import Sequence
+from secrets import token_hex
+from typing import Final
+
+import orjson
+
+from hub.models import FeedEntry, Task
+from hub.stores.base import Listing, Page, Tasks
+from hub.stores.instants import milliseconds
+from hub.stores.paging import listing
+from hub.stores.redis.codec import packed_entry
+from hub.stores.redis.engine import Engine
+from hub.stores.redis.keys import Keys
+from hub.stores.redis.scripts import script
+from hub.stores.redis.vigil import Vigil
+from hub.stores.redis.walk import cursor_at, id_of, until_page
+
+_SAVE: Final = script("save_task", "indexes", "vigil")
+
+
+class RedisTasks(Tasks):
+    def __init__(self, engine: Engine, vigil: Vigil) -> None:
+        self._engine = engine
+        self._vigil = vigil
+        self._keys = Keys(engine.prefix)
+
+    async def save(self, task: Task, feed: Sequence[FeedEntry] = ()) -> bool:
+        *seen, written = await self._engine.run(
+            _SAVE,
+            token_hex(8),
+            *self._vigil.arguments(),
+            milliseconds(self._engine.clock.now()),
+            task.id,
+            task.tenant,
+            task.status,
+            milliseconds(task.created_at),
+            milliseconds(task.updated_at),
+            orjson.dumps({**task.model_dump(mode="json"), "tenant": task.tenant, "owner": task.owner}),
+            *(packed_entry(entry) for entry in feed),
+            repeat=True,
+        )
+        self._vigil.note(*seen)
+        return bool(written)
+
+    async def task(self, tenant: str, task_id: str) -> Task | None:
+        found = await self._tasks([task_id])
+        return found[0] if found and found[0].tenant == tenant else None
+
+    async def tasks(self, tenant: str, page: Page) -> Listing[Task]:
+        bounds = (until_page(page), "-", "LIMIT", 0, page.limit + 1)
+        members = await self._engine.ask("ZREVRANGEBYLEX", self._keys.tasks(tenant), *bounds)
+        found = await self._tasks([id_of(member) for member in members])
+        return listing(found, page, lambda task: cursor_at(task.created_at, task.id))
+
+    async def unfinished(self, limit: int) -> Sequence[Task]:
+        members = await self._engine.ask("ZRANGE", self._keys.unfinished, 0, limit - 1)
+        return await self._tasks([id_of(member) for member in members])
+
+    async def _tasks(self, ids: Sequence[str]) -> list[Task]:
+        documents = await self._engine.ask_all([("HGET", self._keys.task(id_), "doc") for id_ in ids])
+        return [Task.model_validate_json(document) for document in documents if document is not None]

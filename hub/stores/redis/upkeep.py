@@ -1,0 +1,72 @@
+"""What housekeeping needs of Redis."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from hub.errors import HubError
+from hub.stores.base import Upkeep
+from hub.stores.instants import milliseconds
+from hub.stores.redis.engine import Engine
+from hub.stores.redis.scripts import script
+from hub.stores.redis.vigil import Vigil
+
+_PURGE: Final = script("purge", "indexes")
+_PURGE_EXPIRED: Final = script("purge_expired", "indexes")
+_TRIM_FEED: Final = script("trim_feed", "indexes")
+_TOUCH: Final = script("touch")
+_STEP: Final = 250
+"""So many removals are some milliseconds' work for a script."""
+_DELIVERIES_AT_ONCE: Final = 100
+_TASK_AGE: Final = timedelta(days=7)
+_PERSISTENCE: Final = {
+    "rdb_last_bgsave_status": "The Redis server could not write its last snapshot; see its log, free disk space.",
+    "aof_last_write_status": "The Redis server cannot write its append-only file; see its log, free disk space.",
+    "aof_last_bgrewrite_status": "The Redis server could not rewrite its append-only file; see its log.",
+}
+
+
+class RedisUpkeep(Upkeep):
+    def __init__(self, engine: Engine, vigil: Vigil) -> None:
+        self._engine = engine
+        self._vigil = vigil
+
+    async def purge(self, before: datetime, limit: int) -> int:
+        removed: int = 0
+        while True:
+            room = min(limit - removed, _STEP)
+            part, cut = await self._engine.run(_PURGE, milliseconds(before), room, _DELIVERIES_AT_ONCE)
+            removed += part
+            if not cut and (part < room or removed == limit):
+                return removed
+
+    async def purge_expired(self, limit: int) -> int:
+        now = self._engine.clock.now()
+        instants = milliseconds(now), milliseconds(now - _TASK_AGE)
+        return await self._stepwise(limit, lambda room: self._engine.run(_PURGE_EXPIRED, *instants, room))
+
+    async def trim_feed(self, before: datetime, keep: int, limit: int) -> int:
+        return await self._stepwise(limit, lambda room: self._engine.run(_TRIM_FEED, milliseconds(before), keep, room))
+
+    async def check(self) -> Sequence[str]:
+        try:
+            await self._engine.run(_TOUCH, repeat=True)
+            info = await self._engine.ask("INFO", "persistence")
+        except HubError as error:
+            return [error.detail]
+        states = dict(line.partition(":")[::2] for line in info.decode().splitlines())
+        return [sentence for name, sentence in _PERSISTENCE.items() if states.get(name, "ok") != "ok"]
+
+    async def losses(self) -> Sequence[str]:
+        return await self._vigil.losses()
+
+    async def _stepwise(self, limit: int, step: Callable[[int], Awaitable[Any]]) -> int:
+        """How many were removed, in steps of which each is over soon."""
+        removed = 0
+        while removed < limit:
+            room = min(limit - removed, _STEP)
+            part: int = await step(room)
+            removed += part
+            if part < room:
+                break
+        return removed

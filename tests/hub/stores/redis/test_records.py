@@ -1,0 +1,54 @@
+"""The catalogue in Redis, where it is big or long in use."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from hub.models import FeedEntry, FeedKind, Record
+from hub.stores.redis.engine import Engine
+from hub.stores.redis.feed import RedisFeed
+from hub.stores.redis.records import RedisRecords
+from hub.stores.redis.vigil import Vigil
+from tests.hub.stores.redis.engines import engine_on
+from tests.hub.stores.samples import TENANT
+from tests.redis_servers import RedisServer
+
+
+@pytest.fixture
+async def engine(valkey: RedisServer) -> AsyncIterator[Engine]:
+    async with engine_on(valkey.url()) as engine:
+        yield engine
+
+
+async def test_more_records_than_one_step_reads_are_read_whole(engine: Engine) -> None:
+    records = RedisRecords(engine, Vigil(engine))
+    many = [Record("subscription", TENANT, f"sub_{n:04}", b"{}") for n in range(2_500)]
+    first = await records.write(many[:1_200])
+    second = await records.write(many[1_200:])
+    everything, version = await records.changes(0)
+    assert version == second
+    assert [(one.id, one.version) for one in everything] == [
+        (one.id, first if n < 1_200 else second) for n, one in enumerate(many)
+    ]
+    later, _ = await records.changes(first)
+    assert [one.id for one in later] == [one.id for one in many[1_200:]]
+
+
+async def test_what_is_kept_does_not_grow_with_the_changes_of_one_record(engine: Engine) -> None:
+    records = RedisRecords(engine, Vigil(engine))
+    for n in range(20):
+        await records.write([Record("subscription", TENANT, "sub_1", str(n).encode())])
+    assert await engine.ask("ZCARD", f"{engine.prefix}:record-versions") == 1
+    assert await engine.ask("HLEN", f"{engine.prefix}:records") == 1
+
+
+async def test_after_a_loss_the_feed_entries_of_a_change_get_new_ids(engine: Engine) -> None:
+    records, entry = RedisRecords(engine, Vigil(engine)), FeedEntry(TENANT, FeedKind.SUBSCRIPTION_ENABLED, b"{}")
+    for _ in range(3):
+        await records.write([Record("subscription", TENANT, "sub_1", b"{}")], [entry])
+    await engine.ask("DEL", f"{engine.prefix}:meta", f"{engine.prefix}:feed")
+    with capture_logs() as logs:
+        await records.write([Record("subscription", TENANT, "sub_1", b"{}")], [entry])
+    assert [line["feed_entries"] for line in logs] == [3]
+    assert [row.id for row in await RedisFeed(engine).read(0, 10)] == [4]
