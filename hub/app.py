@@ -23,7 +23,8 @@ from hub.api import (
 )
 from hub.api.limits import BodyLimit
 from hub.log import configure
-from hub.runtime import open_hub
+from hub.roles import EVERY_ROLE, Role
+from hub.runtime import open_process
 from hub.settings import Settings
 from hub.tracing import Tracing
 
@@ -44,15 +45,18 @@ DESCRIPTION = """Order and user events in; Slack, signed webhooks and email out;
 watched live. Send a key as `Authorization: Bearer <key>`."""
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The hub as an ASGI application; its lifespan opens the hub and stops it."""
-    configure(settings.log_level, settings.log_format)
+def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastAPI:
+    """A process of the hub as an ASGI application; its lifespan opens the process and stops it.
+
+    Without the role `web` it answers only how it is.
+    """
+    configure(settings.log_level, settings.log_format, role="" if roles == EVERY_ROLE else ",".join(sorted(roles)))
     tracing = Tracing(settings.otlp_endpoint)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_hub(settings, tracing) as hub:
-            app.state.hub = hub
+        async with open_process(settings, tracing, roles=roles) as process:
+            app.state.process, app.state.hub = process, process.hub
             yield
 
     app = FastAPI(
@@ -62,7 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         telemetry=tracing.telemetry,
         # Given whole: an included router is asked anew for each request, which takes a fifth of the time to accept one.
-        routes=[route for module in ROUTERS for route in module.router.routes],
+        routes=[route for module in (ROUTERS if Role.WEB in roles else (health,)) for route in module.router.routes],
     )
     problems.install(app)
     document.install(app)

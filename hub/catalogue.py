@@ -8,6 +8,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import orjson
+import structlog
+
 from hub.errors import StaleCatalogue
 from hub.event_types import EventType
 from hub.keys import Key, Tenant
@@ -17,6 +20,7 @@ from hub.stores.base import Records
 from hub.subscriptions import Subscription
 
 WRITE_TRIES = 8
+_log = structlog.get_logger(__name__)
 
 
 class Catalogue:
@@ -25,14 +29,20 @@ class Catalogue:
     def __init__(self, records: Records, decode_subscription: Callable[[Record], Subscription]) -> None:
         self._records = records
         self._decode_subscription = decode_subscription
+        self._writing = asyncio.Lock()
+        self._reading = asyncio.Lock()
+        self._watchers: list[Callable[[str], None]] = []
+        self._forget()
+
+    def _forget(self) -> None:
         self._subscriptions: dict[str, Subscription] = {}
         self._by_tenant: dict[str, dict[str, Subscription]] = {}
         self._index: dict[str, PatternIndex[Subscription]] = {}
         self._event_types: dict[tuple[str, str], EventType] = {}
-        self._writing = asyncio.Lock()
-        self._watchers: list[Callable[[str], None]] = []
         self.keys: dict[str, Key] = {}
         self.tenants: dict[str, Tenant] = {}
+        self.fingerprints: dict[str, str] = {}
+        """Of the operator's secrets, by name (`hub.secrets`)."""
         self.version = 0
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -72,12 +82,14 @@ class Catalogue:
     async def change(self, build: Callable[[], tuple[Sequence[Record], Sequence[FeedEntry]]]) -> None:
         """Write the records and feed entries that `build` makes of the catalogue as it stands, as one.
 
-        `build` is called again when another process wrote meanwhile; it may raise to write nothing. When this returns,
-        this process sees the change.
+        `build` is called again when another process wrote meanwhile; it may give nothing, or raise, to write nothing.
+        When this returns, this process sees the change.
         """
         async with self._writing:
             for _ in range(WRITE_TRIES):
                 records, feed = build()
+                if not records and not feed:
+                    return
                 try:
                     await self._records.write(records, feed, expected=self.version)
                 except StaleCatalogue:
@@ -88,13 +100,19 @@ class Catalogue:
         raise StaleCatalogue("The catalogue is being changed by many at once; try again.", retry_after=1)
 
     async def refresh(self) -> None:
-        """Catch up with the store."""
-        records, version = await self._records.changes(self.version)
-        if version < self.version:
-            return
-        for record in records:
-            self._apply(record)
-        self.version = version
+        """Catch up with the store, also where it has lost what came after a backup or a failover."""
+        async with self._reading:
+            records, version = await self._records.changes(self.version)
+            lost: list[str] = []
+            if version < self.version:
+                _log.error("catalogue lost", had_version=self.version, has_version=version)
+                records, version = await self._records.changes(0)
+                lost = [*self._subscriptions]
+                self._forget()
+            for record in records:
+                self._apply(record)
+            self.version = version
+            self._tell(lost)
 
     def _apply(self, record: Record) -> None:
         match record.kind:
@@ -106,6 +124,8 @@ class Catalogue:
                 _put(self.tenants, record.id, record, Tenant.model_validate_json)
             case "event_type":
                 _put(self._event_types, (record.tenant, record.id), record, EventType.model_validate_json)
+            case "secret":
+                _put(self.fingerprints, record.id, record, lambda doc: orjson.loads(doc)["fingerprint"])
 
     def _apply_subscription(self, record: Record) -> None:
         mine = self._by_tenant.setdefault(record.tenant, {})
@@ -115,8 +135,12 @@ class Catalogue:
             self._subscriptions.pop(record.id, None)
         else:
             mine[record.id] = self._subscriptions[record.id] = self._decode_subscription(record)
-        for changed in self._watchers:
-            changed(record.id)
+        self._tell([record.id])
+
+    def _tell(self, subscription_ids: Iterable[str]) -> None:
+        for subscription_id in subscription_ids:
+            for changed in self._watchers:
+                changed(subscription_id)
 
 
 def _put(place: dict[Any, Any], key: Any, record: Record, decode: Callable[[bytes], Any]) -> None:

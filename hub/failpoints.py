@@ -8,7 +8,7 @@ Failpoint = Callable[[str], None]
 
 
 def failpoints(text: str) -> Failpoint:
-    """A function to call at each named place, from text such as `after_commit:kill,after_2xx:kill:3`.
+    """A function to call at each named place, from text such as `after_accept:kill,after_2xx:kill:3`.
 
     The number is which passage dies, the first by default. Raises `ValueError` for text of another form.
     """

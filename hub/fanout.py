@@ -17,10 +17,13 @@ from hub.subscriptions import Subscription
 CHUNK = 500
 EVENTS_AT_ONCE = 10
 RETRY_SECONDS = 1.0
+YIELD_SECONDS = 0.5
+"""How long an event is left to another process that is expanding it."""
 
 
 class FanOutExpander:
-    """Runs until cancelled. A cursor in the store says how far each event is, so a restart goes on from there."""
+    """Runs until cancelled. A cursor in the store says how far each event is, so another process, or this one after a
+    restart, goes on from there."""
 
     def __init__(
         self,
@@ -44,16 +47,20 @@ class FanOutExpander:
             self._awake.clear()
             try:
                 fan_outs = await self._intake.fan_outs(EVENTS_AT_ONCE)
-                for fan_out in fan_outs:
-                    await self._expand(fan_out)
+                if fan_outs:
+                    # Every subscription of the time when the event was accepted is to get it, however new.
+                    await self._catalogue.refresh()
+                ours = [await self._expand(fan_out) for fan_out in fan_outs]
             except Unavailable as error:
                 await self._clock.sleep(error.retry_after or RETRY_SECONDS)
                 continue
-            if not fan_outs:
+            if not ours:
                 await self._awake.wait()
+            elif not any(ours):
+                await self._clock.sleep(YIELD_SECONDS)
 
-    async def _expand(self, fan_out: FanOut) -> None:
-        """Create deliveries in the order of subscription ids until none is left.
+    async def _expand(self, fan_out: FanOut) -> bool:
+        """Create deliveries in the order of subscription ids until none is left; False when another process does.
 
         Subscriptions made after the event was accepted do not get it.
         """
@@ -62,10 +69,10 @@ class FanOutExpander:
             chunk = list(islice(remaining, CHUNK))
             after = chunk[-1].id if len(chunk) == CHUNK else None
             if not await self._intake.expand(fan_out, [new_delivery(s) for s in chunk], after):
-                return
+                return False
             self._notice({s.id: fan_out.event.deliver_at for s in chunk})
             if after is None:
-                return
+                return True
             fan_out = FanOut(fan_out.event, after)
 
     def _remaining(self, fan_out: FanOut) -> list[Subscription]:

@@ -108,8 +108,13 @@ class Keyring:
         return sorted(self._catalogue.tenants.values(), key=lambda tenant: tenant.id)
 
     async def ensure_default_tenant(self) -> None:
+        """Make it where it is missing; another process may be at it too."""
         if DEFAULT_TENANT not in self._catalogue.tenants:
-            await self.create_tenant(NewTenant(id=DEFAULT_TENANT, name="Default"))
+            try:
+                await self.create_tenant(NewTenant(id=DEFAULT_TENANT, name="Default"))
+            except Conflict:
+                if DEFAULT_TENANT not in self._catalogue.tenants:
+                    raise
 
 
 def view(key: Key) -> KeyView:

@@ -21,8 +21,8 @@ QUIET = ("aiohttp", "apscheduler", "asyncio", "httpcore", "httpx", "mail.log", "
 """Libraries that are heard from `warning` on only: below it, HTTP clients print addresses with their secrets."""
 
 
-def configure(level: str, style: str, stream: TextIO | None = None) -> None:
-    """Set up logging for the whole process; `stream` is standard error unless given.
+def configure(level: str, style: str, stream: TextIO | None = None, *, role: str = "") -> None:
+    """Set up logging for the whole process; `stream` is standard error unless given. A `role` stands in every line.
 
     Raises `ValueError` for an unknown `level` (`debug` to `critical`) or `style` (`json`, `console`, or `auto`, which
     is `console` on a terminal).
@@ -35,6 +35,7 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
         style = "console" if stream.isatty() else "json"
     chain: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        *([_Member("role", role)] if role else ()),
         structlog.processors.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -98,6 +99,18 @@ class _Bridge(logging.Handler):
         for process in self._chain:
             event = process(line, record.levelname.lower(), event)
         line.msg(event)
+
+
+class _Member:
+    """Puts something into every line."""
+
+    def __init__(self, name: str, value: str) -> None:
+        self._name = name
+        self._value = value
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event[self._name] = self._value
+        return event
 
 
 def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

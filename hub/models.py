@@ -183,7 +183,7 @@ class Task(Resource):
     updated_at: Instant
 
 
-RecordKind = Literal["tenant", "key", "subscription", "event_type"]
+RecordKind = Literal["tenant", "key", "subscription", "event_type", "secret"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""One listening process: the app under uvicorn, from the socket to the graceful stop."""
+"""The processes of the hub: the app under uvicorn, from the socket to the graceful stop."""
 
 import gc
 import resource
@@ -10,15 +10,21 @@ import uvicorn
 from fastapi import FastAPI
 
 from hub.app import create_app
+from hub.clock import SystemClock
 from hub.errors import HubError
+from hub.log import configure
 from hub.protocol import bounded
+from hub.roles import Role
 from hub.settings import Settings
 from hub.sockets import listening_socket
+from hub.supervisor import Supervisor
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s after which nginx closes its idle upstream connections, so that it is nginx who closes."""
 CONNECTIONS_SECONDS = 3
 """How long connections get to end when the hub stops: requests take milliseconds, and listeners are told to go."""
+PATIENCE_SECONDS = 10.0
+"""What a process that is one of several gets, on top of what stopping may take, before it is killed."""
 DESCRIPTORS = 65_536
 """What is asked for at most; the hard limit of the process rules."""
 DESCRIPTORS_OF_OUR_OWN = 128
@@ -47,22 +53,43 @@ class HubServer(uvicorn.Server):
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._app.state.hub.begin_stop()
+        self._app.state.process.begin_stop()
         await super().shutdown(sockets)
         if not self.force_exit:
             await self._lifespan.aclose()
 
 
-def serve(settings: Settings, on_started: Callable[[int], None]) -> None:
-    """Serve every role in this process until SIGTERM or SIGINT; `on_started` is given the port.
+def serve(settings: Settings, roles: frozenset[Role], on_started: Callable[[int], None], *, processes: int = 1) -> None:
+    """Play these roles until SIGTERM or SIGINT, in this process or in several on one port; `on_started` is given the
+    port, 0 where none is listened on.
 
     Raises `OSError` when the address cannot be listened on, `HubError` when the hub cannot start, saying why.
     """
-    listening = listening_socket(settings.host, settings.port)
-    port = int(listening.getsockname()[1])
+    listening = _listen(settings, roles)
+    port = int(listening.getsockname()[1]) if listening is not None else 0
+    if processes == 1:
+        _play(settings, roles, listening, lambda: on_started(port))
+        return
+    configure(settings.log_level, settings.log_format, role="supervisor")
+    patience = settings.shutdown_grace + CONNECTIONS_SECONDS + PATIENCE_SECONDS
+    Supervisor(processes, lambda ready: _play(settings, roles, listening, ready), SystemClock(), patience=patience).run(
+        lambda: on_started(port)
+    )
+
+
+def _listen(settings: Settings, roles: frozenset[Role]) -> socket.socket | None:
+    """Where requests are answered; or, by those who answer none, how they are, if that is wanted."""
+    if Role.WEB in roles:
+        return listening_socket(settings.host, settings.port)
+    return listening_socket(settings.host, settings.health_port) if settings.health_port else None
+
+
+def _play(
+    settings: Settings, roles: frozenset[Role], listening: socket.socket | None, on_started: Callable[[], None]
+) -> None:
     room = _raise_descriptor_limit() - DESCRIPTORS_OF_OUR_OWN - settings.max_in_flight
     try:
-        app = create_app(settings)
+        app = create_app(settings, roles)
     except (ValueError, RuntimeError) as wrong:
         raise HubError(str(wrong)) from wrong
     config = uvicorn.Config(
@@ -78,7 +105,7 @@ def serve(settings: Settings, on_started: Callable[[int], None]) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=CONNECTIONS_SECONDS,
     )
-    HubServer(config, app, lambda: on_started(port)).run(sockets=[listening])
+    HubServer(config, app, on_started).run(sockets=[] if listening is None else [listening])
 
 
 def _settle_heap() -> None:

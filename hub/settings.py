@@ -34,9 +34,15 @@ class Settings(BaseSettings):
     data_dir: Path = Path("var")
     store_url: str = ""
     """Where everything is kept; by default `sqlite:///<data_dir>/hub.db`."""
+    redis_wait_replicas: int = Field(default=0, ge=0, le=100)
+    """A publish is answered only once so many replicas have it."""
+    redis_wait_timeout: Seconds = Field(default=1.0, le=60.0)
+    """After so long without them it is answered 503."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     """0 takes a free one."""
+    health_port: int = Field(default=0, ge=0, le=65_535)
+    """Where a worker or scheduler says how it is; 0: nowhere."""
     admin_key: SecretStr | None = Field(default=None, min_length=32)
     """Else generated at the first start, shown once and kept in `<data_dir>/admin.key`."""
     secret_key: SecretStr | None = Field(default=None, min_length=32)
@@ -56,6 +62,8 @@ class Settings(BaseSettings):
     max_in_flight: int = Field(default=256, ge=1, le=10_000)
     """Attempts under way at once, over all subscriptions."""
     attempt_timeout: Seconds = Field(default=15.0, le=30.0)
+    lease: float = Field(default=30.0, ge=2.0, le=3_600.0)
+    """How long the work of a worker that died waits until another takes it over."""
     shutdown_grace: Seconds = 10.0
     """How long attempts under way may go on after SIGTERM."""
 
@@ -79,7 +87,7 @@ class Settings(BaseSettings):
     otlp_endpoint: str = ""
     """An OpenTelemetry collector's OTLP/HTTP address, such as `http://localhost:4318`; empty: no tracing."""
     failpoints: str = ""
-    """Crashes on purpose, for fault drills: `after_commit:kill,after_2xx:kill`."""
+    """Crashes on purpose, for fault drills: `after_accept:kill,after_2xx:kill`."""
     channel_options: Mapping[str, str] = Field(default_factory=dict, repr=False)
     """Every `HUB_` setting as text by lower-case name, from which each channel takes its own."""
 
@@ -115,3 +123,14 @@ class Settings(BaseSettings):
         if not self.store_url:
             object.__setattr__(self, "store_url", f"sqlite:///{self.data_dir / 'hub.db'}")
         return self
+
+
+class Platform(BaseSettings):
+    """What platforms that run a `Procfile` set by themselves."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    port: int | None = Field(default=None, ge=0, le=65_535)
+    """Where to listen, on all addresses; unless the hub's own settings say otherwise."""
+    web_concurrency: int = Field(default=1, ge=1, le=256)
+    """How many processes answer requests."""

@@ -12,7 +12,8 @@ import httpx
 import orjson
 
 from hub.app import create_app
-from hub.runtime import Hub, open_hub
+from hub.dispatch import Dispatcher
+from hub.runtime import Hub, Process, open_process
 from hub.settings import Settings
 from hub.tracing import Tracing
 from tests.clock import ManualClock
@@ -31,10 +32,16 @@ ORDER = {
 class Api:
     """An open hub and its clients. `admin` holds the operator's key."""
 
+    process: Process
     hub: Hub
     clock: ManualClock
     admin: httpx.AsyncClient
     transport: httpx.ASGITransport
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        assert self.process.worker is not None
+        return self.process.worker.dispatcher
 
     def client(self, key: str | None) -> httpx.AsyncClient:
         """A client with this key, or with none."""
@@ -86,12 +93,12 @@ class Api:
 
 def settings_for(directory: Path, **changed: Any) -> Settings:
     """Settings of a hub that keeps everything in this directory and may send to loopback."""
-    return Settings(
-        data_dir=directory / "var",
-        admin_key=ADMIN_KEY,
-        allow_private_targets=(ip_network("127.0.0.0/8"),),
-        **changed,
-    )
+    ours = {
+        "data_dir": directory / "var",
+        "admin_key": ADMIN_KEY,
+        "allow_private_targets": (ip_network("127.0.0.0/8"),),
+    }
+    return Settings(**{**ours, **changed})
 
 
 @asynccontextmanager
@@ -99,11 +106,12 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
     """Open a hub on a clock of its own. The app's lifespan is not run: it would open another."""
     clock = ManualClock()
     app = create_app(settings)
-    async with open_hub(settings, Tracing(""), clock) as hub:
-        app.state.hub = hub
+    async with open_process(settings, Tracing(""), clock) as process:
+        assert process.hub is not None
+        app.state.process, app.state.hub = process, process.hub
         transport = httpx.ASGITransport(app=app)
         async with _client(transport, ADMIN_KEY) as admin:
-            yield Api(hub, clock, admin, transport)
+            yield Api(process, process.hub, clock, admin, transport)
 
 
 def _client(transport: httpx.ASGITransport, key: str | None) -> httpx.AsyncClient:

@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer
 from hub.errors import Forbidden, Unauthorized
 from hub.keys import Principal
 from hub.models import Scope
-from hub.runtime import Hub
+from hub.runtime import Hub, Process
 
 
 async def _hub(request: Request) -> Hub:
@@ -19,7 +19,13 @@ async def _hub(request: Request) -> Hub:
     return hub
 
 
+async def _process(request: Request) -> Process:
+    process: Process = request.app.state.process
+    return process
+
+
 CurrentHub = Annotated[Hub, Depends(_hub)]
+CurrentProcess = Annotated[Process, Depends(_process)]
 
 
 class Needs(HTTPBearer):

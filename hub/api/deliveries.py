@@ -8,7 +8,7 @@ from hub.api.access import CurrentHub, Manager, Reader
 from hub.api.problems import problems
 from hub.api.shapes import DeliveryDetail, DeliveryList, Paging, Since, TypePattern, Until, json_response, listed
 from hub.models import Delivery, Status
-from hub.stores.base import DeliveryQuery
+from hub.stores.base import DeliveryQuery, Signal
 
 router = APIRouter(prefix="/v1/deliveries", tags=["deliveries"])
 
@@ -59,7 +59,7 @@ async def get_delivery(delivery_id: DeliveryId, hub: CurrentHub, caller: Reader)
 async def replay_delivery(delivery_id: DeliveryId, hub: CurrentHub, caller: Manager) -> Response:
     """Send again, from now, with the whole retry schedule: new attempts, same message id."""
     delivery = await hub.deliveries.replay(caller.tenant, delivery_id)
-    hub.dispatcher.notice({delivery.subscription_id: None})
+    hub.tell(Signal({delivery.subscription_id: None}))
     return json_response(delivery, 202)
 
 

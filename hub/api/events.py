@@ -24,7 +24,7 @@ from hub.api.shapes import (
 from hub.deliveries import Explained
 from hub.models import Delivery
 from hub.runtime import Hub
-from hub.stores.base import DeliveryQuery, EventQuery
+from hub.stores.base import DeliveryQuery, EventQuery, Signal
 
 router = APIRouter(prefix="/v1", tags=["events"], route_class=JsonRoute)
 
@@ -111,7 +111,7 @@ async def replay_event(
     """Send an event again to all, or some, of the subscriptions that were to get it: new attempts, same message id."""
     only = wanted.subscription_ids if wanted else None
     replayed = await hub.deliveries.replay_event(caller.tenant, event_id, only)
-    hub.dispatcher.notice({delivery.subscription_id: None for delivery in replayed})
+    hub.tell(Signal({delivery.subscription_id: None for delivery in replayed}))
     return json_response({"items": replayed}, 202)
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from hub.api.access import CurrentHub
+from hub.api.access import CurrentProcess
 from hub.api.shapes import json_response
 
 router = APIRouter(tags=["health"])
@@ -17,6 +17,11 @@ class Alive(BaseModel):
 
 class Ready(BaseModel):
     status: Literal["ready"] = "ready"
+    warnings: list[str] | None = Field(
+        default=None,
+        description="What is amiss elsewhere, so that sending requests to another process would not help.",
+        examples=[["No worker is alive: events are taken and wait; start `hub worker`."]],
+    )
 
 
 class NotReady(BaseModel):
@@ -35,14 +40,12 @@ async def live() -> Response:
     response_model=Ready,
     responses={503: {"model": NotReady, "description": "Send requests elsewhere; each reason says what to do."}},
 )
-async def ready(hub: CurrentHub) -> Response:
-    """Events are taken, and delivered."""
-    reasons = [*await hub.store.upkeep.check()]
-    if hub.dispatcher.stopping:
-        reasons.append("The hub is stopping.")
-    if reasons:
+async def ready(process: CurrentProcess) -> Response:
+    """The process does what its role is: takes events, delivers them, keeps house."""
+    if reasons := await process.readiness.reasons():
         return json_response({"status": "not_ready", "reasons": reasons}, 503)
-    return json_response({"status": "ready"})
+    warnings = await process.readiness.warnings()
+    return json_response({"status": "ready", **({"warnings": warnings} if warnings else {})})
 
 
 @router.get(
@@ -52,7 +55,7 @@ async def ready(hub: CurrentHub) -> Response:
         200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
     },
 )
-async def metrics(request: Request, hub: CurrentHub) -> Response:
-    """What the hub counts."""
-    body, media_type = hub.metrics.render(request.headers.get("accept", ""))
+async def metrics(request: Request, process: CurrentProcess) -> Response:
+    """What this process counts."""
+    body, media_type = process.metrics.render(request.headers.get("accept", ""))
     return Response(body, media_type=media_type)

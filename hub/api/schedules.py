@@ -19,13 +19,16 @@ Name = Annotated[str, Path(max_length=100, examples=["temp-files"])]
 
 
 class Schedule(BaseModel):
-    """A line of the timetable, as this process keeps it: what ran before it started is not remembered."""
+    """A line of the timetable, and how it last ran, in whichever process; the embedded store forgets that when it is
+    closed."""
 
     name: str = Field(examples=["temp-files"])
     trigger: str = Field(
         description="`every 10 min`, or a crontab line in UTC.", examples=["every 10 min", "0 3 * * *"]
     )
-    next_run_at: Instant | None
+    next_run_at: Instant | None = Field(
+        description="Null while no process that plays its part has said; in the past when none is there to run it."
+    )
     last_run_at: Instant | None = None
     last_outcome: Literal["succeeded", "failed", "cancelled"] | None = None
     last_error: str | None = Field(default=None, description="The kind of failure; the hub's log has the rest.")
@@ -51,10 +54,10 @@ def _shown(entry: Entry) -> Schedule:
     )
 
 
-@router.get("", response_model=ScheduleList, responses=problems(401, 403))
+@router.get("", response_model=ScheduleList, responses=problems(401, 403, 503))
 async def list_schedules(hub: CurrentHub, caller: Reader) -> Response:
     """Every schedule, by name."""
-    return listed([_shown(entry) for entry in hub.housekeeping.entries()])
+    return listed([_shown(entry) for entry in await hub.housekeeping.entries()])
 
 
 @router.post(

@@ -199,9 +199,9 @@ async def _health(hub: Hub, subscription: Subscription) -> dict[str, Any]:
     only = frozenset({subscription.id})
     waiting = await hub.deliveries.counts(subscription.tenant, DeliveryQuery(Status.PENDING, only))
     newest = await hub.deliveries.listing(subscription.tenant, DeliveryQuery(subscription_ids=only), Page(1))
-    health = health_of(subscription, hub.dispatcher.lanes.get(subscription.id), hub.clock)
+    lanes = await hub.store.queue.health(only)
     return {
-        **health.model_dump(),
+        **health_of(subscription, lanes.get(subscription.id)).model_dump(),
         "pending": sum(waiting.values()),
         "last_delivery": newest.items[0] if newest.items else None,
     }

@@ -10,7 +10,9 @@ from hub.cli.connection import err
 from hub.cli.doctor import doctor
 from hub.cli.keys import keys
 from hub.cli.publish import publish, replay
+from hub.cli.roles import scheduler, web, worker
 from hub.cli.serve import serve
+from hub.cli.store import store
 from hub.cli.tail import tail
 from hub.client import ClientError
 
@@ -22,9 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (serve, publish, tail, replay, doctor):
+for command in (serve, web, worker, scheduler, publish, tail, replay, doctor):
     app.command()(command)
 app.add_typer(keys, name="keys")
+app.add_typer(store, name="store")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,63 +1,88 @@
-"""`hub serve`: every role in one process."""
+"""`hub serve`: every role in one process; and what it shares with the commands that play one role."""
 
 import gc
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings
 from rich.markup import escape
 
 from hub.cli.connection import err
 from hub.client import ClientError
 from hub.errors import HubError
+from hub.roles import EVERY_ROLE, Role
 from hub.settings import Settings
+
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+DataDir = Annotated[
+    Path | None, typer.Option(file_okay=False, help="Where data is kept. [default: HUB_DATA_DIR, or ./var]")
+]
+Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: HUB_HOST, or 127.0.0.1]")]
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: HUB_HOST, or 127.0.0.1]")] = None,
+    host: Host = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one. [default: HUB_PORT, or 8000]")
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(file_okay=False, help="Where data is kept. [default: HUB_DATA_DIR, or ./var]")
-    ] = None,
+    data_dir: DataDir = None,
 ) -> None:
-    """Run the hub."""
-    settings = load_settings(host=host, port=port, data_dir=data_dir)
+    """Run the hub, every role in one process."""
+    play(load_settings(host=host, port=port, data_dir=data_dir), EVERY_ROLE)
+
+
+def play(settings: Settings, roles: frozenset[Role], *, processes: int = 1) -> None:
+    """Play these roles, in one process or several on one port, until told to end."""
     # What starting up makes stays, so looking through it for garbage is in vain: the server does so once it serves.
     gc.disable()
     # Resolved by name, because the server's imports take longer than a whole client command does.
-    run: Callable[[Settings, Callable[[int], None]], None] = pkgutil.resolve_name("hub.server:serve")
-    key_file = settings.data_dir / "admin.key"
-    first_start = settings.admin_key is None and not key_file.exists()
+    run: Callable[..., None] = pkgutil.resolve_name("hub.server:serve")
+    first_start = settings.admin_key is None and not _key_file(settings).exists()
     try:
-        run(settings, lambda bound: _announce(settings, bound, key_file, first_start=first_start))
+        run(settings, roles, lambda port: _announce(settings, roles, port, first_start), processes=processes)
     except HubError as error:
         raise ClientError(error.detail) from None
     except OSError as error:
-        place = f"{settings.host}:{settings.port}"
-        raise ClientError(f"Cannot listen on {place}: {error.strerror or error}; choose another --port.") from None
+        port, option = (settings.port, "--port") if Role.WEB in roles else (settings.health_port, "--health-port")
+        place = f"{settings.host}:{port}"
+        raise ClientError(f"Cannot listen on {place}: {error.strerror or error}; choose another {option}.") from None
 
 
 def load_settings(**overrides: Any) -> Settings:
     """The settings, as one clear line where one of them is wrong. Overrides that are None are left out."""
+    return load(Settings, **overrides)
+
+
+def load(kind: type[SettingsT], **overrides: Any) -> SettingsT:
+    """Settings of this kind, likewise."""
+    prefix = kind.model_config.get("env_prefix", "")
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        return kind(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        faults = [f"HUB_{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()]
+        faults = [f"{prefix}{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()]
         raise ClientError(f"A setting is wrong: {'; '.join(faults)}.") from None
     except ValueError as error:
         raise ClientError(f"The settings file cannot be read: {error}.") from None
 
 
-def _announce(settings: Settings, port: int, key_file: Path, *, first_start: bool) -> None:
+def _announce(settings: Settings, roles: frozenset[Role], port: int, first_start: bool) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
+    if Role.WEB not in roles:
+        health = f"; {url}/readyz says how it is" if port else ""
+        err.print(f"The hub's {'and '.join(roles)} is at work{health}.")
+        return
+    key_file = _key_file(settings)
     if first_start:
         err.print(f"Admin key, shown only now: [bold]{escape(key_file.read_text(encoding='utf-8').strip())}[/]")
     where = "HUB_ADMIN_KEY" if settings.admin_key else str(key_file)
     err.print(f"The hub serves [bold]{url}[/]; its admin key is in [bold]{escape(where)}[/].")
     err.print(f"Watch it with [bold]hub tail[/]; its API is at {url}/docs; stop it with Ctrl+C.")
+
+
+def _key_file(settings: Settings) -> Path:
+    return settings.data_dir / "admin.key"

@@ -2,6 +2,6 @@
 
 from hub.stream.broadcaster import Broadcaster, Limits, open_broadcaster
 from hub.stream.selection import Selection
-from hub.stream.tickets import MemoryTickets, TicketOffice, Tickets
+from hub.stream.tickets import TicketOffice
 
-__all__ = ["Broadcaster", "Limits", "MemoryTickets", "Selection", "TicketOffice", "Tickets", "open_broadcaster"]
+__all__ = ["Broadcaster", "Limits", "Selection", "TicketOffice", "open_broadcaster"]

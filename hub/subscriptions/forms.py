@@ -110,7 +110,9 @@ class SubscriptionForms:
         for name in ("created_at", "updated_at"):
             members[name] = datetime.fromisoformat(members[name])
         spec = SubscriptionSpec.model_validate({**doc, "target": {}})
-        return self._assemble(id=record.id, tenant=record.tenant, spec=spec, target=target, **members)
+        return self._assemble(
+            id=record.id, tenant=record.tenant, spec=spec, target=target, version=record.version, **members
+        )
 
 
 def _with_previous_secrets(target: TargetModel, current: Subscription | None) -> TargetModel:

@@ -67,6 +67,8 @@ class Subscription:
     disabled_reason: str | None
     created_at: datetime
     updated_at: datetime
+    version: int = 0
+    """The catalogue's version in which it was written; 0 before that."""
 
     @property
     def patterns(self) -> tuple[str, ...]:

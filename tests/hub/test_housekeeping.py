@@ -11,7 +11,9 @@ import pytest
 from hub.errors import NotFound
 from hub.housekeeping import Housekeeping
 from hub.ids import new_id
+from hub.leadership import Leadership
 from hub.models import Event, FeedEntry, FeedKind
+from hub.roles import EVERY_ROLE
 from hub.settings import Settings
 from hub.stores import open_store
 from hub.stores.base import Batch, Entry, EventQuery, Idempotency, Page, Store
@@ -41,7 +43,13 @@ def housekeeping(settings: Settings, store: Store, clock: ManualClock) -> Housek
     async def sweep() -> int:
         return 7
 
-    return Housekeeping(settings, store.upkeep, clock, sweep)
+    async def end_abandoned_tasks() -> int:
+        return 3
+
+    leadership = Leadership(store.leases, "p1", clock)
+    return Housekeeping(
+        settings, store, clock, leadership, EVERY_ROLE, sweep=sweep, end_abandoned_tasks=end_abandoned_tasks
+    )
 
 
 async def accept(store: Store, clock: ManualClock, count: int, idempotency: Idempotency | None = None) -> None:
@@ -65,8 +73,9 @@ async def run_through(job: Awaitable[Mapping[str, Any]], clock: ManualClock) -> 
     return await running
 
 
-def test_the_timetable_names_every_job(housekeeping: Housekeeping) -> None:
-    assert {entry.name: entry.trigger for entry in housekeeping.entries()} == {
+async def test_the_timetable_names_every_job(housekeeping: Housekeeping) -> None:
+    assert {entry.name: entry.trigger for entry in await housekeeping.entries()} == {
+        "abandoned-tasks": "every 15 s",
         "expired-records": "every 15 min",
         "feed-trim": "every 5 min",
         "lease-sweep": "every 5 s",
@@ -80,7 +89,7 @@ async def test_starting_cleans_temp_files_and_gives_every_job_its_next_turn(
 ) -> None:
     housekeeping.start()
     await housekeeping.stop(grace=5)
-    ran = {entry.name: entry.last_run for entry in housekeeping.entries() if entry.last_run}
+    ran = {entry.name: entry.last_run for entry in await housekeeping.entries() if entry.last_run}
     assert {name: run.outcome for name, run in ran.items()} == {"temp-files": "succeeded"}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hub.errors import HubError
-from hub.runtime import open_hub
+from hub.runtime import open_process
 from hub.settings import Settings
 from hub.tracing import Tracing
 from tests.api_support import open_api, settings_for
@@ -14,9 +14,10 @@ from tests.api_support import open_api, settings_for
 async def test_the_first_start_makes_secrets_that_only_the_owner_may_read(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "var")
     for _ in range(2):
-        async with open_hub(settings, Tracing("")) as hub:
+        async with open_process(settings, Tracing("")) as process:
             admin = (tmp_path / "var" / "admin.key").read_text().strip()
-            assert hub.keys.identify(admin).is_operator
+            assert process.hub is not None
+            assert process.hub.keys.identify(admin).is_operator
     for name in ("admin.key", "secret.key"):
         path = tmp_path / "var" / name
         assert path.stat().st_mode & 0o777 == 0o600

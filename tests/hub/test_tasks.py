@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,13 @@ from structlog.testing import capture_logs
 
 from hub.errors import Conflict, Invalid, NotFound, TooManyRequests, Unavailable
 from hub.models import FeedEntry, FeedKind, Task, TaskStatus
+from hub.rights import PROCESSES, life
 from hub.stores import open_store
 from hub.stores.base import Listing, Page, Store, Tasks
-from hub.tasks import RUNNING_AT_ONCE, UNFINISHED_PER_TENANT, Progress, TaskRunner
+from hub.tasks import RUNNING_AT_ONCE, UNFINISHED_PER_TENANT, Progress, TaskRecovery, TaskRunner
+from hub.tasks.runner import LOOK_SECONDS
 from tests.clock import ManualClock
+from tests.faults.patience import until
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def runner(store: Store, clock: ManualClock) -> AsyncIterator[TaskRunner]:
-    runner = TaskRunner(store.tasks, clock)
+    runner = TaskRunner(store.tasks, clock, "p1")
     yield runner
     await runner.stop()
 
@@ -56,11 +59,11 @@ class AwayStore(Tasks):
         self.away = False
         self.refused = asyncio.Event()
 
-    async def save(self, task: Task, feed: Sequence[FeedEntry] = ()) -> None:
+    async def save(self, task: Task, feed: Sequence[FeedEntry] = ()) -> bool:
         if self.away:
             self.refused.set()
             raise Unavailable("The disk is full.", retry_after=1)
-        await self.tasks_port.save(task, feed)
+        return await self.tasks_port.save(task, feed)
 
     async def task(self, tenant: str, task_id: str) -> Task | None:
         return await self.tasks_port.task(tenant, task_id)
@@ -243,7 +246,7 @@ async def test_stopping_fails_what_runs_and_what_waits_and_refuses_more(store: S
 
 
 async def test_what_a_dead_process_left_is_marked_as_failed(store: Store, clock: ManualClock) -> None:
-    dead = TaskRunner(store.tasks, clock)
+    dead = TaskRunner(store.tasks, clock, "p1")
     work, done = Work(), Work()
     done.finish.set()
     left = await dead.start("acme", "export", work)
@@ -254,7 +257,7 @@ async def test_what_a_dead_process_left_is_marked_as_failed(store: Store, clock:
         run.end.cancel()
 
     clock.advance(60)
-    assert await TaskRunner(store.tasks, clock).recover() == 1
+    assert await TaskRecovery(store.tasks, store.leases, clock).recover(everyones=True) == 1
     last = await ended(store, left)
     assert (last.status, last.error) == ("failed", "interrupted by a restart; run it again")
     assert last.updated_at == clock.now()
@@ -266,7 +269,7 @@ async def test_what_a_dead_process_left_is_marked_as_failed(store: Store, clock:
 async def test_a_start_that_the_store_refuses_leaves_nothing_behind(store: Store, clock: ManualClock) -> None:
     tasks = AwayStore(store.tasks)
     tasks.away = True
-    runner = TaskRunner(tasks, clock)
+    runner = TaskRunner(tasks, clock, "p1")
     work = Work()
     with pytest.raises(Unavailable):
         await runner.start("acme", "export", work)
@@ -276,7 +279,7 @@ async def test_a_start_that_the_store_refuses_leaves_nothing_behind(store: Store
 
 async def test_a_store_that_is_away_for_a_while_costs_no_result(store: Store, clock: ManualClock) -> None:
     tasks = AwayStore(store.tasks)
-    runner = TaskRunner(tasks, clock)
+    runner = TaskRunner(tasks, clock, "p1")
 
     async def work(progress: Progress) -> Mapping[str, Any]:
         tasks.away = True
@@ -300,20 +303,117 @@ async def test_a_store_that_is_away_at_the_stop_leaves_the_task_to_the_next_star
     store: Store, clock: ManualClock
 ) -> None:
     tasks = AwayStore(store.tasks)
-    runner = TaskRunner(tasks, clock)
+    runner = TaskRunner(tasks, clock, "p1")
     work = Work()
     task = await runner.start("acme", "export", work)
     await work.started.wait()
     tasks.away = True
     with capture_logs() as lines:
         await runner.stop()
-    assert [line["event"] for line in lines] == ["task end not saved; the next start marks it as failed"]
-    assert await TaskRunner(store.tasks, clock).recover() == 1
+    assert [line["event"] for line in lines] == ["task end not saved; it will be marked as failed"]
+    assert await TaskRecovery(store.tasks, store.leases, clock).recover(everyones=True) == 1
     assert (await ended(store, task)).status == "failed"
 
 
 async def test_a_task_that_nobody_runs_can_be_cancelled(store: Store, clock: ManualClock) -> None:
-    dead, alive = TaskRunner(store.tasks, clock), TaskRunner(store.tasks, clock)
+    dead, alive = TaskRunner(store.tasks, clock, "p1"), TaskRunner(store.tasks, clock, "p2")
     task = await dead.start("acme", "export", Work())
     assert (await alive.cancel("acme", task.id)).status == "cancelled"
     await dead.stop()
+
+
+async def left_by(store: Store, clock: ManualClock, owner: str) -> tuple[TaskRunner, Task]:
+    """A running task of a process that may be dead."""
+    runner, work = TaskRunner(store.tasks, clock, owner), Work()
+    task = await runner.start("acme", "export", work)
+    await work.started.wait()
+    return runner, task
+
+
+async def test_only_what_a_dead_process_left_is_ended_and_only_when_two_looks_in_a_row_find_it_dead(
+    store: Store, clock: ManualClock
+) -> None:
+    runners = [await left_by(store, clock, owner) for owner in ("dead", "alive", "slow")]
+    (_, dead), (_, living), (_, slow) = runners
+    await life(store.leases, PROCESSES, "alive", clock).take()
+    recovery = TaskRecovery(store.tasks, store.leases, clock)
+    assert await recovery.recover() == 0
+    await life(store.leases, PROCESSES, "slow", clock).take()
+    assert await recovery.recover() == 1
+    assert (await ended(store, dead)).error == "interrupted by a restart; run it again"
+    for task in (living, slow):
+        found = await store.tasks.task("acme", task.id)
+        assert found is not None
+        assert found.status == "running"
+    for runner, _ in runners:
+        await runner.stop()
+
+
+async def test_beyond_very_many_living_tasks_the_dead_ones_are_found(
+    store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.tasks.recovery.BATCH", 2)
+    await life(store.leases, PROCESSES, "alive", clock).take()
+    runners = [await left_by(store, clock, owner) for owner in ("alive", "alive", "alive", "dead")]
+    recovery = TaskRecovery(store.tasks, store.leases, clock)
+    assert [await recovery.recover(), await recovery.recover(), await recovery.recover()] == [0, 1, 0]
+    assert (await ended(store, runners[-1][1])).status == "failed"
+    for runner, _ in runners:
+        await runner.stop()
+
+
+def nothing_runs(runner: TaskRunner) -> Callable[[], Awaitable[bool]]:
+    async def holds() -> bool:
+        return not runner._runs
+
+    return holds
+
+
+async def test_what_another_process_ended_stays_as_it_was_ended_and_its_work_stops(
+    store: Store, clock: ManualClock
+) -> None:
+    here, elsewhere = TaskRunner(store.tasks, clock, "p1"), TaskRunner(store.tasks, clock, "p2")
+    work = Work()
+    task = await here.start("acme", "export", work)
+    await work.started.wait()
+    assert (await elsewhere.cancel("acme", task.id)).status == "cancelled"
+    watching = asyncio.create_task(here.watch())
+    await asyncio.sleep(0)
+    clock.advance(LOOK_SECONDS)
+    await until(nothing_runs(here), 5, every=0)
+    watching.cancel()
+    assert (await ended(store, task)).status == "cancelled"
+    assert [entry["status"] for entry in await shown(store)] == ["pending", "running", "cancelled"]
+
+
+async def test_work_that_was_ended_elsewhere_stops_at_its_next_sign_of_progress(
+    store: Store, clock: ManualClock
+) -> None:
+    here, elsewhere = TaskRunner(store.tasks, clock, "p1"), TaskRunner(store.tasks, clock, "p2")
+    began, go_on, went_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work(progress: Progress) -> Mapping[str, Any]:
+        began.set()
+        await go_on.wait()
+        await progress(50)
+        went_on.set()
+        return {}
+
+    task = await here.start("acme", "export", work)
+    await began.wait()
+    await elsewhere.cancel("acme", task.id)
+    go_on.set()
+    await until(nothing_runs(here), 5, every=0)
+    assert not went_on.is_set()
+    assert (await ended(store, task)).status == "cancelled"
+
+
+async def test_unfinished_tasks_of_other_processes_count(store: Store, clock: ManualClock) -> None:
+    here, elsewhere = TaskRunner(store.tasks, clock, "p1"), TaskRunner(store.tasks, clock, "p2")
+    for _ in range(UNFINISHED_PER_TENANT):
+        await elsewhere.start("acme", "export", Work())
+    with pytest.raises(TooManyRequests):
+        await here.start("acme", "export", Work())
+    await here.start("other", "export", Work())
+    await here.stop()
+    await elsewhere.stop()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from schedules.timetable import Entry, Job, Report, Timetable
+from schedules.timetable import Entry, Job, Note, Report, Run, Timetable
 from tests.clock import START, ManualClock
 
 FAR = "every 1 d"
@@ -271,3 +271,131 @@ async def test_named_weekdays_are_what_they_say() -> None:
         next_run_at = entry(timetable, "a").next_run_at
     assert next_run_at is not None
     assert next_run_at.strftime("%A") == "Monday"
+
+
+async def next_turns(last_runs: dict[str, Run], *jobs: Job) -> dict[str, float]:
+    """In how many seconds each job is due, when it is put on the timetable of another process that has just started."""
+    clock = ManualClock()
+    timetable = Timetable(jobs, clock)
+    timetable.start([])
+    try:
+        timetable.schedule([job.name for job in jobs], last_runs)
+        now = datetime.now(UTC)  # noqa: TID251
+        entries = timetable.entries()
+        return {entry.name: (entry.next_run_at - now).total_seconds() for entry in entries if entry.next_run_at}
+    finally:
+        await timetable.stop(grace=0)
+
+
+def ran(seconds_ago: float) -> Run:
+    return Run(START - timedelta(seconds=seconds_ago), 0.1, "succeeded")
+
+
+async def test_a_job_goes_on_where_another_process_left_off() -> None:
+    due = await next_turns({"a": ran(1_000), "b": ran(10)}, Job("a", "every 1 h", nothing), Job("b", FAR, nothing))
+    assert due["a"] == pytest.approx(2_600, abs=5)
+    assert due["b"] == pytest.approx(86_390, abs=5)
+
+
+async def test_a_job_that_is_not_known_to_have_run_is_due_within_a_minute() -> None:
+    due = await next_turns({}, Job("a", FAR, nothing), Job("b", "every 5 s", nothing))
+    assert due["a"] == pytest.approx(60, abs=5)
+    assert due["b"] == pytest.approx(5, abs=5)
+
+
+@pytest.mark.parametrize("trigger", ["every 1 h", "0 * * * *"])
+async def test_a_job_whose_turn_was_missed_by_all_runs_at_once(trigger: str) -> None:
+    work = Work()
+    timetable = Timetable([Job("a", trigger, work)], ManualClock())
+    timetable.start([])
+    timetable.schedule(["a"], {"a": ran(7_200)})
+    async with asyncio.timeout(5):
+        await work.started.wait()
+    await timetable.stop(grace=0)
+    assert work.runs == 1
+
+
+async def test_what_is_unscheduled_fires_no_more_and_its_run_is_ended() -> None:
+    work, other = Work(), Work()
+    jobs = Job("a", FAR, work, at_start=True), Job("b", FAR, other, at_start=True)
+    async with running(*jobs) as timetable, asyncio.timeout(5):
+        await work.started.wait()
+        await other.started.wait()
+        timetable.unschedule(["a"])
+        last = None
+        while last is None:
+            await asyncio.sleep(0)
+            last = entry(timetable, "a").last_run
+        assert (last.outcome, timetable._scheduler.get_job("a")) == ("cancelled", None)
+        other.finish.set()
+    assert other.ended == 1
+
+
+async def test_a_job_may_be_scheduled_again() -> None:
+    work = Work()
+    work.finish.set()
+    async with running(Job("a", FAR, work)) as timetable, asyncio.timeout(5):
+        for _ in range(2):
+            timetable.unschedule(["a"])
+            timetable.schedule(["a"], {})
+        make_due(timetable, "a")
+        await work.started.wait()
+    assert work.runs == 1
+
+
+class Notebook:
+    """A book that refuses turns when it is told to, and notes the others."""
+
+    def __init__(self) -> None:
+        self.ours = True
+        self.noted: list[tuple[str, Run]] = []
+
+    async def open(self, name: str, *, in_turn: bool) -> Note | None:
+        async def note(run: Run) -> None:
+            self.noted.append((name, run))
+
+        return note if self.ours or not in_turn else None
+
+
+async def test_a_turn_that_is_another_processs_is_left_to_it_and_noted_nowhere() -> None:
+    book, work = Notebook(), Work()
+    book.ours = False
+    timetable = Timetable([Job("a", FAR, work, at_start=True)], ManualClock(), book)
+    with capture_logs() as lines:
+        timetable.start()
+        await timetable.stop(grace=1)
+    assert [line["event"] for line in lines] == ["schedule skipped"]
+    assert (work.runs, book.noted, entry(timetable, "a").last_run) == (0, [], None)
+
+
+async def test_every_run_is_noted_however_it_ends_and_whoever_asked() -> None:
+    async def fail() -> Report:
+        raise OSError
+
+    book, endless = Notebook(), Work()
+    timetable = Timetable(
+        [Job("well", FAR, nothing), Job("fails", FAR, fail), Job("endless", FAR, endless, at_start=True)],
+        ManualClock(),
+        book,
+    )
+    timetable.start()
+    await endless.started.wait()
+    await timetable.run_now("well")
+    with pytest.raises(OSError):  # noqa: PT011 - bare, so that it has no text
+        await timetable.run_now("fails")
+    await timetable.stop(grace=0)
+    outcomes = {name: run.outcome for name, run in book.noted}
+    assert outcomes == {"well": "succeeded", "fails": "failed", "endless": "cancelled"}
+
+
+async def test_runs_of_other_processes_are_shown_with_what_follows_from_them() -> None:
+    timetable = Timetable([Job("a", "every 1 h", nothing), Job("b", "0 3 * * *", nothing)], ManualClock())
+    elsewhere = {"a": ran(60), "b": ran(60)}
+    a, b = timetable.entries(elsewhere)
+    assert (a.last_run, b.last_run) == (elsewhere["a"], elsewhere["b"])
+    assert a.next_run_at == START + timedelta(minutes=59)
+    assert b.next_run_at == datetime(2026, 11, 24, 3, tzinfo=UTC)
+    await timetable.run_now("a")
+    (newest, _) = timetable.entries(elsewhere)
+    assert newest.last_run is not None
+    assert newest.last_run.started_at == START

@@ -16,7 +16,7 @@ async def test_a_hub_that_works_says_so_to_anybody(api: Api, path: str, status: 
 
 
 async def test_a_hub_that_stops_is_alive_but_not_ready(api: Api) -> None:
-    api.hub.begin_stop()
+    api.process.begin_stop()
     answer = await api.client(None).get("/readyz")
     assert answer.status_code == 503
     assert answer.json() == {"status": "not_ready", "reasons": ["The hub is stopping."]}

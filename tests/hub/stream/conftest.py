@@ -63,7 +63,7 @@ class Stage:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
-            while not holds():  # noqa: ASYNC110
+            while not holds():
                 await asyncio.sleep(0.001)
 
     async def attached(self, count: int, stream: Broadcaster | None = None) -> None:

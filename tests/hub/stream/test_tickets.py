@@ -7,7 +7,8 @@ import pytest
 from hub.errors import Unauthorized
 from hub.keys import Principal
 from hub.models import Scope
-from hub.stream import MemoryTickets, TicketOffice
+from hub.stores.process import ProcessTickets
+from hub.stream import TicketOffice
 from tests.clock import ManualClock
 
 CALLER = Principal("key_1", "acme", frozenset({Scope.READ}))
@@ -20,7 +21,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def office(clock: ManualClock) -> TicketOffice:
-    return TicketOffice(MemoryTickets(clock), clock)
+    return TicketOffice(ProcessTickets(clock), clock)
 
 
 async def test_a_ticket_stands_for_its_caller_once(office: TicketOffice) -> None:
@@ -52,7 +53,7 @@ async def test_a_made_up_ticket_opens_nothing(office: TicketOffice, text: str) -
 
 
 async def test_tickets_are_unguessable_and_not_kept_in_clear(clock: ManualClock) -> None:
-    tickets = MemoryTickets(clock)
+    tickets = ProcessTickets(clock)
     office = TicketOffice(tickets, clock)
     issued = {await office.issue(CALLER) for _ in range(100)}
     assert len(issued) == 100
@@ -61,7 +62,7 @@ async def test_tickets_are_unguessable_and_not_kept_in_clear(clock: ManualClock)
 
 
 async def test_tickets_that_nobody_used_are_forgotten(clock: ManualClock) -> None:
-    tickets = MemoryTickets(clock)
+    tickets = ProcessTickets(clock)
     office = TicketOffice(tickets, clock)
     for _ in range(100):
         await office.issue(CALLER)

@@ -1,9 +1,9 @@
-"""Long work that a person asked for: started, watched, cancelled, and never left looking alive by a dead process."""
+"""Running tasks: a few at once in each process, and any number of processes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 import structlog
@@ -11,8 +11,9 @@ import structlog
 from hub.clock import Clock
 from hub.errors import Conflict, HubError, NotFound, TooManyRequests, Unavailable
 from hub.ids import new_id
-from hub.models import FeedEntry, FeedKind, Task, TaskStatus
+from hub.models import Task, TaskStatus
 from hub.stores.base import Tasks
+from hub.tasks.saving import UNFINISHED, save
 
 Progress = Callable[[float], Awaitable[None]]
 """Told how far the work is, from 0 to 100; writes it down about once a second at most."""
@@ -21,8 +22,10 @@ Work = Callable[[Progress], Awaitable[Mapping[str, Any]]]
 
 RUNNING_AT_ONCE = 4
 UNFINISHED_PER_TENANT = 20
-RECOVERY_BATCH = 200
+UNFINISHED_IN_ALL = 1_000
 PROGRESS_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+"""Between looks at whether what runs here was ended by another process."""
 STORE_RETRY_SECONDS = 1.0
 STOP_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
@@ -39,42 +42,55 @@ class _Run:
 
 
 class TaskRunner:
-    """Runs a few tasks at once, the others waiting their turn; every state is kept and shown to listeners."""
+    """Runs a few tasks at once, the others waiting their turn; every state is kept and shown to listeners.
 
-    def __init__(self, tasks: Tasks, clock: Clock) -> None:
+    Its process is known as alive by its id (`hub.rights`), so that another can tell when it is dead.
+    """
+
+    def __init__(self, tasks: Tasks, clock: Clock, process_id: str) -> None:
         self._tasks = tasks
         self._clock = clock
+        self._process_id = process_id
         self._turns = asyncio.Semaphore(RUNNING_AT_ONCE)
         self._runs: dict[str, _Run] = {}
         self._stopping = False
 
-    async def recover(self) -> int:
-        """Mark as failed what a dead process left unfinished; gives how many. For use before anything is started."""
-        count = 0
-        while left := await self._tasks.unfinished(RECOVERY_BATCH):
-            for task in left:
-                await self._save(task, status=TaskStatus.FAILED, error="interrupted by a restart; run it again")
-            count += len(left)
-        return count
+    async def watch(self) -> NoReturn:
+        """End what was cancelled, or given up for dead, elsewhere; until cancelled."""
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            for run in list(self._runs.values()):
+                try:
+                    kept = await self._tasks.task(run.task.tenant, run.task.id)
+                except Unavailable:
+                    break
+                if kept is not None and kept.status not in UNFINISHED and run.work is not None:
+                    run.work.cancel()
 
     async def start(self, tenant: str, kind: str, work: Work) -> Task:
         """Keep a pending task and set it going.
 
         Raises `TooManyRequests` when the tenant has too many unfinished ones, `Unavailable` when the hub is stopping.
         """
+        unfinished = await self._tasks.unfinished(UNFINISHED_IN_ALL)
         if self._stopping:
             raise Unavailable("The hub is stopping; try again.", retry_after=STOP_SECONDS)
-        if sum(run.task.tenant == tenant for run in self._runs.values()) >= UNFINISHED_PER_TENANT:
-            raise TooManyRequests(
-                f"{UNFINISHED_PER_TENANT} tasks are unfinished; wait for one to end, or cancel it.", retry_after=10.0
-            )
+        owners = {task.id: task.tenant for task in (*unfinished, *(run.task for run in self._runs.values()))}
+        if len(owners) >= UNFINISHED_IN_ALL or [*owners.values()].count(tenant) >= UNFINISHED_PER_TENANT:
+            raise TooManyRequests("Too many tasks are unfinished; wait for one to end, or cancel it.", retry_after=10.0)
         now = self._clock.now()
         task = Task(
-            id=new_id("tsk"), tenant=tenant, kind=kind, status=TaskStatus.PENDING, created_at=now, updated_at=now
+            id=new_id("tsk"),
+            tenant=tenant,
+            kind=kind,
+            status=TaskStatus.PENDING,
+            owner=self._process_id,
+            created_at=now,
+            updated_at=now,
         )
         run = self._runs[task.id] = _Run(task)
         try:
-            run.task = await self._save(task)
+            await save(self._tasks, task, now)
         except BaseException:
             del self._runs[task.id]
             raise
@@ -95,11 +111,12 @@ class TaskRunner:
         Raises `NotFound`, and `Conflict` when it has ended already.
         """
         task = await self.task(tenant, task_id)
-        if task.status not in {TaskStatus.PENDING, TaskStatus.RUNNING}:
+        if task.status not in UNFINISHED:
             raise Conflict(f"The task is {task.status} already.")
         run = self._runs.get(task_id)
         if run is None or run.work is None or run.end is None:
-            return await self._save(task, status=TaskStatus.CANCELLED)
+            cancelled = await save(self._tasks, task, self._clock.now(), status=TaskStatus.CANCELLED)
+            return cancelled or await self.task(tenant, task_id)
         run.cancelled = True
         run.work.cancel()
         await asyncio.wait([run.end], timeout=STOP_SECONDS)
@@ -134,11 +151,15 @@ class TaskRunner:
             return result
 
     async def _note(self, run: _Run, **changes: Any) -> None:
-        """Save a state on the way; work does not end because the store cannot answer now."""
+        """Save a state on the way; work does not end because the store cannot answer now, but because it has ended."""
         try:
-            run.task = await self._save(run.task, **changes)
+            saved = await save(self._tasks, run.task, self._clock.now(), **changes)
         except Unavailable:
             _log.warning("task state not saved", task_id=run.task.id, exc_info=True)
+            return
+        if saved is None:
+            raise asyncio.CancelledError("the task was ended by another process")
+        run.task = saved
 
     async def _see_out(self, run: _Run, work: asyncio.Task[Mapping[str, Any]]) -> None:
         try:
@@ -146,14 +167,14 @@ class TaskRunner:
             changes = self._outcome(run, work)
             while True:
                 try:
-                    await self._save(run.task, **changes)
+                    await save(self._tasks, run.task, self._clock.now(), **changes)
                     return
                 except Unavailable:
                     if self._stopping:
                         raise
                     await self._clock.sleep(STORE_RETRY_SECONDS)
         except Unavailable:
-            _log.exception("task end not saved; the next start marks it as failed", task_id=run.task.id)
+            _log.exception("task end not saved; it will be marked as failed", task_id=run.task.id)
         finally:
             del self._runs[run.task.id]
 
@@ -173,10 +194,3 @@ class TaskRunner:
             "status": TaskStatus.FAILED,
             "error": f"failed unexpectedly ({type(error).__name__}); see the hub's log",
         }
-
-    async def _save(self, task: Task, **changes: Any) -> Task:
-        """Keep the task with its changes and show it to listeners."""
-        changed = task.model_copy(update={**changes, "updated_at": self._clock.now()})
-        entry = FeedEntry(changed.tenant, FeedKind.TASK_UPDATED, changed.model_dump_json().encode())
-        await self._tasks.save(changed, [entry])
-        return changed

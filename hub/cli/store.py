@@ -1,0 +1,124 @@
+"""`hub store`: what an operator does with where everything is kept."""
+
+import asyncio
+import pkgutil
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Task as Bar
+
+from hub.cli.connection import AsJson, err, out, print_json
+from hub.client import ClientError
+from hub.clock import Clock, SystemClock
+from hub.errors import HubError
+from hub.log import configure
+
+LINE_SECONDS = 5.0
+"""How often progress is a line, where there is no terminal."""
+_SQLITE = "sqlite:///"
+
+Told = Callable[[str, int, int], None]
+
+store = typer.Typer(no_args_is_help=True, help="Move everything from one store to another.")
+
+
+@store.callback()
+def _group() -> None:
+    """Move everything from one store to another."""
+
+
+@store.command()
+def copy(
+    source: Annotated[
+        str, typer.Option("--from", envvar="HUB_COPY_FROM", metavar="URL", help="The store that holds everything now.")
+    ],
+    destination: Annotated[
+        str, typer.Option("--to", envvar="HUB_COPY_TO", metavar="URL", help="The empty store that is to hold it.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Copy everything to another store, while no hub runs on either. Interrupted, the same command goes on."""
+    if source.startswith(_SQLITE) and not Path(source.removeprefix(_SQLITE)).exists():
+        raise ClientError(f"There is no database at {source.removeprefix(_SQLITE)}.")
+    configure("warning", "auto")
+    clock = SystemClock()
+    started = clock.monotonic()
+    # Resolved by name, because a store's imports take longer than a whole client command does.
+    run: Callable[..., Coroutine[Any, Any, Mapping[str, int]]] = pkgutil.resolve_name("hub.transfer:copy")
+    try:
+        with _telling(clock) as told:
+            totals = asyncio.run(run(source, destination, clock, told))
+    except KeyboardInterrupt:
+        err.print("Stopped. The same command goes on from here.")
+        raise
+    except HubError as error:
+        raise ClientError(error.detail) from None
+    _report(totals, clock.monotonic() - started, as_json=as_json)
+
+
+def _report(totals: Mapping[str, int], seconds: float, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"copied": totals, "seconds": round(seconds, 3)})
+        return
+    for name, count in totals.items():
+        out.print(f"{count:>12,} {name}")
+    out.print(f"All of it is there, counted on both sides, after {seconds:,.1f} s.")
+    out.print("Next: start the hub with HUB_STORE_URL set to the new store, and with the same HUB_SECRET_KEY.")
+
+
+@contextmanager
+def _telling(clock: Clock) -> Iterator[Told]:
+    """Show progress while the block runs: as bars on a terminal, and else as lines now and then."""
+    if not err.is_terminal:
+        yield _Lines(clock).told
+        return
+    columns = (
+        TextColumn("{task.description:12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=err) as progress:
+        yield _Bars(progress).told
+
+
+class _Bars:
+    """One bar a section."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+
+    def told(self, section: str, done: int, total: int) -> None:
+        if section not in self._bars:
+            self._bars[section] = self._progress.add_task(section, total=total, completed=done)
+        self._progress.update(self._bars[section], completed=done)
+
+
+class _RateColumn(TextColumn):
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: Bar) -> Any:
+        self.text_format = f"{task.speed or task.finished_speed or 0:,.0f}/s"
+        return super().render(task)
+
+
+class _Lines:
+    """Where each section begins and ends, and how far it is in between."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._told_at = 0.0
+        self._section = ""
+
+    def told(self, section: str, done: int, total: int) -> None:
+        now = self._clock.monotonic()
+        if section != self._section or done >= total or now - self._told_at >= LINE_SECONDS:
+            err.print(f"{section}: {done:,} of {total:,}")
+            self._section, self._told_at = section, now

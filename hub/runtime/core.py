@@ -1,0 +1,105 @@
+"""What every process of a hub has, whatever its roles: the store, the catalogue, the channels, and a sign of life."""
+
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any
+
+from channels.base import Channel, Tools
+from channels.discovery import load_channels
+from channels.http import open_client
+from hub.catalogue import Catalogue
+from hub.clock import Clock
+from hub.dispatch import Sender
+from hub.errors import HubError
+from hub.failpoints import Failpoint, failpoints
+from hub.metrics import Metrics
+from hub.rendering import Renderer
+from hub.roles import EVERY_ROLE, Role
+from hub.sealing import Sealer
+from hub.secrets import fingerprint, first_fingerprint, kept_secret
+from hub.settings import Settings
+from hub.stores import StoreOptions, open_store
+from hub.stores.base import Store
+from hub.subscriptions import SubscriptionForms
+from hub.subscriptions.service import Subscriptions
+from hub.tracing import Tracing
+from hub.transfer import refuse_half_copied
+
+_NOT_SHARED = (
+    "This store is for one process: run `hub serve`, which plays every role. For `hub web`, `hub worker` and"
+    " `hub scheduler` set HUB_STORE_URL to a redis:// address."
+)
+_ANOTHER_KEY = (
+    "This store's secrets are sealed with another HUB_SECRET_KEY: give every process of a hub the same one (where none"
+    " was set, the first start made one in its data directory, in secret.key)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The parts that roles are built of."""
+
+    id: str
+    """Of this life of this process."""
+    roles: frozenset[Role]
+    settings: Settings
+    clock: Clock
+    store: Store
+    metrics: Metrics
+    catalogue: Catalogue
+    subscriptions: Subscriptions
+    sender: Sender
+    failpoint: Failpoint
+
+
+async def open_core(
+    stack: AsyncExitStack, settings: Settings, roles: Collection[Role], tracing: Tracing, clock: Clock
+) -> Core:
+    """Raises `HubError` where the store, a stored secret or a channel cannot be used, saying what to do."""
+    _make_private(settings)
+    failpoint = failpoints(settings.failpoints)
+    options = StoreOptions(failpoint, settings.redis_wait_replicas, settings.redis_wait_timeout)
+    store = await stack.enter_async_context(open_store(settings.store_url, clock, options))
+    if not store.shared and frozenset(roles) != EVERY_ROLE:
+        raise HubError(_NOT_SHARED)
+    await refuse_half_copied(store)
+    channels = await _open_channels(stack, settings)
+    renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
+    secret = kept_secret(settings.secret_key, settings.data_dir / "secret.key")
+    forms = SubscriptionForms(channels, renderer, Sealer(secret))
+    catalogue = Catalogue(store.records, forms.decode)
+    await catalogue.refresh()
+    if await first_fingerprint(catalogue, "secret_key", secret) != fingerprint(secret):
+        raise HubError(_ANOTHER_KEY)
+    return Core(
+        id=token_hex(8),
+        roles=frozenset(roles),
+        settings=settings,
+        clock=clock,
+        store=store,
+        metrics=Metrics(),
+        catalogue=catalogue,
+        subscriptions=Subscriptions(catalogue, forms, clock),
+        sender=Sender(channels, renderer, tracing),
+        failpoint=failpoint,
+    )
+
+
+async def _open_channels(stack: AsyncExitStack, settings: Settings) -> Mapping[str, Channel[Any]]:
+    """One instance of each channel, over one shared HTTP client."""
+    http = await stack.enter_async_context(open_client(settings.allow_private_targets))
+    tools = Tools(http, settings.data_dir, settings.channel_options)
+    try:
+        channels = {kind: channel(tools) for kind, channel in load_channels().items()}
+    except (ValueError, RuntimeError) as wrong:
+        raise HubError(f"A channel cannot be set up: {wrong}") from wrong
+    for channel in channels.values():
+        stack.push_async_callback(channel.aclose)
+    return channels
+
+
+def _make_private(settings: Settings) -> None:
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (settings.data_dir / "tmp").mkdir(mode=0o700, exist_ok=True)

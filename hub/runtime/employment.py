@@ -1,0 +1,31 @@
+"""Keeping workers at work for as long as the process runs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import structlog
+
+from hub.clock import Clock
+
+RESTART_SECONDS = 1.0
+_log = structlog.get_logger(__name__)
+
+
+def employ(stack: AsyncExitStack, name: str, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
+    """Keep a worker running, through errors nobody foresaw, until the stack unwinds."""
+
+    async def run() -> None:
+        while True:
+            try:
+                return await work()
+            except Exception:  # noqa: BLE001 - what nobody foresaw must not end the work
+                _log.exception("worker failed and starts again", worker=name)
+                await clock.sleep(RESTART_SECONDS)
+
+    async def dismiss() -> None:
+        running.cancel()
+        await asyncio.wait([running])
+
+    running = asyncio.create_task(run(), name=name)
+    stack.push_async_callback(dismiss)

@@ -1,0 +1,62 @@
+"""What a worker has besides: the dispatcher, and what makes the deliveries of events with very many."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from random import SystemRandom
+
+from hub.dispatch import Dispatcher
+from hub.fanout import FanOutExpander
+from hub.runtime.core import Core
+from hub.runtime.employment import employ
+from hub.stores.base import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Who delivers."""
+
+    dispatcher: Dispatcher
+    fan_out: FanOutExpander
+
+    def heed(self, signal: Signal) -> None:
+        """There is work, here or in another process."""
+        if signal.due:
+            self.dispatcher.notice(signal.due)
+        if signal.fans_out:
+            self.fan_out.wake()
+
+    async def sweep(self) -> int:
+        """Find what nobody told of: work that is due, and what dead workers left. Gives how much of the latter."""
+        self.fan_out.wake()
+        return await self.dispatcher.sweep()
+
+
+def make_worker(core: Core) -> Worker:
+    """A worker that is not at work yet."""
+    settings = core.settings
+    dispatcher = Dispatcher(
+        core.store.queue,
+        core.catalogue,
+        core.subscriptions,
+        core.sender,
+        core.clock,
+        core.metrics,
+        max_in_flight=settings.max_in_flight,
+        attempt_timeout=settings.attempt_timeout,
+        failpoint=core.failpoint,
+        random=SystemRandom(),
+        lease=settings.lease,
+    )
+    return Worker(dispatcher, FanOutExpander(core.store.intake, core.catalogue, core.clock, dispatcher.notice))
+
+
+async def start_worker(stack: AsyncExitStack, core: Core, worker: Worker) -> None:
+    """Pick up what an earlier process left, and set to work."""
+    dispatcher, lanes, watch = worker.dispatcher, worker.dispatcher.lanes, core.metrics.watch
+    watch("attempts_in_flight", "Attempts under way.", lambda: lanes.in_flight)
+    watch("lanes", "Subscriptions with work or trouble.", lambda: len(lanes))
+    watch("lanes_resting", "Lanes with an open breaker.", lambda: lanes.resting)
+    await dispatcher.sweep(everyones=not core.store.shared)
+    employ(stack, "fan-out", worker.fan_out.run, core.clock)
+    employ(stack, "dispatcher", dispatcher.run, core.clock)
+    stack.push_async_callback(dispatcher.stop, core.settings.shutdown_grace)
