@@ -1,36 +1,85 @@
-"""Which tests run here: those that need rights of the machine run where it grants them, and always in CI."""
+"""Which tests run here, those that need something of the machine where it has it, and always in CI; and the servers
+that all tests share."""
 
 import os
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import pytest
 
-_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs none /tmp")
-_TRACE = ("strace", "-o", "/dev/null", "true")
+from tests.e2e.nginx import NGINX
+from tests.redis_servers import REDIS_7, VALKEY, RedisCluster, RedisServer
+
+_PRIVILEGES = (
+    ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs none /tmp"),
+    ("strace", "-o", "/dev/null", "true"),
+)
+_NETWORK = (("unshare", "--net", "ip", "link", "add", "one", "type", "veth", "peer", "name", "two"),)
 
 
-def _granted() -> bool:
-    """Whether a mount namespace can be made and system calls can be traced."""
-    if not all(shutil.which(command[0]) for command in (_NAMESPACE, _TRACE)):
+class _Need(NamedTuple):
+    """What tests with a marker need: `met` tells whether the machine has it, `text` names it."""
+
+    met: Callable[[], bool]
+    text: str
+
+
+def _granted(commands: tuple[tuple[str, ...], ...]) -> bool:
+    if not all(shutil.which(command[0]) for command in commands):
         return False
-    tries = [subprocess.run(command, check=False, capture_output=True) for command in (_NAMESPACE, _TRACE)]
+    tries = [subprocess.run(command, check=False, capture_output=True) for command in commands]
     return all(tried.returncode == 0 for tried in tries)
 
 
+_NEEDS = {
+    "privileged": _Need(lambda: _granted(_PRIVILEGES), "strace, and the right to make a mount namespace"),
+    "network": _Need(lambda: _granted(_NETWORK), "ip, and the right to make network namespaces"),
+    "redis7": _Need(REDIS_7.exists, "redis-server"),
+    "nginx": _Need(NGINX.exists, "nginx"),
+}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the privileged tests out, and say so, where this machine does not let them run."""
-    privileged = [item for item in items if item.get_closest_marker("privileged")]
-    if not privileged or os.environ.get("CI") or _granted():
+    """Leave out the tests that need what this machine lacks, and say so."""
+    if os.environ.get("CI"):
         return
-    config.hook.pytest_deselected(items=privileged)
-    items[:] = [item for item in items if item not in privileged]
-    config.stash[_left_out] = [item.nodeid for item in privileged]
+    left_out: dict[str, str] = {}
+    for marker, need in _NEEDS.items():
+        marked = [item.nodeid for item in items if item.get_closest_marker(marker)]
+        if marked and not need.met():
+            left_out.update(dict.fromkeys(marked, need.text))
+    if left_out:
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
+        items[:] = [item for item in items if item.nodeid not in left_out]
+        config.stash[_left_out] = left_out
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for name in config.stash.get(_left_out, ()):
-        terminalreporter.write_line(f"not run: {name} needs strace, and the right to make a mount namespace")
+    for name, needed in config.stash.get(_left_out, {}).items():
+        terminalreporter.write_line(f"not run: {name} needs {needed}")
 
 
-_left_out = pytest.StashKey[list[str]]()
+_left_out = pytest.StashKey[dict[str, str]]()
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Valkey that many tests share, each under a prefix of its own."""
+    with RedisServer(VALKEY, tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Debian's Redis, as `valkey`; what takes it is marked `redis7`."""
+    with RedisServer(REDIS_7, tmp_path_factory.mktemp("redis7")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """Three Valkeys that share the slots, as `valkey`."""
+    with RedisCluster(VALKEY, tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes

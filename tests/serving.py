@@ -6,32 +6,41 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, Queue
 
+from tests.redis_servers import RedisServer
+
 HUB = Path(sys.executable).with_name("hub")
+SERVE = ("serve", "--port", "0")
+PLATFORM = {"PORT", "WEB_CONCURRENCY"}
 START_SECONDS = 40.0
 STOP_SECONDS = 40.0
 
 
 def surroundings(**settings: str) -> dict[str, str]:
-    """An environment without the settings of the person who runs the tests."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+    """An environment without the settings of the person, or the platform, that runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HUB_") and name not in PLATFORM}
     return {**kept, **settings}
 
 
-class ServedHub:
-    """A running `hub serve`. `lines` is what it has printed on standard error so far."""
+def kept_on(server: RedisServer | None) -> dict[str, str]:
+    """The setting with which a hub keeps everything on a server, under a prefix of its own; none for a file."""
+    return {} if server is None else {"HUB_STORE_URL": server.url()}
 
-    def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
+
+class ServedHub:
+    """A running process of the hub. `lines` is what it has printed on standard error so far."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, str], command: Sequence[str] = SERVE) -> None:
         self.data_dir = directory / "var"
         self.lines: list[str] = []
         self.url = ""
         self._new: Queue[str | None] = Queue()
         self.process = subprocess.Popen(
-            [HUB, "serve", "--port", "0"],
+            [HUB, *command],
             cwd=directory,
             env=surroundings(**settings),
             stderr=subprocess.PIPE,
@@ -45,8 +54,8 @@ class ServedHub:
         return (self.data_dir / "admin.key").read_text().strip()
 
     def wait_until_it_serves(self) -> None:
-        served = self.wait_for_line(r"serves (http://\S+);")
-        self.url = served[1]
+        served = self.wait_for_line(r"serves (http://\S+);|is at work(?:; (http://\S+)/readyz)?")
+        self.url = served[1] or served[2] or ""
 
     def wait_for_line(self, pattern: str) -> re.Match[str]:
         """The next line that has the pattern. Raises `AssertionError` when the process ends or is silent instead."""
@@ -77,9 +86,12 @@ class ServedHub:
 
 
 @contextmanager
-def serving(directory: Path, **settings: str) -> Iterator[ServedHub]:
-    """A hub that serves from this directory, with its data in `var` there; killed in the end if it still runs."""
-    hub = ServedHub(directory, settings)
+def serving(directory: Path, *command: str, **settings: str) -> Iterator[ServedHub]:
+    """A hub that serves from this directory, with its data in `var` there; killed in the end if it still runs.
+
+    It plays every role, unless the command says otherwise.
+    """
+    hub = ServedHub(directory, settings, command or SERVE)
     try:
         hub.wait_until_it_serves()
         yield hub

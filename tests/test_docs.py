@@ -69,3 +69,13 @@ def test_the_reference_of_routes_holds_every_route(tmp_path: Path) -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_setting_that_a_page_names_exists(page: Path) -> None:
+    known = _named(ROOT / "docs/reference/settings.md") | {"HUB_URL", "HUB_KEY", "HUB_CONFIG"}
+    assert _named(page) - known == set()
+
+
+def _named(page: Path) -> set[str]:
+    return set(re.findall(r"\bHUB_[A-Z_]*[A-Z]\b", page.read_text()))

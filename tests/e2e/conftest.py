@@ -8,27 +8,35 @@ import httpx
 import pytest
 
 from tests.e2e.tenant import Tenant
-from tests.faults.hub_process import HubProcess
+from tests.faults.hub import Hub, hub_on
+from tests.redis_servers import RedisServer
 
 
-@pytest.fixture(scope="session", params=["sqlite"])
-def process(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
-    """A running hub on the store of this scheme, which may send to loopback."""
-    process = HubProcess(tmp_path_factory.mktemp(str(request.param)))
-    asyncio.run(process.start())
-    yield process
-    asyncio.run(process.kill())
+@pytest.fixture(scope="session", params=["sqlite", "redis"])
+def server(request: pytest.FixtureRequest) -> RedisServer | None:
+    """The Redis that hubs keep everything in; None where their store is a file."""
+    shared: RedisServer | None = request.getfixturevalue("valkey") if request.param == "redis" else None
+    return shared
+
+
+@pytest.fixture(scope="session")
+def hub(server: RedisServer | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """A running hub, which may send to loopback."""
+    hub = hub_on(server, tmp_path_factory.mktemp("hub"))
+    asyncio.run(hub.start())
+    yield hub
+    asyncio.run(hub.kill())
 
 
 @pytest.fixture
-async def tenant(process: HubProcess) -> AsyncIterator[Tenant]:
+async def tenant(hub: Hub) -> AsyncIterator[Tenant]:
     """A new tenant that holds a key with every scope but `admin`."""
     name = f"t{token_hex(6)}"
-    async with process.client() as operator:
+    async with hub.client() as operator:
         (await operator.post("/v1/tenants", json={"id": name, "name": name})).raise_for_status()
         new = {"name": "all", "scopes": ["events:write", "read", "manage"], "tenant": name}
         key = (await operator.post("/v1/keys", json=new)).raise_for_status().json()["key"]
     async with httpx.AsyncClient(
-        base_url=process.url, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False
+        base_url=hub.url, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False
     ) as api:
         yield Tenant(api, name)

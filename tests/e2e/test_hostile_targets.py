@@ -6,7 +6,7 @@ import gzip
 import pytest
 
 from tests.e2e.tenant import Tenant
-from tests.faults.hub_process import HubProcess
+from tests.faults.hub import Hub
 from tests.receivers import Answer, Conversation, Receiver, raw_receiver
 
 FOREVER = 3_600
@@ -79,14 +79,14 @@ async def bombs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @pytest.mark.parametrize("talk", [pours, bombs])
-async def test_f31_what_a_target_pours_out_is_not_kept(tenant: Tenant, process: HubProcess, talk: Conversation) -> None:
+async def test_f31_what_a_target_pours_out_is_not_kept(tenant: Tenant, hub: Hub, talk: Conversation) -> None:
     """Red when answers are read whole, or decompressed."""
     async with raw_receiver(talk) as port:
         await tenant.subscribe("webhook", {"url": f"http://127.0.0.1:{port}/"}, timeout=2, retry_schedule=[])
-        before = process.forget_peak()
+        before = hub.worker.forget_peak()
         event = await tenant.publish()
         delivery = await tenant.delivery(event, "delivered", "dead")
-    assert process.peak_mb() < before + 5
+    assert hub.worker.peak_mb() < before + 5
     (attempt,) = delivery["attempts"]
     assert attempt["duration_ms"] < 3_000
     assert len(attempt["response_body"] or "") <= 4_096

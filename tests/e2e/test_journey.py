@@ -9,8 +9,9 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.e2e.tenant import ORDER, Tenant
-from tests.faults.hub_process import HubProcess
+from tests.faults.hub import Hub, hub_on
 from tests.receivers import Answer, Arrival, Receiver
+from tests.redis_servers import RedisServer
 from tests.smtp import MailServer
 
 
@@ -79,9 +80,9 @@ async def test_an_order_becomes_a_slack_message_with_nothing_configured(tenant: 
     assert "canary" not in json.dumps(delivery)
 
 
-async def test_orders_and_users_get_mails_with_nothing_configured(tmp_path: Path) -> None:
+async def test_orders_and_users_get_mails_with_nothing_configured(server: RedisServer | None, tmp_path: Path) -> None:
     async with MailServer() as mails:
-        hub = HubProcess(tmp_path, {"smtp_url": mails.url, "email_from": "Shop <shop@example.com>"})
+        hub = hub_on(server, tmp_path, {"smtp_url": mails.url, "email_from": "Shop <shop@example.com>"})
         await hub.start()
         try:
             async with hub.client() as api:
@@ -111,11 +112,11 @@ def text(mail: EmailMessage, subtype: str) -> str:
     return content
 
 
-async def test_events_are_kept_in_a_file_line_by_line(tenant: Tenant, process: HubProcess) -> None:
+async def test_events_are_kept_in_a_file_line_by_line(tenant: Tenant, hub: Hub) -> None:
     await tenant.subscribe("file", {"name": "audit"})
     for number in range(3):
         await tenant.delivery(await tenant.publish(data={"n": number}))
-    lines = (process.directory / "data" / "files" / tenant.name / "audit.jsonl").read_text().splitlines()
+    lines = (hub.directory / "data" / "files" / tenant.name / "audit.jsonl").read_text().splitlines()
     assert [json.loads(line)["data"]["n"] for line in lines] == [0, 1, 2]
 
 

@@ -24,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
 
 from hub.app import create_app
 from tests.api_support import ADMIN_KEY, ORDER, settings_for
+from tests.redis_servers import RedisServer
 
 ROOT = Path(__file__).parents[2]
 HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}"}
@@ -52,17 +53,18 @@ def write_lines(context: schemathesis.SerializationContext, value: object) -> by
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def hub(server: RedisServer | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a hub that serves in a thread of its own, with one of everything."""
-    app = create_app(settings_for(tmp_path_factory.mktemp("hub")))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="on"))
-    serving = threading.Thread(target=server.run)
+    store = {} if server is None else {"store_url": server.url()}
+    app = create_app(settings_for(tmp_path_factory.mktemp("hub"), **store))
+    web = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="on"))
+    serving = threading.Thread(target=web.run)
     serving.start()
-    while not server.started and serving.is_alive():
+    while not web.started and serving.is_alive():
         serving.join(0.01)
-    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    url = f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}"
     yield url
-    server.should_exit = True
+    web.should_exit = True
     serving.join()
 
 

@@ -9,14 +9,12 @@ import aiohttp
 import pytest
 
 from tests.e2e.tenant import ORDER, Tenant
-from tests.faults.hub_process import HubProcess
+from tests.faults.hub import Hub
 from tests.faults.patience import until
 from tests.receivers import Answer, Receiver
 
 
-async def test_a_burst_from_many_clients_is_all_accepted_and_delivered_exactly_once(
-    tenant: Tenant, process: HubProcess
-) -> None:
+async def test_a_burst_from_many_clients_is_all_accepted_and_delivered_exactly_once(tenant: Tenant, hub: Hub) -> None:
     clients, events = 32, 1_500
     numbers = iter(range(events))
     statuses: Counter[int] = Counter()
@@ -24,7 +22,7 @@ async def test_a_burst_from_many_clients_is_all_accepted_and_delivered_exactly_o
     async def client(session: aiohttp.ClientSession) -> None:
         for number in numbers:
             body = {"type": "order.created", "data": {**ORDER, "order_id": str(number)}}
-            async with session.post(f"{process.url}/v1/events", json=body) as answer:
+            async with session.post(f"{hub.url}/v1/events", json=body) as answer:
                 statuses[answer.status] += 1
 
     async def all_delivered() -> bool:
@@ -67,9 +65,9 @@ async def test_f43_fifty_equal_posts_at_once_publish_once_and_are_answered_alike
 HEAD = "POST /v1/events HTTP/1.1\r\nHost: hub\r\nAuthorization: {key}\r\nContent-Type: application/json\r\n"
 
 
-async def exchange(process: HubProcess, head: str, body: Sequence[bytes]) -> int:
+async def exchange(hub: Hub, head: str, body: Sequence[bytes]) -> int:
     """The status that a request gets, while or after it is sent; 0 when the connection is dropped instead."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", hub.web.port)
 
     async def send() -> None:
         writer.write(head.encode())
@@ -106,18 +104,18 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 async def test_f50_requests_that_are_too_much_are_refused_at_once_and_cost_no_memory(
-    tenant: Tenant, process: HubProcess, case: str
+    tenant: Tenant, hub: Hub, case: str
 ) -> None:
     """Red when bodies are read before they are measured, or numbers and nesting go to Python's own parser."""
     head, body, statuses = CASES[case]
     head = head or f"Content-Length: {sum(map(len, body))}\r\n\r\n"
-    before = process.forget_peak()
+    before = hub.web.forget_peak()
     loop = asyncio.get_running_loop()
     started = loop.time()
-    status = await exchange(process, HEAD.format(key=tenant.api.headers["Authorization"]) + head, body)
+    status = await exchange(hub, HEAD.format(key=tenant.api.headers["Authorization"]) + head, body)
     assert status in statuses
     assert loop.time() - started < 2
-    assert process.peak_mb() < before + 10
+    assert hub.web.peak_mb() < before + 10
     assert (await tenant.call("GET", "/v1/events"))["items"] == []
 
 

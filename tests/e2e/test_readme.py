@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import HUB, serving, surroundings
+from tests.redis_servers import RedisServer
+from tests.serving import HUB, kept_on, serving, surroundings
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -42,8 +43,8 @@ def session() -> str:
     return block[1]
 
 
-def test_the_first_event_of_the_readme_arrives(tmp_path: Path, path: str) -> None:
-    with serving(tmp_path) as hub:
+def test_the_first_event_of_the_readme_arrives(server: RedisServer | None, tmp_path: Path, path: str) -> None:
+    with serving(tmp_path, **kept_on(server)) as hub:
         script = session().replace("http://127.0.0.1:8000", hub.url).replace(".venv/bin/hub", str(HUB))
         ran = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],

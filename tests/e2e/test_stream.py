@@ -17,12 +17,13 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 
 from tests.api_support import ORDER
 from tests.hub.stream.ears import Ear, Parser
-from tests.serving import ServedHub, serving
+from tests.redis_servers import RedisServer
+from tests.serving import ServedHub, kept_on, serving
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHub]:
-    with serving(tmp_path_factory.mktemp("hub"), HUB_STREAM_BUFFER="50") as hub:
+def hub(server: RedisServer | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHub]:
+    with serving(tmp_path_factory.mktemp("hub"), HUB_STREAM_BUFFER="50", **kept_on(server)) as hub:
         yield hub
 
 
@@ -251,8 +252,8 @@ async def test_a_client_that_does_not_read_is_cut_off_and_resumes_while_others_h
     assert [json.loads(event.data)["id"] for event in heard] == published
 
 
-async def test_stopping_lets_two_hundred_listeners_go_at_once(tmp_path: Path) -> None:
-    with serving(tmp_path) as hub:
+async def test_stopping_lets_two_hundred_listeners_go_at_once(server: RedisServer | None, tmp_path: Path) -> None:
+    with serving(tmp_path, **kept_on(server)) as hub:
         async with client(hub) as api, AsyncExitStack() as stack:
             ears = [await stack.enter_async_context(listening(api)) for _ in range(200)]
             for ear in ears:
@@ -271,8 +272,8 @@ async def test_stopping_lets_two_hundred_listeners_go_at_once(tmp_path: Path) ->
             assert time.monotonic() - begun < 5
 
 
-async def test_over_the_limit_a_client_is_told_to_come_back_later(tmp_path: Path) -> None:
-    with serving(tmp_path, HUB_STREAM_MAX_LISTENERS="2") as hub:
+async def test_over_the_limit_a_client_is_told_to_come_back_later(server: RedisServer | None, tmp_path: Path) -> None:
+    with serving(tmp_path, HUB_STREAM_MAX_LISTENERS="2", **kept_on(server)) as hub:
         async with client(hub) as api, listening(api) as one, listening(api) as two:
             await one.opens()
             await two.opens()

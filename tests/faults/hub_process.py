@@ -1,4 +1,4 @@
-"""The hub as a process of its own: started, stopped, killed and measured as an operator would."""
+"""One process of the hub: started, stopped, killed and measured as an operator would."""
 
 import asyncio
 import os
@@ -11,11 +11,12 @@ from pathlib import Path
 
 import httpx
 
+from tests.redis_servers import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = str(Path(sys.executable).with_name("hub"))
 ADMIN_KEY = "canary-admin-key-that-no-log-may-ever-show"
 START_SECONDS = 20.0
-_SERVES = re.compile(r"The hub serves http://127\.0\.0\.1:(\d+)")
 
 
 class HubDied(Exception):
@@ -23,22 +24,28 @@ class HubDied(Exception):
 
 
 class HubProcess:
-    """`hub serve` over one data directory, on one port, through any number of lives.
+    """`hub serve`, `hub web`, `hub worker` or `hub scheduler`, on one port through any number of lives.
 
-    `settings` are `HUB_…` settings by lower-case name without the prefix. The first start takes a free port, and every
-    later one the same.
+    `settings` are `HUB_…` settings by lower-case name without the prefix. A worker and a scheduler answer at their port
+    only how they are.
     """
 
-    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None) -> None:
-        self.directory = directory
-        self.settings = dict(settings or {})
-        self.log = directory / "hub.log"
+    def __init__(
+        self, directory: Path, settings: Mapping[str, str] | None = None, role: str = "serve", name: str = "hub"
+    ) -> None:
+        self.role = role
+        self.host = "127.0.0.1"
         self.port = 0
+        self._directory = directory
+        self._settings = {} if settings is None else settings
+        self.own: dict[str, str] = {}
+        """Settings that this process has other than the rest of its hub."""
+        self._log = directory / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -50,22 +57,21 @@ class HubProcess:
         return self._process is not None and self._process.poll() is None
 
     async def start(self, *, failpoints: str = "", wrapper: Sequence[str] = ()) -> float:
-        """Start and wait until it serves; gives the seconds that took. `wrapper` is a command that ends by running its
+        """Start and wait until it answers; gives the seconds that took. `wrapper` is a command that ends by running its
         arguments in its own place. Raises `HubDied`."""
         assert not self.running
-        self.directory.mkdir(parents=True, exist_ok=True)
-        offset = self.log.stat().st_size if self.log.exists() else 0
+        self._directory.mkdir(parents=True, exist_ok=True)
+        offset = self._log.stat().st_size if self._log.exists() else 0
+        self.port = self.port or free_port()
         loop = asyncio.get_running_loop()
         started = loop.time()
         self._process = self._launch(failpoints, wrapper)
         while loop.time() - started < START_SECONDS:
-            said = self.log.read_bytes()[offset:].decode()
-            if served := _SERVES.search(said):
-                self.port = int(served.group(1))
+            if await self.answers():
                 return loop.time() - started
             if self._process.poll() is not None:
-                raise HubDied(said)
-            await asyncio.sleep(0.01)
+                raise HubDied(self._log.read_bytes()[offset:].decode())
+            await asyncio.sleep(0.02)
         await self.kill()
         raise HubDied(f"not serving after {START_SECONDS:g} s")
 
@@ -94,7 +100,7 @@ class HubProcess:
         return loop.time() - started
 
     def client(self, key: str = ADMIN_KEY, *, timeout: float = 30) -> httpx.AsyncClient:
-        """A client that takes no connection over from one life of the hub into the next."""
+        """A client that takes no connection over from one life of the process into the next."""
         return httpx.AsyncClient(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"},
@@ -105,7 +111,7 @@ class HubProcess:
 
     def said(self) -> str:
         """The end of everything that all lives wrote to their terminal."""
-        return self.log.read_text(errors="replace")[-4_000:]
+        return self._log.read_text(errors="replace")[-4_000:]
 
     def rss_mb(self) -> float:
         """Resident memory, in MiB."""
@@ -130,11 +136,23 @@ class HubProcess:
     def descriptors(self) -> int:
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
+    async def answers(self) -> bool:
+        """Whether it answers requests."""
+        try:
+            reader, writer = await asyncio.open_connection(self.host, self.port)
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n")
+            status = await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+        except OSError:
+            return False
+        return b" 200 " in status
+
     def _launch(self, failpoints: str, wrapper: Sequence[str]) -> subprocess.Popen[bytes]:
-        with self.log.open("ab") as log:
+        with self._log.open("ab") as log:
             return subprocess.Popen(
-                [*wrapper, COMMAND, "serve"],
-                cwd=self.directory,
+                [*wrapper, COMMAND, self.role],
+                cwd=self._directory,
                 env=self._environment(failpoints),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -143,16 +161,20 @@ class HubProcess:
             )
 
     def _environment(self, failpoints: str) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
-        settings = {
-            "data_dir": str(self.directory / "data"),
-            "admin_key": ADMIN_KEY,
-            "port": str(self.port),
-            "allow_private_targets": "127.0.0.0/8,::1/128",
-            "log_level": "warning",
-            "failpoints": failpoints,
-            **self.settings,
-        }
-        ours = {f"HUB_{name.upper()}": value for name, value in settings.items()}
-        # PYTHONPATH first, so that a copy of the tree with a defect put in runs its own code.
-        return {**inherited, **ours, "PYTHONPATH": str(ROOT), "COLUMNS": "1000", "TERM": "dumb"}
+        port = "port" if self.role in ("serve", "web") else "health_port"
+        place = {"host": self.host, port: str(self.port), "failpoints": failpoints}
+        return environment(self._directory, {**place, **self._settings, **self.own})
+
+
+def environment(directory: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """What a process of a hub in this directory is started with: nothing of the settings of who runs the drills."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+    defaults = {
+        "data_dir": str(directory / "data"),
+        "admin_key": ADMIN_KEY,
+        "allow_private_targets": "127.0.0.0/8,::1/128",
+        "log_level": "warning",
+    }
+    ours = {f"HUB_{name.upper()}": value for name, value in {**defaults, **settings}.items()}
+    # PYTHONPATH first, so that a copy of the tree with a defect put in runs its own code.
+    return {**inherited, **ours, "PYTHONPATH": str(ROOT), "COLUMNS": "1000", "TERM": "dumb"}

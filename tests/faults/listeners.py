@@ -1,12 +1,14 @@
 """Listeners of the live stream, many at once, that read as an EventSource does."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import cycle
 
 import aiohttp
 import orjson
 
+from tests.faults.hub import Hub
 from tests.faults.hub_process import ADMIN_KEY, HubProcess
 
 PATIENCE_SECONDS = 20.0
@@ -46,6 +48,10 @@ class Listener:
         """Return once the hub has ended the stream, or broken it."""
         await asyncio.wait_for(self._reading, PATIENCE_SECONDS)
 
+    async def over(self) -> None:
+        """Return once the stream has ended, however long that takes."""
+        await asyncio.wait([self._reading])
+
     def accepted(self) -> list[str]:
         """The ids of the events that it was told were accepted."""
         told = zip(self.events, self.data, strict=True)
@@ -84,7 +90,7 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(hub: HubProcess, count: int, *, last_event_id: str) -> AsyncIterator[list[Listener]]:
+async def listening(hub: Hub | HubProcess, count: int, *, last_event_id: str) -> AsyncIterator[list[Listener]]:
     """So many listeners that begin after this cursor."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(
@@ -102,3 +108,48 @@ async def listening(hub: HubProcess, count: int, *, last_event_id: str) -> Async
             stack.push_async_callback(listener.close)
             listeners.append(listener)
         yield listeners
+
+
+class Follower:
+    """One listener that, as an EventSource before a load balancer, comes back to another process whenever its stream
+    ends, from where it was."""
+
+    def __init__(self, webs: Sequence[HubProcess]) -> None:
+        self.streams = 0
+        """How many streams it took."""
+        self._before: list[tuple[int, str]] = []
+        self._listener: Listener | None = None
+        self._webs = cycle(webs)
+        self._cursor = "earliest"
+        self._leave = asyncio.Event()
+
+    @property
+    def events(self) -> list[tuple[int, str]]:
+        """What it was told, over all streams."""
+        return self._before + (self._listener.events if self._listener else [])
+
+    def leave(self) -> None:
+        """End the stream of now, and come back elsewhere."""
+        self._leave.set()
+
+    async def follow(self) -> None:
+        """Runs until cancelled."""
+        for web in self._webs:
+            with suppress(aiohttp.ClientError, AssertionError):
+                await self._listen(web)
+            await asyncio.sleep(0.1)
+
+    async def _listen(self, web: HubProcess) -> None:
+        async with listening(web, 1, last_event_id=self._cursor) as (listener,):
+            self.streams += 1
+            self._listener = listener
+            self._leave.clear()
+            waits = [asyncio.create_task(listener.over()), asyncio.create_task(self._leave.wait())]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+                self._before += listener.events
+                self._listener = None
+                self._cursor = listener.cursor or self._cursor

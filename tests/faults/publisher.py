@@ -3,13 +3,15 @@ journal of every 202 that is on disk before it goes on."""
 
 import asyncio
 import time
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import aiohttp
 
-from tests.faults.hub_process import ADMIN_KEY, HubProcess
+from tests.faults.hub import Hub
+from tests.faults.hub_process import ADMIN_KEY
 from tests.faults.journal import Journal, read_journal
 
 GIVE_UP_SECONDS = 300.0
@@ -30,12 +32,16 @@ class Acked(NamedTuple):
 
 
 class Publisher:
-    """Publishes `{"type": "drill.tick", "data": {"n": number}}`. Use as an async context manager."""
+    """Publishes `{"type": "drill.tick", "data": {"n": number}}`, to each process that answers requests in turn.
 
-    def __init__(self, hub: HubProcess, journal: Path) -> None:
-        self._hub = hub
+    Use as an async context manager.
+    """
+
+    def __init__(self, hub: Hub, journal: Path) -> None:
+        self._webs = cycle(hub.having("web"))
         self._path = journal
         self._next = 0
+        self._forgotten = 0
         self.refusals: list[int] = []
         """Every status that was answered instead of 202."""
 
@@ -56,17 +62,28 @@ class Publisher:
 
     @property
     def acked(self) -> list[Acked]:
-        return [Acked(**line) for line in read_journal(self._path)]
+        return [Acked(**line) for line in read_journal(self._path)[self._forgotten :]]
+
+    def forget(self) -> None:
+        """Expect nothing more of what was accepted so far."""
+        self._forgotten = len(read_journal(self._path))
 
     async def publish(self, type: str = "drill.tick") -> Acked:
         """Publish one event, through refusals and broken connections, for at most five minutes."""
-        number, self._next = self._next, self._next + 1
+        (acked,) = await self.publish_batch(1, type)
+        return acked
+
+    async def publish_batch(self, count: int, type: str = "drill.tick") -> list[Acked]:
+        """Publish so many in one request, as `publish`; a single one goes as itself, and more as a list."""
+        numbers = range(self._next, self._next + count)
+        self._next += count
         async with asyncio.timeout(GIVE_UP_SECONDS):
             tries = 1
-            while (acked := await self._try(number, type, tries)) is None:
+            while (acked := await self._try(numbers, type, tries)) is None:
                 tries += 1
                 await asyncio.sleep(PAUSE_SECONDS)
-        self._journal.write(**acked._asdict())
+        for each in acked:
+            self._journal.write(**each._asdict())
         return acked
 
     async def publish_many(self, count: int, *, clients: int = 1, type: str = "drill.tick") -> list[Acked]:
@@ -91,13 +108,14 @@ class Publisher:
             await asyncio.sleep(started + ticks / rate - loop.time())
         return await asyncio.gather(*tasks)
 
-    async def _try(self, number: int, type: str, tries: int) -> Acked | None:
+    async def _try(self, numbers: range, type: str, tries: int) -> list[Acked] | None:
+        events = [{"type": type, "data": {"n": number}} for number in numbers]
         started = time.monotonic()
         try:
             async with self._session.post(
-                f"{self._hub.url}/v1/events",
-                json={"type": type, "data": {"n": number}},
-                headers={"Idempotency-Key": f"drill-{number}"},
+                f"{next(self._webs).url}/v1/events",
+                json=events if len(events) > 1 else events[0],
+                headers={"Idempotency-Key": f"drill-{numbers.start}"},
             ) as response:
                 answer = await response.json(content_type=None)
         except (aiohttp.ClientError, ConnectionError, TimeoutError):
@@ -106,4 +124,8 @@ class Publisher:
             self.refusals.append(response.status)
             return None
         at = time.monotonic()
-        return Acked(number, type, answer["id"], at, at - started, tries)
+        ids = [item["id"] for item in answer.get("items", [answer])]
+        return [
+            Acked(number, type, event_id, at, at - started, tries)
+            for number, event_id in zip(numbers, ids, strict=True)
+        ]

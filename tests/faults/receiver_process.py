@@ -1,7 +1,8 @@
 """A webhook receiver in a process of its own, which outlives the hub and keeps a journal of what it was sent and said.
 
-Run as `python -m tests.faults.receiver_process JOURNAL`; the first line it prints is its port. Each first path segment
-is a lane, and behaves as was last put to `/-/<lane>`: `{"status", "delay", "headers", "body"}`, status 0 for never.
+Run as `python -m tests.faults.receiver_process JOURNAL HOST`; the first line it prints is its port. Each first path
+segment is a lane, and behaves as was last put to `/-/<lane>`: `{"status", "delay", "headers", "body"}`, status 0 for
+never.
 """
 
 import asyncio
@@ -38,14 +39,15 @@ class Arrival(NamedTuple):
 class ReceiverProcess:
     """Starts and steers the program. Use as an async context manager."""
 
-    def __init__(self, journal: Path) -> None:
+    def __init__(self, journal: Path, host: str = "127.0.0.1") -> None:
         self._journal = journal
+        self._host = host
 
     async def __aenter__(self) -> Self:
         self._process = self._launch()
         assert self._process.stdout is not None
         self.port = int(await asyncio.to_thread(self._process.stdout.readline))
-        self._control = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}/-/", trust_env=False)
+        self._control = httpx.AsyncClient(base_url=f"http://{self._host}:{self.port}/-/", trust_env=False)
         return self
 
     async def __aexit__(
@@ -57,7 +59,7 @@ class ReceiverProcess:
 
     def _launch(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.receiver_process", str(self._journal)],
+            [sys.executable, "-m", "tests.faults.receiver_process", str(self._journal), self._host],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -65,7 +67,7 @@ class ReceiverProcess:
         )
 
     def url(self, lane: str) -> str:
-        return f"http://127.0.0.1:{self.port}/{lane}"
+        return f"http://{self._host}:{self.port}/{lane}"
 
     async def behave(self, lane: str, **behaviour: Any) -> None:
         """`status` (200; 0 for never), `delay` (0 s), `headers`, `body`."""
@@ -75,13 +77,15 @@ class ReceiverProcess:
         all_of_them = [Arrival(**line) for line in read_journal(self._journal)]
         return [arrival for arrival in all_of_them if lane in (None, arrival.lane)]
 
-    async def arrived(self, count: int, lane: str | None = None, *, within: float = 10) -> list[Arrival]:
+    async def arrived(
+        self, count: int, lane: str | None = None, *, within: float = 10, every: float = 0.05
+    ) -> list[Arrival]:
         """The journal, once it holds so many."""
 
         async def enough() -> bool:
             return len(self.arrivals(lane)) >= count
 
-        await until(enough, within)
+        await until(enough, within, every=every)
         return self.arrivals(lane)
 
 
@@ -128,14 +132,14 @@ def _number(body: bytes) -> int | None:
     return number if isinstance(number, int) else None
 
 
-async def _serve(journal: Path) -> None:
+async def _serve(journal: Path, host: str) -> None:
     runner = web.ServerRunner(web.Server(_Receiver(Journal(journal)).handle))
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, backlog=1_024).start()
+    await web.TCPSite(runner, host, 0, backlog=1_024).start()
     sys.stdout.write(f"{runner.addresses[0][1]}\n")
     sys.stdout.flush()
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(Path(sys.argv[1])))
+    uvloop.run(_serve(Path(sys.argv[1]), sys.argv[2]))

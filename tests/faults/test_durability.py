@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import on_sqlite
 from tests.faults.drill import Drill, record
 from tests.faults.oracle import Verdict
 
@@ -36,6 +37,7 @@ def promises(trace: Path) -> list[bool]:
     return kept
 
 
+@on_sqlite
 @pytest.mark.privileged
 async def test_f08_every_202_follows_the_sync_of_what_it_promises(drill: Drill, tmp_path: Path) -> None:
     """Red with `synchronous=NORMAL` or `OFF`, and when the answer is given before the commit.

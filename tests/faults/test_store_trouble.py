@@ -1,4 +1,4 @@
-"""Drills F25, F26 and F28: the database is locked, the disk is full, a page is damaged."""
+"""Drills F25, F26 and F28, of SQLite: the database is locked, the disk is full, a page is damaged."""
 
 import asyncio
 import os
@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import HubFactory
+from tests.faults.conftest import HubFactory, on_sqlite
 from tests.faults.drill import Drill
-from tests.faults.hub_process import HubDied, HubProcess
+from tests.faults.hub import Hub
+from tests.faults.hub_process import HubDied
 
+pytestmark = on_sqlite
 LOCKER = """
 import sys, time, apsw
 connection = apsw.Connection(sys.argv[1])
@@ -73,7 +75,7 @@ async def test_f26_a_full_disk_stops_accepting_only_and_heals_by_itself(drill: D
     data.mkdir(parents=True)
     # In a mount namespace of its own, so that nothing is left behind.
     await drill.hub.start(wrapper=["unshare", "--map-root-user", "--mount", "sh", "-c", TMPFS, str(data)])
-    seen = Path(f"/proc/{drill.hub.pid}/root{data}")
+    seen = Path(f"/proc/{drill.hub.web.pid}/root{data}")
     await drill.subscribe("ok", retry_schedule=[1] * 30)
     await drill.receiver.behave("ok", status=503)
     await drill.publisher.publish_many(20)
@@ -97,7 +99,7 @@ async def test_f26_a_full_disk_stops_accepting_only_and_heals_by_itself(drill: D
     assert (verdict.delivered, verdict.dup) == (40, 0)
 
 
-async def refusal(hub: HubProcess) -> str:
+async def refusal(hub: Hub) -> str:
     with pytest.raises(HubDied) as died:
         await hub.start()
     return str(died.value)

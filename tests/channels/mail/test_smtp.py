@@ -216,7 +216,7 @@ async def test_a_connection_whose_send_failed_is_closed(pool_for: Pools) -> None
             with pytest.raises(SendFailed):
                 await pool.send(MAIL)
         async with asyncio.timeout(2):
-            while server.open_connections:  # noqa: ASYNC110 - the server's side hears of it in its own time
+            while server.open_connections:
                 await asyncio.sleep(0.001)
     assert server.connections == 3
 

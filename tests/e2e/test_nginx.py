@@ -1,0 +1,178 @@
+"""F47: behind nginx as the guide sets it up, the hub is as quick, as patient and as strict as without."""
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from statistics import median
+from time import monotonic
+
+import httpx
+import pytest
+
+from hub.api.limits import BODY_SECONDS
+from hub.protocol import HEAD_SECONDS
+from hub.server import KEEP_ALIVE_SECONDS
+from hub.settings import Settings
+from tests.e2e.nginx import Nginx, directive, server_block
+from tests.e2e.tenant import Tenant
+from tests.faults.hub import Hub
+from tests.faults.hub_process import ADMIN_KEY
+from tests.redis_servers import RedisServer, free_port
+
+pytestmark = pytest.mark.nginx
+
+HEARTBEAT_SECONDS = 0.5
+SHORTENED = {"proxy_read_timeout": "2s", "client_header_timeout": "1s"}
+"""Both times of the guide, shorter by the same measure as the heartbeat is, or more."""
+EVENT_BYTES, BATCH_BYTES = 262_144, 8 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def hub(valkey: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """Two web processes and a worker."""
+    settings = {"store_url": valkey.url(), "stream_heartbeat": str(HEARTBEAT_SECONDS)}
+    hub = Hub(tmp_path_factory.mktemp("hub"), settings, ("web", "web", "worker"))
+    asyncio.run(hub.start())
+    yield hub
+    asyncio.run(hub.kill())
+
+
+@pytest.fixture(scope="module")
+def nginx(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    ports = [web.port for web in hub.having("web")]
+    with Nginx(tmp_path_factory.mktemp("front") / "nginx", ports, SHORTENED) as nginx:
+        yield nginx
+
+
+def trust(nginx: Nginx) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    nginx.authority.configure_trust(context)
+    return context
+
+
+@asynccontextmanager
+async def visitor(nginx: Nginx) -> AsyncIterator[httpx.AsyncClient]:
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    async with httpx.AsyncClient(
+        base_url=nginx.url, headers=headers, verify=trust(nginx), timeout=20, trust_env=False
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def tenant(nginx: Nginx) -> AsyncIterator[Tenant]:
+    async with visitor(nginx) as client:
+        yield Tenant(client, "default")
+
+
+def test_nginx_takes_the_block_of_the_guide_without_a_warning(nginx: Nginx) -> None:
+    checked = nginx.check()
+    assert checked.returncode == 0, checked.stderr
+    assert "[warn]" not in checked.stderr
+
+
+def test_the_numbers_of_the_guide_agree_with_the_hub_s() -> None:
+    settings = Settings()
+    seconds = {name: float(directive(name).removesuffix("s")) for name in ("keepalive_timeout", "proxy_read_timeout")}
+    assert seconds["keepalive_timeout"] < KEEP_ALIVE_SECONDS
+    assert seconds["proxy_read_timeout"] == 4 * settings.stream_heartbeat
+    assert directive("client_header_timeout") == f"{HEAD_SECONDS:g}s"
+    assert directive("client_body_timeout") == f"{BODY_SECONDS:g}s"
+    assert directive("client_max_body_size") == f"{settings.max_batch_bytes // 2**20}m"
+    assert directive("client_body_buffer_size") == f"{settings.max_body_bytes // 2**10}k"
+    assert re.findall(r"may have (\d+) bytes", server_block()) == [str(settings.max_batch_bytes)]
+
+
+async def test_a_listener_sees_an_event_within_200_ms(tenant: Tenant) -> None:
+    late = []
+    async with tenant.listening() as events:
+        for number in range(10):
+            began = monotonic()
+            published = await tenant.publish(data=number)
+            async with asyncio.timeout(5):
+                while (await anext(events)).json()["id"] != published:
+                    pass
+            late.append(monotonic() - began)
+    assert median(late) < 0.2
+
+
+async def test_a_quiet_stream_outlives_the_time_that_nginx_waits_for_a_byte(tenant: Tenant) -> None:
+    async with tenant.listening() as events:
+        await asyncio.sleep(3)
+        published = await tenant.publish()
+        async with asyncio.timeout(5):
+            assert (await anext(events)).json()["id"] == published
+
+
+async def test_the_hub_asks_every_proxy_not_to_buffer_its_stream(hub: Hub) -> None:
+    async with hub.client() as direct, direct.stream("GET", "/v1/stream") as stream:
+        assert stream.headers["x-accel-buffering"] == "no"
+        assert "no-store" in stream.headers["cache-control"] or "no-cache" in stream.headers["cache-control"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"type":"a.b","data":"' + b"x" * EVENT_BYTES + b'"}', b"[" + b" " * (BATCH_BYTES - 1) + b"]"],
+    ids=["event", "batch"],
+)
+async def test_what_is_too_large_gets_the_same_answer_as_without_nginx(tenant: Tenant, hub: Hub, body: bytes) -> None:
+    content: Mapping[str, str] = {"Content-Type": "application/json"}
+    async with hub.client() as client:
+        direct = await client.post("/v1/events", content=body, headers=content)
+    proxied = await tenant.api.post("/v1/events", content=body, headers=content)
+    assert (proxied.status_code, proxied.headers["content-type"]) == (413, "application/problem+json")
+    assert proxied.json() == direct.json()
+
+
+async def test_a_batch_of_the_largest_size_reaches_the_hub(tenant: Tenant) -> None:
+    body = b"[" + b" " * (BATCH_BYTES - 2) + b"]"
+    answer = await tenant.api.post("/v1/events", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["title"]) == (400, "Bad request")
+
+
+def descriptors(hub: Hub) -> int:
+    return sum(web.descriptors() for web in hub.having("web"))
+
+
+def test_a_head_that_comes_in_drips_is_cut_off_and_never_reaches_the_hub(nginx: Nginx, hub: Hub) -> None:
+    with (
+        socket.create_connection(("127.0.0.1", nginx.port), 5) as plain,
+        trust(nginx).wrap_socket(plain, server_hostname="127.0.0.1") as slow,
+    ):
+        open_before = descriptors(hub)
+        slow.sendall(b"GET /livez HTTP/1.1\r\nHost: hub.example.com\r\n")
+        slow.settimeout(0.2)
+        began = monotonic()
+        answer = b"."
+        while answer and monotonic() - began < 10:
+            try:
+                slow.sendall(b"a")
+                answer = slow.recv(1_000)
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        assert 0.5 < monotonic() - began < 4
+        assert descriptors(hub) <= open_before
+
+
+async def test_a_web_process_that_is_killed_is_not_noticed(tenant: Tenant, hub: Hub) -> None:
+    await hub.having("web")[1].kill()
+    assert len({await tenant.publish(data=number) for number in range(20)}) == 20
+    await hub.start()
+
+
+async def test_without_any_web_process_the_answer_is_the_hub_s_own_problem(tmp_path: Path) -> None:
+    with Nginx(tmp_path / "nginx", [free_port(), free_port()]) as nginx:
+        async with visitor(nginx) as client:
+            answer = await client.post("/v1/events", json={"type": "a.b"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["type"] == "urn:notification-hub:problem:unavailable"
+
+
+async def test_what_the_processes_count_is_not_for_everybody(tenant: Tenant) -> None:
+    assert (await tenant.api.get("/metrics")).status_code == 404
