@@ -118,3 +118,15 @@ class Receiver(asyncio.Protocol):
 
     def _answer(self) -> None:
         self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")  # type: ignore[attr-defined]
+
+
+async def deliver(port: int, requests: list[bytes], clients: int, deliveries: int) -> tuple[Answers, float]:
+    """Publish, and wait until all is delivered; gives the answers and deliveries per second from the first request."""
+    Receiver.received = 0
+    started = time.perf_counter()
+    answers = await fire(port, requests, clients=clients)
+    while Receiver.received < deliveries:
+        await asyncio.sleep(0.01)
+        if time.perf_counter() - started > 120:
+            raise SystemExit(f"only {Receiver.received} of {deliveries} arrived")
+    return answers, deliveries / (time.perf_counter() - started)

@@ -1,14 +1,16 @@
-"""What the embedded store takes: accepts, deliveries, and the same with 200,000 deliveries waiting in one lane.
+"""What a store by itself takes: accepts, deliveries, and the same with 200,000 deliveries waiting in one lane.
 
-python -m benchmarks.store [EVENTS]
+    python -m benchmarks.store [--events 10000] [--stores sqlite,everysec,always]
+
+`everysec` and `always` are a Valkey with this `appendfsync`.
 """
 
+import argparse
 import asyncio
-import shutil
-import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from hub.ids import new_id
 from hub.models import Attempt, Event, FeedEntry, FeedKind, Outcome, Status
 from hub.stores import open_store
 from hub.stores.base import Batch, Claim, DeliveryQuery, Entry, NewDelivery, Page, Result, Store, Want
+from tests.redis_servers import VALKEY, RedisServer
 
 TENANT = "ten_default"
 LANES = [f"sub_{n:032x}" for n in range(20)]
@@ -116,21 +119,36 @@ async def backlog(store: Store) -> None:
     await timed("  list of what there is none of", 3, lambda: store.archive.deliveries(TENANT, rare, Page()))
 
 
-async def main(events: int) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="store-", dir=Path.cwd()))
-    try:
-        async with open_store(f"sqlite:///{folder / 'hub.db'}", clock) as store:
-            for tasks in (1, 8, 64, 256):
-                await accepts(store, events, tasks)
-            await deliveries(store)
-            await backlog(store)
-        began = time.perf_counter()
-        async with open_store(f"sqlite:///{folder / 'hub.db'}", clock):
-            size = (folder / "hub.db").stat().st_size / 2**20
-            print(f"start with {size:.0f} MiB: {time.perf_counter() - began:.2f} s")
-    finally:
-        shutil.rmtree(folder)
+@contextmanager
+def place(store: str, directory: Path) -> Iterator[tuple[str, Callable[[], int]]]:
+    """The address of an empty store, and what tells how many bytes it has."""
+    if store == "sqlite":
+        file = directory / "hub.db"
+        yield f"sqlite:///{file}", lambda: file.stat().st_size
+        return
+    with RedisServer(VALKEY, directory, appendfsync=store) as server:
+        yield server.url("bench"), lambda: int(server.info("memory")["used_memory"])
+
+
+async def main(events: int, stores: list[str]) -> None:
+    for name in stores:
+        print(f"-- {name}")
+        with tempfile.TemporaryDirectory(prefix="store-") as folder, place(name, Path(folder)) as (url, size):
+            async with open_store(url, clock) as store:
+                for tasks in (1, 8, 64, 256):
+                    await accepts(store, events, tasks)
+                held = size()
+                await deliveries(store)
+                await backlog(store)
+            print(f"bytes an event and its delivery, before it is sent: {held / (4 * events):,.0f}")
+            began = time.perf_counter()
+            async with open_store(url, clock):
+                print(f"open with {size() / 2**20:.0f} MiB: {time.perf_counter() - began:.2f} s")
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=10_000)
+    parser.add_argument("--stores", default="sqlite,everysec,always")
+    chosen = parser.parse_args()
+    uvloop.run(main(chosen.events, chosen.stores.split(",")))
