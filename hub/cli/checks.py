@@ -5,17 +5,16 @@ import shutil
 import socket
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Literal
 
 import apsw
 import httpx
 
 from hub.client import ClientError, HubClient, Unreachable
 from hub.clock import Clock
+from hub.findings import Finding, State
 from hub.settings import Settings
 
 MIB = 1024 * 1024
@@ -26,18 +25,6 @@ SKEW_SECONDS = 5.0
 SKEW_LIMIT_SECONDS = 60.0
 SOUND_SQLITE = (3, 51, 3)
 """Older ones can corrupt a database when its write-ahead log is reset (https://sqlite.org/wal.html)."""
-
-State = Literal["ok", "warning", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was seen, and, where it is not well, what to do about it."""
-
-    check: str
-    state: State
-    seen: str
-    advice: str = ""
 
 
 def local(settings: Settings, clock: Clock) -> Iterator[Finding]:

@@ -9,9 +9,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from hub.cli.checks import Finding, address, local, server
+from hub.cli.checks import address, local, server
 from hub.client import HubClient, Unreachable
 from hub.clock import SystemClock
+from hub.findings import Finding
 from hub.settings import Settings
 from tests.clock import START, ManualClock
 from tests.receivers import Answer, Arrival, Receiver

@@ -54,7 +54,8 @@ local function outlook(lane)
   local first = waiting.first_due(lane.id)
   if not first then return { -1, 0, resting, 0 } end
   local opens = gate.not_before(lane)
-  local ready, barred = math.max(first, opens), opens > now and opens >= first and 1 or 0
+  local ready = opens > now and math.max(first, opens) or first
+  local barred = opens > now and opens >= first and 1 or 0
   if ready <= now and gate.is_full(lane) then
     gate.asked(lane, process)
     return { -1, 1, resting, 0 }

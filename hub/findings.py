@@ -1,0 +1,16 @@
+"""What a check of a machine, a server or a hub saw."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["ok", "warning", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was seen, and, where it is not well, what to do about it."""
+
+    check: str
+    state: State
+    seen: str
+    advice: str = ""
