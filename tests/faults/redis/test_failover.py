@@ -48,6 +48,7 @@ async def lag_and_fail_over(drill: Drill, proxy: ToxicProxy, replica: RedisServe
         await publishing
 
 
+@pytest.mark.drill
 async def test_f20_nothing_that_was_accepted_is_lost_when_a_lagging_replica_takes_over(
     drill: Drill, proxy: ToxicProxy, replica: RedisServer
 ) -> None:

@@ -55,6 +55,7 @@ async def test_the_cap_holds_over_all_processes(store: Store, other: Store) -> N
     assert sum(numbers) == CAP
 
 
+@pytest.mark.drill
 async def test_the_rate_holds_over_all_processes(store: Store, other: Store, clock: ManualClock) -> None:
     for _ in range(60):
         await publish(store, LANE)
@@ -128,6 +129,7 @@ async def test_a_ticket_of_one_process_is_taken_once_at_another(store: Store, ot
 # -- signals ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.drill
 async def test_an_accepted_event_is_heard_of_with_its_lanes_and_when_they_are_due(store: Store, other: Store) -> None:
     await drained(other)
     await publish(store, "sub_1", "sub_2", deliver_at=SOON)
@@ -136,6 +138,7 @@ async def test_an_accepted_event_is_heard_of_with_its_lanes_and_when_they_are_du
     assert (await heard(other)).due.keys() == {"sub_2"}
 
 
+@pytest.mark.drill
 async def test_a_fan_out_is_heard_of_and_so_are_the_lanes_that_it_comes_to(store: Store, other: Store) -> None:
     await drained(other)
     new = event()
