@@ -140,7 +140,7 @@ def _persistence(info: Info, config: Info) -> Finding:
     if save == "":
         seen = "nothing is saved (appendonly no, no save): a restart of the server loses everything"
     elif save is None:
-        seen = "there is no append-only file: a crash of the server loses what came after its last snapshot, if it makes any"
+        seen = "there is no append-only file: a crash of the server loses what came after its last snapshot, if it makes any"  # noqa: E501 - one sentence
     else:
         seen = f"there are only snapshots (save {save}): a crash of the server loses all that came after the last one"
     return Finding("redis saves", "warning", seen, "Set appendonly yes, and appendfsync everysec or always.")
