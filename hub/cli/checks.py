@@ -1,10 +1,12 @@
-"""What `hub doctor` looks at; each check gives findings and changes nothing."""
+"""What `hub doctor` looks at; each check gives findings and changes nothing that lasts."""
 
+import asyncio
 import os
+import pkgutil
 import shutil
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -14,6 +16,7 @@ import httpx
 
 from hub.client import ClientError, HubClient, Unreachable
 from hub.clock import Clock
+from hub.errors import HubError
 from hub.findings import Finding, State
 from hub.settings import Settings
 
@@ -28,19 +31,14 @@ SOUND_SQLITE = (3, 51, 3)
 
 
 def local(settings: Settings, clock: Clock) -> Iterator[Finding]:
-    """This machine: the libraries, the data directory, the database."""
+    """This machine: the libraries and the data directory; and the file or the server that keeps everything."""
     yield _sqlite_version()
-    data_dir = settings.data_dir
-    if not data_dir.is_dir():
-        yield _missing_directory(data_dir)
-        return
-    yield _directory(data_dir)
-    for name in ("admin.key", "secret.key"):
-        if (data_dir / name).exists():
-            yield _key_file(data_dir / name)
-    yield _disk(data_dir)
-    if settings.store_url.startswith("sqlite:///"):
-        yield _database(Path(settings.store_url.removeprefix("sqlite:///")), clock)
+    yield from _data(settings.data_dir)
+    scheme, _, rest = settings.store_url.partition("://")
+    if scheme == "sqlite":
+        yield _database(Path(rest[1:]), clock)
+    else:
+        yield from _redis(scheme, rest, settings.redis_wait_replicas, clock)
 
 
 def address(settings: Settings) -> Finding:
@@ -78,6 +76,17 @@ def _sqlite_version() -> Finding:
     if tuple(int(part) for part in text.split(".")) < SOUND_SQLITE:
         return Finding("sqlite", "failed", f"SQLite {text}", "Install the locked requirements: `make clean run`.")
     return Finding("sqlite", "ok", f"SQLite {text}, APSW {apsw.apsw_version()}")
+
+
+def _data(path: Path) -> Iterator[Finding]:
+    if not path.is_dir():
+        yield _missing_directory(path)
+        return
+    yield _directory(path)
+    for name in ("admin.key", "secret.key"):
+        if (path / name).exists():
+            yield _key_file(path / name)
+    yield _disk(path)
 
 
 def _missing_directory(path: Path) -> Finding:
@@ -137,6 +146,20 @@ def _database(path: Path, clock: Clock) -> Finding:
     if verdict != ("ok",):
         return Finding("database", "failed", f"{path}: {verdict[0] if verdict else 'no verdict'}", advice)
     return Finding("database", "ok", f"{path} is sound, {path.stat().st_size // MIB:,} MiB")
+
+
+def _redis(scheme: str, address: str, wait_replicas: int, clock: Clock) -> Sequence[Finding]:
+    # Resolved by name, because the client's imports take longer than the other checks do.
+    if scheme not in pkgutil.resolve_name("hub.stores.redis:SCHEMES"):
+        return [
+            Finding("store", "failed", f"{scheme}:// is no kind of store", "Set HUB_STORE_URL to a redis:// address.")
+        ]
+    examine = pkgutil.resolve_name("hub.stores.redis.soundness:examine")
+    try:
+        findings: Sequence[Finding] = asyncio.run(examine(scheme, address, clock, wait_replicas))
+        return findings
+    except HubError as error:
+        return [Finding("redis", "failed", error.detail, "Until this is mended, no process of the hub starts.")]
 
 
 def _clock_skew(response: httpx.Response, clock: Clock) -> Finding:

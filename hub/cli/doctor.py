@@ -40,7 +40,7 @@ def _findings(url: str, key: str | None, clock: Clock) -> Iterator[Finding]:
         except ClientError as error:
             yield Finding("settings", "failed", str(error), "Correct it in the environment or in hub.toml.")
         else:
-            yield Finding("settings", "ok", f"store {settings.store_url}")
+            yield Finding("settings", "ok", f"store {_without_secrets(settings.store_url)}")
             yield from local(settings, clock)
     try:
         with connect(url, key, timeout=10.0) as hub:
@@ -56,6 +56,14 @@ def _without_server(settings: Settings | None, error: Unreachable) -> Iterator[F
         return
     yield Finding("alive", "warning", "no hub is running", "Start one with `hub serve`.")
     yield address(settings)
+
+
+def _without_secrets(store_url: str) -> str:
+    """Without the user, and the options, in which there may be passwords, too."""
+    scheme, separator, rest = store_url.partition("://")
+    if scheme == "sqlite":
+        return store_url
+    return f"{scheme}{separator}{rest.partition('?')[0].rpartition('@')[2]}"
 
 
 def _show(finding: Finding) -> None:

@@ -83,16 +83,24 @@ class Drill:
         started = time.monotonic()
 
         async def nothing_waits() -> bool:
-            return await self.waiting() == 0
+            # Twice, because what changes its status between two questions is in the answer to neither.
+            return await self.waiting() == 0 and await self.waiting() == 0
 
         await until(nothing_waits, within)
         return time.monotonic() - started
 
     async def verdict(
-        self, drill_id: str, *, drain_within: float | None = 20.0, complaints: Sequence[str] = ()
+        self,
+        drill_id: str,
+        *,
+        drain_within: float | None = 20.0,
+        complaints: Sequence[str] = (),
+        remembered_since: float = 0.0,
     ) -> Verdict:
-        """Let the backlog drain (None: it will not), judge, and write the verdict into the record; `complaints` are of
-        what the drill itself saw."""
+        """Let the backlog drain (None: it will not), judge, and write the verdict into the record.
+
+        `complaints` are of what the drill itself saw; `remembered_since` is as `judge` has it.
+        """
         verdict = Verdict(drill_id, self.store, complaints=list(complaints))
         try:
             if drain_within is not None:
@@ -105,7 +113,15 @@ class Drill:
             answers = {path: (await api.get(path)).content for path in NO_SECRETS_IN}
         if self.server is not None:
             answers |= await asyncio.to_thread(self.server.kept, self.hub.settings["store_url"].partition("prefix=")[2])
-        judge(verdict, self.publisher.acked, arrivals, self.lanes, self._wanted, account)
+        judge(
+            verdict,
+            self.publisher.acked,
+            arrivals,
+            self.lanes,
+            self._wanted,
+            account,
+            remembered_since=remembered_since,
+        )
         verdict.complaints += leaked(self._secrets, answers, self.hub.directory)
         verdict.rss_mb = round(self.hub.rss_mb(), 1)
         record(verdict)

@@ -94,10 +94,13 @@ def judge(
     lanes: Mapping[str, str],
     wanted: Mapping[str, str],
     account: Account,
+    *,
+    remembered_since: float = 0.0,
 ) -> None:
     """Fill in the counts of a verdict and its complaints by I1, I2, I3 and I6.
 
-    `lanes` gives the subscription that sends to each, and `wanted` the event type that it wants, `*` for all.
+    `lanes` gives the subscription that sends to each, and `wanted` the event type that it wants, `*` for all. What
+    arrived before `remembered_since` the hub need not explain: that it sent it, was lost with the server.
     """
     verdict.acked = len(acked)
     _once_each(verdict, acked)
@@ -106,13 +109,14 @@ def judge(
         for lane, subscription in lanes.items():
             if wanted[lane] in ("*", event.type):
                 _fate(verdict, (event.event_id, subscription), account, taken)
-    for key, extra in arrived_again(arrivals, lanes).items():
-        verdict.dup += extra
+    verdict.dup = arrived_again(arrivals, lanes).total()
+    explained = [arrival for arrival in arrivals if arrival.at >= remembered_since]
+    for key, extra in arrived_again(explained, lanes).items():
         unanswered = sum(map(_unanswered, account.attempts.get(key, ())))
         if extra > unanswered:
             verdict.complaints.append(f"I2 {key} came {extra} times too often, with {unanswered} attempts unanswered")
     known = {event.event_id for event in acked}
-    strangers = {a.webhook_id for a in arrivals if a.lane in lanes} - known
+    strangers = {a.webhook_id for a in explained if a.lane in lanes} - known
     if strangers:
         verdict.complaints.append(f"I2 {len(strangers)} events arrived under ids that no 202 named")
 

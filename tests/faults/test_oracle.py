@@ -14,8 +14,8 @@ def acked(number: int, event_id: str) -> Acked:
     return Acked(number, "drill.tick", event_id, at=1.0, seconds=0.01, tries=1)
 
 
-def arrival(event_id: str, status: int = 200) -> Arrival:
-    return Arrival("ok", event_id, status, at=2.0, in_flight=1, number=None)
+def arrival(event_id: str, status: int = 200, at: float = 2.0) -> Arrival:
+    return Arrival("ok", event_id, status, at=at, in_flight=1, number=None)
 
 
 def complaints(
@@ -23,6 +23,7 @@ def complaints(
     arrivals: list[Arrival],
     *deliveries: tuple[str, str, str | None],
     outcomes: tuple[str, ...] = (),
+    remembered_since: float = 0.0,
 ) -> list[str]:
     """What is wrong, when the hub says this of each (event, its status, its reason), and of all attempts."""
     verdict = Verdict("F00", "none")
@@ -30,7 +31,8 @@ def complaints(
         (event, "sub_1"): {"status": status, "reason": reason} for event, status, reason in deliveries
     }
     attempts = {key: [{"outcome": outcome, "status_code": None} for outcome in outcomes] for key in told}
-    judge(verdict, events, arrivals, LANES, WANTED, Account(told, attempts))
+    account = Account(told, attempts)
+    judge(verdict, events, arrivals, LANES, WANTED, account, remembered_since=remembered_since)
     assert verdict.passed == (verdict.complaints == [])
     return [complaint.split()[0] for complaint in verdict.complaints]
 
@@ -53,6 +55,14 @@ def test_a_duplicate_is_seen_unless_an_unanswered_attempt_explains_it() -> None:
     assert complaints(events, arrivals, delivery, outcomes=("succeeded",)) == ["I2"]
     assert complaints(events, arrivals, delivery, outcomes=("unknown", "succeeded")) == []
     assert complaints(events, arrivals, delivery, outcomes=("failed", "succeeded")) == []
+
+
+def test_what_arrived_before_the_hub_lost_its_memory_needs_no_explanation() -> None:
+    events, delivery = [acked(0, "evt_1")], ("evt_1", "delivered", None)
+    before = [arrival("evt_1"), arrival("evt_2")]
+    for again, seen in (([arrival("evt_1", at=4.0)], []), ([arrival("evt_1", at=4.0)] * 2, ["I2"])):
+        arrivals = before + again
+        assert complaints(events, arrivals, delivery, outcomes=("succeeded",), remembered_since=3.0) == seen
 
 
 def test_an_event_that_no_answer_named_is_seen() -> None:

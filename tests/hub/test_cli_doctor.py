@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import subprocess
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from hub.findings import Finding
 from hub.settings import Settings
 from tests.clock import START, ManualClock
 from tests.receivers import Answer, Arrival, Receiver
+from tests.redis_servers import RedisServer
+from tests.serving import HUB, surroundings
 
 HEALTHY = {
     "/livez": Answer(200, "{}"),
@@ -55,6 +58,29 @@ def test_a_sound_machine_has_nothing_to_mend(data_dir: Path) -> None:
 def test_before_the_first_start_there_is_nothing_to_mend_either(tmp_path: Path) -> None:
     found = looked_at(tmp_path / "not" / "yet")
     assert {finding.state for finding in found.values()} == {"ok"}
+
+
+def test_a_server_that_keeps_everything_is_looked_at_instead_of_a_file(data_dir: Path, valkey: RedisServer) -> None:
+    settings = Settings(data_dir=data_dir, store_url=valkey.url("hub"), redis_wait_replicas=1)
+    found = {finding.check: finding for finding in local(settings, SystemClock())}
+    assert "database" not in found
+    assert found["redis saves"].state == "ok"
+    assert found["redis replicas"].state == "warning"
+    assert found["redis keys"].seen.endswith("the hub's are {hub}:*")
+
+
+@pytest.mark.parametrize(
+    ("url", "check", "seen"),
+    [
+        ("redis://:sesame@127.0.0.1:1", "redis", "cannot be reached"),
+        ("redis://127.0.0.1/0/1", "redis", "The address of a Redis store is"),
+        ("mongo://127.0.0.1", "store", "mongo:// is no kind of store"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_found(url: str, check: str, seen: str, data_dir: Path) -> None:
+    found = {f.check: f for f in local(Settings(data_dir=data_dir, store_url=url), SystemClock())}
+    assert (found[check].state, seen in found[check].seen) == ("failed", True)
+    assert "sesame" not in str(found.values())
 
 
 def test_a_file_in_place_of_the_directory_is_found(tmp_path: Path) -> None:
@@ -145,3 +171,17 @@ async def test_a_dead_process_behind_a_proxy_is_found() -> None:
 def test_no_hub_at_all_is_told_apart() -> None:
     with HubClient("http://127.0.0.1:1", "a-key") as hub, pytest.raises(Unreachable):
         list(server(hub, SystemClock()))
+
+
+@pytest.mark.parametrize(
+    "store",
+    ["redis://hub:canary@127.0.0.1:1/0", "redis://:can/canary@127.0.0.1:1", "rediss://127.0.0.1:1?ssl_password=canary"],
+)
+def test_the_password_of_the_store_is_not_shown(store: str, tmp_path: Path) -> None:
+    environment = surroundings(HUB_STORE_URL=store, HUB_DATA_DIR=str(tmp_path), HUB_PORT="0")
+    said = subprocess.run(
+        [HUB, "doctor", "--json", "--url", "http://127.0.0.1:1"],
+        env=environment, capture_output=True, text=True, check=False, timeout=20,
+    )  # fmt: skip
+    assert "127.0.0.1:1" in said.stdout
+    assert "canary" not in said.stdout + said.stderr

@@ -18,6 +18,7 @@ from hub.settings import Settings
 from hub.tasks import UNFINISHED_PER_TENANT, Progress
 from tests.api_support import ADMIN_KEY, settings_for
 from tests.faults.patience import until
+from tests.receivers import Answer, Receiver
 from tests.redis_servers import RedisServer
 
 SECRET_KEY = "the-secret-key-of-every-hub-in-these-tests"
@@ -273,3 +274,42 @@ async def test_very_many_deliveries_are_made_by_workers_who_share_the_work(start
         return await deliveries(web, "delivered") == 15
 
     await until(delivered, 5)
+
+
+async def test_a_worker_that_starts_beside_another_leaves_it_what_it_has_begun(start: Start) -> None:
+    web = await start(Role.WEB)
+    await start(Role.WORKER)
+    async with Receiver(lambda arrival: Answer(delay=1)) as receiver:
+        await subscribe(web, channel="webhook", target={"url": receiver.url})
+        await web.client.post("/v1/events", json={"type": "stock.low", "data": 1})
+        await receiver.arrived(1)
+        await start(Role.WORKER)
+
+        async def delivered() -> bool:
+            return await deliveries(web, "delivered") == 1
+
+        await until(delivered, 5)
+        assert len(receiver.requests) == 1
+
+
+async def test_a_worker_that_is_told_to_stop_ends_what_it_has_begun_and_leaves_the_rest_to_others(
+    start: Start, store_url: str, tmp_path: Path
+) -> None:
+    web = await start(Role.WEB)
+    settings = settings_for(tmp_path / "first", store_url=store_url, secret_key=SECRET_KEY)
+    async with Receiver(lambda arrival: Answer(delay=0.3)) as receiver:
+        await subscribe(web, channel="webhook", target={"url": receiver.url}, max_in_flight=2)
+        async with started(settings, Role.WORKER) as first:
+            for number in range(6):
+                await web.client.post("/v1/events", json={"type": "stock.low", "data": number})
+            await receiver.arrived(2)
+            first.process.begin_stop()
+        begun = len(receiver.requests)
+        assert await deliveries(web, "delivered") == begun < 6
+        await start(Role.WORKER)
+
+        async def delivered() -> bool:
+            return await deliveries(web, "delivered") == 6
+
+        await until(delivered, 5)
+        assert len(receiver.requests) == 6

@@ -77,7 +77,8 @@ class GatedQueue(Queue):
         return lane
 
     def _now(self) -> float:
-        return floor(self._clock.monotonic() * 1000) / 1000
+        """As whole milliseconds, which a sum of fractions may be just short of."""
+        return floor(self._clock.monotonic() * 1000 + 0.01) / 1000
 
     # -- booking -----------------------------------------------------------------------------------------------------
 

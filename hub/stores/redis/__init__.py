@@ -19,6 +19,7 @@ from hub.stores.redis.queue import RedisQueue
 from hub.stores.redis.records import RedisRecords
 from hub.stores.redis.schedules import RedisSchedules
 from hub.stores.redis.signals import open_signals
+from hub.stores.redis.soundness import ensure_sound
 from hub.stores.redis.tasks import RedisTasks
 from hub.stores.redis.tickets import RedisTickets
 from hub.stores.redis.transfer import RedisTransfer
@@ -51,6 +52,7 @@ async def open_redis(scheme: Kind, address: str, clock: Clock, options: StoreOpt
     """The store at a URL, in two parts at its `://`."""
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(scheme, address, clock))
+        await ensure_sound(engine, options.wait_replicas)
         process = token_hex(8)
         vigil = Vigil(engine)
         await vigil.begin()

@@ -8,6 +8,8 @@ from redis.exceptions import (
     AuthenticationError,
     AuthenticationWrongNumberOfArgsError,
     BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
     MovedError,
     NoPermissionError,
     OutOfMemoryError,
@@ -26,6 +28,10 @@ class Refused(Unavailable):
 
 class Lost(Unavailable):
     """The answer of a call did not come: the server did all of it or nothing."""
+
+
+class Denied(Unavailable):
+    """The user of the store's URL may not run the command, or not on this key."""
 
 
 _AWAY: Final = "The Redis server cannot be reached; see whether it runs. The hub connects again by itself."
@@ -53,12 +59,16 @@ def translate(error: RedisError | OSError) -> HubError:
         return Refused(_PASSING["TRYAGAIN"], retry_after=1.0)
     if isinstance(error, BusyLoadingError):
         return Refused(_PASSING["LOADING"], retry_after=1.0)
+    if isinstance(error, MasterDownError):
+        return Refused(_PASSING["MASTERDOWN"], retry_after=1.0)
+    if isinstance(error, ClusterDownError):
+        return Refused(_PASSING["CLUSTERDOWN"], retry_after=1.0)
     if isinstance(error, AuthenticationError | AuthenticationWrongNumberOfArgsError):
         return Unavailable("The Redis server does not take the user name and password of the store's URL.")
     if isinstance(error, OutOfMemoryError):
         return Unavailable(_LASTING["OOM"], retry_after=5.0)
     if isinstance(error, NoPermissionError):
-        return Unavailable(_LASTING["NOPERM"], retry_after=5.0)
+        return Denied(_LASTING["NOPERM"], retry_after=5.0)
     if isinstance(error, ResponseError):
         return _by_word(str(error))
     if _is_untrusted(error):

@@ -5,10 +5,12 @@ from typing import Any, Final
 
 import structlog
 
-from hub.errors import HubError, Unavailable
+from hub.clock import Clock
+from hub.errors import HubError
 from hub.findings import Finding, State
+from hub.stores.redis.addresses import Kind, read_address
 from hub.stores.redis.engine import SKEW_WARNING_SECONDS, Engine, Reader
-from hub.stores.redis.faults import Lost, Refused
+from hub.stores.redis.faults import Denied, Lost, Refused
 from hub.stores.redis.scripts import script
 
 OLDEST: Final = (7, 0)
@@ -31,6 +33,17 @@ async def ensure_sound(engine: Engine, wait_replicas: int) -> None:
             raise HubError(f"The Redis server cannot be used: {finding.seen}. {finding.advice}")
         if finding.state == "warning":
             _log.warning("redis may not keep what it is given", seen=finding.seen, advice=finding.advice)
+
+
+async def examine(scheme: Kind, address: str, clock: Clock, wait_replicas: int) -> Sequence[Finding]:
+    """What is seen of the server of a URL, in two parts at its `://`; asked now or never. Raises `HubError`."""
+    engine = Engine(read_address(scheme, address), clock)
+    engine.patience_seconds = 0.0
+    try:
+        await engine.measure()
+        return await inspect(engine, wait_replicas)
+    finally:
+        await engine.close()
 
 
 async def inspect(engine: Engine, wait_replicas: int = 0) -> Sequence[Finding]:
@@ -67,14 +80,19 @@ async def _config(reader: Reader) -> Info:
     """The settings of interest, as far as the server tells them; managed ones often do not."""
     found: dict[str, str] = {}
     for name in ("appendfsync", "save"):
-        try:
-            reply: Sequence[bytes] = await reader.ask("CONFIG", "GET", name)
-        except (Lost, Refused):
-            raise
-        except HubError:
-            break
-        found.update(zip(*[(part.decode() for part in reply)] * 2, strict=True))
+        reply = await _told(reader, "CONFIG", "GET", name)
+        found |= {name: reply[1].decode()} if reply else {}
     return found
+
+
+async def _told(reader: Reader, *command: str) -> Any:
+    """The reply to a command, or None where this user or this server has it not."""
+    try:
+        return await reader.ask(*command)
+    except (Lost, Refused):
+        raise
+    except HubError:
+        return None
 
 
 def _version(info: Info) -> Finding:
@@ -100,16 +118,14 @@ def _role(info: Info) -> Finding:
 
 async def _user(engine: Engine) -> Finding:
     name = engine.address.options.get("username", "default")
-    advice = f"ACL SETUSER {name} ~{engine.prefix}:* +@all -@dangerous +info +cluster|slots"
+    advice = f"ACL SETUSER {name} ~{engine.prefix}* +@all -@dangerous +info +config|get +cluster|slots +cluster|info"
     try:
         denied = [part.decode() for part in await engine.run(_PROBE, repeat=True)]
         await engine.ask_all([("MULTI",), ("EXEC",), ("WAIT", 0, 1)])
-    except (Lost, Refused):
-        raise
-    except Unavailable as error:
-        return Finding("redis user", "failed", f"{name} may not do what the hub needs ({error.detail})", advice)
+    except Denied:
+        return Finding("redis user", "failed", f"{name} may not run scripts on {engine.prefix}*", advice)
     if denied:
-        return Finding("redis user", "failed", f"{name} may not run {', '.join(denied)} on {engine.prefix}:*", advice)
+        return Finding("redis user", "failed", f"{name} may not run {', '.join(denied)} on {engine.prefix}*", advice)
     return Finding("redis user", "ok", f"{name} may do all that the hub needs")
 
 
@@ -140,7 +156,7 @@ def _persistence(info: Info, config: Info) -> Finding:
     if save == "":
         seen = "nothing is saved (appendonly no, no save): a restart of the server loses everything"
     elif save is None:
-        seen = "there is no append-only file: a crash of the server loses what came after its last snapshot, if it makes any"  # noqa: E501 - one sentence
+        seen = "there is no append-only file: a crash of the server loses what no snapshot has, if it makes any"
     else:
         seen = f"there are only snapshots (save {save}): a crash of the server loses all that came after the last one"
     return Finding("redis saves", "warning", seen, "Set appendonly yes, and appendfsync everysec or always.")
@@ -163,10 +179,11 @@ async def _cluster(engine: Engine, reader: Reader, info: Info) -> Sequence[Findi
     if engine.address.kind != "redis+cluster":
         advice = "Use redis+cluster:// in HUB_STORE_URL, so that the hub's slot is found wherever it moves."
         return (Finding("redis cluster", "failed", "this server is a node of a Cluster", advice),)
-    state = _info(await reader.ask("CLUSTER", "INFO")).get("cluster_state", "unknown")
-    if state != "ok":
+    told = await _told(reader, "CLUSTER", "INFO")
+    state = _info(told or b"").get("cluster_state", "unknown")
+    if state == "fail":
         return (Finding("redis cluster", "failed", f"cluster_state is {state}", "See CLUSTER INFO and CLUSTER NODES."),)
-    return (Finding("redis cluster", "ok", "cluster_state is ok"),)
+    return (Finding("redis cluster", "ok", f"cluster_state is {state}"),)
 
 
 def _replicas(info: Info, wanted: int) -> Sequence[Finding]:

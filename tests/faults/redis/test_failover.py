@@ -1,6 +1,7 @@
 """Drill F20: the primary dies while its replica lags behind, and the replica takes its place."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +22,9 @@ def replica(store: str, server: RedisServer, tmp_path: Path) -> Iterator[RedisSe
         yield replica
 
 
-async def lag_and_fail_over(drill: Drill, proxy: ToxicProxy, replica: RedisServer) -> None:
-    """Publish 50 events a second; let the replica lag, kill the primary, and put the replica in its place."""
+async def lag_and_fail_over(drill: Drill, proxy: ToxicProxy, replica: RedisServer) -> float:
+    """Publish 50 events a second; let the replica lag, kill the primary, and put the replica in its place. Gives when
+    that was, by CLOCK_MONOTONIC."""
     primary = drill.server
     assert primary is not None
     async with ToxicProxy(primary.port) as link:
@@ -38,6 +40,7 @@ async def lag_and_fail_over(drill: Drill, proxy: ToxicProxy, replica: RedisServe
         await asyncio.to_thread(primary.kill)
         link.cut()
         replica.ask("REPLICAOF", "NO", "ONE")
+        failed_over_at = time.monotonic()
         proxy.target = replica.port
         drill.server = replica
         # A primary without a replica satisfies nobody who waits for one: the operator makes a new one.
@@ -46,6 +49,7 @@ async def lag_and_fail_over(drill: Drill, proxy: ToxicProxy, replica: RedisServe
         await asyncio.sleep(1)
         done.set()
         await publishing
+    return failed_over_at
 
 
 @pytest.mark.drill
@@ -54,8 +58,8 @@ async def test_f20_nothing_that_was_accepted_is_lost_when_a_lagging_replica_take
 ) -> None:
     """Red when an answer does not wait for the replica (`WAIT`), or its verdict is not looked at."""
     drill.hub.settings |= {"redis_wait_replicas": "1", "redis_wait_timeout": "0.5"}
-    await lag_and_fail_over(drill, proxy, replica)
-    verdict = await drill.verdict("F20")
+    failed_over_at = await lag_and_fail_over(drill, proxy, replica)
+    verdict = await drill.verdict("F20", remembered_since=failed_over_at)
     assert verdict.passed, verdict
     assert 503 in drill.publisher.refusals
     assert verdict.acked > 50
@@ -87,9 +91,10 @@ async def test_f20_sentinels_put_a_replica_in_the_place_of_a_dead_primary(
         return await asyncio.to_thread(sentinels.master_port) == replica.port
 
     await until(failed_over, 20)
+    failed_over_at = time.monotonic()
     await asyncio.sleep(1)
     done.set()
     await publishing
     drill.server = replica
-    verdict = await drill.verdict("F20-sentinel")
+    verdict = await drill.verdict("F20-sentinel", remembered_since=failed_over_at)
     assert verdict.passed, verdict

@@ -106,8 +106,8 @@ end
 -- Deliveries start: a list of their ids, leased until `lease_end` (ms).
 function gate.started(lane, ids, lease_end)
   lane.touched_at = lane.now
-  if #ids == 0 then return end
   if lane.rate then lane.spent_until = caught_up(lane) + #ids / lane.rate end
+  if #ids == 0 then return end
   for _, id in ipairs(ids) do redis.call('ZADD', leases_of(lane.id), lease_end, id) end
   redis.call('ZADD', ALL_LEASES, 'LT', lease_end, lane.id)
   lane.under_way = lane.under_way + #ids

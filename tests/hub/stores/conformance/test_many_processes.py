@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from hub.errors import Conflict, HubError
+from hub.errors import StaleCatalogue
 from hub.models import Outcome, Record, Status
 from hub.stores.base import FanOut, LanePolicy, NewDelivery, Sign, Signal, Store, Want, Written
 from hub.stores.gate import THRESHOLD
@@ -38,13 +38,6 @@ async def heard(store: Store) -> Signal:
     return await asyncio.wait_for(store.signals.next(), 2)
 
 
-async def drained(store: Store) -> None:
-    """Hear what there is to hear already."""
-    await store.records.write([Record("tenant", "ten_a", "ten_a", b"{}")])
-    while not (await heard(store)).catalogue:
-        pass
-
-
 # -- lanes ------------------------------------------------------------------------------------------------------------
 
 
@@ -55,7 +48,6 @@ async def test_the_cap_holds_over_all_processes(store: Store, other: Store) -> N
     assert sum(numbers) == CAP
 
 
-@pytest.mark.drill
 async def test_the_rate_holds_over_all_processes(store: Store, other: Store, clock: ManualClock) -> None:
     for _ in range(60):
         await publish(store, LANE)
@@ -64,7 +56,7 @@ async def test_the_rate_holds_over_all_processes(store: Store, other: Store, clo
         started += await claimed(store, LanePolicy(per_second=5.0))
         started += await claimed(other, LanePolicy(per_second=5.0))
         clock.advance(0.1)
-    assert started == 50
+    assert 50 <= started <= 51
 
 
 async def test_failures_that_several_processes_see_open_one_breaker_and_one_of_them_tries(
@@ -129,18 +121,14 @@ async def test_a_ticket_of_one_process_is_taken_once_at_another(store: Store, ot
 # -- signals ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.drill
 async def test_an_accepted_event_is_heard_of_with_its_lanes_and_when_they_are_due(store: Store, other: Store) -> None:
-    await drained(other)
     await publish(store, "sub_1", "sub_2", deliver_at=SOON)
     assert (await heard(other)).due == {"sub_1": SOON, "sub_2": SOON}
     await publish(store, "sub_2")
     assert (await heard(other)).due.keys() == {"sub_2"}
 
 
-@pytest.mark.drill
 async def test_a_fan_out_is_heard_of_and_so_are_the_lanes_that_it_comes_to(store: Store, other: Store) -> None:
-    await drained(other)
     new = event()
     await store.intake.accept(batch(entry(new, fan_out=True)))
     assert (await heard(other)).fans_out
@@ -149,7 +137,6 @@ async def test_a_fan_out_is_heard_of_and_so_are_the_lanes_that_it_comes_to(store
 
 
 async def test_a_change_of_the_catalogue_is_heard_of(store: Store, other: Store) -> None:
-    await drained(other)
     version = await store.records.write([Record("subscription", "ten_a", LANE, b"{}")])
     assert await heard(other) == Signal(catalogue=True)
     assert (await other.records.changes(version - 1))[1] == version
@@ -158,24 +145,23 @@ async def test_a_change_of_the_catalogue_is_heard_of(store: Store, other: Store)
 async def test_a_delivery_that_waits_again_is_heard_of(store: Store, other: Store) -> None:
     await publish(store, LANE)
     (one,) = (await store.queue.claim([Want(LANE, 1)], {LANE: 30.0})).claims
-    await drained(other)
+    assert (await heard(other)).due == {LANE: None}
     await store.queue.finish([result(one, Status.PENDING, Outcome.FAILED, next_attempt_at=SOON)])
     assert (await heard(other)).due == {LANE: SOON}
 
 
-async def test_who_was_told_that_a_lane_is_full_hears_when_another_makes_room(store: Store, other: Store) -> None:
+async def test_who_was_told_that_a_lane_is_full_hears_when_another_makes_room(store: Store, opened: OpenStore) -> None:
     for _ in range(2):
         await publish(store, LANE)
+    other = await opened.open()
     (one,) = (await store.queue.claim([Want(LANE, 1, policy=LanePolicy(1))], {LANE: 30.0})).claims
     assert (await other.queue.claim([Want(LANE, 1, policy=LanePolicy(1))], {LANE: 30.0})).full == {LANE}
-    await drained(other)
     await store.queue.finish([result(one, Status.DELIVERED)])
     assert LANE in (await heard(other)).due
     assert await claimed(other, LanePolicy(1)) == 1
 
 
 async def test_nothing_is_heard_while_nothing_happens(store: Store, other: Store) -> None:
-    await drained(other)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(other.signals.next(), 0.3)
 
@@ -191,7 +177,7 @@ async def test_of_two_processes_that_change_the_catalogue_at_once_one_has_to_loo
         process.records.write([Record("key", "ten_a", "k", b"{}")], expected=version) for process in (store, other)
     ]
     outcomes = await asyncio.gather(*tries, return_exceptions=True)
-    assert sum(isinstance(outcome, HubError) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, StaleCatalogue) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, int) for outcome in outcomes) == 1
 
 
@@ -200,5 +186,5 @@ async def test_an_event_is_not_accepted_against_a_catalogue_that_another_process
 ) -> None:
     _, version = await store.records.changes(0)
     await other.records.write([Record("key", "ten_a", "k", b"{}")])
-    with pytest.raises(Conflict):
-        await store.intake.accept(batch(entry(event(), [LANE]), catalogue_version=version + 1_000))
+    with pytest.raises(StaleCatalogue):
+        await store.intake.accept(batch(entry(event(), [LANE]), catalogue_version=version))

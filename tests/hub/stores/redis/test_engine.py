@@ -98,7 +98,6 @@ async def test_a_call_that_was_never_sent_is_made_again_until_the_server_is_back
     assert await call == 2
 
 
-@pytest.mark.drill
 async def test_while_the_server_is_away_for_long_each_call_is_refused_at_once(
     engine: Engine, proxy: ToxicProxy
 ) -> None:

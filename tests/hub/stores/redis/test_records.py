@@ -43,12 +43,11 @@ async def test_what_is_kept_does_not_grow_with_the_changes_of_one_record(engine:
     assert await engine.ask("HLEN", f"{engine.prefix}:records") == 1
 
 
-@pytest.mark.drill
 async def test_after_a_loss_the_feed_entries_of_a_change_get_new_ids(engine: Engine) -> None:
     records, entry = RedisRecords(engine, Vigil(engine)), FeedEntry(TENANT, FeedKind.SUBSCRIPTION_ENABLED, b"{}")
     for _ in range(3):
         await records.write([Record("subscription", TENANT, "sub_1", b"{}")], [entry])
-    await engine.ask("DEL", f"{engine.prefix}:meta", f"{engine.prefix}:feed")
+    await engine.ask("DEL", *(f"{engine.prefix}:{name}" for name in ("meta", "feed", "signals")))
     with capture_logs() as logs:
         await records.write([Record("subscription", TENANT, "sub_1", b"{}")], [entry])
     assert [line["feed_entries"] for line in logs] == [3]
