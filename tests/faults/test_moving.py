@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from hub.stores.redis.entering import _EVENTS
 from tests.faults.conftest import on_sqlite
 from tests.faults.drill import LEASE_SECONDS, Drill
 from tests.faults.hub import ROLES, Hub
 from tests.faults.hub_process import COMMAND, HubDied, environment
 from tests.faults.listeners import listening
+from tests.faults.toxic_proxy import ToxicProxy
 from tests.redis_servers import RedisServer
 
 KILLS = 6
@@ -45,6 +47,17 @@ async def killed_while_it_copies(directory: Path, source: str, destination: str)
     return not done and copying.returncode == -signal.SIGKILL
 
 
+async def interrupted(directory: Path, source: str, destination: str, port: int) -> None:
+    """Start a copy that does not hear whether its events were written, and kill it there."""
+    async with ToxicProxy(port) as proxy:
+        proxy.lose_answer(_EVENTS.digest.encode())
+        copying = start_copy(directory, source, destination.replace(f":{port}", f":{proxy.port}"))
+        await asyncio.wait_for(proxy.lost.wait(), 20)
+        proxy.cut()
+        copying.kill()
+        await asyncio.to_thread(copying.communicate)
+
+
 @pytest.fixture
 async def moved(drill: Drill, valkey: RedisServer, tmp_path: Path) -> AsyncIterator[Hub]:
     """The hub as it is after the move: each role a process of its own, with the keys of the one that was."""
@@ -55,6 +68,8 @@ async def moved(drill: Drill, valkey: RedisServer, tmp_path: Path) -> AsyncItera
 
 
 @on_sqlite
+@pytest.mark.drill
+@pytest.mark.timeout(300)
 async def test_a_hub_that_was_killed_at_work_goes_on_where_it_was_moved_to(
     drill: Drill, moved: Hub, valkey: RedisServer
 ) -> None:
@@ -74,12 +89,12 @@ async def test_a_hub_that_was_killed_at_work_goes_on_where_it_was_moved_to(
         await listener.ended()
     waiting = drill.receiver.arrivals("slow")
 
+    await interrupted(directory, source, destination, valkey.port)
+    with pytest.raises(HubDied, match="unfinished copy"):
+        await moved.processes[0].start()
     kills = 0
     while kills < KILLS and await killed_while_it_copies(directory, source, destination):
         kills += 1
-    if kills:
-        with pytest.raises(HubDied, match="unfinished copy"):
-            await moved.processes[0].start()
     copying = start_copy(directory, source, destination)
     said, complaints = await asyncio.to_thread(copying.communicate)
     assert copying.returncode == 0, complaints
@@ -93,10 +108,11 @@ async def test_a_hub_that_was_killed_at_work_goes_on_where_it_was_moved_to(
     async with moved.client() as api:
         again = await api.post(
             "/v1/events",
-            json={"type": "drill.tick", "data": {"n": published[0].number}},
-            headers={"Idempotency-Key": f"drill-{published[0].number}"},
+            content=json.dumps({"type": "drill.tick", "data": {"n": published[0].number}}),
+            headers={"Content-Type": "application/json", "Idempotency-Key": f"drill-{published[0].number}"},
         )
-    assert (again.status_code, again.json()["id"]) == (202, published[0].event_id)
+    assert again.status_code == 202, again.text
+    assert again.json()["id"] == published[0].event_id
     last = listener.events[-1][0]
     async with listening(moved, 1, last_event_id=listener.cursor) as (resumed,):
         await resumed.told(EVENTS)
