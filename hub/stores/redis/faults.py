@@ -77,9 +77,12 @@ def translate(error: RedisError | OSError) -> HubError:
 
 
 def _is_untrusted(error: BaseException | None) -> bool:
-    while error is not None:
+    # Errors that several tasks are given may lead back to themselves, by cause and context in turn.
+    met: set[int] = set()
+    while error is not None and id(error) not in met:
         if isinstance(error, SSLCertVerificationError):
             return True
+        met.add(id(error))
         error = error.__cause__ or error.__context__
     return False
 
