@@ -94,7 +94,7 @@ class LiveEnd:
         rows = await self._feed.read(after, PAGE)
         holed = not rows or rows[0].id > after + 1
         if holed and (await self._feed.bounds())[0] > self.cursor:
-            self.end_all("the hub fell behind")
+            self.end_all("entries are missing: reconnect and resume")
         return rows
 
     async def _tell(self, rows: Sequence[FeedRow]) -> None:

@@ -117,8 +117,7 @@ class Follower:
     def __init__(self, webs: Sequence[HubProcess]) -> None:
         self.streams = 0
         """How many streams it took."""
-        self._before: list[tuple[int, str]] = []
-        self._listener: Listener | None = None
+        self._listeners: list[Listener] = []
         self._webs = cycle(webs)
         self._cursor = "earliest"
         self._leave = asyncio.Event()
@@ -126,7 +125,11 @@ class Follower:
     @property
     def events(self) -> list[tuple[int, str]]:
         """What it was told, over all streams."""
-        return self._before + (self._listener.events if self._listener else [])
+        return [event for listener in self._listeners for event in listener.events]
+
+    def accepted(self) -> list[str]:
+        """The ids of the events that it was told were accepted."""
+        return [id_ for listener in self._listeners for id_ in listener.accepted()]
 
     def leave(self) -> None:
         """End the stream of now, and come back elsewhere."""
@@ -142,7 +145,7 @@ class Follower:
     async def _listen(self, web: HubProcess) -> None:
         async with listening(web, 1, last_event_id=self._cursor) as (listener,):
             self.streams += 1
-            self._listener = listener
+            self._listeners.append(listener)
             self._leave.clear()
             waits = [asyncio.create_task(listener.over()), asyncio.create_task(self._leave.wait())]
             try:
@@ -150,6 +153,4 @@ class Follower:
             finally:
                 for wait in waits:
                     wait.cancel()
-                self._before += listener.events
-                self._listener = None
                 self._cursor = listener.cursor or self._cursor

@@ -38,6 +38,10 @@ class Vigil:
         if gone:
             _log.error("the store lost what it had", feed_entries=gone, last_seen=self._seen)
         self._epoch = epoch.decode()
+        self.hear(last)
+
+    def hear(self, last: int) -> None:
+        """The last feed id, whoever wrote it: a process that only listens has seen it, too."""
         # Calls of several kinds are under way at once, and their answers may overtake each other.
         self._seen = max(self._seen, last)
 

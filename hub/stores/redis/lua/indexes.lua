@@ -13,7 +13,7 @@
 --                Fields that are numbers are its short attempts, by number
 --   a:<delivery> hash: its long attempts, by number. One value over 64 bytes would make any hash three times as big
 --   meta         hash of counters: feed, trimmed (feed ids), signals, version (of the catalogue), leases
---   feed         stream, ids <n>-0 without holes: at (ms), entry (msgpack)
+--   feed         stream, ids <n>-0 without holes, but where a server lost some: at (ms), entry (msgpack)
 --   signals      stream, ids <n>-0 without holes, the newest some ten thousand: due (msgpack map lane -> ms, 0 for now),
 --                fans_out, catalogue
 --   i:<tenant>:<digest>  an idempotency record, whose index is `expiring`

@@ -4,9 +4,12 @@
 -- entries are known to be gone) and lost_at (ms, when that was noticed last).
 
 local vigil = {}
+-- By how much the ids of the feed leave out, after a loss, what other processes may have seen and this one has not.
+local BEYOND = 1000000
 
 -- A process knows this epoch ('' for none) and has seen this feed id. Where the server has less, the loss is noted and
--- the feed goes on above what was seen, so that no id is given twice. Returns the epoch, and how many entries are gone.
+-- the feed goes on far above what was seen, so that no id is given twice. Returns the epoch, and how many entries are
+-- known to be gone.
 function vigil.keep(epoch, seen, now)
   local kept, feed = unpack(redis.call('HMGET', key.meta, 'epoch', 'feed'))
   feed, seen = tonumber(feed or 0), tonumber(seen)
@@ -19,7 +22,7 @@ function vigil.keep(epoch, seen, now)
     gone = seen
   end
   if gone > 0 then
-    local last = math.max(feed, seen)
+    local last = string.format('%d', math.max(feed, seen) + BEYOND)
     redis.call('HSET', key.meta, 'feed', last, 'trimmed', last, 'lost_at', now)
     redis.call('HINCRBY', key.meta, 'lost', gone)
   end

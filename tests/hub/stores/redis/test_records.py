@@ -43,12 +43,36 @@ async def test_what_is_kept_does_not_grow_with_the_changes_of_one_record(engine:
     assert await engine.ask("HLEN", f"{engine.prefix}:records") == 1
 
 
-async def test_after_a_loss_the_feed_entries_of_a_change_get_new_ids(engine: Engine) -> None:
-    records, entry = RedisRecords(engine, Vigil(engine)), FeedEntry(TENANT, FeedKind.SUBSCRIPTION_ENABLED, b"{}")
-    for _ in range(3):
-        await records.write([Record("subscription", TENANT, "sub_1", b"{}")], [entry])
+CHANGE = Record("subscription", TENANT, "sub_1", b"{}")
+ENTRY = FeedEntry(TENANT, FeedKind.SUBSCRIPTION_ENABLED, b"{}")
+
+
+async def lose_everything(engine: Engine) -> None:
     await engine.ask("DEL", *(f"{engine.prefix}:{name}" for name in ("meta", "feed", "signals")))
+
+
+async def test_after_a_loss_the_feed_entries_of_a_change_get_new_ids(engine: Engine) -> None:
+    records = RedisRecords(engine, Vigil(engine))
+    for _ in range(3):
+        await records.write([CHANGE], [ENTRY])
+    await lose_everything(engine)
     with capture_logs() as logs:
-        await records.write([Record("subscription", TENANT, "sub_1", b"{}")], [entry])
+        await records.write([CHANGE], [ENTRY])
     assert [line["feed_entries"] for line in logs] == [3]
-    assert [row.id for row in await RedisFeed(engine).read(0, 10)] == [4]
+    (row,) = await RedisFeed(engine).read(0, 10)
+    assert row.id > 3
+
+
+async def test_after_a_loss_ids_are_new_to_those_too_who_saw_more_than_the_first_to_write(engine: Engine) -> None:
+    writer, reader = RedisRecords(engine, Vigil(engine)), RedisRecords(engine, Vigil(engine))
+    for _ in range(3):
+        await writer.write([CHANGE], [ENTRY])
+    await reader.changes(0)
+    for _ in range(3):
+        await writer.write([CHANGE], [ENTRY])
+    await lose_everything(engine)
+    with capture_logs() as logs:
+        await reader.write([CHANGE], [ENTRY])
+    assert [line["feed_entries"] for line in logs] == [3]
+    (row,) = await RedisFeed(engine).read(0, 10)
+    assert row.id > 6

@@ -48,8 +48,9 @@ async def test_no_feed_id_is_given_twice_and_who_reads_on_is_told_of_the_gap(sto
         await publish(store)
     server.ask("FLUSHALL")
     await publish(store)
-    assert [row.id for row in await store.feed.read(0, 10)] == [6]
-    assert await store.feed.bounds() == (5, 6)
+    (row,) = await store.feed.read(0, 10)
+    assert row.id > 5
+    assert await store.feed.bounds() == (row.id - 1, row.id)
 
 
 async def test_a_server_that_came_back_older_is_said_to_be(store: Store, server: RedisServer) -> None:
@@ -63,7 +64,9 @@ async def test_a_server_that_came_back_older_is_said_to_be(store: Store, server:
     with capture_logs() as logs:
         await publish(store, SUBSCRIPTION)
     assert [line["feed_entries"] for line in logs] == [3]
-    assert [row.id for row in await store.feed.read(0, 10)] == [1, 5]
+    first, new = await store.feed.read(0, 10)
+    assert first.id == 1
+    assert new.id > 4
     assert len(await claim(store)) == 2
 
 
@@ -90,7 +93,9 @@ async def test_a_loss_that_several_processes_notice_is_counted_once(
     third = await another.reopen()
     (complaint,) = await third.upkeep.losses()
     assert "had lost 4 feed entries" in complaint
-    assert [row.id for row in await third.feed.read(0, 10)] == [5, 6]
+    first, new = await third.feed.read(0, 10)
+    assert first.id > 5
+    assert new.id == first.id + 1
     await another.close()
 
 
