@@ -3,6 +3,7 @@ that all tests share."""
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -11,6 +12,9 @@ import pytest
 
 from tests.e2e.nginx import NGINX
 from tests.redis_servers import REDIS_7, VALKEY, RedisCluster, RedisServer
+
+# A shell that runs the tests in the background has them ignore this, and with them all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _PRIVILEGES = (
     ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs none /tmp"),

@@ -18,6 +18,7 @@ pytestmark = on_sqlite
 LOCKER = """
 import sys, time, apsw
 connection = apsw.Connection(sys.argv[1])
+connection.set_busy_timeout(10_000)
 connection.execute("BEGIN IMMEDIATE")
 print("locked", flush=True)
 time.sleep(float(sys.argv[2]))
