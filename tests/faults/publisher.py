@@ -42,6 +42,8 @@ class Publisher:
         self._path = journal
         self._next = 0
         self._forgotten = 0
+        self.keyed = True
+        """Whether what is published carries an Idempotency-Key."""
         self.refusals: list[int] = []
         """Every status that was answered instead of 202."""
 
@@ -115,7 +117,7 @@ class Publisher:
             async with self._session.post(
                 f"{next(self._webs).url}/v1/events",
                 json=events if len(events) > 1 else events[0],
-                headers={"Idempotency-Key": f"drill-{numbers.start}"},
+                headers={"Idempotency-Key": f"drill-{numbers.start}"} if self.keyed else {},
             ) as response:
                 answer = await response.json(content_type=None)
         except (aiohttp.ClientError, ConnectionError, TimeoutError):

@@ -13,6 +13,7 @@ from tests.faults.toxic_proxy import ToxicProxy
 from tests.redis_servers import REDIS_7, VALKEY, RedisServer, Sentinels
 
 LAG_SECONDS = 1.5
+HEAL_SECONDS = 10.0
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ async def test_f20_sentinels_put_a_replica_in_the_place_of_a_dead_primary(
     failed_over_at = time.monotonic()
     await asyncio.sleep(1)
     done.set()
-    await publishing
+    await asyncio.wait_for(publishing, HEAL_SECONDS)
     drill.server = replica
     verdict = await drill.verdict("F20-sentinel", remembered_since=failed_over_at)
     assert verdict.passed, verdict

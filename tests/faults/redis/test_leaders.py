@@ -16,6 +16,8 @@ from tests.faults.hub_process import ROOT, HubProcess, environment
 from tests.faults.patience import until
 
 TAKEOVER_SECONDS = 15.0
+TWO_LOOKS_SECONDS = 32.0
+"""In which whoever shows no sign of life is found dead."""
 RECOVERY_SECONDS = 50.0
 """The lease of a dead process, and the two looks that must find it dead."""
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(180)]
@@ -124,6 +126,6 @@ async def test_the_task_of_a_web_process_that_was_killed_does_not_look_alive_for
             return bool(status == "failed")
 
         with pytest.raises(TimeoutError):
-            await until(failed, 20, every=0.5)
+            await until(failed, TWO_LOOKS_SECONDS, every=0.5)
         dying.kill()
         await until(failed, RECOVERY_SECONDS, every=0.5)

@@ -1,11 +1,13 @@
 """Drills F14 and F15: an answer of Redis is lost on its way, and with it the knowledge of what was done."""
 
 import asyncio
+from collections import Counter
 
 from hub.stores.redis.intake import _ACCEPT
 from hub.stores.redis.queue import _CLAIM, _FINISH
 from hub.stores.redis.scripts import Script
 from tests.faults.drill import Drill
+from tests.faults.listeners import listening
 from tests.faults.toxic_proxy import ToxicProxy
 
 LONG_LEASE = "30"
@@ -33,6 +35,10 @@ async def lose_answer(drill: Drill, proxy: ToxicProxy, script: Script, name: str
     assert (verdict.delivered, verdict.dup) == (11, 0)
     async with drill.hub.client() as api:
         assert len((await api.get("/v1/events")).json()["items"]) == 11
+    async with listening(drill.hub, 1, last_event_id="earliest") as (listener,):
+        await listener.quiet()
+    told = Counter(name for _, name in listener.events)
+    assert (told["event.accepted"], told["delivery.delivered"]) == (11, 11)
     assert [acked.tries for acked in drill.publisher.acked] == [1] * 11
 
 
@@ -42,10 +48,12 @@ async def test_f14_a_claim_whose_answer_was_lost_is_given_again_at_once(drill: D
 
 
 async def test_f14_a_result_whose_answer_was_lost_is_written_once(drill: Drill, proxy: ToxicProxy) -> None:
-    """Red when a repeated write is taken for somebody else's: what was delivered would be sent again."""
+    """Red when a repeated write is neither known again nor fenced off: what was delivered would be told twice."""
     await lose_answer(drill, proxy, _FINISH, "F14-result")
 
 
 async def test_f15_a_publish_whose_answer_was_lost_makes_one_event(drill: Drill, proxy: ToxicProxy) -> None:
-    """Red when a repeated write publishes again, or is refused because the event exists."""
+    """Red when a repeated write publishes again, or is refused because the event exists. Without a key of the client,
+    which would cover that up."""
+    drill.publisher.keyed = False
     await lose_answer(drill, proxy, _ACCEPT, "F15")

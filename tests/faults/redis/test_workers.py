@@ -5,11 +5,14 @@ import asyncio
 import re
 import signal
 
+import pytest
+
 from tests.faults.drill import LEASE_SECONDS, Drill
 from tests.faults.hub_process import ROOT
 from tests.faults.patience import until
 
-TAKEOVER_SECONDS = 15.0
+TAKEOVER_SECONDS = 20.0
+"""Longer than the time between two runs of a schedule, and than a right lasts."""
 
 
 async def claimed_by_one_of_two(drill: Drill, count: int) -> None:
@@ -75,13 +78,16 @@ async def test_f12_a_lease_is_renewed_for_as_long_as_its_attempt_takes(drill: Dr
     assert (verdict.delivered, verdict.dup) == (4, 0)
 
 
-async def fired(drill: Drill) -> set[str]:
-    """When which schedules ran last."""
+async def last_fired(drill: Drill) -> str | None:
+    """When the schedule ran last that comes due most often among those that only one may fire."""
     async with drill.hub.client() as api:
         items = (await api.get("/v1/schedules")).raise_for_status().json()["items"]
-    return {f"{item['name']} {item['last_run_at']}" for item in items if item.get("last_run_at")}
+    last: str | None = next(item for item in items if item["name"] == "abandoned-tasks").get("last_run_at")
+    return last
 
 
+@pytest.mark.drill
+@pytest.mark.timeout(120)
 async def test_f13_the_right_to_fire_schedules_ends_with_the_one_who_had_it(drill: Drill) -> None:
     """Red when the right has no end: after a death nobody would fire again."""
     await drill.hub.start()
@@ -89,14 +95,14 @@ async def test_f13_the_right_to_fire_schedules_ends_with_the_one_who_had_it(dril
     await drill.hub.add("scheduler").start()
 
     async def has_fired() -> bool:
-        return bool(await fired(drill))
+        return await last_fired(drill) is not None
 
     await until(has_fired, TAKEOVER_SECONDS)
     await first.kill()
-    before = await fired(drill)
+    before = await last_fired(drill)
 
     async def fired_again() -> bool:
-        return bool(await fired(drill) - before)
+        return await last_fired(drill) != before
 
     await until(fired_again, TAKEOVER_SECONDS)
 
@@ -108,5 +114,5 @@ def test_f13_no_lock_is_without_a_limit_of_time() -> None:
     assert sources
     for name, source in sources.items():
         assert not re.search(r"\bsetnx\b", source, re.IGNORECASE), name
-        for call in re.findall(r"call\([\"']SET[\"'][^\n]*", source, re.IGNORECASE):
-            assert "NX" not in call or re.search(r"[\"'](PX|EX|PXAT|EXAT)[\"']", call), name
+        for call in re.findall(r"[\"']SET[\"'](?:(?!call\(|\n\n).)*", source, re.IGNORECASE | re.DOTALL):
+            assert not re.search(r"[\"']NX[\"']", call) or re.search(r"[\"'](PX|EX|PXAT|EXAT)[\"']", call), name
