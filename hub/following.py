@@ -11,13 +11,15 @@ from hub.stores.base import Signal, Signals
 LOOK_SECONDS = 1.0
 """Between looks at the catalogue's version, for signals may get lost."""
 RETRY_SECONDS = 0.5
+GATHER_SECONDS = 0.25
+"""Between signals where nobody delivers, so that a busy hub does not wake who has nothing to do."""
 STALE_SECONDS = 10.0
 """A process that could not look for so long is not fit to answer: keys may have been revoked."""
 
 
 class Follower:
-    """Runs in two loops, until cancelled. `tell` is for those of this process who deliver; `found` makes again what
-    every hub has, for a store that came back with less than it had."""
+    """Runs in two loops, until cancelled. `tell` is for those of this process who deliver, None where nobody does;
+    `found` makes again what every hub has, for a store that came back with less than it had."""
 
     def __init__(
         self,
@@ -25,7 +27,7 @@ class Follower:
         catalogue: Catalogue,
         clock: Clock,
         *,
-        tell: Callable[[Signal], None],
+        tell: Callable[[Signal], None] | None,
         found: Callable[[], Awaitable[None]],
     ) -> None:
         self._signals = signals
@@ -49,8 +51,11 @@ class Follower:
                     await self._look()
             except Unavailable as error:
                 await self._clock.sleep(error.retry_after or RETRY_SECONDS)
-            else:
+                continue
+            if self._tell is not None:
                 self._tell(signal)
+            else:
+                await self._clock.sleep(GATHER_SECONDS)
 
     async def watch(self) -> NoReturn:
         """Look at the catalogue again and again, whether anybody signals or not."""

@@ -68,9 +68,9 @@ async def _play(stack: AsyncExitStack, core: Core) -> Process:
         await recovery.recover(everyones=True)
     leadership = Leadership(store.leases, core.id, clock)
     worker = make_worker(core) if Role.WORKER in core.roles else None
-    tell = worker.heed if worker is not None else _nobody
+    tell = worker.heed if worker is not None else None
     housekeeping = make_housekeeping(core, leadership, recovery, worker)
-    hub = await open_web(stack, core, housekeeping, tell) if Role.WEB in core.roles else None
+    hub = await open_web(stack, core, housekeeping, tell or _nobody) if Role.WEB in core.roles else None
     follower = Follower(store.signals, core.catalogue, clock, tell=tell, found=hub.found if hub else _nothing)
     employ(stack, "signals", follower.listen, clock)
     employ(stack, "catalogue", follower.watch, clock)

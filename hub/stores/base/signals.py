@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What changed: lanes with work and when it is due (None: now), a fan-out to expand, the catalogue."""
+    """What changed: lanes with work due (None: now) sooner than was known, a fan-out to expand, the catalogue."""
 
     due: Mapping[str, datetime | None] = field(default_factory=dict)
     fans_out: bool = False

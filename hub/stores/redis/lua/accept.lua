@@ -87,7 +87,7 @@ end
 local outcomes = {}
 for _, batch in ipairs(cmsgpack.unpack(ARGV[6])) do outcomes[#outcomes + 1] = accept(batch) end
 indexes.feed_appended(feed, now)
-waiting.added()
+waiting.added(now)
 signals.send()
 local last = tonumber(redis.call('HGET', key.meta, 'feed') or 0)
 return calls.answer(process, 'accept', number, { epoch, gone, last, outcomes })

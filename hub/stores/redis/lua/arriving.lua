@@ -2,8 +2,7 @@
 
 local arriving = {}
 
--- A new pending delivery of `event` (id, tenant, type) at `at`, due then: its hash, its indexes, its place in its lane,
--- and word of it for other processes.
+-- A new pending delivery of `event` (id, tenant, type) at `at`, due then: its hash, its indexes, its place in its lane.
 function arriving.add(event, id, lane, channel, at, due, now)
   redis.call('HSET', key.delivery(id), 'ten', event.tenant, 'evt', event.id, 'type', event.type, 'sub', lane,
     'chan', channel, 'st', 'pending', 'due', due, 'at', at, 'upd', at)
@@ -12,5 +11,4 @@ function arriving.add(event, id, lane, channel, at, due, now)
   })
   waiting.seen(event.tenant, lane)
   waiting.add(lane, 'first', id, due, now)
-  signals.lane(lane, due > now and due or nil)
 end

@@ -28,6 +28,6 @@ end
 
 local outcomes = {}
 for _, expansion in ipairs(cmsgpack.unpack(ARGV[4])) do outcomes[#outcomes + 1] = expand(expansion) end
-waiting.added()
+waiting.added(now)
 signals.send()
 return calls.answer(process, 'expand', number, outcomes)

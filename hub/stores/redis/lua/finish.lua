@@ -51,7 +51,6 @@ local function write(delivery, result)
   for _, entry in ipairs(shown) do feed[#feed + 1] = entry end
   if due then
     waiting.add(delivery.sub, waiting.class(attempts, cause), delivery.id, due, now)
-    signals.lane(delivery.sub, due > now and due or nil)
   end
 end
 
@@ -73,7 +72,7 @@ end
 local outcomes = {}
 for _, result in ipairs(cmsgpack.unpack(ARGV[7])) do outcomes[#outcomes + 1] = finish(result) end
 indexes.feed_appended(feed, now)
-waiting.added()
+waiting.added(now)
 for id in pairs(waited) do waiting.first_due(id) end
 for id, lane in pairs(lanes) do
   local news = gate.news(lane, process)

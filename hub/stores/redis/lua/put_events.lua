@@ -69,5 +69,5 @@ for _, event in ipairs(cmsgpack.unpack(ARGV[2])) do
   end
   if open > 0 then indexes.event_opened(event[1], event[7], open) end
 end
-waiting.added()
+waiting.added(0)
 moving.reached('events', ARGV[1])

@@ -19,7 +19,6 @@ local function mend_pending(lane, delivery)
   local due = tonumber(delivery.due or now)
   redis.call('HSET', key.delivery(delivery.id), 'due', due)
   waiting.add(lane, class, delivery.id, due, now)
-  signals.lane(lane, due > now and due or nil)
   mended = mended + 1
 end
 
@@ -47,7 +46,7 @@ local function is_empty(tenant, lane)
 end
 
 local function leave_lane(tenant, lane)
-  waiting.added()
+  waiting.added(now)
   waiting.first_due(lane)
   waiting.forget_consumers(lane)
   if is_empty(tenant, lane) then waiting.unseen(tenant, lane) end
@@ -66,7 +65,7 @@ while member and left > 0 and lanes < LANES_AT_ONCE do
     member, status, lanes = waiting.next_seen(member), 'pending', lanes + 1
   end
 end
-waiting.added()
+waiting.added(now)
 signals.send()
 if member then
   redis.call('HSET', WALK, 'lane', member, 'status', status, 'after', after)

@@ -53,9 +53,13 @@ function waiting.add(lane, class, id, due, now)
   soonest[lane] = math.min(soonest[lane] or due, due)
 end
 
--- Tell the lanes that `add` was called for when they are due. Once, at the end of a script.
-function waiting.added()
-  for lane, due in pairs(soonest) do redis.call('ZADD', DUE, 'LT', due, lane) end
+-- Note when the lanes that `add` was called for are due, and send word where that is sooner than was known: who was told
+-- before either sees to the lane or was told when to look again. Once, at the end of a script.
+function waiting.added(now)
+  for lane, due in pairs(soonest) do
+    if redis.call('ZADD', DUE, 'LT', 'CH', due, lane) == 1 then signals.lane(lane, due > now and due or nil) end
+  end
+  soonest = {}
 end
 
 -- The lane of a tenant has deliveries.
