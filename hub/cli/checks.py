@@ -19,6 +19,7 @@ from hub.clock import Clock
 from hub.errors import HubError
 from hub.findings import Finding, State
 from hub.settings import Settings
+from hub.stores import OPENERS
 
 MIB = 1024 * 1024
 DISK_LOW_BYTES = 1024 * MIB
@@ -34,11 +35,14 @@ def local(settings: Settings, clock: Clock) -> Iterator[Finding]:
     """This machine: the libraries and the data directory; and the file or the server that keeps everything."""
     yield _sqlite_version()
     yield from _data(settings.data_dir)
-    scheme, _, rest = settings.store_url.partition("://")
+    scheme, _, address = settings.store_url.partition("://")
     if scheme == "sqlite":
-        yield _database(Path(rest[1:]), clock)
+        yield _database(Path(address[1:]), clock)
+    elif scheme in OPENERS:
+        yield from _redis(settings.store_url, settings.redis_wait_replicas, clock)
     else:
-        yield from _redis(scheme, rest, settings.redis_wait_replicas, clock)
+        advice = f"Begin HUB_STORE_URL with one of: {', '.join(map('{}://'.format, OPENERS))}"
+        yield Finding("store", "failed", f"{scheme}:// is no kind of store", advice)
 
 
 def address(settings: Settings) -> Finding:
@@ -148,15 +152,11 @@ def _database(path: Path, clock: Clock) -> Finding:
     return Finding("database", "ok", f"{path} is sound, {path.stat().st_size // MIB:,} MiB")
 
 
-def _redis(scheme: str, address: str, wait_replicas: int, clock: Clock) -> Sequence[Finding]:
+def _redis(url: str, wait_replicas: int, clock: Clock) -> Sequence[Finding]:
     # Resolved by name, because the client's imports take longer than the other checks do.
-    if scheme not in pkgutil.resolve_name("hub.stores.redis:SCHEMES"):
-        return [
-            Finding("store", "failed", f"{scheme}:// is no kind of store", "Set HUB_STORE_URL to a redis:// address.")
-        ]
     examine = pkgutil.resolve_name("hub.stores.redis.soundness:examine")
     try:
-        findings: Sequence[Finding] = asyncio.run(examine(scheme, address, clock, wait_replicas))
+        findings: Sequence[Finding] = asyncio.run(examine(url, clock, wait_replicas))
         return findings
     except HubError as error:
         return [Finding("redis", "failed", error.detail, "Until this is mended, no process of the hub starts.")]

@@ -9,7 +9,7 @@ from secrets import token_hex
 from hub.clock import Clock
 from hub.stores.base import Store
 from hub.stores.options import StoreOptions
-from hub.stores.redis.addresses import SCHEMES, Kind, read_address
+from hub.stores.redis.addresses import read_address
 from hub.stores.redis.archive import RedisArchive
 from hub.stores.redis.engine import Engine
 from hub.stores.redis.feed import open_feed
@@ -26,14 +26,14 @@ from hub.stores.redis.transfer import RedisTransfer
 from hub.stores.redis.upkeep import RedisUpkeep
 from hub.stores.redis.vigil import Vigil
 
-__all__ = ["SCHEMES", "open_engine", "open_redis"]
+__all__ = ["open_engine", "open_redis"]
 
 
 @asynccontextmanager
-async def open_engine(scheme: Kind, address: str, clock: Clock) -> AsyncIterator[Engine]:
-    """Calls to the server that a URL, in two parts at its `://`, names; the clock agrees with the server's meanwhile.
-    Raises `HubError` when the URL or the server cannot be used."""
-    engine = Engine(read_address(scheme, address), clock)
+async def open_engine(url: str, clock: Clock) -> AsyncIterator[Engine]:
+    """Calls to the server of a URL; the clock agrees with the server's meanwhile. Raises `HubError` when the URL or the
+    server cannot be used."""
+    engine = Engine(read_address(url), clock)
     try:
         await engine.measure()
         measuring = asyncio.create_task(engine.keep_measuring())
@@ -48,10 +48,10 @@ async def open_engine(scheme: Kind, address: str, clock: Clock) -> AsyncIterator
 
 
 @asynccontextmanager
-async def open_redis(scheme: Kind, address: str, clock: Clock, options: StoreOptions) -> AsyncIterator[Store]:
-    """The store at a URL, in two parts at its `://`."""
+async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIterator[Store]:
+    """The store at a URL."""
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(open_engine(scheme, address, clock))
+        engine = await stack.enter_async_context(open_engine(url, clock))
         await ensure_sound(engine, options.wait_replicas)
         process = token_hex(8)
         vigil = Vigil(engine)

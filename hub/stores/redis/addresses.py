@@ -12,7 +12,7 @@ own `sentinel_username` and `sentinel_password`.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from hub.errors import HubError
@@ -21,7 +21,6 @@ Node = tuple[str, int]
 """A host and a port."""
 Kind = Literal["redis", "rediss", "redis+sentinel", "redis+cluster"]
 
-SCHEMES: Final[tuple[Kind, ...]] = ("redis", "rediss", "redis+sentinel", "redis+cluster")
 _PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -40,8 +39,10 @@ class Address:
     sentinel_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-def read_address(scheme: Kind, rest: str) -> Address:
-    """The address in a URL, given without its `scheme://`. Raises `HubError` for one that cannot be."""
+def read_address(url: str) -> Address:
+    """The address in a URL, whose scheme is a `Kind`. Raises `HubError` for one that cannot be."""
+    name, _, rest = url.partition("://")
+    scheme = cast("Kind", name)
     try:
         parts = urlsplit("//" + rest)
         query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))

@@ -8,7 +8,7 @@ import structlog
 from hub.clock import Clock
 from hub.errors import HubError
 from hub.findings import Finding, State
-from hub.stores.redis.addresses import Kind, read_address
+from hub.stores.redis.addresses import read_address
 from hub.stores.redis.engine import SKEW_WARNING_SECONDS, Engine, Reader
 from hub.stores.redis.faults import Denied, Lost, Refused
 from hub.stores.redis.scripts import script
@@ -35,9 +35,9 @@ async def ensure_sound(engine: Engine, wait_replicas: int) -> None:
             _log.warning("redis may not keep what it is given", seen=finding.seen, advice=finding.advice)
 
 
-async def examine(scheme: Kind, address: str, clock: Clock, wait_replicas: int) -> Sequence[Finding]:
-    """What is seen of the server of a URL, in two parts at its `://`; asked now or never. Raises `HubError`."""
-    engine = Engine(read_address(scheme, address), clock)
+async def examine(url: str, clock: Clock, wait_replicas: int) -> Sequence[Finding]:
+    """What is seen of the server of a URL; asked now or never. Raises `HubError`."""
+    engine = Engine(read_address(url), clock)
     engine.patience_seconds = 0.0
     try:
         await engine.measure()

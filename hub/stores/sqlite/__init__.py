@@ -28,8 +28,9 @@ _ARCHIVE_READERS = 2
 
 
 @asynccontextmanager
-async def open_sqlite(address: str, clock: Clock, options: StoreOptions) -> AsyncIterator[Store]:
-    """The store in the file that `address`, the URL without its scheme, names: `/relative/path`, `//absolute/path`."""
+async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIterator[Store]:
+    """The store in the file of a URL: `sqlite:///relative/path`, `sqlite:////absolute/path`."""
+    address = url.removeprefix("sqlite://")
     if not address.startswith("/") or not address[1:]:
         raise HubError("The address of an SQLite store is sqlite:///relative/path or sqlite:////absolute/path.")
     path = Path(address[1:])

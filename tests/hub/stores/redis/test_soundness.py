@@ -26,8 +26,7 @@ def server(directory: Path, **settings: str) -> Iterator[RedisServer]:
 
 
 async def found(url: str, *, wait_replicas: int = 0) -> dict[str, Finding]:
-    scheme, _, address = url.partition("://")
-    findings = await examine(scheme, address, SystemClock(), wait_replicas)  # type: ignore[arg-type] # one of the kinds
+    findings = await examine(url, SystemClock(), wait_replicas)
     return {finding.check: finding for finding in findings}
 
 
