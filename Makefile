@@ -16,7 +16,7 @@ run: $(VENV)/run.stamp  ## Run the hub (settings: HUB_… in the environment, or
 	@exec $(BIN)/hub serve
 
 test: $(VENV)/dev.stamp  ## Run the tests
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n auto
 
 lint: $(VENV)/dev.stamp  ## Check format, lint, types and import rules
 	@$(BIN)/ruff format --check .
