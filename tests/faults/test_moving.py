@@ -126,6 +126,8 @@ async def test_a_hub_that_was_killed_at_work_goes_on_where_it_was_moved_to(
         await resumed.told(EVENTS)
         assert [cursor for cursor, _ in resumed.events[:EVENTS]] == list(range(last + 1, last + 1 + EVENTS))
         assert "gap" not in {name for _, name in resumed.events}
+    async with moved.client() as api:
+        assert "had lost" not in (await api.get("/readyz")).text
     verdict = await drill.verdict("move", drain_within=60)
     assert verdict.passed, verdict
     assert (verdict.acked, verdict.delivered) == (EVENTS, 3 * EVENTS)

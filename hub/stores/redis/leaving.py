@@ -36,7 +36,7 @@ class Leaving:
 
     async def records(self, after: str, limit: int) -> Piece:
         (place,) = position_of(after, str) if after else [""]
-        _, _, *rows = await self._engine.run(READ, place, limit, repeat=True)
+        _, _, _, *rows = await self._engine.run(READ, place, limit, repeat=True)
         documents = []
         for member, doc in zip(rows[::2], rows[1::2], strict=True):
             kind, tenant, id_ = id_of(member).split("\0", 2)

@@ -48,8 +48,8 @@ class RedisRecords(Records):
         found: dict[str, Record] = {}
         place = f"{since:0{DIGITS}}".encode() + b"\xff"
         while True:
-            version, fed, *rows = await self._engine.run(READ, place, STEP, repeat=True)
-            self._vigil.hear(fed)
+            version, epoch, last, *rows = await self._engine.run(READ, place, STEP, repeat=True)
+            self._vigil.hear(epoch, last)
             for member, doc in zip(rows[::2], rows[1::2], strict=True):
                 record = _record_from(member, doc)
                 found.pop(name := _name(record), None)

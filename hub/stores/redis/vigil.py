@@ -25,9 +25,17 @@ class Vigil:
 
     async def begin(self) -> None:
         """Learn what the store is now."""
-        epoch, feed = await self._read("epoch", "feed")
-        self._epoch = epoch.decode() if epoch else self._epoch
-        self._seen = int(feed or 0)
+        epoch, last = await self._read("epoch", "feed")
+        self.hear(epoch, int(last or 0))
+
+    def hear(self, epoch: bytes | None, last: int) -> None:
+        """What the store says it is, whoever wrote it: a process that only reads has seen it, too. Data other than
+        those seen so far are left for the next write to find."""
+        if self._seen == 0 and epoch:
+            self._epoch = epoch.decode()
+        if epoch and epoch.decode() == self._epoch:
+            # Calls of several kinds are under way at once, and their answers may overtake each other.
+            self._seen = max(self._seen, last)
 
     def arguments(self) -> tuple[str, int]:
         """What a script that writes to the feed is told."""
@@ -38,12 +46,7 @@ class Vigil:
         if gone:
             _log.error("the store lost what it had", feed_entries=gone, last_seen=self._seen)
         self._epoch = epoch.decode()
-        self.hear(last)
-
-    def hear(self, last: int) -> None:
-        """The last feed id, whoever wrote it: a process that only listens has seen it, too."""
-        # Calls of several kinds are under way at once, and their answers may overtake each other.
-        self._seen = max(self._seen, last)
+        self.hear(epoch, last)
 
     async def losses(self) -> Sequence[str]:
         """What any process found lost in the last day, as a sentence for the operator."""

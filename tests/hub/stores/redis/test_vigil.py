@@ -119,3 +119,24 @@ async def test_a_restart_of_everything_is_no_loss(opened: OpenStore, server: Red
         await publish(store, SUBSCRIPTION)
     assert logs == []
     assert await store.upkeep.check() == []
+
+
+@pytest.mark.parametrize("fed", [0, 10])
+async def test_several_processes_that_begin_before_anything_was_written_see_no_loss(
+    opened: OpenStore, clock: ManualClock, server: RedisServer, fed: int
+) -> None:
+    if fed:
+        # As a copy of another store leaves it.
+        server.ask("HSET", "{lost}:meta", "feed", fed, "trimmed", fed)
+    first, another = await opened.open(), OpenStore(opened.url, clock)
+    second = await another.open()
+    with capture_logs() as logs:
+        for _ in range(3):
+            await publish(first)
+        await second.records.changes(0)
+        await publish(second)
+        await publish(first)
+    assert logs == []
+    assert not await first.upkeep.losses()
+    assert [row.id for row in await second.feed.read(fed, 10)] == [fed + n for n in range(1, 6)]
+    await another.close()
