@@ -31,9 +31,10 @@ class Vigil:
     def hear(self, epoch: bytes | None, last: int) -> None:
         """What the store says it is, whoever wrote it: a process that only reads has seen it, too. Data other than
         those seen so far are left for the next write to find."""
-        if self._seen == 0 and epoch:
-            self._epoch = epoch.decode()
-        if epoch and epoch.decode() == self._epoch:
+        known = epoch.decode() if epoch else None
+        if known and self._seen == 0:
+            self._epoch = known
+        if known == self._epoch:
             # Calls of several kinds are under way at once, and their answers may overtake each other.
             self._seen = max(self._seen, last)
 

@@ -23,14 +23,13 @@ from hub.stores.documents import (
 )
 from hub.stores.paging import cursor_of, position_of
 from hub.stores.sqlite.feed import read_bounds
-from hub.stores.sqlite.rows import EVENT_COLUMNS, EVENT_JSON, Row, fetch
+from hub.stores.sqlite.rows import EVENT_FIELDS, EVENT_JSON, Row, fetch
 
 PIECE_BYTES: Final = 1_000_000
 _EVENT_BYTES: Final = 300
 _DELIVERY_BYTES: Final = 300
 _ATTEMPT_BYTES: Final = 150
 _DELIVERIES_AT_ONCE: Final = 1_000
-_EVENT_FIELDS: Final = tuple(EVENT_COLUMNS.split(", "))
 
 _RECORDS: Final = """
     SELECT json_array(kind, tenant, id, version, doc) AS row FROM records
@@ -170,7 +169,7 @@ class _Plan:
 
 
 def _event(connection: apsw.Connection, row: Row, *, goes_on: bool) -> EventDocument:
-    fields: dict[str, Any] = dict(zip(_EVENT_FIELDS, row, strict=True))
+    fields: dict[str, Any] = dict(zip(EVENT_FIELDS, row, strict=True))
     seq, data = fields.pop("seq"), fields["data"]
     if goes_on:
         data = ""

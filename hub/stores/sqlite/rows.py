@@ -22,7 +22,7 @@ EVENT_COLUMNS: Final = (
     "seq, id, tenant, type, source, source_id, subject, time, data, content_type, data_base64, extensions,"
     " ordering_key, deliver_at, expires_at, traceparent, accepted_at, cancelled_at, fan_out_after"
 )
-_EVENT_FIELDS: Final = tuple(EVENT_COLUMNS.split(", "))
+EVENT_FIELDS: Final = tuple(EVENT_COLUMNS.split(", "))
 EVENT_JSON: Final = (
     "json_array(events.seq, events.id, events.tenant, events.type, events.source, events.source_id, events.subject,"
     f" events.time, CASE WHEN octet_length(events.data) <= {_INLINE_BYTES} THEN events.data END, events.content_type,"
@@ -71,7 +71,7 @@ def event_row(seq: int, event: Event, *, fan_out: bool) -> tuple[str | int | Non
 
 def event_from(connection: apsw.Connection, row: Row) -> Event:
     """The event of an `EVENT_JSON` row; data that is too big to travel inside JSON is read by itself."""
-    fields = dict(zip(_EVENT_FIELDS, row, strict=True))
+    fields = dict(zip(EVENT_FIELDS, row, strict=True))
     data = fields["data"]
     if data is None:
         data = connection.execute("SELECT data FROM events WHERE seq = ?", (fields["seq"],)).get

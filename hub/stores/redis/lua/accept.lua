@@ -13,6 +13,7 @@
 
 local now, process, number = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local answer = calls.answered(process, 'accept', number)
+-- Kept anew, because WAIT waits for what its own connection wrote, and a repeated call comes over another.
 if answer then return calls.answer(process, 'accept', number, answer) end
 
 local ACCEPTED, REPLAYED, STALE, TAKEN = 0, 1, 2, 3
