@@ -86,17 +86,6 @@ class Following:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Store]:
-    async with open_store(f"sqlite:///{tmp_path}/hub.db", clock) as store:
-        yield store
-
-
-@pytest.fixture
 async def following(store: Store, clock: ManualClock) -> AsyncIterator[Following]:
     following = Following(store, clock)
     await asyncio.sleep(0)

@@ -1,7 +1,7 @@
 """The default timetable removes what has had its time, from the real store and the real disk."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from hub.leadership import Leadership
 from hub.models import Event, FeedEntry, FeedKind
 from hub.roles import EVERY_ROLE
 from hub.settings import Settings
-from hub.stores import open_store
 from hub.stores.base import Batch, Entry, EventQuery, Idempotency, Page, Store
 from tests.clock import START, ManualClock
 
@@ -23,19 +22,8 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path, retention=30 * DAY, feed_retention=3 * DAY, feed_keep=1_000)
-
-
-@pytest.fixture
-async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Store]:
-    async with open_store(f"sqlite:///{tmp_path}/hub.db", clock) as store:
-        yield store
 
 
 @pytest.fixture

@@ -1,10 +1,7 @@
 """A process is ready while it is fit for its role; what is amiss elsewhere is told, and is no reason to be avoided."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
-
-import pytest
 
 from hub.catalogue import Catalogue
 from hub.following import STALE_SECONDS, Follower
@@ -13,7 +10,6 @@ from hub.models import Record
 from hub.readiness import Readiness
 from hub.rights import WORKERS, Right, life
 from hub.roles import EVERY_ROLE, Role
-from hub.stores import open_store
 from hub.stores.base import Store, Upkeep
 from hub.subscriptions import Subscription
 from tests.clock import ManualClock
@@ -45,17 +41,6 @@ def no_subscription(record: Record) -> Subscription:
 
 
 async def nothing() -> None: ...
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Store]:
-    async with open_store(f"sqlite:///{tmp_path}/hub.db", clock) as store:
-        yield store
 
 
 def readiness(store: Store, clock: ManualClock, *roles: Role, upkeep: Upkeep | None = None) -> Readiness:

@@ -12,23 +12,11 @@ from structlog.testing import capture_logs
 from hub.errors import Conflict, Invalid, NotFound, TooManyRequests, Unavailable
 from hub.models import FeedEntry, FeedKind, Task, TaskStatus
 from hub.rights import PROCESSES, life
-from hub.stores import open_store
 from hub.stores.base import Listing, Page, Store, Tasks
 from hub.tasks import RUNNING_AT_ONCE, UNFINISHED_PER_TENANT, Progress, TaskRecovery, TaskRunner
 from hub.tasks.runner import LOOK_SECONDS
 from tests.clock import ManualClock
 from tests.faults.patience import until
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Store]:
-    async with open_store(f"sqlite:///{tmp_path}/hub.db", clock) as store:
-        yield store
 
 
 @pytest.fixture
