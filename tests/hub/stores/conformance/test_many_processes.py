@@ -128,6 +128,14 @@ async def test_an_accepted_event_is_heard_of_with_its_lanes_and_when_they_are_du
     assert (await heard(other)).due.keys() == {"sub_2"}
 
 
+async def test_more_work_of_a_lane_that_has_some_due_is_not_told_again(store: Store, other: Store) -> None:
+    await publish(store, LANE)
+    assert (await heard(other)).due == {LANE: None}
+    await publish(store, LANE)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(other.signals.next(), 0.3)
+
+
 async def test_a_fan_out_is_heard_of_and_so_are_the_lanes_that_it_comes_to(store: Store, other: Store) -> None:
     new = event()
     await store.intake.accept(batch(entry(new, fan_out=True)))
