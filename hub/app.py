@@ -22,11 +22,11 @@ from hub.api import (
     tasks,
 )
 from hub.api.limits import BodyLimit
-from hub.log import configure
-from hub.roles import EVERY_ROLE, Role
+from hub.cluster.roles import EVERY_ROLE, Role
 from hub.runtime import open_process
 from hub.settings import Settings
-from hub.tracing import Tracing
+from hub.telemetry.log import configure
+from hub.telemetry.tracing import Tracing
 
 ROUTERS = (
     publishing,

@@ -7,9 +7,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Instant = datetime
-"""Aware, UTC; shown as RFC 3339 with `Z`."""
-
 
 class Status(StrEnum):
     """A delivery's place in its life: `pending → sending → delivered | dead | cancelled`.
@@ -64,7 +61,7 @@ class Event(Resource):
     source: str
     source_id: str | None = None
     subject: str | None = None
-    time: Instant
+    time: datetime
     data: bytes = Field(repr=False)
     content_type: str | None = None
     data_base64: bool = False
@@ -72,11 +69,11 @@ class Event(Resource):
     extensions: dict[str, str | int | bool] = Field(default_factory=dict)
     """CloudEvents extension attributes, `dataschema` among them."""
     ordering_key: str | None = None
-    deliver_at: Instant | None = None
-    expires_at: Instant | None = None
+    deliver_at: datetime | None = None
+    expires_at: datetime | None = None
     traceparent: str | None = Field(default=None, exclude=True)
-    accepted_at: Instant
-    cancelled_at: Instant | None = None
+    accepted_at: datetime
+    cancelled_at: datetime | None = None
 
     def seen(self, data: Any) -> dict[str, Any]:
         """The event as filters and templates see it; `data` is its data, parsed."""
@@ -95,7 +92,7 @@ class Attempt(Resource):
 
     number: int
     cause: Cause
-    started_at: Instant
+    started_at: datetime
     duration_ms: int | None
     outcome: Outcome
     status_code: int | None = None
@@ -119,9 +116,9 @@ class Delivery(Resource):
     """The fencing token: bumped by every write."""
     schedule_base: int = Field(default=0, exclude=True)
     """How many attempts had been made when the present retry schedule began; a replay begins a new one."""
-    next_attempt_at: Instant | None = None
-    created_at: Instant
-    updated_at: Instant
+    next_attempt_at: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
 
 
 class FeedKind(StrEnum):
@@ -179,8 +176,8 @@ class Task(Resource):
     progress: int = 0
     result: dict[str, Any] | None = None
     error: str | None = None
-    created_at: Instant
-    updated_at: Instant
+    created_at: datetime
+    updated_at: datetime
 
 
 RecordKind = Literal["tenant", "key", "subscription", "event_type", "secret"]

@@ -15,7 +15,7 @@ from hub.app import create_app
 from hub.dispatch import Dispatcher
 from hub.runtime import Hub, Process, open_process
 from hub.settings import Settings
-from hub.tracing import Tracing
+from hub.telemetry.tracing import Tracing
 from tests.clock import ManualClock
 
 ADMIN_KEY = "the-admin-key-of-every-hub-in-these-tests"

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
+from hub.catalogue.keys.model import Principal
 from hub.errors import Forbidden, Unauthorized
-from hub.keys import Principal
 from hub.models import Scope
 from hub.runtime import Hub, Process
 

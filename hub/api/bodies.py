@@ -7,8 +7,8 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from hub.errors import UnsupportedMedia
-from hub.media import JSON, media_type
-from hub.rawjson import parse
+from hub.media_types import JSON, media_type
+from hub.publishing.rawjson import parse
 
 
 class JsonRoute(APIRoute):

@@ -8,7 +8,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from hub.api.problems import Problem, problems
 from hub.api.publishing import AcceptedBatch, AcceptedEvent
-from hub.incoming import NewEvent
+from hub.publishing.event import NewEvent
 
 _READ_ONLY = {"get", "head", "options"}
 _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [

@@ -10,7 +10,7 @@ from hub.api.bodies import JsonRoute
 from hub.api.paging import page_of
 from hub.api.problems import problems
 from hub.api.shapes import Paging, json_response, listed
-from hub.event_types import EventType, EventTypeSpec
+from hub.catalogue.event_types import EventType, EventTypeSpec
 
 router = APIRouter(prefix="/v1/event-types", tags=["event types"], route_class=JsonRoute)
 

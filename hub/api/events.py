@@ -21,7 +21,7 @@ from hub.api.shapes import (
     listed,
     shown_event,
 )
-from hub.deliveries import Explained
+from hub.dispatch.deliveries import Explained
 from hub.models import Delivery
 from hub.runtime import Hub
 from hub.stores.base import DeliveryQuery, EventQuery, Signal

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 from fastapi import Request
 
-from hub import cloudevents
 from hub.errors import BadRequest, HubError, TooLarge, UnsupportedMedia
-from hub.incoming import Incoming, native
-from hub.media import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON, media_type
-from hub.rawjson import split_array, split_lines
+from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON, media_type
+from hub.publishing import cloudevents
+from hub.publishing.event import Incoming, native
+from hub.publishing.rawjson import split_array, split_lines
 from hub.stores.base import Idempotency
 
 MAX_KEY_LENGTH = 255

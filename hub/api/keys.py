@@ -10,8 +10,8 @@ from hub.api.bodies import JsonRoute
 from hub.api.paging import page_of
 from hub.api.problems import problems
 from hub.api.shapes import NO_STORE, Paging, json_response, listed
-from hub.keyring import view
-from hub.keys import IssuedKey, KeyView, NewKey, NewTenant, Tenant
+from hub.catalogue.keys.model import IssuedKey, KeyView, NewKey, NewTenant, Tenant
+from hub.catalogue.keys.service import view
 
 router = APIRouter(prefix="/v1", tags=["keys"], route_class=JsonRoute)
 

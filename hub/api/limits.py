@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.api.problems import respond
 from hub.errors import BadRequest, HubError, TooLarge
-from hub.media import CLOUDEVENTS_BATCH, NDJSON, media_type
+from hub.media_types import CLOUDEVENTS_BATCH, NDJSON, media_type
 
 BODY_SECONDS = 30.0
 """How long a client may take over a body."""

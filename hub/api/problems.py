@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from hub.errors import BadRequest, HubError, Invalid
-from hub.faults import request_faults
+from hub.validation import request_faults
 
 MEDIA_TYPE = "application/problem+json"
 _log = structlog.get_logger(__name__)

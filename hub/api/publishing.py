@@ -13,15 +13,15 @@ from hub.api.access import Needs
 from hub.api.formats import Adapt, idempotency_of, receive
 from hub.api.problems import Problem, problems
 from hub.api.shapes import json_response
+from hub.catalogue.event_types import BUILT_IN
+from hub.catalogue.keys.model import Principal
 from hub.errors import Fault, Invalid
-from hub.incoming import Incoming, about
-from hub.keys import Principal
-from hub.media import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON
+from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON
 from hub.models import Scope
+from hub.publishing.event import Incoming, about
 from hub.runtime import Hub
-from hub.schemas import BUILT_IN
 from hub.stores.base import Verdict
-from hub.tracing import current_traceparent
+from hub.telemetry.tracing import current_traceparent
 
 router = APIRouter(prefix="/v1", tags=["publish"])
 _caller = Needs(Scope.EVENTS_WRITE)

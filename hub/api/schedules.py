@@ -1,5 +1,6 @@
 """Periodic housekeeping: when it runs, and running it now."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Response
@@ -9,7 +10,7 @@ from hub.api.access import Admin, CurrentHub, Reader
 from hub.api.problems import problems
 from hub.api.shapes import listed
 from hub.api.tasks import accepted
-from hub.models import Instant, Task
+from hub.models import Task
 from hub.tasks import Progress
 from schedules.timetable import Entry
 
@@ -26,10 +27,10 @@ class Schedule(BaseModel):
     trigger: str = Field(
         description="`every 10 min`, or a crontab line in UTC.", examples=["every 10 min", "0 3 * * *"]
     )
-    next_run_at: Instant | None = Field(
+    next_run_at: datetime | None = Field(
         description="Null while no process that plays its part has said; in the past when none is there to run it."
     )
-    last_run_at: Instant | None = None
+    last_run_at: datetime | None = None
     last_outcome: Literal["succeeded", "failed", "cancelled"] | None = None
     last_error: str | None = Field(default=None, description="The kind of failure; the hub's log has the rest.")
     last_duration_seconds: float | None = None

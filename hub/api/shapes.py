@@ -7,10 +7,10 @@ import orjson
 from fastapi import Depends, Query, Response
 from pydantic import BaseModel, Field
 
+from hub.catalogue.patterns import is_pattern
 from hub.errors import Fault, Invalid
-from hub.incoming import Instant
-from hub.matching import is_pattern
-from hub.media import JSON
+from hub.instants import Instant
+from hub.media_types import JSON
 from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import Page
 

@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field
 from hub.api.access import CurrentHub, Reader
 from hub.api.problems import problems
 from hub.api.shapes import Since, json_response
-from hub.models import Instant
 from hub.stores.base import ChannelStats, RecentFailure
 
 router = APIRouter(prefix="/v1/stats", tags=["numbers"])
@@ -32,7 +31,7 @@ class ChannelNumbers(BaseModel):
 
 
 class Numbers(ChannelNumbers):
-    since: Instant
+    since: datetime
     accepted: int = Field(examples=[1_200], description="Events; of all channels, whichever was asked for.")
     channels: dict[str, ChannelNumbers]
     recent_failures: list[RecentFailure]

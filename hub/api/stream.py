@@ -13,9 +13,9 @@ from starlette.types import Receive, Scope, Send
 from hub.api.access import CurrentHub, Needs, Reader
 from hub.api.problems import problems
 from hub.api.shapes import NO_STORE, json_response
+from hub.catalogue.keys.model import Principal
+from hub.catalogue.patterns import is_pattern
 from hub.errors import Fault, Invalid, Unauthorized
-from hub.keys import Principal
-from hub.matching import is_pattern
 from hub.models import Scope as KeyScope
 from hub.models import Status
 from hub.stream import Selection
@@ -54,7 +54,7 @@ class EventStream(EventSourceResponse):
             await super().__call__(scope, receive, send)
         except SendTimeoutError:
             _log.info("a listener stopped reading and is dropped")
-            # Waits for the connection to end: by the kernel's hand (`hub.sockets`), or properly if the client wakes up.
+            # Waits for the connection to end: by the kernel's hand (`hub.server.sockets`), or properly if the client wakes up.
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

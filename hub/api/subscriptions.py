@@ -12,14 +12,14 @@ from hub.api.bodies import JsonRoute
 from hub.api.paging import page_of
 from hub.api.problems import problems
 from hub.api.shapes import NO_STORE, Paging, json_response, listed
+from hub.catalogue.subscriptions import Subscription, SubscriptionSpec, SubscriptionView
+from hub.catalogue.subscriptions.service import signed_target
 from hub.dispatch.health import Health, health_of
-from hub.dispatch.trial import Trial, try_out
-from hub.media import JSON, MERGE_PATCH
+from hub.dispatch.send_test import Trial, try_out
+from hub.media_types import JSON, MERGE_PATCH
 from hub.models import Delivery, Status
 from hub.runtime import Hub
 from hub.stores.base import DeliveryQuery, Page
-from hub.subscriptions import Subscription, SubscriptionSpec, SubscriptionView
-from hub.subscriptions.service import signed_target
 
 router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"], route_class=JsonRoute)
 

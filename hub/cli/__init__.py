@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hub.cli.client import ClientError
 from hub.cli.connection import err
 from hub.cli.doctor import doctor
 from hub.cli.keys import keys
@@ -14,7 +15,6 @@ from hub.cli.roles import scheduler, web, worker
 from hub.cli.serve import serve
 from hub.cli.store import store
 from hub.cli.tail import tail
-from hub.client import ClientError
 
 __all__ = ["app", "main"]
 

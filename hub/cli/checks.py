@@ -14,7 +14,7 @@ from pathlib import Path
 import apsw
 import httpx
 
-from hub.client import ClientError, HubClient, Unreachable
+from hub.cli.client import ClientError, HubClient, Unreachable
 from hub.clock import Clock
 from hub.errors import HubError
 from hub.findings import Finding, State
@@ -154,7 +154,7 @@ def _database(path: Path, clock: Clock) -> Finding:
 
 def _redis(url: str, wait_replicas: int, clock: Clock) -> Sequence[Finding]:
     # Resolved by name, because the client's imports take longer than the other checks do.
-    examine = pkgutil.resolve_name("hub.stores.redis.soundness:examine")
+    examine = pkgutil.resolve_name("hub.stores.redis.server_check:examine")
     try:
         findings: Sequence[Finding] = asyncio.run(examine(url, clock, wait_replicas))
         return findings

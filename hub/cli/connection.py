@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from hub.client import HubClient, is_local
+from hub.cli.client import HubClient, is_local
 from hub.settings import Settings
 
 Url = Annotated[

@@ -7,9 +7,9 @@ import typer
 from rich.markup import escape
 
 from hub.cli.checks import address, local, server
+from hub.cli.client import ClientError, Unreachable, is_local
 from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, out, print_json
 from hub.cli.serve import load_settings
-from hub.client import ClientError, Unreachable, is_local
 from hub.clock import Clock, SystemClock
 from hub.findings import Finding
 from hub.settings import Settings

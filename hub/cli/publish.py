@@ -8,8 +8,8 @@ from uuid import uuid4
 import orjson
 import typer
 
+from hub.cli.client import ClientError
 from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, out, print_json
-from hub.client import ClientError
 
 
 def publish(

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hub.cli.serve import DataDir, Host, load, load_settings, play
-from hub.roles import Role
+from hub.cluster.roles import Role
 from hub.settings import Platform, Settings
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - where a platform says on which port, it is the platform who connects

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 from rich.markup import escape
 
+from hub.cli.client import ClientError
 from hub.cli.connection import err
-from hub.client import ClientError
+from hub.cluster.roles import EVERY_ROLE, Role
 from hub.errors import HubError
-from hub.roles import EVERY_ROLE, Role
 from hub.settings import Settings
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
@@ -40,7 +40,7 @@ def play(settings: Settings, roles: frozenset[Role], *, processes: int = 1) -> N
     # What starting up makes stays, so looking through it for garbage is in vain: the server does so once it serves.
     gc.disable()
     # Resolved by name, because the server's imports take longer than a whole client command does.
-    run: Callable[..., None] = pkgutil.resolve_name("hub.server:serve")
+    run: Callable[..., None] = pkgutil.resolve_name("hub.server.server:serve")
     first_start = settings.admin_key is None and not _key_file(settings).exists()
     try:
         run(settings, roles, lambda port: _announce(settings, roles, port, first_start), processes=processes)

@@ -11,11 +11,11 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Task as Bar
 
+from hub.cli.client import ClientError
 from hub.cli.connection import AsJson, err, out, print_json
-from hub.client import ClientError
 from hub.clock import Clock, SystemClock
 from hub.errors import HubError
-from hub.log import configure
+from hub.telemetry.log import configure
 
 LINE_SECONDS = 5.0
 """How often progress is a line, where there is no terminal."""
@@ -48,7 +48,7 @@ def copy(
     clock = SystemClock()
     started = clock.monotonic()
     # Resolved by name, because a store's imports take longer than a whole client command does.
-    run: Callable[..., Coroutine[Any, Any, Mapping[str, int]]] = pkgutil.resolve_name("hub.transfer:copy")
+    run: Callable[..., Coroutine[Any, Any, Mapping[str, int]]] = pkgutil.resolve_name("hub.maintenance.copy:copy")
     try:
         with _telling(clock) as told:
             totals = asyncio.run(run(source, destination, clock, told))

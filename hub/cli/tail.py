@@ -13,8 +13,8 @@ from httpx_sse import EventSource, ServerSentEvent
 from rich.markup import escape
 from rich.text import Text
 
+from hub.cli.client import HubClient, Refused, Unreachable
 from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, err, out
-from hub.client import HubClient, Refused, Unreachable
 
 SILENCE_SECONDS = 45.0
 """Three heartbeats of the default stream."""

@@ -12,22 +12,22 @@ from typing import Final
 import structlog
 
 from channels.base import Receipt, SendFailed
-from hub.catalogue import Catalogue
+from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.subscriptions import Subscription
+from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
+from hub.dispatch.attempt_log import report
 from hub.dispatch.heartbeat import Heartbeat
 from hub.dispatch.lanes import Lanes
-from hub.dispatch.report import report
 from hub.dispatch.sender import Sender
+from hub.dispatch.store_backoff import RETRY_SECONDS, Trouble
 from hub.dispatch.transitions import Skipped, Timing, Tried, Unknown, cancel, release, settle, skip
-from hub.dispatch.trouble import RETRY_SECONDS, Trouble
 from hub.errors import Unavailable
 from hub.failpoints import Failpoint
-from hub.metrics import Metrics
 from hub.models import Status
 from hub.retry import DEFAULT_SCHEDULE
 from hub.stores.base import Claim, LanePolicy, Queue, Result, Want, Written
-from hub.subscriptions import Subscription
-from hub.subscriptions.service import Subscriptions
+from hub.telemetry.metrics import Metrics
 
 LEASE_SECONDS: Final = 30.0
 LAST_RECORDS_SECONDS: Final = 5.0

@@ -1,12 +1,12 @@
 """How a subscription's target fares, as its lane has seen it."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel
 
-from hub.models import Instant
+from hub.catalogue.subscriptions import Subscription
 from hub.stores.base import BreakerState, LaneHealth
-from hub.subscriptions import Subscription
 
 _UNTROUBLED = LaneHealth()
 
@@ -16,7 +16,7 @@ class Health(BaseModel):
 
     state: Literal["healthy", "failing", "open", "disabled"]
     consecutive_failures: int
-    open_until: Instant | None = None
+    open_until: datetime | None = None
 
 
 def health_of(subscription: Subscription, lane: LaneHealth | None) -> Health:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from hub.clock import Clock
-from hub.dispatch.trouble import RETRY_SECONDS, Trouble
+from hub.dispatch.store_backoff import RETRY_SECONDS, Trouble
 from hub.errors import Unavailable
 from hub.stores.base import Claim, Queue
 

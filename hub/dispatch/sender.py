@@ -9,10 +9,10 @@ import orjson
 import structlog
 
 from channels.base import Channel, Message, Receipt, SendFailed, TargetModel
+from hub.catalogue.subscriptions import Subscription
 from hub.models import Delivery, Event
 from hub.rendering import Renderer, RenderFailed
-from hub.subscriptions import Subscription
-from hub.tracing import Tracing, current_traceparent
+from hub.telemetry.tracing import Tracing, current_traceparent
 
 _log = structlog.get_logger(__name__)
 

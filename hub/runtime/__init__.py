@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import structlog
 
 from hub.clock import Clock, SystemClock
-from hub.following import Follower
-from hub.leadership import Leadership
-from hub.metrics import Metrics
-from hub.readiness import Readiness
-from hub.roles import EVERY_ROLE, Role
+from hub.cluster.follower import Follower
+from hub.cluster.leadership import Leadership
+from hub.cluster.roles import EVERY_ROLE, Role
+from hub.runtime.background import employ
 from hub.runtime.core import Core, open_core
-from hub.runtime.employment import employ
+from hub.runtime.readiness import Readiness
 from hub.runtime.scheduler import make_housekeeping, show_life, start_housekeeping
 from hub.runtime.web import Hub, open_web
 from hub.runtime.worker import Worker, make_worker, start_worker
 from hub.settings import Settings
 from hub.stores.base import Signal
 from hub.tasks import TaskRecovery
-from hub.tracing import Tracing
+from hub.telemetry.metrics import Metrics
+from hub.telemetry.tracing import Tracing
 
 __all__ = ["Hub", "Process", "open_process"]
 

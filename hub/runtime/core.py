@@ -9,23 +9,23 @@ from typing import Any
 from channels.base import Channel, Tools
 from channels.discovery import load_channels
 from channels.http import open_client
-from hub.catalogue import Catalogue
+from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.subscriptions import SubscriptionForms
+from hub.catalogue.subscriptions.sealing import Sealer
+from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
+from hub.cluster.operator_secrets import fingerprint, first_fingerprint, kept_secret
+from hub.cluster.roles import EVERY_ROLE, Role
 from hub.dispatch import Sender
 from hub.errors import HubError
 from hub.failpoints import Failpoint, failpoints
-from hub.metrics import Metrics
+from hub.maintenance.copy import refuse_half_copied
 from hub.rendering import Renderer
-from hub.roles import EVERY_ROLE, Role
-from hub.sealing import Sealer
-from hub.secrets import fingerprint, first_fingerprint, kept_secret
 from hub.settings import Settings
 from hub.stores import StoreOptions, open_store
 from hub.stores.base import Store
-from hub.subscriptions import SubscriptionForms
-from hub.subscriptions.service import Subscriptions
-from hub.tracing import Tracing
-from hub.transfer import refuse_half_copied
+from hub.telemetry.metrics import Metrics
+from hub.telemetry.tracing import Tracing
 
 _NOT_SHARED = (
     "This store is for one process: run `hub serve`, which plays every role. For `hub web`, `hub worker` and"

@@ -3,12 +3,12 @@
 from contextlib import AsyncExitStack
 from functools import partial
 
-from hub.housekeeping import Housekeeping
-from hub.leadership import Leadership
-from hub.rights import PROCESSES, WORKERS, life
-from hub.roles import Role
+from hub.cluster.leadership import Leadership
+from hub.cluster.lease import PROCESSES, WORKERS, life
+from hub.cluster.roles import Role
+from hub.maintenance.housekeeping import Housekeeping
+from hub.runtime.background import employ
 from hub.runtime.core import Core
-from hub.runtime.employment import employ
 from hub.runtime.worker import Worker, make_worker
 from hub.tasks import TaskRecovery
 

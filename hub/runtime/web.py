@@ -6,23 +6,23 @@ from dataclasses import dataclass
 
 import structlog
 
+from hub.catalogue.event_types.service import EventTypes
+from hub.catalogue.keys.service import Keyring
+from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
-from hub.deliveries import Deliveries
+from hub.cluster.operator_secrets import fingerprint, first_fingerprint, kept_secret
 from hub.dispatch import Sender
+from hub.dispatch.deliveries import Deliveries
 from hub.errors import HubError
-from hub.event_types.service import EventTypes
-from hub.housekeeping import Housekeeping
-from hub.keyring import Keyring
-from hub.metrics import Metrics
-from hub.publish import Published, Publisher
+from hub.maintenance.housekeeping import Housekeeping
+from hub.publishing.publisher import Published, Publisher
+from hub.runtime.background import employ
 from hub.runtime.core import Core
-from hub.runtime.employment import employ
-from hub.secrets import fingerprint, first_fingerprint, kept_secret
 from hub.settings import Settings
 from hub.stores.base import Signal, Store
 from hub.stream import Broadcaster, Limits, TicketOffice, open_broadcaster
-from hub.subscriptions.service import Subscriptions
 from hub.tasks import TaskRunner
+from hub.telemetry.metrics import Metrics
 
 _ANOTHER_KEY = (
     "Another machine made the admin key of this hub: set HUB_ADMIN_KEY, to the same in every web process (the present"

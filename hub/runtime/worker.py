@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from random import SystemRandom
 
 from hub.dispatch import Dispatcher
-from hub.fanout import FanOutExpander
+from hub.publishing.fanout import FanOutExpander
+from hub.runtime.background import employ
 from hub.runtime.core import Core
-from hub.runtime.employment import employ
 from hub.stores.base import Signal
 
 

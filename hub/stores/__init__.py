@@ -25,7 +25,7 @@ _NO_OPTIONS: Final = StoreOptions()
 
 def open_store(url: str, clock: Clock, options: StoreOptions = _NO_OPTIONS) -> AbstractAsyncContextManager[Store]:
     """The store at `url`: `sqlite:///relative/path`, `sqlite:////absolute/path`, or one of the addresses that
-    `hub.stores.redis.addresses` names. Raises `HubError` on entering when it cannot be used, saying what to do.
+    `hub.stores.redis.client.url` names. Raises `HubError` on entering when it cannot be used, saying what to do.
     """
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in OPENERS:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hub.matching import matches
+from hub.catalogue.patterns import matches
 from hub.models import FeedEntry, Status
 
 

@@ -6,9 +6,9 @@ from secrets import token_urlsafe
 
 from pydantic import TypeAdapter
 
+from hub.catalogue.keys.model import Principal
 from hub.clock import Clock
 from hub.errors import Unauthorized
-from hub.keys import Principal
 from hub.stores.base import Tickets
 
 LIFETIME = timedelta(seconds=60)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from hub.clock import Clock
+from hub.cluster.lease import alive
 from hub.models import Task, TaskStatus
-from hub.rights import alive
 from hub.stores.base import Leases, Tasks
 from hub.tasks.saving import save
 

@@ -44,7 +44,7 @@ class _Run:
 class TaskRunner:
     """Runs a few tasks at once, the others waiting their turn; every state is kept and shown to listeners.
 
-    Its process is known as alive by its id (`hub.rights`), so that another can tell when it is dead.
+    Its process is known as alive by its id (`hub.cluster.lease`), so that another can tell when it is dead.
     """
 
     def __init__(self, tasks: Tasks, clock: Clock, process_id: str) -> None:

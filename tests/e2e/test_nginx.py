@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from hub.api.limits import BODY_SECONDS
-from hub.protocol import HEAD_SECONDS
-from hub.server import KEEP_ALIVE_SECONDS
+from hub.server.http_limits import HEAD_SECONDS
+from hub.server.server import KEEP_ALIVE_SECONDS
 from hub.settings import Settings
 from tests.e2e.nginx import Nginx, directive, server_block
 from tests.e2e.tenant import Tenant

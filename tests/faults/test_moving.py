@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.stores.redis.entering import _EVENTS
+from hub.stores.redis.transfer.importer import _EVENTS
 from tests.faults.conftest import on_sqlite
 from tests.faults.drill import LEASE_SECONDS, Drill
 from tests.faults.hub import ROLES, Hub

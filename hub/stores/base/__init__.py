@@ -7,18 +7,15 @@ to the millisecond.
 """
 
 from hub.stores.base.archive import Archive, ChannelStats, DeliveryQuery, EventQuery, RecentFailure, Stats
+from hub.stores.base.coordination import Leases, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import Answer, Batch, Entry, FanOut, Idempotency, Intake, NewDelivery, Verdict
 from hub.stores.base.lanes import UNBOUNDED, BreakerState, LaneHealth, LanePolicy, Sign
-from hub.stores.base.leases import Leases
 from hub.stores.base.page import Listing, Page
 from hub.stores.base.queue import Claim, Claimed, Queue, Result, Want, Written
 from hub.stores.base.records import Records
-from hub.stores.base.schedules import Schedules
-from hub.stores.base.signals import Signal, Signals
 from hub.stores.base.store import Store
 from hub.stores.base.tasks import Tasks
-from hub.stores.base.tickets import Tickets
 from hub.stores.base.transfer import Piece, Section, Transfer
 from hub.stores.base.upkeep import Upkeep
 

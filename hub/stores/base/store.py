@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 
 from hub.stores.base.archive import Archive
+from hub.stores.base.coordination import Leases, Schedules, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import Intake
-from hub.stores.base.leases import Leases
 from hub.stores.base.queue import Queue
 from hub.stores.base.records import Records
-from hub.stores.base.schedules import Schedules
-from hub.stores.base.signals import Signals
 from hub.stores.base.tasks import Tasks
-from hub.stores.base.tickets import Tickets
 from hub.stores.base.transfer import Transfer
 from hub.stores.base.upkeep import Upkeep
 

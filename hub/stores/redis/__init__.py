@@ -9,22 +9,22 @@ from secrets import token_hex
 from hub.clock import Clock
 from hub.stores.base import Store
 from hub.stores.options import StoreOptions
-from hub.stores.redis.addresses import read_address
 from hub.stores.redis.archive import RedisArchive
-from hub.stores.redis.engine import Engine
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.url import read_address
 from hub.stores.redis.feed import open_feed
 from hub.stores.redis.intake import RedisIntake
 from hub.stores.redis.leases import RedisLeases
+from hub.stores.redis.loss_detection import Vigil
 from hub.stores.redis.queue import RedisQueue
 from hub.stores.redis.records import RedisRecords
 from hub.stores.redis.schedules import RedisSchedules
+from hub.stores.redis.server_check import ensure_sound
 from hub.stores.redis.signals import open_signals
-from hub.stores.redis.soundness import ensure_sound
 from hub.stores.redis.tasks import RedisTasks
 from hub.stores.redis.tickets import RedisTickets
 from hub.stores.redis.transfer import RedisTransfer
 from hub.stores.redis.upkeep import RedisUpkeep
-from hub.stores.redis.vigil import Vigil
 
 __all__ = ["open_engine", "open_redis"]
 

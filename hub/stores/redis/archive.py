@@ -10,13 +10,10 @@ import structlog
 from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import Archive, DeliveryQuery, EventQuery, Listing, Page, Stats
 from hub.stores.paging import listing
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.scripts import script
 from hub.stores.redis.codec import DELIVERY_FIELDS, attempt_from, delivery_from, event_from, fields, pack
-from hub.stores.redis.engine import Engine
-from hub.stores.redis.keys import Keys
-from hub.stores.redis.numbers import read_stats
-from hub.stores.redis.scripts import script
-from hub.stores.redis.selection import STORED, Selection, of_deliveries, of_events
-from hub.stores.redis.walk import (
+from hub.stores.redis.index_scan import (
     STEP,
     at_once,
     cursor_at,
@@ -27,6 +24,9 @@ from hub.stores.redis.walk import (
     until_instant,
     until_page,
 )
+from hub.stores.redis.keys import Keys
+from hub.stores.redis.selection import STORED, Selection, of_deliveries, of_events
+from hub.stores.redis.stats import read_stats
 
 _DOCUMENTS_AT_ONCE: Final = 50
 """Events may be big."""

@@ -8,8 +8,8 @@ from typing import Final
 from hub.errors import Unavailable
 from hub.models import FeedRow
 from hub.stores.base import Feed
+from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.codec import entry_from
-from hub.stores.redis.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.keys import Keys
 
 _PART: Final = 1_000

@@ -9,13 +9,13 @@ from hub.errors import HubError, StaleCatalogue
 from hub.stores.base import Answer, Batch, Entry, FanOut, Idempotency, Intake, NewDelivery, Verdict
 from hub.stores.instants import milliseconds, not_before
 from hub.stores.options import StoreOptions
-from hub.stores.redis.calls import Calls
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.group_commit import Calls
+from hub.stores.redis.client.scripts import script
 from hub.stores.redis.codec import disguised, event_document, event_from, pack, packed_entry
-from hub.stores.redis.engine import Engine
 from hub.stores.redis.idempotency import digest, expiry, given, remembered, with_duplicates
 from hub.stores.redis.keys import Keys
-from hub.stores.redis.scripts import script
-from hub.stores.redis.vigil import Vigil
+from hub.stores.redis.loss_detection import Vigil
 
 _ACCEPT: Final = script("accept", "indexes", "calls", "vigil", "waiting", "arriving")
 _EXPAND: Final = script("expand", "indexes", "calls", "waiting", "arriving")

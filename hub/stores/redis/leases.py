@@ -5,9 +5,9 @@ from typing import Final
 
 from hub.stores.base import Leases
 from hub.stores.instants import milliseconds
-from hub.stores.redis.engine import Engine
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.scripts import script
 from hub.stores.redis.keys import Keys
-from hub.stores.redis.scripts import script
 
 _TAKE: Final = script("take_lease")
 _RELEASE: Final = script("release_lease")

@@ -12,13 +12,13 @@ from hub.models import Cause, Event
 from hub.stores import gate
 from hub.stores.base import BreakerState, Claim, Claimed, LaneHealth, Queue, Result, Sign, Want, Written
 from hub.stores.instants import instant, milliseconds, milliseconds_or_none, not_before
-from hub.stores.redis.calls import Calls
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.errors import Lost
+from hub.stores.redis.client.group_commit import Calls
+from hub.stores.redis.client.scripts import script
 from hub.stores.redis.codec import delivery_from, disguised, event_from, pack, packed_attempt, packed_entry
-from hub.stores.redis.engine import Engine
-from hub.stores.redis.faults import Lost
 from hub.stores.redis.intake import document_digest
-from hub.stores.redis.scripts import script
-from hub.stores.redis.vigil import Vigil
+from hub.stores.redis.loss_detection import Vigil
 
 _CLAIM: Final = script("claim", "indexes", "calls", "gate", "waiting", "claims")
 _FINISH: Final = script("finish", "indexes", "calls", "vigil", "gate", "waiting", "claims")

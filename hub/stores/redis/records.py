@@ -8,11 +8,11 @@ from hub.errors import StaleCatalogue
 from hub.models import FeedEntry, Record
 from hub.stores.base import Records
 from hub.stores.instants import milliseconds
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.scripts import script
 from hub.stores.redis.codec import packed_entry
-from hub.stores.redis.engine import Engine
-from hub.stores.redis.scripts import script
-from hub.stores.redis.vigil import Vigil
-from hub.stores.redis.walk import DIGITS, STEP
+from hub.stores.redis.index_scan import DIGITS, STEP
+from hub.stores.redis.loss_detection import Vigil
 
 _WRITE: Final = script("write_records", "indexes", "vigil")
 READ: Final = script("read_records")

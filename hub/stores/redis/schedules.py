@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from hub.stores.base import Schedules
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.scripts import script
 from hub.stores.redis.codec import fields
-from hub.stores.redis.engine import Engine
 from hub.stores.redis.keys import Keys
-from hub.stores.redis.scripts import script
 
 _NOTE: Final = script("note_run")
 

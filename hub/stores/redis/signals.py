@@ -8,8 +8,8 @@ from typing import Any, Final
 from hub.errors import Unavailable
 from hub.stores.base import Signal, Signals
 from hub.stores.instants import instant
+from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.codec import fields, unpack
-from hub.stores.redis.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.keys import Keys
 
 _AT_ONCE: Final = 1_000

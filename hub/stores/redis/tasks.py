@@ -10,12 +10,12 @@ from hub.models import FeedEntry, Task
 from hub.stores.base import Listing, Page, Tasks
 from hub.stores.instants import milliseconds
 from hub.stores.paging import listing
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.scripts import script
 from hub.stores.redis.codec import packed_entry
-from hub.stores.redis.engine import Engine
+from hub.stores.redis.index_scan import cursor_at, id_of, until_page
 from hub.stores.redis.keys import Keys
-from hub.stores.redis.scripts import script
-from hub.stores.redis.vigil import Vigil
-from hub.stores.redis.walk import cursor_at, id_of, until_page
+from hub.stores.redis.loss_detection import Vigil
 
 _SAVE: Final = script("save_task", "indexes", "vigil")
 

@@ -5,9 +5,9 @@ from typing import Final
 
 from hub.stores.base import Tickets
 from hub.stores.instants import milliseconds
-from hub.stores.redis.engine import Engine
-from hub.stores.redis.scripts import script
-from hub.stores.redis.walk import DIGITS
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.scripts import script
+from hub.stores.redis.index_scan import DIGITS
 
 _PUT: Final = script("put_ticket")
 _TAKE: Final = script("take_ticket")

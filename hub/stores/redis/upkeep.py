@@ -7,9 +7,9 @@ from typing import Any, Final
 from hub.errors import HubError
 from hub.stores.base import Upkeep
 from hub.stores.instants import milliseconds
-from hub.stores.redis.engine import Engine
-from hub.stores.redis.scripts import script
-from hub.stores.redis.vigil import Vigil
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.scripts import script
+from hub.stores.redis.loss_detection import Vigil
 
 _PURGE: Final = script("purge", "indexes")
 _PURGE_EXPIRED: Final = script("purge_expired", "indexes")

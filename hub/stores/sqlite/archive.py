@@ -11,9 +11,9 @@ from hub.stores.base import Archive, DeliveryQuery, EventQuery, Listing, Page, S
 from hub.stores.instants import milliseconds
 from hub.stores.paging import cursor_of, listing
 from hub.stores.sqlite.filters import deliveries_index, deliveries_where, events_index, events_where
-from hub.stores.sqlite.numbers import read_stats
 from hub.stores.sqlite.readers import Readers
 from hub.stores.sqlite.rows import DELIVERY_JSON, EVENT_JSON, attempt_from, delivery_from, event_from, fetch
+from hub.stores.sqlite.stats import read_stats
 
 # The page is chosen before anything is joined or read in full.
 _EVENTS: Final = f"""

@@ -6,8 +6,8 @@ from typing import Final
 import apsw
 
 from hub.stores.base import Piece, Section, Transfer
-from hub.stores.sqlite.entering import write_pieces
-from hub.stores.sqlite.leaving import read_piece
+from hub.stores.sqlite.exporter import read_piece
+from hub.stores.sqlite.importer import write_pieces
 from hub.stores.sqlite.readers import Readers
 from hub.stores.sqlite.rows import fetch
 from hub.stores.sqlite.transaction import Transaction

@@ -24,11 +24,11 @@ pytestmark = [pytest.mark.drill, pytest.mark.timeout(180)]
 
 TASK = """
 import asyncio
-from hub.log import configure
-from hub.roles import Role
+from hub.telemetry.log import configure
+from hub.cluster.roles import Role
 from hub.runtime import open_process
 from hub.settings import Settings
-from hub.tracing import Tracing
+from hub.telemetry.tracing import Tracing
 
 async def endless(progress):
     await asyncio.get_running_loop().create_future()

@@ -3,9 +3,9 @@
 import asyncio
 from collections import Counter
 
+from hub.stores.redis.client.scripts import Script
 from hub.stores.redis.intake import _ACCEPT
 from hub.stores.redis.queue import _CLAIM, _FINISH
-from hub.stores.redis.scripts import Script
 from tests.faults.drill import Drill
 from tests.faults.listeners import listening
 from tests.faults.toxic_proxy import ToxicProxy

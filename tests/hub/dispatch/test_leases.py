@@ -8,16 +8,16 @@ from datetime import timedelta
 
 import pytest
 
-from hub.catalogue import Catalogue
+from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.keys.model import Principal
+from hub.catalogue.subscriptions import SubscriptionSpec
+from hub.catalogue.subscriptions.service import Subscriptions
 from hub.dispatch.dispatcher import _reason_to_skip
 from hub.dispatch.heartbeat import Heartbeat
-from hub.dispatch.trouble import RECOVERY_SECONDS, Trouble
+from hub.dispatch.store_backoff import RECOVERY_SECONDS, Trouble
 from hub.errors import Unavailable
-from hub.keys import Principal
 from hub.models import Scope, Status
 from hub.stores.base import Claim, Want
-from hub.subscriptions import SubscriptionSpec
-from hub.subscriptions.service import Subscriptions
 from tests.api_support import Api
 from tests.clock import ManualClock
 from tests.hub.dispatch.test_transitions import claim

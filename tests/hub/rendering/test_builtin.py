@@ -8,9 +8,9 @@ import pytest
 
 from channels.email import EmailChannel
 from channels.slack import SlackChannel
+from hub.catalogue.event_types import BUILT_IN
 from hub.rendering import Renderer
 from hub.rendering.builtin import built_in_templates
-from hub.schemas import BUILT_IN
 from tests.hub.rendering.conftest import seen
 
 LEAST_ORDER = {"order_id": "7", "total": "1", "currency": "EUR", "customer": {"email": "a@example.com"}, "items": []}

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from hub.catalogue.keys.model import Principal
 from hub.errors import Unauthorized
-from hub.keys import Principal
 from hub.models import Scope
 from hub.stores.process import ProcessTickets
 from hub.stream import TicketOffice

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.scripts import Script
 from hub.stores.redis.codec import disguised, event_document, event_from, pack
-from hub.stores.redis.engine import Engine
-from hub.stores.redis.scripts import Script
 from tests.clock import START
 from tests.hub.stores.redis.engines import engine_on
 from tests.hub.stores.samples import event

@@ -7,10 +7,10 @@ import pytest
 
 from hub.errors import Unavailable
 from hub.models import FeedEntry, FeedKind
-from hub.stores.redis.engine import Engine
+from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.feed import open_feed
+from hub.stores.redis.loss_detection import Vigil
 from hub.stores.redis.tasks import RedisTasks
-from hub.stores.redis.vigil import Vigil
 from tests.hub.stores.redis.engines import engine_on
 from tests.hub.stores.samples import TENANT, task
 from tests.redis_servers import VALKEY, RedisServer

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from hub.models import FeedEntry, FeedKind, Record, TaskStatus
-from hub.stores.redis.engine import Engine
+from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.feed import RedisFeed
 from hub.stores.redis.leases import RedisLeases
+from hub.stores.redis.loss_detection import Vigil
 from hub.stores.redis.records import RedisRecords
 from hub.stores.redis.schedules import RedisSchedules
 from hub.stores.redis.tasks import RedisTasks
-from hub.stores.redis.vigil import Vigil
 from tests.faults.toxic_proxy import ToxicProxy
 from tests.hub.stores.redis.engines import engine_on
 from tests.hub.stores.samples import TENANT, task

@@ -6,10 +6,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from hub.models import FeedEntry, FeedKind, Record
-from hub.stores.redis.engine import Engine
+from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.feed import RedisFeed
+from hub.stores.redis.loss_detection import Vigil
 from hub.stores.redis.records import RedisRecords
-from hub.stores.redis.vigil import Vigil
 from tests.hub.stores.redis.engines import engine_on
 from tests.hub.stores.samples import TENANT
 from tests.redis_servers import RedisServer

@@ -8,11 +8,11 @@ import pytest
 from hub.errors import Unavailable
 from hub.models import Record
 from hub.stores.base import Signal
-from hub.stores.redis.engine import Engine
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.scripts import Script, script
+from hub.stores.redis.loss_detection import Vigil
 from hub.stores.redis.records import RedisRecords
-from hub.stores.redis.scripts import Script, script
 from hub.stores.redis.signals import open_signals
-from hub.stores.redis.vigil import Vigil
 from tests.clock import START
 from tests.hub.stores.redis.engines import engine_on
 from tests.redis_servers import VALKEY, RedisServer

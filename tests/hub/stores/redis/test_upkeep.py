@@ -11,12 +11,12 @@ from hub.errors import Unavailable
 from hub.models import FeedEntry, FeedKind, Outcome, Status
 from hub.stores import open_store
 from hub.stores.base import DeliveryQuery, EventQuery, Page
-from hub.stores.redis.engine import Engine
+from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.feed import RedisFeed
 from hub.stores.redis.leases import RedisLeases
+from hub.stores.redis.loss_detection import Vigil
 from hub.stores.redis.tasks import RedisTasks
 from hub.stores.redis.upkeep import RedisUpkeep
-from hub.stores.redis.vigil import Vigil
 from tests.clock import START, ManualClock
 from tests.hub.stores.redis.engines import engine_on
 from tests.hub.stores.samples import TENANT, claim, publish, result, task

@@ -1,0 +1,1 @@
+"""What is registered: tenants and their keys, subscriptions, event types."""

@@ -1,0 +1,150 @@
+"""The catalogue: tenants, keys, subscriptions and event types, all in this process's memory, in step with the store.
+
+The store keeps versioned records; whoever writes names the version it built on, and whoever reads catches up by
+version. So a route reads without I/O, and an event is never matched against a catalogue that is behind.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+import structlog
+
+from hub.catalogue.event_types import EventType
+from hub.catalogue.keys.model import Key, Tenant
+from hub.catalogue.patterns import PatternIndex
+from hub.catalogue.subscriptions import Subscription
+from hub.errors import StaleCatalogue
+from hub.models import FeedEntry, Record
+from hub.stores.base import Records
+
+WRITE_TRIES = 8
+_log = structlog.get_logger(__name__)
+
+
+class Catalogue:
+    """What is registered, by tenant. `change` is the only way to alter it."""
+
+    def __init__(self, records: Records, decode_subscription: Callable[[Record], Subscription]) -> None:
+        self._records = records
+        self._decode_subscription = decode_subscription
+        self._writing = asyncio.Lock()
+        self._reading = asyncio.Lock()
+        self._watchers: list[Callable[[str], None]] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        self._subscriptions: dict[str, Subscription] = {}
+        self._by_tenant: dict[str, dict[str, Subscription]] = {}
+        self._index: dict[str, PatternIndex[Subscription]] = {}
+        self._event_types: dict[tuple[str, str], EventType] = {}
+        self.keys: dict[str, Key] = {}
+        self.tenants: dict[str, Tenant] = {}
+        self.fingerprints: dict[str, str] = {}
+        """Of the operator's secrets, by name (`hub.cluster.operator_secrets`)."""
+        self.version = 0
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def subscription(self, subscription_id: str) -> Subscription | None:
+        return self._subscriptions.get(subscription_id)
+
+    def subscriptions(self, tenant: str) -> Mapping[str, Subscription]:
+        """By id."""
+        return self._by_tenant.get(tenant, {})
+
+    def subscribed(self, tenant: str, event_type: str) -> Sequence[Subscription]:
+        """The tenant's subscriptions with a pattern that matches, disabled ones among them; filters are not asked."""
+        index = self._index.get(tenant)
+        if index is None:
+            index = PatternIndex((pattern, s) for s in self.subscriptions(tenant).values() for pattern in s.patterns)
+            self._index[tenant] = index
+        return index.find(event_type)
+
+    def disabled(self, tenant: str) -> frozenset[str]:
+        """Ids of the subscriptions whose pending deliveries are held."""
+        return frozenset(s.id for s in self.subscriptions(tenant).values() if not s.spec.enabled)
+
+    def event_type(self, tenant: str, name: str) -> EventType | None:
+        """A registered type."""
+        return self._event_types.get((tenant, name))
+
+    def event_types(self, tenant: str) -> Iterable[EventType]:
+        return (kind for (owner, _), kind in self._event_types.items() if owner == tenant)
+
+    def watch(self, changed: Callable[[str], None]) -> None:
+        """Call `changed` with the id of each subscription that is made, changed or deleted, by whichever process."""
+        self._watchers.append(changed)
+
+    # -- changing ----------------------------------------------------------------------------------------------------
+
+    async def change(self, build: Callable[[], tuple[Sequence[Record], Sequence[FeedEntry]]]) -> None:
+        """Write the records and feed entries that `build` makes of the catalogue as it stands, as one.
+
+        `build` is called again when another process wrote meanwhile; it may give nothing, or raise, to write nothing.
+        When this returns, this process sees the change.
+        """
+        async with self._writing:
+            for _ in range(WRITE_TRIES):
+                records, feed = build()
+                if not records and not feed:
+                    return
+                try:
+                    await self._records.write(records, feed, expected=self.version)
+                except StaleCatalogue:
+                    await self.refresh()
+                    continue
+                await self.refresh()
+                return
+        raise StaleCatalogue("The catalogue is being changed by many at once; try again.", retry_after=1)
+
+    async def refresh(self) -> None:
+        """Catch up with the store, also where it has lost what came after a backup or a failover."""
+        async with self._reading:
+            records, version = await self._records.changes(self.version)
+            lost: list[str] = []
+            if version < self.version:
+                _log.error("catalogue lost", had_version=self.version, has_version=version)
+                records, version = await self._records.changes(0)
+                lost = [*self._subscriptions]
+                self._forget()
+            for record in records:
+                self._apply(record)
+            self.version = version
+            self._tell(lost)
+
+    def _apply(self, record: Record) -> None:
+        match record.kind:
+            case "subscription":
+                self._apply_subscription(record)
+            case "key":
+                _put(self.keys, record.id, record, Key.model_validate_json)
+            case "tenant":
+                _put(self.tenants, record.id, record, Tenant.model_validate_json)
+            case "event_type":
+                _put(self._event_types, (record.tenant, record.id), record, EventType.model_validate_json)
+            case "secret":
+                _put(self.fingerprints, record.id, record, lambda doc: orjson.loads(doc)["fingerprint"])
+
+    def _apply_subscription(self, record: Record) -> None:
+        mine = self._by_tenant.setdefault(record.tenant, {})
+        self._index.pop(record.tenant, None)
+        if record.doc is None:
+            mine.pop(record.id, None)
+            self._subscriptions.pop(record.id, None)
+        else:
+            mine[record.id] = self._subscriptions[record.id] = self._decode_subscription(record)
+        self._tell([record.id])
+
+    def _tell(self, subscription_ids: Iterable[str]) -> None:
+        for subscription_id in subscription_ids:
+            for changed in self._watchers:
+                changed(subscription_id)
+
+
+def _put(place: dict[Any, Any], key: Any, record: Record, decode: Callable[[bytes], Any]) -> None:
+    if record.doc is None:
+        place.pop(key, None)
+    else:
+        place[key] = decode(record.doc)

@@ -1,0 +1,47 @@
+"""An event type: what a client says of it, and what is kept and shown of it."""
+
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hub.catalogue.event_types.schema import Schema
+from hub.models import Resource
+
+_SCHEMA_EXAMPLE = {"type": "object", "required": ["sku"], "properties": {"sku": {"type": "string"}}}
+
+
+class EventTypeSpec(BaseModel):
+    """What a client says of an event type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    description: str | None = Field(default=None, max_length=2_000, examples=["An article is about to sell out."])
+    schema_: dict[str, Any] | None = Field(
+        default=None,
+        alias="schema",
+        description="JSON Schema of the data, draft 2020-12 unless `$schema` says otherwise; what it refers to outside "
+        "of itself is never fetched.",
+        examples=[_SCHEMA_EXAMPLE],
+    )
+    example: Any = Field(default=None, description="Data that fits the schema.", examples=[{"sku": "A-1"}])
+
+
+class EventType(Resource):
+    """An event type as it is kept and shown. `built_in` ones are always there; registering one adds to its rules."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    type: str = Field(examples=["stock.low"])
+    built_in: bool = False
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema", examples=[_SCHEMA_EXAMPLE])
+    example: Any = Field(default=None, description="Data that fits the schema.", examples=[{"sku": "A-1"}])
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+    @cached_property
+    def validator(self) -> Schema | None:
+        """What checks an event's data; compiled once for each change of the type."""
+        return None if self.schema_ is None else Schema.compile(self.schema_)

@@ -1,0 +1,168 @@
+"""JSON Schemas of event data: compiled safely, and checked without repeating what was sent."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+import orjson
+from jsonschema_rs import RegexOptions, ValidationError, validator_for
+from jsonschema_rs import Validator as CompiledSchema
+
+from hub.errors import Fault, Invalid
+from hub.validation import MAX_FAULTS, pointer
+
+MAX_BYTES = 65_536
+MAX_NESTING = 64
+MAX_WEIGHT = 5_000
+"""Subschemas after every `$ref` is put in its place: bounds what one check may cost."""
+_REGEX_BYTES = 1_000_000
+_EMAIL = re.compile(r'[^@\x00-\x20\x7f-\x9f<>()\[\],;:\\"]{1,64}@[^@\x00-\x20\x7f-\x9f<>()\[\],;:\\"]{1,189}')
+_UNBOUNDED = frozenset(("$dynamicRef", "$recursiveRef", "$dynamicAnchor", "$recursiveAnchor", "$anchor"))
+
+
+class Schema:
+    """A compiled JSON Schema (draft 2020-12 unless `$schema` says otherwise; formats are checked).
+
+    Nothing is ever fetched: a `$ref` is a pointer into the same schema, and may not lead back to itself. Regular
+    expressions run in linear time, so they have neither look-around nor back-references.
+    """
+
+    def __init__(self, compiled: CompiledSchema) -> None:
+        self._compiled = compiled
+
+    @classmethod
+    def compile(cls, document: Any, *place: str | int) -> Self:
+        """Raises `Invalid` with a pointer, under `place` (by default `/schema`), to what is wrong or too costly."""
+        place = place or ("schema",)
+        if not isinstance(document, dict | bool):
+            raise _invalid("must be an object, true or false", place)
+        _Weigher(document, place).check()
+        if len(orjson.dumps(document)) > MAX_BYTES:
+            raise _invalid(f"must have at most {MAX_BYTES} bytes", place)
+        try:
+            compiled = validator_for(
+                document,
+                offline=True,
+                validate_formats=True,
+                formats={"email": _is_email},
+                pattern_options=RegexOptions(size_limit=_REGEX_BYTES),
+            )
+        except ValidationError as error:
+            raise _invalid(_schema_detail(error), (*place, *error.instance_path)) from None
+        return cls(compiled)
+
+    def validate(self, data: Any) -> tuple[Fault, ...]:
+        """Every place, up to twenty, where an event's data breaks the schema, with pointers under `/data`."""
+        if self._compiled.is_valid(data):
+            return ()
+        return tuple(fault for _, fault in zip(range(MAX_FAULTS), self._faults(data), strict=False))
+
+    def _faults(self, data: Any) -> Iterator[Fault]:
+        for error in self._compiled.iter_errors(data):
+            details = error.kind.as_dict()
+            path = ["data", *error.instance_path]
+            if error.kind.name == "required":
+                yield Fault("is required", pointer(*path, details["property"]))
+            elif error.kind.name in {"additionalProperties", "unevaluatedProperties"}:
+                yield from (Fault("is not a known member", pointer(*path, name)) for name in details["unexpected"])
+            else:
+                tell = _TOLD.get(error.kind.name)
+                yield Fault(tell(details) if tell else f"breaks the rule `{error.kind.name}`", pointer(*path))
+
+
+_TOLD: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "type": lambda rule: f"must be of type {' or '.join(rule['types'])}",
+    "enum": lambda rule: f"must be one of {_json(rule['options'])}",
+    "const": lambda rule: f"must be {_json(rule['expected_value'])}",
+    "format": lambda rule: f"must have the format {rule['format']}",
+    "pattern": lambda rule: f"must match {rule['pattern']}",
+    "minLength": lambda rule: f"must have at least {rule['limit']} characters",
+    "maxLength": lambda rule: f"must have at most {rule['limit']} characters",
+    "minimum": lambda rule: f"must be at least {rule['limit']}",
+    "maximum": lambda rule: f"must be at most {rule['limit']}",
+    "exclusiveMinimum": lambda rule: f"must be over {rule['limit']}",
+    "exclusiveMaximum": lambda rule: f"must be under {rule['limit']}",
+    "multipleOf": lambda rule: f"must be a multiple of {rule['multiple_of']}",
+    "minItems": lambda rule: f"must have at least {rule['limit']} elements",
+    "maxItems": lambda rule: f"must have at most {rule['limit']} elements",
+    "minProperties": lambda rule: f"must have at least {rule['limit']} members",
+    "maxProperties": lambda rule: f"must have at most {rule['limit']} members",
+    "uniqueItems": lambda _: "must not hold an element twice",
+    "anyOf": lambda _: "has none of the forms that are allowed",
+    "oneOf": lambda _: "must have exactly one of the forms that are allowed",
+    "falseSchema": lambda _: "is not allowed",
+}
+"""What is said of each broken rule: of the schema's own values only."""
+
+
+class _Weigher:
+    """Follows every reference of a schema and counts, so that no check can take exponential time."""
+
+    def __init__(self, document: Any, place: tuple[str | int, ...]) -> None:
+        self._document = document
+        self._place = place
+        self._weights: dict[int, int] = {}
+        self._under_way: set[int] = set()
+
+    def check(self) -> None:
+        if self._weigh(self._document, self._place, 0) > MAX_WEIGHT:
+            raise _invalid(f"has more than {MAX_WEIGHT} parts once its references are followed", self._place)
+
+    def _weigh(self, node: Any, place: tuple[str | int, ...], depth: int) -> int:
+        if not isinstance(node, dict | list):
+            return 0
+        if depth > MAX_NESTING:
+            raise _invalid(f"is nested more than {MAX_NESTING} deep", place[: len(self._place) + 1])
+        if id(node) in self._under_way:
+            raise _invalid("must not refer to itself", place)
+        if id(node) not in self._weights:
+            self._under_way.add(id(node))
+            self._weights[id(node)] = 1 + sum(self._inner_weights(node, place, depth))
+            self._under_way.remove(id(node))
+        return self._weights[id(node)]
+
+    def _inner_weights(self, node: Any, place: tuple[str | int, ...], depth: int) -> Iterator[int]:
+        for name, inner in node.items() if isinstance(node, dict) else enumerate(node):
+            here = (*place, name)
+            if name in _UNBOUNDED or (name == "$id" and depth and isinstance(inner, str)):
+                raise _invalid("is not supported; refer with $ref and a pointer such as #/$defs/name", here)
+            if name == "$ref" and isinstance(inner, str):
+                yield self._weigh(self._target(inner, here), here, depth + 1)
+            else:
+                yield self._weigh(inner, here, depth + 1)
+
+    def _target(self, reference: str, place: tuple[str | int, ...]) -> Any:
+        if not reference.startswith("#/") or "%" in reference:
+            raise _invalid("must be a pointer into this schema, such as #/$defs/name", place)
+        node = self._document
+        for part in reference[2:].split("/"):
+            name = part.replace("~1", "/").replace("~0", "~")
+            if isinstance(node, list) and name.isdecimal() and int(name) < len(node):
+                node = node[int(name)]
+            elif isinstance(node, dict) and name in node:
+                node = node[name]
+            else:
+                raise _invalid("leads nowhere", place)
+        return node
+
+
+def _is_email(text: str) -> bool:
+    """Internationalised addresses too; neither display names nor quoted local parts."""
+    return _EMAIL.fullmatch(text) is not None
+
+
+def _schema_detail(error: ValidationError) -> str:
+    if error.kind.name == "format":
+        return "must be a regular expression without look-around and back-references, and not too large"
+    if error.kind.name == "$ref":
+        return "refers to a schema that is not known here"
+    return "is not what JSON Schema allows here"
+
+
+def _json(value: Any) -> str:
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+def _invalid(detail: str, place: tuple[str | int, ...]) -> Invalid:
+    return Invalid("The schema is not usable.", errors=[Fault(detail, pointer(*place))])

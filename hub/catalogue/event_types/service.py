@@ -1,0 +1,112 @@
+"""Registering event types, and what events of a type look like."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import orjson
+
+from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.event_types.builtin import BUILT_IN, validate_builtin
+from hub.catalogue.event_types.model import EventType, EventTypeSpec
+from hub.catalogue.patterns import is_type, matches
+from hub.clock import Clock
+from hub.errors import Conflict, Fault, Invalid, NotFound
+from hub.ids import new_id
+from hub.models import Event, FeedEntry, Record
+
+SAMPLE_SOURCE = "urn:notification-hub:test"
+_PLAIN_SAMPLE = {"message": "A sample from the notification hub."}
+_BUILT_IN = {
+    name: EventType(type=name, built_in=True, description=kind.description, schema=kind.schema, example=kind.example)
+    for name, kind in BUILT_IN.items()
+}
+
+
+class EventTypes:
+    """A tenant's event types: those that are built in, and those it registered.
+
+    Registering a type that is built in adds a schema to its own, which holds on; deleting it takes that schema away.
+    """
+
+    def __init__(self, catalogue: Catalogue, clock: Clock) -> None:
+        self._catalogue = catalogue
+        self._clock = clock
+
+    def listing(self, tenant: str) -> list[EventType]:
+        """By name."""
+        registered = {kind.type: kind for kind in self._catalogue.event_types(tenant)}
+        return [kind for _, kind in sorted((_BUILT_IN | registered).items())]
+
+    def find(self, tenant: str, name: str) -> EventType:
+        """Raises `NotFound`."""
+        kind = self._catalogue.event_type(tenant, name) or _BUILT_IN.get(name)
+        if kind is None:
+            raise NotFound("There is no such event type.")
+        return kind
+
+    def sample(self, tenant: str, patterns: Sequence[str]) -> Event:
+        """An event that was never published: the example of the first type, by name, that the patterns match."""
+        kinds = [kind for kind in self.listing(tenant) if kind.example is not None]
+        found = next((kind for pattern in patterns for kind in kinds if matches(pattern, kind.type)), None)
+        now = self._clock.now()
+        return Event(
+            id=new_id("evt"),
+            tenant=tenant,
+            type=found.type if found else patterns[0].replace("*", "test"),
+            source=SAMPLE_SOURCE,
+            time=now,
+            data=orjson.dumps(found.example if found else _PLAIN_SAMPLE),
+            accepted_at=now,
+        )
+
+    async def put(self, tenant: str, name: str, spec: EventTypeSpec) -> EventType:
+        """Register a type, or replace what was registered. Raises `Invalid` where the spec breaks a rule."""
+        if not is_type(name):
+            fault = Fault("must be 1 to 255 printable ASCII characters without spaces and `*`", "/path/type")
+            raise Invalid("The event type is malformed.", errors=[fault])
+        made = self._made(name, spec)
+        _check_example(made)
+
+        def build() -> tuple[list[Record], list[FeedEntry]]:
+            current = self._catalogue.event_type(tenant, name)
+            kept = made if current is None else made.model_copy(update={"created_at": current.created_at})
+            return [Record("event_type", tenant, name, kept.model_dump_json().encode())], []
+
+        await self._catalogue.change(build)
+        return self.find(tenant, name)
+
+    async def delete(self, tenant: str, name: str) -> None:
+        """Raises `Conflict` for a built-in type to which nothing was added."""
+
+        def build() -> tuple[list[Record], list[FeedEntry]]:
+            if self._catalogue.event_type(tenant, name) is None:
+                self.find(tenant, name)
+                raise Conflict("This event type is built in: it cannot be deleted.")
+            return [Record("event_type", tenant, name, None)], []
+
+        await self._catalogue.change(build)
+
+    def _made(self, name: str, spec: EventTypeSpec) -> EventType:
+        now = self._clock.now()
+        return EventType(
+            type=name,
+            built_in=name in BUILT_IN,
+            description=spec.description,
+            schema=spec.schema_,
+            example=spec.example,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+def _check_example(kind: EventType) -> None:
+    """Raises `Invalid` when the schema is none, or the example does not fit."""
+    validator = kind.validator
+    if kind.example is None:
+        return
+    faults = validate_builtin(kind.type, kind.example) if kind.built_in else []
+    if validator is not None:
+        faults = [*faults, *validator.validate(kind.example)]
+    if faults:
+        moved = [replace(fault, pointer="/example" + fault.pointer.removeprefix("/data")) for fault in faults]
+        raise Invalid("The example does not fit the schema of the type; see `errors`.", errors=moved)

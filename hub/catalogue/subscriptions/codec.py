@@ -1,0 +1,127 @@
+"""Turning what clients say into subscriptions, and subscriptions into the store's records and back."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from channels.base import Channel, SignedTarget, TargetModel
+from hub.catalogue.patterns import check_patterns
+from hub.catalogue.subscriptions.filters import compile_filter
+from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
+from hub.catalogue.subscriptions.sealing import SealBroken, Sealer, mask_model
+from hub.errors import Conflict, Fault, Forbidden, Invalid
+from hub.ids import new_id
+from hub.models import Record
+from hub.rendering import Renderer
+from hub.validation import faults
+
+
+class SubscriptionForms:
+    """Turns what clients say into subscriptions, and subscriptions into records and back."""
+
+    def __init__(self, channels: Mapping[str, Channel[Any]], renderer: Renderer, sealer: Sealer) -> None:
+        self._channels = channels
+        self._renderer = renderer
+        self._sealer = sealer
+
+    def build(
+        self,
+        tenant: str,
+        spec: SubscriptionSpec,
+        *,
+        by_operator: bool,
+        at: datetime,
+        current: Subscription | None = None,
+    ) -> Subscription:
+        """Check every part of the spec. Raises `Invalid` with a pointer to each place, `Forbidden` for channels that
+        only operators may use."""
+        channel = self._channels.get(spec.channel)
+        if channel is None:
+            known = ", ".join(sorted(self._channels))
+            raise Invalid("There is no such channel.", errors=[Fault(f"must be one of {known}", "/channel")])
+        if channel.operator_only and not by_operator:
+            raise Forbidden(f"Only a key with the scope admin may use the channel {spec.channel}.")
+        check_patterns(spec.event_types)
+        if spec.template is not None:
+            self._renderer.check(spec.channel, spec.template)
+        target = _with_previous_secrets(self._target(channel, spec.target), current)
+        self._renderer.check_target(target)
+        return self._assemble(
+            id=current.id if current else new_id("sub"),
+            tenant=tenant,
+            spec=spec,
+            target=target,
+            disabled_reason=None if spec.enabled else (current and current.disabled_reason) or "disabled on request",
+            created_at=current.created_at if current else at,
+            updated_at=at,
+        )
+
+    def _assemble(self, *, spec: SubscriptionSpec, target: TargetModel, **members: Any) -> Subscription:
+        rate = spec.rate_limit.per_second if spec.rate_limit else self._channels[spec.channel].rate_per_second
+        return Subscription(
+            spec=spec.model_copy(update={"target": _shown(target)}),
+            target=target,
+            filter=compile_filter(spec.filter) if spec.filter else None,
+            per_second=rate,
+            **members,
+        )
+
+    def _target(self, channel: Channel[Any], members: dict[str, Any]) -> TargetModel:
+        """Validate a target as its channel wants it; what only the hub may write is refused."""
+        if issubclass(channel.Target, SignedTarget) and "previous_secrets" in members:
+            fault = Fault("is written by rotation only", "/target/previous_secrets")
+            raise Invalid("The target is not valid; see `errors`.", errors=[fault])
+        try:
+            return channel.Target.model_validate(members)
+        except ValidationError as error:
+            raise Invalid("The target is not valid; see `errors`.", errors=faults(error, "target")) from None
+
+    def retarget(self, current: Subscription, target: TargetModel, at: datetime) -> Subscription:
+        """The same subscription with another target of its channel."""
+        spec = current.spec.model_copy(update={"target": _shown(target)})
+        return replace(current, spec=spec, target=target, updated_at=at)
+
+    def encode(self, subscription: Subscription) -> Record:
+        doc = subscription.spec.model_dump(mode="json", exclude={"target"})
+        doc["target"] = self._sealer.seal_model(
+            subscription.target, tenant=subscription.tenant, subscription=subscription.id
+        )
+        doc["disabled_reason"] = subscription.disabled_reason
+        doc["created_at"] = subscription.created_at
+        doc["updated_at"] = subscription.updated_at
+        return Record("subscription", subscription.tenant, subscription.id, orjson.dumps(doc))
+
+    def decode(self, record: Record) -> Subscription:
+        """Raises `Conflict` when its channel is not installed any more, or its secrets cannot be opened."""
+        doc = orjson.loads(record.doc or b"{}")
+        channel = self._channels.get(doc["channel"])
+        if channel is None:
+            raise Conflict(f"Subscription {record.id} uses the channel {doc['channel']}: install it and start again.")
+        sealed = doc.pop("target")
+        try:
+            target = self._sealer.open_model(channel.Target, sealed, tenant=record.tenant, subscription=record.id)
+        except SealBroken as broken:
+            raise Conflict(f"Subscription {record.id} cannot be read. {broken}") from broken
+        members = {name: doc.pop(name) for name in ("disabled_reason", "created_at", "updated_at")}
+        for name in ("created_at", "updated_at"):
+            members[name] = datetime.fromisoformat(members[name])
+        spec = SubscriptionSpec.model_validate({**doc, "target": {}})
+        return self._assemble(
+            id=record.id, tenant=record.tenant, spec=spec, target=target, version=record.version, **members
+        )
+
+
+def _with_previous_secrets(target: TargetModel, current: Subscription | None) -> TargetModel:
+    """A changed target goes on honouring the secrets that its rotations left."""
+    if current is None or not isinstance(target, SignedTarget) or not isinstance(current.target, SignedTarget):
+        return target
+    return target.model_copy(update={"previous_secrets": current.target.previous_secrets})
+
+
+def _shown(target: TargetModel) -> dict[str, Any]:
+    """A target as clients see it, and may send it back: secrets masked, and without what only rotation writes."""
+    return {name: value for name, value in mask_model(target).items() if name != "previous_secrets"}

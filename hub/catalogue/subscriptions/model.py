@@ -1,0 +1,87 @@
+"""A subscription: what a client says of it, what is shown of it, and what the hub sends by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from channels.base import TargetModel
+from hub.catalogue.subscriptions.filters import Filter
+from hub.retry import DEFAULT_SCHEDULE, RetrySchedule
+
+DEFAULT_MAX_IN_FLIGHT = 10
+
+
+class RateLimit(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per_second: float = Field(gt=0, le=10_000, allow_inf_nan=False, strict=True, examples=[5])
+
+
+class SubscriptionSpec(BaseModel):
+    """What a client says of a subscription."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    name: str = Field(min_length=1, max_length=200, examples=["orders to the warehouse"])
+    event_types: tuple[Annotated[str, Field(max_length=255)], ...] = Field(
+        min_length=1, max_length=100, examples=[["order.*"]], description="Patterns: exact, `order.*`, or `*`."
+    )
+    channel: str = Field(max_length=50, examples=["file"])
+    target: dict[str, Any] = Field(examples=[{"name": "orders"}])
+    filter: dict[str, Any] | None = Field(default=None, examples=[{"data.total": {"gte": 100}}])
+    template: dict[str, Any] | None = Field(default=None, description="Overrides of the channel's template fields.")
+    retry_schedule: RetrySchedule | None = Field(default=None, description="Seconds to wait after attempt 1, 2, …")
+    timeout: float | None = Field(
+        default=None, gt=0, le=30, allow_inf_nan=False, strict=True, description="Seconds that an attempt may take."
+    )
+    max_in_flight: int = Field(default=DEFAULT_MAX_IN_FLIGHT, ge=1, le=1_000, strict=True)
+    rate_limit: RateLimit | None = None
+    enabled: bool = Field(default=True, strict=True)
+
+
+class SubscriptionView(SubscriptionSpec):
+    """A subscription as it is shown: secrets masked."""
+
+    id: str = Field(examples=["sub_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c"])
+    disabled_reason: str | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscription ready to be matched and sent to."""
+
+    id: str
+    tenant: str
+    spec: SubscriptionSpec
+    """`spec.target` is the masked form; `target` is the real one."""
+    target: TargetModel
+    filter: Filter | None
+    per_second: float | None
+    """The rate of its lane: its own, or else the channel's."""
+    disabled_reason: str | None
+    created_at: datetime
+    updated_at: datetime
+    version: int = 0
+    """The catalogue's version in which it was written; 0 before that."""
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        return self.spec.event_types
+
+    @property
+    def schedule(self) -> Sequence[float]:
+        return DEFAULT_SCHEDULE if self.spec.retry_schedule is None else self.spec.retry_schedule
+
+    def view(self) -> SubscriptionView:
+        return SubscriptionView.model_construct(
+            **{name: getattr(self.spec, name) for name in SubscriptionSpec.model_fields},
+            id=self.id,
+            disabled_reason=self.disabled_reason,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+        )

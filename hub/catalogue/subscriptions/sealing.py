@@ -1,0 +1,159 @@
+"""Secrets of targets: encrypted where they are kept, masked where they are shown."""
+
+import base64
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import BaseModel, SecretStr
+from pydantic_core import to_jsonable_python
+
+from hub.errors import Fault, Invalid
+from hub.validation import pointer
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+Path = tuple[str | int, ...]
+
+MASK = "********"
+_VERSION = "v1:"
+_NONCE = 12
+_BROKEN = "A stored secret cannot be decrypted: start the hub with the HUB_SECRET_KEY that it was stored with."
+_LONG = 32
+_KIND = re.compile(r"https?://[a-z0-9.-]+/|[a-z]+://|whsec_|xox[a-z]-")
+"""The beginnings that say what a secret is and nothing of the secret."""
+
+
+class SealBroken(Exception):
+    """A sealed text cannot be opened: the key is another one, or the text was altered or belongs elsewhere."""
+
+
+class Sealer:
+    """AES-256-GCM under a key derived from the operator's secret (HKDF-SHA256, RFC 5869).
+
+    Tenant, subscription and field are authenticated with each text, so that one cannot be moved to another place.
+    """
+
+    def __init__(self, secret: str) -> None:
+        derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"notification-hub/secrets/v1")
+        self._cipher = AESGCM(derive.derive(secret.encode()))
+
+    def seal(self, text: str, *, tenant: str, subscription: str, field: str) -> str:
+        """The text encrypted, as printable ASCII."""
+        nonce = os.urandom(_NONCE)
+        box = self._cipher.encrypt(nonce, text.encode(), _context(tenant, subscription, field))
+        return _VERSION + base64.urlsafe_b64encode(nonce + box).decode()
+
+    def open(self, sealed: str, *, tenant: str, subscription: str, field: str) -> str:
+        """The text that was sealed for this very place. Raises `SealBroken`."""
+        if not sealed.startswith(_VERSION):
+            raise SealBroken(_BROKEN)
+        try:
+            box = base64.b64decode(sealed.removeprefix(_VERSION), altchars=b"-_", validate=True)
+            plain = self._cipher.decrypt(box[:_NONCE], box[_NONCE:], _context(tenant, subscription, field))
+        except (InvalidTag, ValueError):
+            raise SealBroken(_BROKEN) from None
+        return plain.decode()
+
+    def seal_model(self, model: BaseModel, *, tenant: str, subscription: str) -> dict[str, Any]:
+        """The model as JSON values, secrets apart: `{"plain": {…, "secret": null}, "sealed": {path: "v1:…"}}`."""
+        sealed: dict[str, str] = {}
+
+        def keep(secret: SecretStr, path: Path) -> None:
+            field = _field(path)
+            sealed[field] = self.seal(secret.get_secret_value(), tenant=tenant, subscription=subscription, field=field)
+
+        return {"plain": _with_secrets(model, keep), "sealed": sealed}
+
+    def open_model(self, model: type[ModelT], document: Mapping[str, Any], *, tenant: str, subscription: str) -> ModelT:
+        """What `seal_model` was given. Raises `SealBroken`."""
+
+        def fill(value: Any, path: Path) -> Any:
+            if isinstance(value, dict):
+                return {name: fill(inner, (*path, name)) for name, inner in value.items()}
+            if isinstance(value, list):
+                return [fill(inner, (*path, index)) for index, inner in enumerate(value)]
+            field = _field(path)
+            text = document["sealed"].get(field)
+            return value if text is None else self.open(text, tenant=tenant, subscription=subscription, field=field)
+
+        return model.model_validate(fill(document["plain"], ()))
+
+
+def mask(secret: str) -> str:
+    """What may be shown of a secret: what kind it is, a host if it is a web address, and of a long one its end."""
+    end = secret[-4:] if len(secret) >= _LONG else ""
+    kind = _KIND.match(secret)
+    return f"{kind[0] if kind else ''}{MASK}{end}"
+
+
+def mask_model(model: BaseModel) -> dict[str, Any]:
+    """The model as JSON values with each secret masked, and without members that are null."""
+    return _with_secrets(model, lambda secret, _: mask(secret.get_secret_value()), exclude_none=True)
+
+
+def reveal_model(model: BaseModel) -> dict[str, Any]:
+    """The model as JSON values with each secret in clear, and without members that are null."""
+    return _with_secrets(model, lambda secret, _: secret.get_secret_value(), exclude_none=True)
+
+
+def unmask(patch: Mapping[str, Any], current: BaseModel) -> dict[str, Any]:
+    """The patch of a target with each masked secret that came back as it is shown replaced by the secret itself.
+
+    Raises `Invalid` with pointers under `/target` for a masked value that belongs to no secret at its place.
+    """
+    wrong: list[Fault] = []
+
+    def walk(value: Any, was: Any, path: Path) -> Any:
+        if isinstance(value, dict):
+            known = was if isinstance(was, dict) else {}
+            return {name: walk(inner, known.get(name), (*path, name)) for name, inner in value.items()}
+        if isinstance(value, list):
+            rest = list(was) if isinstance(was, list | tuple) else []
+            return [walk(inner, rest[i] if i < len(rest) else None, (*path, i)) for i, inner in enumerate(value)]
+        if not isinstance(value, str) or MASK not in value:
+            return value
+        if isinstance(was, SecretStr) and value == mask(was.get_secret_value()):
+            return was.get_secret_value()
+        wrong.append(Fault("is masked, and no secret is kept here; send the secret", pointer("target", *path)))
+        return value
+
+    unmasked = {name: walk(value, _dumped(current).get(name), (name,)) for name, value in patch.items()}
+    if wrong:
+        raise Invalid("A masked secret cannot be stored.", errors=wrong)
+    return unmasked
+
+
+def _context(tenant: str, subscription: str, field: str) -> bytes:
+    return orjson.dumps([tenant, subscription, field])
+
+
+def _field(path: Path) -> str:
+    return orjson.dumps(path).decode()
+
+
+def _dumped(model: BaseModel, *, exclude_none: bool = False) -> dict[str, Any]:
+    return model.model_dump(by_alias=True, exclude_none=exclude_none)
+
+
+def _with_secrets(
+    model: BaseModel, shown: Callable[[SecretStr, Path], str | None], *, exclude_none: bool = False
+) -> dict[str, Any]:
+    """The model as JSON values with something else in place of each secret."""
+
+    def walk(value: Any, path: Path) -> Any:
+        if isinstance(value, SecretStr):
+            return shown(value, path)
+        if isinstance(value, dict):
+            return {name: walk(inner, (*path, name)) for name, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [walk(inner, (*path, index)) for index, inner in enumerate(value)]
+        return to_jsonable_python(value)
+
+    dumped = _dumped(model, exclude_none=exclude_none)
+    return {name: walk(value, (name,)) for name, value in dumped.items()}

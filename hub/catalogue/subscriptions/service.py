@@ -1,0 +1,149 @@
+"""Creating and changing subscriptions."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from channels.base import SignedTarget
+from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.keys.model import Principal
+from hub.catalogue.subscriptions.codec import SubscriptionForms
+from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
+from hub.catalogue.subscriptions.sealing import reveal_model, unmask
+from hub.clock import Clock
+from hub.errors import Conflict, Invalid, NotFound
+from hub.models import FeedEntry, FeedKind, Record
+from hub.validation import faults
+
+
+class Subscriptions:
+    """What `manage` may do with a tenant's subscriptions. Each change is in force when its method returns."""
+
+    def __init__(self, catalogue: Catalogue, forms: SubscriptionForms, clock: Clock) -> None:
+        self._catalogue = catalogue
+        self._forms = forms
+        self._clock = clock
+
+    def find(self, tenant: str, subscription_id: str) -> Subscription:
+        """Raises `NotFound`."""
+        subscription = self._catalogue.subscriptions(tenant).get(subscription_id)
+        if subscription is None:
+            raise NotFound("There is no such subscription.")
+        return subscription
+
+    def listing(self, tenant: str) -> list[Subscription]:
+        """Newest first."""
+        return sorted(self._catalogue.subscriptions(tenant).values(), key=lambda s: s.id, reverse=True)
+
+    async def create(self, principal: Principal, spec: SubscriptionSpec) -> Subscription:
+        """Raises `Invalid` where the spec breaks a rule."""
+        made = self._forms.build(principal.tenant, spec, by_operator=principal.is_operator, at=self._clock.now())
+        await self._catalogue.change(lambda: ([self._forms.encode(made)], []))
+        return made
+
+    async def patch(self, principal: Principal, subscription_id: str, merge: dict[str, Any]) -> Subscription:
+        """Apply a JSON merge patch (RFC 7396). A secret that comes back as it is shown, masked, stays as it is."""
+
+        def edit(current: Subscription) -> Subscription:
+            document = current.spec.model_dump(mode="json")
+            document["target"] = reveal_model(current.target)
+            document["target"].pop("previous_secrets", None)
+            patch = dict(merge)
+            if patch.get("channel", current.spec.channel) != current.spec.channel:
+                document["target"] = {}
+            elif isinstance(patch.get("target"), dict):
+                patch["target"] = unmask(patch["target"], current.target)
+            try:
+                spec = SubscriptionSpec.model_validate(_merged(document, patch))
+            except ValidationError as error:
+                raise Invalid("The patched subscription is not valid; see `errors`.", errors=faults(error)) from None
+            return self._forms.build(
+                principal.tenant,
+                spec,
+                by_operator=principal.is_operator,
+                at=self._clock.now(),
+                current=current,
+            )
+
+        return await self._edit(principal.tenant, subscription_id, edit)
+
+    async def enable(self, tenant: str, subscription_id: str) -> Subscription:
+        """Held deliveries flow again."""
+        return await self._edit(
+            tenant, subscription_id, lambda current: self._switched(current, enabled=True, reason=None)
+        )
+
+    async def disable(self, tenant: str, subscription_id: str, reason: str) -> Subscription:
+        """New deliveries are made and held; those not yet sent are held too."""
+        return await self._edit(
+            tenant, subscription_id, lambda current: self._switched(current, enabled=False, reason=reason)
+        )
+
+    async def rotate(self, tenant: str, subscription_id: str, grace: timedelta) -> Subscription:
+        """Give a new signing secret; for the time of grace messages are signed with the old one as well."""
+
+        def edit(current: Subscription) -> Subscription:
+            signed = signed_target(current)
+            now = self._clock.now()
+            return self._forms.retarget(current, signed.rotated(now + grace), now)
+
+        return await self._edit(tenant, subscription_id, edit)
+
+    async def delete(self, tenant: str, subscription_id: str) -> None:
+        """What it has not been sent yet is cancelled."""
+
+        def build() -> tuple[list[Record], list[FeedEntry]]:
+            found = self.find(tenant, subscription_id)
+            return [Record("subscription", tenant, found.id, None)], []
+
+        await self._catalogue.change(build)
+
+    def _switched(self, current: Subscription, *, enabled: bool, reason: str | None) -> Subscription:
+        if current.spec.enabled == enabled:
+            return current
+        spec = current.spec.model_copy(update={"enabled": enabled})
+        return replace(current, spec=spec, disabled_reason=reason, updated_at=self._clock.now())
+
+    async def _edit(
+        self, tenant: str, subscription_id: str, edit: Callable[[Subscription], Subscription]
+    ) -> Subscription:
+        def build() -> tuple[list[Record], list[FeedEntry]]:
+            current = self.find(tenant, subscription_id)
+            edited = edit(current)
+            if edited is current:
+                return [], []
+            return [self._forms.encode(edited)], _switch_entries(current, edited)
+
+        await self._catalogue.change(build)
+        return self.find(tenant, subscription_id)
+
+
+def signed_target(subscription: Subscription) -> SignedTarget:
+    """Raises `Conflict` when the channel does not sign."""
+    if not isinstance(subscription.target, SignedTarget):
+        raise Conflict(f"The channel {subscription.spec.channel} does not sign its messages: there is no secret.")
+    return subscription.target
+
+
+def _switch_entries(before: Subscription, after: Subscription) -> list[FeedEntry]:
+    if before.spec.enabled == after.spec.enabled:
+        return []
+    kind = FeedKind.SUBSCRIPTION_ENABLED if after.spec.enabled else FeedKind.SUBSCRIPTION_DISABLED
+    shown = after.view().model_dump_json().encode()
+    return [FeedEntry(after.tenant, kind, shown, subscription_id=after.id)]
+
+
+def _merged(document: Any, patch: Any) -> Any:
+    """RFC 7396, section 2."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(document) if isinstance(document, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _merged(merged.get(name), value)
+    return merged

@@ -1,0 +1,205 @@
+"""Deliveries as people see and steer them: cancel, replay, and why a subscription did or did not get an event."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import orjson
+
+from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.patterns import matches
+from hub.catalogue.subscriptions import Subscription
+from hub.clock import Clock
+from hub.dispatch.transitions import cancel, replay
+from hub.errors import Conflict, Fault, Invalid, NotFound
+from hub.models import Delivery, Event, Status
+from hub.stores.base import (
+    Archive,
+    DeliveryQuery,
+    Intake,
+    Listing,
+    Page,
+    Queue,
+    Result,
+    Written,
+)
+
+PAGE = 200
+_BUSY = "The delivery is being sent right now; try again in a moment."
+Explained = Literal["matched", "filtered", "disabled", "held", "no_match", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What became of one event for one subscription, and why."""
+
+    subscription_id: str
+    outcome: Explained
+    reason: str
+
+
+class Deliveries:
+    """Reads deliveries with `held` shown in place of `pending` while their subscription is disabled."""
+
+    def __init__(self, archive: Archive, intake: Intake, queue: Queue, catalogue: Catalogue, clock: Clock) -> None:
+        self._archive = archive
+        self._intake = intake
+        self._queue = queue
+        self._catalogue = catalogue
+        self._clock = clock
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    async def event(self, tenant: str, event_id: str) -> Event:
+        """Raises `NotFound`."""
+        event = await self._archive.event(tenant, event_id)
+        if event is None:
+            raise NotFound("There is no such event.")
+        return event
+
+    async def delivery(self, tenant: str, delivery_id: str) -> Delivery:
+        """Raises `NotFound`."""
+        delivery = await self._archive.delivery(tenant, delivery_id)
+        if delivery is None:
+            raise NotFound("There is no such delivery.")
+        return self._as_shown(delivery)
+
+    async def listing(self, tenant: str, query: DeliveryQuery, page: Page) -> Listing[Delivery]:
+        disabled = self._catalogue.disabled(tenant)
+        if query.status is Status.PENDING:
+            query = replace(query, not_subscription_ids=disabled)
+        elif query.status is Status.HELD:
+            asked = query.subscription_ids
+            held = disabled if asked is None else disabled & asked
+            query = replace(query, status=Status.PENDING, subscription_ids=held)
+        found = await self._archive.deliveries(tenant, query, page)
+        return Listing(tuple(map(self._as_shown, found.items)), found.next_cursor)
+
+    async def counts(self, tenant: str, query: DeliveryQuery) -> Mapping[Status, int]:
+        """How many deliveries there are in each status."""
+        disabled = self._catalogue.disabled(tenant)
+        total: dict[Status, int] = {}
+        for subscription_id, counted in (await self._archive.counts(tenant, query)).items():
+            for status, number in counted.items():
+                shown = Status.HELD if status is Status.PENDING and subscription_id in disabled else status
+                total[shown] = total.get(shown, 0) + number
+        return total
+
+    def _as_shown(self, delivery: Delivery) -> Delivery:
+        subscription = self._catalogue.subscription(delivery.subscription_id)
+        if delivery.status is Status.PENDING and subscription is not None and not subscription.spec.enabled:
+            reason = f"the subscription is disabled: {subscription.disabled_reason}"
+            return delivery.model_copy(update={"status": Status.HELD, "reason": reason})
+        return delivery
+
+    async def explain(self, tenant: str, event_id: str) -> list[Explanation]:
+        """For every subscription of the tenant what became of the event, and why."""
+        event = await self.event(tenant, event_id)
+        made = {delivery.subscription_id: delivery async for delivery in self._of_event(event)}
+        seen = event.seen(orjson.loads(event.data))
+        subscriptions = self._catalogue.subscriptions(tenant)
+        known = [_explain(event, seen, s, made.get(s.id)) for s in subscriptions.values()]
+        gone = [_explain_made(d) for d in made.values() if d.subscription_id not in subscriptions]
+        return sorted([*known, *gone], key=lambda explanation: explanation.subscription_id)
+
+    # -- steering ----------------------------------------------------------------------------------------------------
+
+    async def cancel_event(self, tenant: str, event_id: str) -> int:
+        """Cancel what of an event is not yet sent; gives how many deliveries. Attempts under way end as they may, and
+        are not repeated."""
+        event = await self.event(tenant, event_id)
+        now = self._clock.now()
+        await self._intake.cancel(tenant, event_id, now)
+        waiting = [d async for d in self._of_event(event) if d.status in (Status.PENDING, Status.HELD)]
+        written = await self._queue.finish([cancel(d, "the event was cancelled", now) for d in waiting])
+        return sum(result is Written.RECORDED for result in written)
+
+    async def cancel(self, tenant: str, delivery_id: str) -> Delivery:
+        """Raises `Conflict` when it is being sent or has ended."""
+        delivery = await self.delivery(tenant, delivery_id)
+        if delivery.status is Status.SENDING:
+            raise Conflict(_BUSY, retry_after=1)
+        if delivery.status not in (Status.PENDING, Status.HELD):
+            raise Conflict(f"The delivery is {delivery.status} already: there is nothing to cancel.")
+        return await self._write(cancel(delivery, "cancelled on request", self._clock.now()))
+
+    async def replay(self, tenant: str, delivery_id: str) -> Delivery:
+        """Send again, now. Raises `Conflict` when it is being sent, or its event was cancelled."""
+        delivery = await self.delivery(tenant, delivery_id)
+        if delivery.status is Status.SENDING:
+            raise Conflict(_BUSY, retry_after=1)
+        await self._refuse_cancelled(tenant, delivery.event_id)
+        return await self._write(replay(delivery, self._clock.now()))
+
+    async def replay_event(self, tenant: str, event_id: str, subscription_ids: Sequence[str] | None) -> list[Delivery]:
+        """Send an event again to all, or these, of the subscriptions that were to get it; gives those deliveries.
+
+        What is still to be sent stays as it is. Raises `Invalid` for a subscription that has no delivery of the event.
+        """
+        event = await self._refuse_cancelled(tenant, event_id)
+        made = {delivery.subscription_id: delivery async for delivery in self._of_event(event)}
+        for place, subscription_id in enumerate(subscription_ids or ()):
+            if subscription_id not in made:
+                fault = Fault("has no delivery of this event", f"/subscription_ids/{place}")
+                raise Invalid("The event was never meant for one of these subscriptions.", errors=[fault])
+        asked = [d for d in made.values() if subscription_ids is None or d.subscription_id in subscription_ids]
+        results = [replay(d, self._clock.now()) for d in asked if d.status in _ENDED]
+        written = await self._queue.finish(results)
+        return [r.delivery for r, w in zip(results, written, strict=True) if w is Written.RECORDED]
+
+    async def _refuse_cancelled(self, tenant: str, event_id: str) -> Event:
+        event = await self.event(tenant, event_id)
+        if event.cancelled_at is not None:
+            raise Conflict("The event was cancelled; publish it again instead.")
+        if event.expires_at is not None and event.expires_at <= self._clock.now():
+            raise Conflict("The event has expired; publish it again instead.")
+        return event
+
+    async def _write(self, result: Result) -> Delivery:
+        (written,) = await self._queue.finish([result])
+        if written is Written.FENCED:
+            raise Conflict("The delivery changed meanwhile; look at it and try again.", retry_after=1)
+        return self._as_shown(result.delivery)
+
+    async def _of_event(self, event: Event) -> AsyncIterator[Delivery]:
+        page = Page(PAGE)
+        while True:
+            found = await self._archive.deliveries(event.tenant, DeliveryQuery(event_id=event.id), page)
+            for delivery in found.items:
+                yield self._as_shown(delivery)
+            if found.next_cursor is None:
+                return
+            page = Page(PAGE, found.next_cursor)
+
+
+_ENDED = (Status.DELIVERED, Status.DEAD, Status.CANCELLED)
+
+
+def _explain(
+    event: Event, seen: Mapping[str, object], subscription: Subscription, delivery: Delivery | None
+) -> Explanation:
+    if delivery is not None:
+        return _explain_made(delivery)
+    if not any(matches(pattern, event.type) for pattern in subscription.patterns):
+        return Explanation(subscription.id, "no_match", f"no pattern matches the type {event.type}")
+    if subscription.created_at > event.accepted_at:
+        return Explanation(subscription.id, "no_match", "the subscription was created after the event was accepted")
+    complaint = subscription.filter.check(seen) if subscription.filter else None
+    if complaint is not None:
+        return Explanation(subscription.id, "filtered", complaint)
+    if not subscription.spec.enabled:
+        return Explanation(subscription.id, "disabled", f"the subscription is disabled: {subscription.disabled_reason}")
+    changed = subscription.updated_at > event.accepted_at
+    why = "the subscription was changed after the event was accepted" if changed else "its delivery is being created"
+    return Explanation(subscription.id, "no_match" if changed else "matched", why)
+
+
+def _explain_made(delivery: Delivery) -> Explanation:
+    reason = f"the delivery {delivery.id} is {delivery.status}"
+    if delivery.reason:
+        reason = f"{reason}: {delivery.reason}"
+    if delivery.status is Status.HELD:
+        return Explanation(delivery.subscription_id, "held", reason)
+    if delivery.status is Status.DEAD and (delivery.reason or "").startswith("expired"):
+        return Explanation(delivery.subscription_id, "expired", reason)
+    return Explanation(delivery.subscription_id, "matched", reason)

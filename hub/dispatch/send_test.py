@@ -1,0 +1,51 @@
+"""Trying a subscription out: one attempt now, of which nothing is stored."""
+
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from channels.base import Receipt
+from hub.catalogue.subscriptions import Subscription
+from hub.clock import Clock
+from hub.dispatch.sender import Sender
+from hub.dispatch.transitions import ERROR_CHARS, RESPONSE_BODY_CHARS
+from hub.ids import new_id
+from hub.models import Delivery, Event, Outcome, Status
+
+
+class Trial(BaseModel):
+    """How the sample was taken."""
+
+    outcome: Outcome
+    status_code: int | None = None
+    error: str | None = None
+    response_body: str | None = None
+    started_at: datetime
+    duration_ms: int
+
+
+async def try_out(sender: Sender, sample: Event, subscription: Subscription, clock: Clock, seconds: float) -> Trial:
+    """Send the sample, guarded and bounded in time as every attempt is."""
+    started_at, started = clock.now(), clock.monotonic()
+    delivery = Delivery(
+        id=new_id("dlv"),
+        tenant=subscription.tenant,
+        event_id=sample.id,
+        event_type=sample.type,
+        subscription_id=subscription.id,
+        channel=subscription.spec.channel,
+        status=Status.SENDING,
+        attempt_count=1,
+        created_at=started_at,
+        updated_at=started_at,
+    )
+    tried = await sender.send(sample, delivery, subscription, at=started_at, seconds=seconds)
+    error = None if isinstance(tried, Receipt) else tried.detail[:ERROR_CHARS]
+    return Trial(
+        outcome=Outcome.SUCCEEDED if error is None else Outcome.FAILED,
+        status_code=tried.status_code,
+        error=error,
+        response_body=tried.response_body[:RESPONSE_BODY_CHARS] if tried.response_body else None,
+        started_at=started_at,
+        duration_ms=round((clock.monotonic() - started) * 1000),
+    )

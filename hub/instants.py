@@ -1,0 +1,29 @@
+"""Instants as clients write them: RFC 3339 text, read as aware UTC."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,12})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def parse_instant(text: object) -> datetime:
+    """An RFC 3339 instant as aware UTC. Raises `ValueError` for anything else, including leap seconds."""
+    if isinstance(text, str) and _RFC3339.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    raise ValueError("must be an RFC 3339 instant with an offset, such as 2026-11-23T12:00:00Z")
+
+
+Instant = Annotated[
+    datetime,
+    BeforeValidator(parse_instant, json_schema_input_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A member of a request that holds an instant."""

@@ -1,0 +1,126 @@
+"""What the hub does by itself: the default timetable, made of the schedules' jobs and the store's upkeep.
+
+Each job is done by every process (what is on its own disk), by each worker, or by the one scheduler that leads; any
+process can show all of them, and run one out of turn.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from hub.clock import Clock
+from hub.cluster.leadership import Leadership
+from hub.cluster.roles import Role
+from hub.errors import NotFound, Unavailable
+from hub.maintenance.run_history import RunBook
+from hub.settings import Settings
+from hub.stores.base import Store
+from schedules.drain import Step, drain
+from schedules.temp_files import clean
+from schedules.timetable import Entry, Job, NotNow, Timetable
+
+Work = Callable[[], Awaitable[int]]
+"""Does something until nothing is left to do, and gives how much it was."""
+_log = structlog.get_logger(__name__)
+
+
+class Housekeeping:
+    """The timetable of a hub. Jobs that remove much do it in small steps, so that publishing goes on beside them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        leadership: Leadership,
+        roles: Collection[Role],
+        *,
+        sweep: Work,
+        end_abandoned_tasks: Work,
+    ) -> None:
+        self._settings = settings
+        self._upkeep = store.upkeep
+        self._clock = clock
+        self._sweep = sweep
+        self._end_abandoned_tasks = end_abandoned_tasks
+        everyones = [Job("temp-files", "every 10 min", self._clean_temp_files, at_start=True)]
+        workers = [Job("lease-sweep", "every 5 s", self._sweep_leases)]
+        leaders = [
+            Job("retention", "every 1 h", self._purge_events),
+            Job("feed-trim", "every 5 min", self._trim_feed),
+            Job("expired-records", "every 15 min", self._purge_expired),
+            Job("abandoned-tasks", "every 15 s", self._recover_tasks),
+        ]
+        self._own = [job.name for job in (everyones + workers if Role.WORKER in roles else everyones)]
+        self._led = [job.name for job in leaders]
+        self._book = RunBook(store.schedules, leadership, self._led)
+        self._timetable = Timetable(everyones + workers + leaders, clock, self._book)
+
+    def start(self) -> None:
+        """Begin with what this process does in any case; temp files are looked at once now."""
+        self._timetable.start(self._own)
+
+    async def stop(self, grace: float) -> None:
+        """Fire no more; let what is under way go on for up to `grace` seconds."""
+        await self._timetable.stop(grace)
+
+    @asynccontextmanager
+    async def reign(self) -> AsyncIterator[None]:
+        """Fire the leader's jobs too, going on where the leader before left off."""
+        try:
+            last_runs = await self._book.last_runs()
+        except Unavailable as error:
+            _log.warning("last runs not known", reason=error.detail)
+            last_runs = {}
+        self._timetable.schedule(self._led, last_runs)
+        try:
+            yield
+        finally:
+            self._timetable.unschedule(self._led)
+
+    async def entries(self) -> list[Entry]:
+        """Every schedule, by name, with its last run in whichever process. Raises `Unavailable`."""
+        return self._timetable.entries(await self._book.last_runs())
+
+    def job(self, name: str) -> Callable[[], Awaitable[Mapping[str, Any]]]:
+        """What runs this schedule once, now and here, and gives what it did. Raises `NotFound`; what it gives raises
+        `Unavailable`."""
+        if name not in self._timetable:
+            raise NotFound("There is no such schedule; GET /v1/schedules lists them.")
+        return lambda: self._run_now(name)
+
+    async def _run_now(self, name: str) -> Mapping[str, Any]:
+        try:
+            return await self._timetable.run_now(name)
+        except NotNow as reason:
+            raise Unavailable(str(reason), retry_after=1.0) from reason
+
+    async def _clean_temp_files(self) -> Mapping[str, Any]:
+        directory, age = self._settings.data_dir / "tmp", timedelta(seconds=self._settings.temp_retention)
+        return asdict(await asyncio.to_thread(clean, directory, age, self._clock.now()))
+
+    async def _purge_events(self) -> Mapping[str, Any]:
+        before = self._clock.now() - timedelta(seconds=self._settings.retention)
+        return await self._drain(lambda limit: self._upkeep.purge(before, limit))
+
+    async def _trim_feed(self) -> Mapping[str, Any]:
+        before = self._clock.now() - timedelta(seconds=self._settings.feed_retention)
+        keep = self._settings.feed_keep
+        return await self._drain(lambda limit: self._upkeep.trim_feed(before, keep, limit))
+
+    async def _purge_expired(self) -> Mapping[str, Any]:
+        return await self._drain(self._upkeep.purge_expired)
+
+    async def _drain(self, step: Step) -> Mapping[str, Any]:
+        return {"removed": await drain(step, self._clock.sleep)}
+
+    async def _sweep_leases(self) -> Mapping[str, Any]:
+        return {"found": await self._sweep()}
+
+    async def _recover_tasks(self) -> Mapping[str, Any]:
+        return {"ended": await self._end_abandoned_tasks()}

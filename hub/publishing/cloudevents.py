@@ -1,0 +1,216 @@
+"""CloudEvents 1.0 over HTTP: structured, batched and binary mode (JSON format 1.0.2, HTTP binding 1.0.2).
+
+A batch is `rawjson.split_array` and then `structured` for each element. The extensions `partitionkey`, `expirytime`
+and `traceparent` are also read as ordering key, expiry and trace context.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import unquote_to_bytes
+
+import orjson
+
+from hub.catalogue.patterns import MAX_TYPE_LENGTH, is_type
+from hub.errors import Fault, Invalid, UnsupportedMedia
+from hub.instants import parse_instant
+from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, media_type
+from hub.publishing.event import Incoming
+from hub.publishing.rawjson import parse, parse_object
+from hub.validation import pointer
+
+Mode = Literal["structured", "batch", "binary"]
+Value = str | int | bool
+
+MAX_TEXT = 1_024
+MAX_EXTENSIONS = 32
+_KNOWN = frozenset(("specversion", "id", "source", "type", "subject", "time", "datacontenttype"))
+_NAME = re.compile(r"[a-z0-9]{1,20}")
+_JSON = re.compile(r"[a-z0-9!#$&^_.+-]+/([a-z0-9!#$&^_.+-]+\+)?json", re.IGNORECASE)
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+def mode(content_type: str | None, headers: Mapping[str, str]) -> Mode | None:
+    """How a request carries CloudEvents; None if it carries none. Header names are lower-case.
+
+    Raises `UnsupportedMedia` for an event format other than JSON. Section 3 of the HTTP binding.
+    """
+    media = media_type(content_type)
+    if media.startswith("application/cloudevents"):
+        if media == CLOUDEVENTS_BATCH:
+            return "batch"
+        if media == CLOUDEVENT:
+            return "structured"
+        raise UnsupportedMedia("Of the CloudEvents formats only JSON is read.")
+    return "binary" if "ce-specversion" in headers else None
+
+
+def structured(raw: bytes) -> Incoming:
+    """Read an event in the JSON format. Raises `BadRequest` and `Invalid`, the latter with pointers."""
+    members, slices = parse_object(raw)
+    attributes = {name: value for name, value in members.items() if value is not None}
+    given = members.keys() & {"data", "data_base64"}
+    for name in given:
+        attributes.pop(name, None)
+    content_type = attributes.get("datacontenttype")
+    payload = _Payload(b"null", None)
+    if len(given) == 2:
+        raise _invalid(Fault("must not stand beside data", "/data_base64"))
+    if "data" in given:
+        payload = _Payload(bytes(slices["data"]), members["data"])
+    elif "data_base64" in given:
+        payload = _payload(_unbase64(members["data_base64"]), content_type if isinstance(content_type, str) else None)
+    return _incoming(attributes, payload, "")
+
+
+def binary(headers: Mapping[str, str], body: bytes) -> Incoming:
+    """Read an event whose attributes are headers and whose data is the body. Header names are lower-case.
+
+    Data of a JSON media type is taken as it is, text as a JSON string, anything else as base64.
+    """
+    attributes: dict[str, Any] = {}
+    for name, value in headers.items():
+        if name.startswith("ce-"):
+            attributes[name[3:]] = _header(name, value)
+    for name in attributes.keys() & {"data", "data_base64", "datacontenttype"}:
+        raise _invalid(Fault("is no header; data is the body and its type Content-Type", f"/ce-{name}"))
+    content_type = headers.get("content-type")
+    if content_type:
+        attributes["datacontenttype"] = content_type
+    return _incoming(attributes, _payload(body, content_type), "ce-")
+
+
+@dataclass(frozen=True, slots=True)
+class _Payload:
+    data: bytes
+    value: Any
+    data_base64: bool = False
+
+
+def _payload(body: bytes, content_type: str | None) -> _Payload:
+    if not body:
+        return _Payload(b"null", None)
+    media = media_type(content_type)
+    if _JSON.fullmatch(media):
+        return _Payload(body, parse(body))
+    text = _text(body, content_type or "") if media.startswith("text/") else None
+    value = base64.b64encode(body).decode() if text is None else text
+    return _Payload(orjson.dumps(value), value, text is None)
+
+
+def _text(body: bytes, content_type: str) -> str | None:
+    charset = re.search(r'charset="?([A-Za-z0-9_-]{1,40})', content_type, re.IGNORECASE)
+    try:
+        return body.decode(charset[1] if charset else "utf-8")
+    except (LookupError, ValueError):
+        return None
+
+
+def _unbase64(value: Any) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise _invalid(Fault("must be a base64 string", "/data_base64")) from None
+
+
+def _header(name: str, value: str) -> str:
+    """Section 3.1.3.2: unquote, then decode percent escapes once; what is not UTF-8 then must be refused."""
+    quoted = _QUOTED.fullmatch(value)
+    plain = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else value
+    try:
+        return unquote_to_bytes(plain.encode("ascii")).decode()
+    except ValueError:
+        raise _invalid(Fault("must be ASCII with UTF-8 percent-encoded", pointer(name))) from None
+
+
+def _incoming(attributes: Mapping[str, Any], payload: _Payload, prefix: str) -> Incoming:
+    """Check the attributes; `prefix` stands before their names where they are pointed at."""
+    reader = _Reader(attributes, prefix)
+    if reader.text("specversion", required=True) not in ("1.0", None):
+        reader.wrong("specversion", "must be 1.0")
+    type_ = reader.text("type", required=True, longest=MAX_TYPE_LENGTH)
+    if type_ is not None and not is_type(type_):
+        reader.wrong("type", "must be printable ASCII without spaces and `*`")
+    incoming = Incoming(
+        type=type_ or "",
+        source=reader.text("source", required=True) or "",
+        source_id=reader.text("id", required=True),
+        subject=reader.text("subject"),
+        time=reader.instant("time"),
+        data=payload.data,
+        data_value=payload.value,
+        content_type=reader.text("datacontenttype"),
+        data_base64=payload.data_base64,
+        extensions=reader.extensions(),
+        ordering_key=reader.text("partitionkey"),
+        expires_at=reader.instant("expirytime"),
+        traceparent=reader.traceparent(),
+    )
+    if reader.faults:
+        raise _invalid(*reader.faults)
+    return incoming
+
+
+class _Reader:
+    """Attributes by their rules (CloudEvents 1.0.2, section 3); what breaks one is collected in `faults`."""
+
+    def __init__(self, attributes: Mapping[str, Any], prefix: str) -> None:
+        self._attributes = attributes
+        self._prefix = prefix
+        self.faults: list[Fault] = []
+
+    def wrong(self, name: str, detail: str) -> None:
+        self.faults.append(Fault(detail, pointer(self._prefix + name)))
+
+    def text(self, name: str, *, required: bool = False, longest: int = MAX_TEXT) -> str | None:
+        value = self._attributes.get(name)
+        if value is None:
+            if required:
+                self.wrong(name, "is required")
+        elif not isinstance(value, str):
+            self.wrong(name, "must be a string")
+        elif not 0 < len(value) <= longest or not value.isprintable():
+            self.wrong(name, f"must be 1 to {longest} characters long, without control characters")
+        else:
+            return value
+        return None
+
+    def instant(self, name: str) -> datetime | None:
+        value = self._attributes.get(name)
+        if value is None:
+            return None
+        try:
+            return parse_instant(value)
+        except ValueError as error:
+            self.wrong(name, str(error))
+            return None
+
+    def extensions(self) -> Mapping[str, Value]:
+        found: dict[str, Value] = {}
+        for name, value in self._attributes.items():
+            if name in _KNOWN:
+                continue
+            if not _NAME.fullmatch(name):
+                self.wrong(name, "must be named with 1 to 20 lower-case letters and digits")
+            elif isinstance(value, str) and (len(value) > MAX_TEXT or not value.isprintable()):
+                self.wrong(name, f"must be at most {MAX_TEXT} characters long, without control characters")
+            elif not isinstance(value, Value) or (isinstance(value, int) and not -(2**31) <= value < 2**31):
+                self.wrong(name, "must be a string, a boolean, or an integer of 32 bits")
+            else:
+                found[name] = value
+        if len(found) > MAX_EXTENSIONS:
+            self.faults.append(Fault(f"must not have more than {MAX_EXTENSIONS} extensions", ""))
+        return found
+
+    def traceparent(self) -> str | None:
+        value = self._attributes.get("traceparent")
+        return value if isinstance(value, str) and _TRACEPARENT.fullmatch(value) else None
+
+
+def _invalid(*faults: Fault) -> Invalid:
+    return Invalid("The CloudEvent is malformed.", errors=faults)

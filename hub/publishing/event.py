@@ -1,0 +1,144 @@
+"""An event as a publisher sent it, whatever the format: `Incoming`, and the hub's native format."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Annotated, Any
+
+import orjson
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from hub.catalogue.patterns import MAX_TYPE_LENGTH, is_type
+from hub.errors import Fault, Invalid
+from hub.instants import Instant
+from hub.publishing.rawjson import parse_object
+from hub.validation import faults, pointer
+
+DEFAULT_SOURCE = "urn:notification-hub"
+"""The source of a native event that names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One event to accept. `data` is the publisher's JSON byte for byte, `data_value` the same parsed."""
+
+    type: str
+    source: str
+    source_id: str | None
+    """The publisher's own id; with `source` it identifies the event."""
+    subject: str | None
+    time: datetime | None
+    data: bytes = field(repr=False)
+    data_value: Any = field(repr=False)
+    content_type: str | None = None
+    data_base64: bool = False
+    """`data` is a JSON string with base64 of a body that is not JSON."""
+    extensions: Mapping[str, str | int | bool] = field(default_factory=dict)
+    ordering_key: str | None = None
+    deliver_at: datetime | None = None
+    expires_at: datetime | None = None
+    traceparent: str | None = None
+
+
+def _check_type(text: str) -> str:
+    if not is_type(text):
+        raise ValueError("must be printable ASCII without spaces and `*`")
+    return text
+
+
+def _check_text(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must not hold control characters")
+    return text
+
+
+def _check_attachments(files: tuple[str, ...]) -> tuple[str, ...]:
+    if files:
+        raise ValueError("attachments are not supported yet; publish without them")
+    return files
+
+
+TypeName = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_TYPE_LENGTH, examples=["order.created"]),
+    AfterValidator(_check_type),
+]
+Text = Annotated[str, Field(min_length=1, max_length=1_024), AfterValidator(_check_text)]
+
+
+class NewEvent(BaseModel):
+    """The native format of an event."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    type: TypeName
+    data: Any = Field(description="Any JSON; of a built-in or registered type, what its schema asks for.")
+    id: Text | None = Field(None, description="Yours: a second event with the same source and id is a duplicate.")
+    source: Text = DEFAULT_SOURCE
+    subject: Text | None = Field(None, examples=["orders/1001"])
+    time: Instant | None = Field(None, description="When it happened; by default when it was accepted.")
+    deliver_at: Instant | None = Field(None, description="Nothing is sent before.")
+    expires_at: Instant | None = Field(None, description="Nothing is sent after.")
+    ordering_key: Text | None = None
+    attachments: Annotated[tuple[str, ...], AfterValidator(_check_attachments)] = Field(
+        (), description="Ids of files. Not supported yet: must be empty."
+    )
+
+
+def native(raw: bytes) -> Incoming:
+    """Read one event in the native format.
+
+    Raises `BadRequest` when it is no JSON, and `Invalid` with pointers when it is no object or a member breaks a rule.
+    """
+    members, slices = parse_object(raw)
+    if "specversion" in members:
+        raise Invalid("This is a CloudEvent; send it with the media type application/cloudevents+json.")
+    try:
+        event = NewEvent.model_validate(members)
+    except ValidationError as error:
+        raise Invalid("The event is malformed.", errors=faults(error)) from None
+    check_times(event.deliver_at, event.expires_at)
+    return Incoming(
+        type=event.type,
+        source=event.source,
+        source_id=event.id,
+        subject=event.subject,
+        time=event.time,
+        data=bytes(slices["data"]),
+        data_value=event.data,
+        ordering_key=event.ordering_key,
+        deliver_at=event.deliver_at,
+        expires_at=event.expires_at,
+    )
+
+
+def check_times(deliver_at: datetime | None, expires_at: datetime | None) -> None:
+    """Raise `Invalid` for an event that would expire before it may be delivered."""
+    if deliver_at is not None and expires_at is not None and expires_at <= deliver_at:
+        raise Invalid("The event would never be sent.", errors=[Fault("must be after deliver_at", "/expires_at")])
+
+
+def about(event: Incoming, *, subject: str, member: str, value: str) -> Incoming:
+    """The event with its subject set and `member` of its data filled in, as the typed routes promise.
+
+    Raises `Invalid` when either was sent with another value, or the data is no object.
+    """
+    wrong = []
+    if event.subject not in (None, subject):
+        wrong.append(Fault("must be absent, or what the path says", "/subject"))
+    if not isinstance(event.data_value, dict):
+        raise Invalid("The event is malformed.", errors=[*wrong, Fault("must be an object", "/data")])
+    if event.data_value.get(member, value) != value:
+        wrong.append(Fault("must be absent, or what the path says", pointer("data", member)))
+    if wrong:
+        raise Invalid("The event contradicts the path it was sent to.", errors=wrong)
+    if member in event.data_value:
+        return replace(event, subject=subject)
+    filled = orjson.dumps({member: value})
+    rest = event.data.lstrip()[1:] if event.data_value else b"}"
+    return replace(
+        event,
+        subject=subject,
+        data=filled[:-1] + (b"," if event.data_value else b"") + rest,
+        data_value={member: value, **event.data_value},
+    )

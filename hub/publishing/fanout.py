@@ -1,0 +1,88 @@
+"""Expanding events with very many matching subscriptions into deliveries, in chunks, resumably."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from itertools import islice
+
+import orjson
+
+from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.subscriptions import Subscription
+from hub.clock import Clock
+from hub.errors import Unavailable
+from hub.publishing.publisher import new_delivery
+from hub.stores.base import FanOut, Intake
+
+CHUNK = 500
+EVENTS_AT_ONCE = 10
+RETRY_SECONDS = 1.0
+YIELD_SECONDS = 0.5
+"""How long an event is left to another process that is expanding it."""
+
+
+class FanOutExpander:
+    """Runs until cancelled. A cursor in the store says how far each event is, so another process, or this one after a
+    restart, goes on from there."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        catalogue: Catalogue,
+        clock: Clock,
+        notice: Callable[[Mapping[str, datetime | None]], None],
+    ) -> None:
+        self._intake = intake
+        self._catalogue = catalogue
+        self._clock = clock
+        self._notice = notice
+        self._awake = asyncio.Event()
+
+    def wake(self) -> None:
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Expand what there is, then wait to be woken."""
+        while True:
+            self._awake.clear()
+            try:
+                fan_outs = await self._intake.fan_outs(EVENTS_AT_ONCE)
+                if fan_outs:
+                    # Every subscription of the time when the event was accepted is to get it, however new.
+                    await self._catalogue.refresh()
+                ours = [await self._expand(fan_out) for fan_out in fan_outs]
+            except Unavailable as error:
+                await self._clock.sleep(error.retry_after or RETRY_SECONDS)
+                continue
+            if not ours:
+                await self._awake.wait()
+            elif not any(ours):
+                await self._clock.sleep(YIELD_SECONDS)
+
+    async def _expand(self, fan_out: FanOut) -> bool:
+        """Create deliveries in the order of subscription ids until none is left; False when another process does.
+
+        Subscriptions made after the event was accepted do not get it.
+        """
+        remaining = iter(self._remaining(fan_out))
+        while True:
+            chunk = list(islice(remaining, CHUNK))
+            after = chunk[-1].id if len(chunk) == CHUNK else None
+            if not await self._intake.expand(fan_out, [new_delivery(s) for s in chunk], after):
+                return False
+            self._notice({s.id: fan_out.event.deliver_at for s in chunk})
+            if after is None:
+                return True
+            fan_out = FanOut(fan_out.event, after)
+
+    def _remaining(self, fan_out: FanOut) -> list[Subscription]:
+        event = fan_out.event
+        seen = event.seen(orjson.loads(event.data))
+        found = [
+            s
+            for s in self._catalogue.subscribed(event.tenant, event.type)
+            if s.id > fan_out.after
+            and s.created_at <= event.accepted_at
+            and (s.filter is None or s.filter.check(seen) is None)
+        ]
+        return sorted(found, key=lambda s: s.id)

@@ -1,0 +1,205 @@
+"""Accepting events: check each against its type, match it with the subscriptions, commit everything as one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.event_types import BUILT_IN, validate_builtin
+from hub.catalogue.subscriptions import Subscription
+from hub.clock import Clock, to_millisecond
+from hub.errors import Conflict, Fault, HubError, Invalid, StaleCatalogue
+from hub.ids import new_id
+from hub.models import Event, FeedEntry, FeedKind
+from hub.publishing.event import Incoming
+from hub.stores.base import Answer, Batch, Entry, Idempotency, Intake, NewDelivery, Verdict
+from hub.telemetry.metrics import Metrics
+
+ACCEPT_TRIES = 8
+PATIENCE_SECONDS = 5.0
+"""How long a request waits for another one with the same idempotency key before it is answered 409."""
+_IN_FLIGHT = "A request with this Idempotency-Key is still in flight; try again when it has been answered."
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The answer to give, and for each lane that got work when it is due (None: at once)."""
+
+    answer: Answer
+    due: Mapping[str, datetime | None]
+    fans_out: bool = False
+    """Whether an event's deliveries are still to be made, in the background."""
+
+
+class Publisher:
+    """The one way into the hub for events."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        catalogue: Catalogue,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        strict_types: bool,
+        fanout_inline_max: int,
+    ) -> None:
+        self._intake = intake
+        self._catalogue = catalogue
+        self._clock = clock
+        self._metrics = metrics
+        self._strict_types = strict_types
+        self._fanout_inline_max = fanout_inline_max
+        self._under_way: dict[tuple[str, str], asyncio.Event] = {}
+
+    async def publish(
+        self, tenant: str, items: Sequence[Incoming | HubError], idempotency: Idempotency | None
+    ) -> Published:
+        """Accept a batch; an item that cannot be accepted gets a verdict of its own and does not spoil the others.
+
+        Raises `Unavailable` when the store cannot take it now, `Conflict` while another request with the same
+        idempotency key is under way, `Invalid` when that key came with another request before.
+        """
+        return await self._accept(lambda: self._batch(tenant, items, idempotency))
+
+    async def publish_one(self, tenant: str, item: Incoming, idempotency: Idempotency | None) -> Published:
+        """Accept one event; raises `Invalid` where a batch would have a rejected item."""
+        try:
+            self._check(tenant, item)
+        except Invalid:
+            answer = await self._intake.recall(tenant, idempotency) if idempotency else None
+            if answer is None:
+                raise
+            return Published(answer, {})
+        return await self._accept(
+            lambda: Batch(tenant, (self._entry(tenant, 0, item),), (), idempotency, self._catalogue.version)
+        )
+
+    async def _accept(self, build: Callable[[], Batch]) -> Published:
+        """Commit a batch, built anew where the catalogue moved on meanwhile."""
+        started = self._clock.monotonic()
+        batch = build()
+        async with self._turn(batch.tenant, batch.idempotency):
+            for _ in range(ACCEPT_TRIES):
+                try:
+                    answer = await self._intake.accept(batch)
+                except StaleCatalogue:
+                    await self._catalogue.refresh()
+                    batch = build()
+                    continue
+                self._count(answer, self._clock.monotonic() - started)
+                return Published(answer, _due(batch), any(entry.fan_out for entry in batch.entries))
+        raise StaleCatalogue("The catalogue is being changed by many at once; try again.", retry_after=1)
+
+    @asynccontextmanager
+    async def _turn(self, tenant: str, idempotency: Idempotency | None) -> AsyncIterator[None]:
+        """Requests with one idempotency key wait until the first of them is answered, and then find its answer."""
+        if idempotency is None:
+            yield
+            return
+        place = tenant, idempotency.key
+        if (first := self._under_way.get(place)) is not None:
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await first.wait()
+            except TimeoutError:
+                raise Conflict(_IN_FLIGHT, retry_after=1) from None
+            yield
+            return
+        answered = self._under_way[place] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._under_way[place]
+            answered.set()
+
+    def _batch(self, tenant: str, items: Sequence[Incoming | HubError], idempotency: Idempotency | None) -> Batch:
+        entries, rejected = [], []
+        for index, item in enumerate(items):
+            try:
+                if isinstance(item, HubError):
+                    raise item
+                self._check(tenant, item)
+                entries.append(self._entry(tenant, index, item))
+            except HubError as error:
+                rejected.append(Verdict(index, "rejected", problem=error.problem()))
+        return Batch(tenant, tuple(entries), tuple(rejected), idempotency, self._catalogue.version)
+
+    def _check(self, tenant: str, item: Incoming) -> None:
+        """Raises `Invalid` when the event breaks the schema of its type, or a rule of time."""
+        faults: Sequence[Fault] = ()
+        registered = self._catalogue.event_type(tenant, item.type)
+        if item.type in BUILT_IN:
+            faults = validate_builtin(item.type, item.data_value)
+        elif registered is None and self._strict_types:
+            raise Invalid("This hub takes registered types only.", errors=[Fault("is not registered", "/type")])
+        if registered is not None and registered.validator is not None:
+            faults = [*faults, *registered.validator.validate(item.data_value)]
+        if item.expires_at is not None and item.expires_at <= self._clock.now():
+            faults = [*faults, Fault("must be in the future", "/expires_at")]
+        if faults:
+            raise Invalid("The event breaks a rule; see `errors`.", errors=faults)
+
+    def _entry(self, tenant: str, index: int, item: Incoming) -> Entry:
+        now = self._clock.now()
+        event = Event(
+            id=new_id("evt"),
+            tenant=tenant,
+            type=item.type,
+            source=item.source,
+            source_id=item.source_id,
+            subject=item.subject,
+            time=to_millisecond(item.time) if item.time else now,
+            data=item.data,
+            content_type=item.content_type,
+            data_base64=item.data_base64,
+            extensions=dict(item.extensions),
+            ordering_key=item.ordering_key,
+            deliver_at=item.deliver_at and to_millisecond(item.deliver_at),
+            expires_at=item.expires_at and to_millisecond(item.expires_at),
+            traceparent=item.traceparent,
+            accepted_at=now,
+        )
+        matched = self._matched(event, item.data_value)
+        fan_out = len(matched) > self._fanout_inline_max
+        deliveries = () if fan_out else tuple(new_delivery(subscription) for subscription in matched)
+        shown = event.model_dump_json(exclude={"data"}).encode()
+        feed = FeedEntry(tenant, FeedKind.EVENT_ACCEPTED, shown, event_type=event.type, event_id=event.id)
+        return Entry(index, event, deliveries, feed, fan_out)
+
+    def _matched(self, event: Event, data: Any) -> list[Subscription]:
+        subscribed = self._catalogue.subscribed(event.tenant, event.type)
+        if not any(subscription.filter for subscription in subscribed):
+            return list(subscribed)
+        seen = event.seen(data)
+        return [s for s in subscribed if s.filter is None or s.filter.check(seen) is None]
+
+    def _count(self, answer: Answer, seconds: float) -> None:
+        if answer.replayed:
+            return
+        statuses = [verdict.status for verdict in answer.verdicts]
+        self._metrics.published(
+            accepted=statuses.count("accepted"),
+            duplicates=statuses.count("duplicate"),
+            rejected=statuses.count("rejected"),
+            seconds=seconds,
+        )
+
+
+def new_delivery(subscription: Subscription) -> NewDelivery:
+    return NewDelivery(new_id("dlv"), subscription.id, subscription.spec.channel)
+
+
+def _due(batch: Batch) -> dict[str, datetime | None]:
+    """For each lane when the first of its new deliveries is due."""
+    due: dict[str, datetime | None] = {}
+    for entry in batch.entries:
+        at = entry.event.deliver_at
+        for delivery in entry.deliveries:
+            known = due.setdefault(delivery.subscription_id, at)
+            if known is not None and (at is None or at < known):
+                due[delivery.subscription_id] = at
+    return due

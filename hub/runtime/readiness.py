@@ -1,0 +1,41 @@
+"""Whether a process is fit for its work, and what is amiss with the whole hub although the process is fit."""
+
+from collections.abc import Collection, Sequence
+
+from hub.cluster.follower import STALE_SECONDS, Follower
+from hub.cluster.leadership import LEADER
+from hub.cluster.lease import WORKERS
+from hub.cluster.roles import Role
+from hub.stores.base import Leases, Upkeep
+
+_NO_WORKER = "No worker is alive: events are taken and wait; start `hub worker`."
+_NO_SCHEDULER = "No scheduler leads: nothing old is removed; start `hub scheduler`."
+
+
+class Readiness:
+    """Asked by whoever decides where requests go. `stopping` is set when the process is told to end."""
+
+    def __init__(self, upkeep: Upkeep, leases: Leases, follower: Follower, roles: Collection[Role]) -> None:
+        self.stopping = False
+        self._upkeep = upkeep
+        self._leases = leases
+        self._follower = follower
+        self._roles = frozenset(roles)
+
+    async def reasons(self) -> Sequence[str]:
+        """Why this process is not ready, each saying what to do; empty when it is. Raises `Unavailable`."""
+        reasons = [*await self._upkeep.check()]
+        if self._follower.behind_seconds > STALE_SECONDS:
+            reasons.append("The catalogue could not be read for a while, so keys may be out of date; see its store.")
+        if self.stopping:
+            reasons.append("The hub is stopping.")
+        return reasons
+
+    async def warnings(self) -> Sequence[str]:
+        """What somebody should know although this process is ready. Raises `Unavailable`."""
+        warnings = [*await self._upkeep.losses()]
+        if Role.WORKER not in self._roles and not await self._leases.held_under(WORKERS):
+            warnings.append(_NO_WORKER)
+        if Role.SCHEDULER not in self._roles and not await self._leases.held({LEADER}):
+            warnings.append(_NO_SCHEDULER)
+        return warnings

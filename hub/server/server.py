@@ -1,0 +1,125 @@
+"""The processes of the hub: the app under uvicorn, from the socket to the graceful stop."""
+
+import gc
+import resource
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import uvicorn
+from fastapi import FastAPI
+
+from hub.app import create_app
+from hub.clock import SystemClock
+from hub.cluster.roles import Role
+from hub.errors import HubError
+from hub.server.http_limits import bounded
+from hub.server.sockets import listening_socket
+from hub.server.supervisor import Supervisor
+from hub.settings import Settings
+from hub.telemetry.log import configure
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the 60 s after which nginx closes its idle upstream connections, so that it is nginx who closes."""
+CONNECTIONS_SECONDS = 3
+"""How long connections get to end when the hub stops: requests take milliseconds, and listeners are told to go."""
+PATIENCE_SECONDS = 10.0
+"""What a process that is one of several gets, on top of what stopping may take, before it is killed."""
+DESCRIPTORS = 65_536
+"""What is asked for at most; the hard limit of the process rules."""
+DESCRIPTORS_OF_OUR_OWN = 128
+"""Files, the store, the resolver."""
+
+
+class HubServer(uvicorn.Server):
+    """uvicorn around an open hub: says when it serves, and lets the hub stop before it waits for its connections.
+
+    It runs the app's lifespan itself, because uvicorn's turns an error in it into a traceback in the log.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._app = app
+        self._on_started = on_started
+        self._lifespan = AsyncExitStack()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await self._lifespan.enter_async_context(self._app.router.lifespan_context(self._app))
+        except (OSError, RuntimeError) as wrong:
+            raise HubError(f"The hub cannot start: {wrong}") from wrong
+        await super().startup(sockets)
+        _settle_heap()
+        self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.process.begin_stop()
+        await super().shutdown(sockets)
+        if not self.force_exit:
+            await self._lifespan.aclose()
+
+
+def serve(settings: Settings, roles: frozenset[Role], on_started: Callable[[int], None], *, processes: int = 1) -> None:
+    """Play these roles until SIGTERM or SIGINT, in this process or in several on one port; `on_started` is given the
+    port, 0 where none is listened on.
+
+    Raises `OSError` when the address cannot be listened on, `HubError` when the hub cannot start, saying why.
+    """
+    listening = _listen(settings, roles)
+    port = int(listening.getsockname()[1]) if listening is not None else 0
+    if processes == 1:
+        _play(settings, roles, listening, lambda: on_started(port))
+        return
+    configure(settings.log_level, settings.log_format, role="supervisor")
+    patience = settings.shutdown_grace + CONNECTIONS_SECONDS + PATIENCE_SECONDS
+    Supervisor(processes, lambda ready: _play(settings, roles, listening, ready), SystemClock(), patience=patience).run(
+        lambda: on_started(port)
+    )
+
+
+def _listen(settings: Settings, roles: frozenset[Role]) -> socket.socket | None:
+    """Where requests are answered; or, by those who answer none, how they are, if that is wanted."""
+    if Role.WEB in roles:
+        return listening_socket(settings.host, settings.port)
+    return listening_socket(settings.host, settings.health_port) if settings.health_port else None
+
+
+def _play(
+    settings: Settings, roles: frozenset[Role], listening: socket.socket | None, on_started: Callable[[], None]
+) -> None:
+    room = _raise_descriptor_limit() - DESCRIPTORS_OF_OUR_OWN - settings.max_in_flight
+    try:
+        app = create_app(settings, roles)
+    except (ValueError, RuntimeError) as wrong:
+        raise HubError(str(wrong)) from wrong
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=bounded(max(room, 16)),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=CONNECTIONS_SECONDS,
+    )
+    HubServer(config, app, on_started).run(sockets=[] if listening is None else [listening])
+
+
+def _settle_heap() -> None:
+    """Spare the garbage collector what lives as long as the process: looking through it takes tens of milliseconds,
+    during which nothing is answered."""
+    gc.freeze()
+    gc.enable()
+
+
+def _raise_descriptor_limit() -> int:
+    """Each listener and each attempt is a descriptor, and the usual soft limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted

@@ -1,0 +1,77 @@
+"""The contracts by which the processes on one store work together: leases, signals, stream tickets, schedule runs."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+class Leases(ABC):
+    """Named leases: a process that dies loses what it held, and nobody waits without end."""
+
+    @abstractmethod
+    async def acquire(self, name: str, holder: str, seconds: float) -> int | None:
+        """Acquire the lease, or renew it, for `seconds`; None while another process holds it.
+
+        Gives the fencing token: the same as long as the holder renews in time, and a higher one each time the lease is
+        acquired again.
+        """
+
+    @abstractmethod
+    async def release(self, name: str, holder: str) -> None:
+        """Give the lease back, if this holder has it."""
+
+    @abstractmethod
+    async def held(self, names: Collection[str]) -> frozenset[str]:
+        """Which of these leases anybody holds now."""
+
+    @abstractmethod
+    async def held_under(self, prefix: str) -> frozenset[str]:
+        """The names that begin with `prefix` of all leases that anybody holds now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What changed: lanes with work due (None: now) sooner than was known, a fan-out to expand, the catalogue."""
+
+    due: Mapping[str, datetime | None] = field(default_factory=dict)
+    fans_out: bool = False
+    catalogue: bool = False
+
+
+class Signals(ABC):
+    """What other processes on this store did that this one may have to act upon, within a second.
+
+    Signals are hints: some are lost when the store is in trouble, so a reader that must be sure also looks at
+    intervals.
+    """
+
+    @abstractmethod
+    async def next(self) -> Signal:
+        """Return when there is something new, all of it as one signal. After a lost connection it says `catalogue`.
+
+        Raises `Unavailable`.
+        """
+
+
+class Tickets(ABC):
+    """Open stream tickets by the hash of their text, shared by all web processes."""
+
+    @abstractmethod
+    async def put(self, digest: str, holder: bytes, expires_at: datetime) -> None: ...
+
+    @abstractmethod
+    async def take(self, digest: str) -> bytes | None:
+        """What was put under this hash, removed in the same step; None if it is unknown, taken or expired."""
+
+
+class Schedules(ABC):
+    """How the last run of each schedule ended, for every process to show."""
+
+    @abstractmethod
+    async def record(self, name: str, run: bytes, token: int) -> bool:
+        """Keep a run, as JSON; False, keeping nothing, when one was recorded with a higher fencing token."""
+
+    @abstractmethod
+    async def runs(self) -> Mapping[str, bytes]:
+        """The last run of each schedule, by name."""

@@ -1,0 +1,183 @@
+"""Calls to Redis: scripts that write, commands that read, each one round trip; lost connections heal by themselves."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import NoScriptError, RedisError
+
+from hub.clock import Clock
+from hub.errors import HubError, Unavailable
+from hub.stores.redis.client.connection import ANSWER_SECONDS, Argument, exchange
+from hub.stores.redis.client.errors import Lost, Refused, translate
+from hub.stores.redis.client.pool import Connections
+from hub.stores.redis.client.scripts import Script
+from hub.stores.redis.client.url import Address
+
+PATIENCE_SECONDS: Final = 4.0
+"""How long a call that may be repeated is repeated."""
+BLOCK_SECONDS: Final = 2
+"""How long a read may block; less than the client waits for an answer."""
+MEASURE_SECONDS: Final = 10.0
+SKEW_WARNING_SECONDS: Final = 5.0
+_STEADY: Final = timedelta(milliseconds=5)
+_PAUSES: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+_log = structlog.get_logger("hub.store")
+
+
+class Engine:
+    """One hub's keys in one Redis, wherever its primary is. `round_trips` counts the calls so far."""
+
+    def __init__(self, address: Address, clock: Clock) -> None:
+        self.address = address
+        self.prefix = f"{{{address.prefix}}}"
+        self.clock = clock
+        self.round_trips = 0
+        self.ahead = timedelta()
+        """How far the server's clock is ahead of this machine's."""
+        self._agreed = timedelta()
+        self._connections = Connections(address)
+        self._failing_since: float | None = None
+        self.patience_seconds = PATIENCE_SECONDS
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    async def run(
+        self, script: Script, *args: Argument, repeat: bool = False, replicas: int = 0, wait: float = 0
+    ) -> Any:
+        """Run a script, `KEYS[1]` being the prefix, and give its reply: bytes, int, list or None.
+
+        `repeat` says that it does no harm when it runs again after its answer was lost. With `replicas`, so many of
+        them must have it within `wait` seconds. Raises `Unavailable`, as `Lost` when it may have run.
+        """
+        command = ("EVALSHA", script.digest, 1, self.prefix, *args)
+        wanted = (("WAIT", replicas, round(wait * 1000)),) if replicas else ()
+        seconds = ANSWER_SECONDS + (wait if replicas else 0)
+        replies = await self._persist([command, *wanted], repeat=repeat, text=script.text, seconds=seconds)
+        if replicas and replies[1] < replicas:
+            raise Lost(
+                "Too few replicas have it yet (HUB_REDIS_WAIT_REPLICAS); try again with the same key.", retry_after=1.0
+            )
+        return replies[0]
+
+    async def ask(self, *command: Argument) -> Any:
+        """Send one command that only reads, and give its reply: bytes, int, list or None. Raises `Unavailable`."""
+        return (await self._persist([command], repeat=True))[0]
+
+    async def ask_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        """Send commands that only read in one round trip, and give the reply of each. Raises `Unavailable`."""
+        return await self._persist(commands, repeat=True) if commands else []
+
+    def reader(self) -> "Reader":
+        """A connection of the caller's own for reads that block, whom it is left to close."""
+        return Reader(self, self._connections)
+
+    async def _persist(
+        self,
+        commands: Sequence[Sequence[Argument]],
+        *,
+        repeat: bool,
+        text: str = "",
+        seconds: float = ANSWER_SECONDS,
+    ) -> list[Any]:
+        """Make a call, again while that may help and does no harm, until the server has been in trouble for long."""
+        now = asyncio.get_running_loop().time
+        attempt, lost = 0, False
+        while True:
+            try:
+                replies = await self._call(commands, text, seconds)
+            except Unavailable as error:
+                self._failing_since = self._failing_since or now()
+                lost = lost or isinstance(error, Lost)
+                pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+                again = isinstance(error, Refused) or (repeat and isinstance(error, Lost))
+                if not again or now() + pause > self._failing_since + self.patience_seconds:
+                    # It may have been carried out the first time, whatever the last one failed with.
+                    raise Lost(error.detail, retry_after=error.retry_after) if lost else error from error
+                await asyncio.sleep(pause)
+                attempt += 1
+            else:
+                self._failing_since = None
+                return replies
+
+    async def _call(self, commands: Sequence[Sequence[Argument]], text: str, seconds: float) -> list[Any]:
+        sent = False
+        try:
+            async with self._connections.use() as connection:
+                sent = True
+                self.round_trips += 1
+                try:
+                    return await exchange(connection, commands, seconds)
+                except NoScriptError:
+                    self.round_trips += 1
+                    return await exchange(connection, [("EVAL", text, *commands[0][2:]), *commands[1:]], seconds)
+        except (RedisError, OSError) as error:
+            failure = translate(error)
+            if isinstance(failure, Refused | Lost):
+                await self._connections.forget()
+            if isinstance(failure, Lost) and not sent:
+                failure = Refused(failure.detail, retry_after=failure.retry_after)
+            if not isinstance(failure, Unavailable):
+                _log.error("redis refused a command", error=str(error)[:1000])
+            raise failure from error
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    async def measure(self) -> None:
+        """Let the clock agree with the server's, so that all machines on it do."""
+        started = self.clock.monotonic()
+        seconds, microseconds = await self.ask("TIME")
+        half = timedelta(seconds=(self.clock.monotonic() - started) / 2)
+        # Nothing else runs between these lines, so nobody sees the clock without its correction.
+        self.clock.agree(timedelta())
+        own = self.clock.now()
+        self.clock.agree(self._agreed)
+        theirs = datetime.fromtimestamp(int(seconds), UTC) + timedelta(microseconds=int(microseconds))
+        self.ahead = theirs + half - own
+        if abs(self.ahead - self._agreed) > _STEADY:
+            self._agreed = self.ahead
+            self.clock.agree(self._agreed)
+
+    async def keep_measuring(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            await asyncio.sleep(MEASURE_SECONDS)
+            try:
+                await self.measure()
+            except HubError:
+                continue
+
+    async def close(self) -> None:
+        await self._connections.close()
+
+
+class Reader:
+    """Reads that block for at most `BLOCK_SECONDS`, on a connection of their own."""
+
+    def __init__(self, engine: Engine, connections: Connections) -> None:
+        self._engine = engine
+        self._connections = connections
+        self._connection: AbstractConnection | None = None
+
+    async def ask(self, *command: Argument) -> Any:
+        """Send one command, such as `XREAD BLOCK 2000 …`, and give its reply. Raises `Unavailable` at the first
+        trouble; the next call connects anew."""
+        try:
+            if self._connection is None:
+                self._connection = await self._connections.open()
+            self._engine.round_trips += 1
+            return (await exchange(self._connection, [command]))[0]
+        except (RedisError, OSError) as error:
+            await self.close()
+            raise translate(error) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)

@@ -1,0 +1,91 @@
+"""Documents of another store, written into Redis; what is there already is left as it is, or written as it was."""
+
+from typing import Final
+
+from hub.models import FeedEntry, FeedKind, Status
+from hub.stores.base import Idempotency, Piece, Section, Verdict
+from hub.stores.documents import (
+    Counters,
+    EventDocument,
+    FeedDocument,
+    IdempotencyDocument,
+    RecordDocument,
+    TaskDocument,
+    decode,
+)
+from hub.stores.instants import instant
+from hub.stores.redis import idempotency
+from hub.stores.redis.client.connection import Argument
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.scripts import Script, script
+from hub.stores.redis.codec import pack, packed_entry
+from hub.stores.redis.loss_detection import Vigil
+from hub.stores.redis.tasks import RedisTasks
+from hub.stores.redis.transfer.event_documents import event_row
+
+_COUNTERS: Final = script("put_counters", "indexes", "moving")
+_RECORDS: Final = script("put_records", "indexes", "moving")
+_EVENTS: Final = script("put_events", "indexes", "gate", "waiting", "moving")
+_KEYS: Final = script("put_keys", "indexes", "moving")
+_FEED: Final = script("put_feed", "indexes", "moving")
+_REACH: Final = script("reach", "indexes", "moving")
+
+
+class Entering:
+    """Writes a piece of one section each, and with it where it ended."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._tasks = RedisTasks(engine, Vigil(engine))
+
+    async def counters(self, piece: Piece) -> None:
+        for counters in decode(piece.documents, Counters):
+            await self._put(_COUNTERS, piece, counters.catalogue, counters.feed, counters.trimmed)
+
+    async def records(self, piece: Piece) -> None:
+        rows: list[Argument] = []
+        for record in decode(piece.documents, RecordDocument):
+            rows += (f"{record.kind}\0{record.tenant}\0{record.id}", record.version, record.doc or "")
+        await self._put(_RECORDS, piece, *rows)
+
+    async def events(self, piece: Piece) -> None:
+        await self._put(_EVENTS, piece, pack([event_row(event) for event in decode(piece.documents, EventDocument)]))
+
+    async def idempotency(self, piece: Piece) -> None:
+        rows: list[Argument] = []
+        for kept in decode(piece.documents, IdempotencyDocument):
+            known = Idempotency(kept.key, kept.fingerprint, instant(kept.expires_at))
+            record = idempotency.record(known, [Verdict(*verdict) for verdict in kept.verdicts])
+            rows += (kept.tenant, idempotency.digest(kept.key), kept.expires_at, record)
+        await self._put(_KEYS, piece, *rows)
+
+    async def tasks(self, piece: Piece) -> None:
+        """One by one: they are few, and one that is written again stays as it is."""
+        for document in decode(piece.documents, TaskDocument):
+            await self._tasks.save(document.task())
+        await self.end(Section.TASKS, piece)
+
+    async def feed(self, piece: Piece) -> None:
+        rows: list[Argument] = []
+        for document in decode(piece.documents, FeedDocument):
+            rows += (document.id, document.written_at, packed_entry(_entry(document)))
+        await self._put(_FEED, piece, *rows)
+
+    async def end(self, section: Section, piece: Piece) -> None:
+        """Nothing but where it ended."""
+        await self._engine.run(_REACH, section, piece.after, repeat=True)
+
+    async def _put(self, script: Script, piece: Piece, *rows: Argument) -> None:
+        await self._engine.run(script, piece.after, *rows, repeat=True)
+
+
+def _entry(document: FeedDocument) -> FeedEntry:
+    return FeedEntry(
+        tenant=document.tenant,
+        kind=FeedKind(document.kind),
+        data=document.data.encode(),
+        event_type=document.event_type,
+        event_id=document.event_id,
+        subscription_id=document.subscription_id,
+        status=Status(document.status) if document.status else None,
+    )

@@ -1,0 +1,81 @@
+"""Moving everything that the Redis store holds into another store, and from another into it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import product
+from typing import Final
+
+from hub.models import Outcome
+from hub.stores.base import Piece, Section, Transfer
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.codec import fields
+from hub.stores.redis.keys import Keys
+from hub.stores.redis.selection import STORED
+from hub.stores.redis.transfer.exporter import Leaving
+from hub.stores.redis.transfer.importer import Entering
+
+_AT_ONCE: Final = 1_000
+
+
+class RedisTransfer(Transfer):
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._keys = Keys(engine.prefix)
+        leaving, entering = Leaving(engine), Entering(engine)
+        self._entering = entering
+        self._read: Mapping[Section, Callable[[str, int], Awaitable[Piece]]] = {
+            Section.COUNTERS: leaving.counters,
+            Section.RECORDS: leaving.records,
+            Section.EVENTS: leaving.events,
+            Section.IDEMPOTENCY: leaving.idempotency,
+            Section.TASKS: leaving.tasks,
+            Section.FEED: leaving.feed,
+        }
+        self._write: Mapping[Section, Callable[[Piece], Awaitable[None]]] = {
+            Section.COUNTERS: entering.counters,
+            Section.RECORDS: entering.records,
+            Section.EVENTS: entering.events,
+            Section.IDEMPOTENCY: entering.idempotency,
+            Section.TASKS: entering.tasks,
+            Section.FEED: entering.feed,
+        }
+
+    async def totals(self) -> Mapping[str, int]:
+        keys = self._keys
+        tenants = [name.decode() for name in await self._engine.ask("SMEMBERS", keys.tenants)]
+        sets = await self._engine.ask_all([("SMEMBERS", keys.channels(tenant)) for tenant in tenants])
+        cells = [(tenant, name.decode()) for tenant, names in zip(tenants, sets, strict=True) for name in names]
+        return {
+            Section.RECORDS: await self._engine.ask("HLEN", keys.records),
+            Section.EVENTS: await self._sum([keys.events(tenant) for tenant in tenants]),
+            "deliveries": await self._sum([keys.by_status(t, c, s) for (t, c), s in product(cells, STORED)]),
+            "attempts": await self._sum([keys.attempts(t, c, o) for (t, c), o in product(cells, Outcome)]),
+            Section.IDEMPOTENCY: await self._sum([keys.expiring]),
+            Section.TASKS: await self._sum([keys.unfinished, keys.ended]),
+            Section.FEED: await self._feed_entries(),
+        }
+
+    async def read(self, section: Section, after: str, limit: int) -> Piece:
+        return await self._read[section](after, limit)
+
+    async def write(self, section: Section, piece: Piece) -> None:
+        if piece.documents:
+            await self._write[section](piece)
+        else:
+            await self._entering.end(section, piece)
+
+    async def reached(self) -> Mapping[Section, str]:
+        places = fields(await self._engine.ask("HGETALL", self._keys.transfer))
+        return {Section(section): place.decode() for section, place in places.items()}
+
+    async def _sum(self, indexes: list[str]) -> int:
+        return sum(await self._engine.ask_all([("ZCARD", index) for index in indexes]))
+
+    async def _feed_entries(self) -> int:
+        """Those that are readable: after a loss there may be some below what counts as trimmed."""
+        trimmed = int(await self._engine.ask("HGET", self._keys.meta, "trimmed") or 0)
+        kept: int = await self._engine.ask("XLEN", self._keys.feed)
+        place = "-"
+        while below := await self._engine.ask("XRANGE", self._keys.feed, place, trimmed, "COUNT", _AT_ONCE):
+            kept -= len(below)
+            place = f"({below[-1][0].decode()}"
+        return kept

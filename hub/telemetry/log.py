@@ -1,0 +1,121 @@
+"""One line of JSON (or, for people, of text) for whatever the process logs, whichever library it comes from.
+
+A line is written to standard error by the one who logs it: a reader of that pipe who stops reading stops the hub too
+once the pipe is full, so give it a reader that never waits, such as a file or journald.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from hub.telemetry.redaction import redact
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+QUIET = ("aiohttp", "apscheduler", "asyncio", "httpcore", "httpx", "mail.log", "opentelemetry", "urllib3")
+"""Libraries that are heard from `warning` on only: below it, HTTP clients print addresses with their secrets."""
+
+
+def configure(level: str, style: str, stream: TextIO | None = None, *, role: str = "") -> None:
+    """Set up logging for the whole process; `stream` is standard error unless given. A `role` stands in every line.
+
+    Raises `ValueError` for an unknown `level` (`debug` to `critical`) or `style` (`json`, `console`, or `auto`, which
+    is `console` on a terminal).
+    """
+    if level.lower() not in LEVELS or style not in {"json", "console", "auto"}:
+        raise ValueError(f"the log level is one of {', '.join(LEVELS)}, and the log format json, console or auto")
+    threshold = LEVELS[level.lower()]
+    stream = stream or sys.stderr
+    if style == "auto":
+        style = "console" if stream.isatty() else "json"
+    chain: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        *([_Member("role", role)] if role else ()),
+        structlog.processors.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Here, for what follows would show local variables, and redaction needs the text.
+        structlog.processors.format_exc_info,
+        redact,
+        _json if style == "json" else structlog.dev.ConsoleRenderer(colors=stream.isatty()),
+    ]
+    structlog.configure(
+        processors=chain,
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=lambda name="hub": _Line(name, stream),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers = [_Bridge(chain, stream)]
+    root.setLevel(threshold)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers = []
+    # The attempts and problems that matter are logged by the hub, and a request's line may hold a ticket.
+    logging.getLogger("uvicorn.access").propagate = False
+
+
+class _Line:
+    """Where a structlog logger ends: each of its levels writes a finished line."""
+
+    def __init__(self, name: str, stream: TextIO) -> None:
+        self.name = name
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            # The reader is gone or the disk is full, and there is nowhere left to say so. Work goes on.
+            pass
+
+    debug = info = warning = error = critical = exception = msg
+
+
+class _Bridge(logging.Handler):
+    """Sends the records of the standard library the way of the hub's own."""
+
+    def __init__(self, chain: Sequence[Processor], stream: TextIO) -> None:
+        super().__init__()
+        self._chain = chain
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - arguments that do not fit their text must not fail what they are about
+            message = str(record.msg)
+        line = _Line(record.name, self._stream)
+        event: Any = {"event": message}
+        if record.exc_info:
+            event["exc_info"] = record.exc_info
+        for process in self._chain:
+            event = process(line, record.levelname.lower(), event)
+        line.msg(event)
+
+
+class _Member:
+    """Puts something into every line."""
+
+    def __init__(self, name: str, value: str) -> None:
+        self._name = name
+        self._value = value
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event[self._name] = self._value
+        return event
+
+
+def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    try:
+        return orjson.dumps(event).decode()
+    except (TypeError, orjson.JSONEncodeError):
+        # Numbers over 64 bits, and text that is not Unicode, such as some file names.
+        return json.dumps(event)

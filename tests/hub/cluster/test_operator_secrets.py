@@ -1,0 +1,83 @@
+"""The operator's secrets are made once, however many processes start at once, and are the same in all of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from pydantic import SecretStr
+
+from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.subscriptions import Subscription
+from hub.cluster.operator_secrets import fingerprint, first_fingerprint, kept_secret
+from hub.models import Record
+from hub.stores import open_store
+from hub.stores.base import Records
+from tests.clock import ManualClock
+
+AT_ONCE = 16
+
+
+def test_a_secret_that_is_given_is_not_written_down(tmp_path: Path) -> None:
+    assert kept_secret(SecretStr("given"), tmp_path / "secret.key") == "given"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_secret_is_made_once_and_found_again(tmp_path: Path) -> None:
+    made = kept_secret(None, tmp_path / "secret.key")
+    assert len(made) >= 43
+    assert kept_secret(None, tmp_path / "secret.key") == made
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_of_many_that_make_it_at_once_all_have_the_same_secret(tmp_path: Path) -> None:
+    path, together = tmp_path / "secret.key", Barrier(AT_ONCE)
+
+    def start(_: int) -> str:
+        together.wait()
+        return kept_secret(None, path)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        secrets = set(pool.map(start, range(AT_ONCE)))
+    assert secrets == {path.read_text().strip()}
+    assert [left.name for left in tmp_path.iterdir()] == ["secret.key"]
+
+
+def test_a_fingerprint_tells_secrets_apart_and_no_more() -> None:
+    one, other = fingerprint("a" * 43), fingerprint("b" * 43)
+    assert one != other
+    assert len(one) == 8
+
+
+def no_subscription(record: Record) -> Subscription:
+    raise AssertionError("no test here has a subscription")
+
+
+@pytest.fixture
+async def records(tmp_path: Path) -> AsyncIterator[Records]:
+    async with open_store(f"sqlite:///{tmp_path}/hub.db", ManualClock()) as store:
+        yield store.records
+
+
+def catalogue(records: Records) -> Catalogue:
+    return Catalogue(records, no_subscription)
+
+
+async def test_of_many_with_secrets_of_their_own_the_first_ones_is_the_hubs(records: Records) -> None:
+    kept = await asyncio.gather(
+        *(first_fingerprint(catalogue(records), "secret_key", f"secret {number}") for number in range(6))
+    )
+    assert len(set(kept)) == 1
+    assert kept[0] in {fingerprint(f"secret {number}") for number in range(6)}
+
+
+async def test_a_secret_that_may_be_replaced_is_the_last_ones(records: Records) -> None:
+    await first_fingerprint(catalogue(records), "admin_key", "old")
+    assert await first_fingerprint(catalogue(records), "admin_key", "new", replace=True) == fingerprint("new")
+    later = catalogue(records)
+    await later.refresh()
+    assert await first_fingerprint(later, "admin_key", "old") == fingerprint("new")
+    assert later.fingerprints == {"admin_key": fingerprint("new")}

@@ -1,0 +1,83 @@
+"""A process is ready while it is fit for its role; what is amiss elsewhere is told, and is no reason to be avoided."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.subscriptions import Subscription
+from hub.cluster.follower import STALE_SECONDS, Follower
+from hub.cluster.leadership import LEADER
+from hub.cluster.lease import WORKERS, Right, life
+from hub.cluster.roles import EVERY_ROLE, Role
+from hub.models import Record
+from hub.runtime.readiness import Readiness
+from hub.stores.base import Store, Upkeep
+from tests.clock import ManualClock
+
+LOSS = "The server lost three feed entries."
+
+
+class LossyUpkeep(Upkeep):
+    """Of a store that works, and has lost something."""
+
+    async def purge(self, before: datetime, limit: int) -> int:
+        return 0
+
+    async def purge_expired(self, limit: int) -> int:
+        return 0
+
+    async def trim_feed(self, before: datetime, keep: int, limit: int) -> int:
+        return 0
+
+    async def check(self) -> Sequence[str]:
+        return ()
+
+    async def losses(self) -> Sequence[str]:
+        return [LOSS]
+
+
+def no_subscription(record: Record) -> Subscription:
+    raise AssertionError("no test here has a subscription")
+
+
+async def nothing() -> None: ...
+
+
+def readiness(store: Store, clock: ManualClock, *roles: Role, upkeep: Upkeep | None = None) -> Readiness:
+    catalogue = Catalogue(store.records, no_subscription)
+    follower = Follower(store.signals, catalogue, clock, tell=lambda signal: None, found=nothing)
+    return Readiness(upkeep or store.upkeep, store.leases, follower, roles)
+
+
+async def test_one_that_works_is_ready_and_one_that_stops_is_not(store: Store, clock: ManualClock) -> None:
+    ready = readiness(store, clock, *EVERY_ROLE)
+    assert ([*await ready.reasons()], [*await ready.warnings()]) == ([], [])
+    ready.stopping = True
+    assert await ready.reasons() == ["The hub is stopping."]
+
+
+async def test_one_that_could_not_read_the_catalogue_for_a_while_is_not_ready(store: Store, clock: ManualClock) -> None:
+    ready = readiness(store, clock, Role.WEB)
+    clock.advance(STALE_SECONDS)
+    assert await ready.reasons() == []
+    clock.advance(1)
+    (reason,) = await ready.reasons()
+    assert "catalogue" in reason
+
+
+async def test_roles_that_nobody_plays_are_told_of(store: Store, clock: ManualClock) -> None:
+    web = readiness(store, clock, Role.WEB)
+    assert [warning.partition(":")[0] for warning in await web.warnings()] == [
+        "No worker is alive",
+        "No scheduler leads",
+    ]
+    await life(store.leases, WORKERS, "p1", clock).take()
+    assert len(await web.warnings()) == 1
+    await Right(store.leases, LEADER, "p2", clock).take()
+    assert await web.warnings() == []
+    assert await web.reasons() == []
+
+
+async def test_what_the_store_lost_is_told_and_is_no_reason_to_be_avoided(store: Store, clock: ManualClock) -> None:
+    ready = readiness(store, clock, *EVERY_ROLE, upkeep=LossyUpkeep())
+    assert (await ready.reasons(), await ready.warnings()) == ([], [LOSS])

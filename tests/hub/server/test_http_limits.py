@@ -1,0 +1,131 @@
+"""Connections are bounded: how slow a request's head may be, how long, and how many connections there are."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import uvicorn
+
+from hub.server.http_limits import HEAD_BYTES, bounded
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n"
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@asynccontextmanager
+async def serving(max_connections: int = 100, head_seconds: float = 10.0) -> AsyncIterator[int]:
+    config = uvicorn.Config(
+        hello,
+        port=0,
+        http=bounded(max_connections, head_seconds),
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        await server.shutdown()
+
+
+async def exchange(port: int, talk: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> bytes:
+    """Everything the server says until it closes or resets the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    said = b""
+    try:
+        async with asyncio.timeout(5):
+            await talk(writer)
+            while chunk := await reader.read(65_536):
+                said += chunk
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+    return said
+
+
+async def test_a_silent_connection_is_dropped() -> None:
+    async def nothing(writer: asyncio.StreamWriter) -> None:
+        pass
+
+    async with serving(head_seconds=0.05) as port:
+        assert await exchange(port, nothing) == b""
+
+
+async def test_a_dripping_head_is_dropped_although_bytes_keep_coming() -> None:
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET / HTTP/1.1\r\n")
+        while not writer.is_closing():
+            writer.write(b"X: y\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    async with serving(head_seconds=0.1) as port:
+        assert await exchange(port, drip) == b""
+
+
+async def test_the_second_head_on_a_connection_is_timed_too() -> None:
+    async def half(writer: asyncio.StreamWriter) -> None:
+        writer.write(REQUEST + b"GET / HT")
+
+    async with serving(head_seconds=0.05) as port:
+        said = await exchange(port, half)
+    assert said.count(b"HTTP/1.1 200") == 1
+
+
+async def test_an_endless_head_is_dropped() -> None:
+    async def flood(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * (HEAD_BYTES + 1))
+        await writer.drain()
+
+    async with serving() as port:
+        assert await exchange(port, flood) == b""
+
+
+async def test_a_slow_body_and_an_idle_connection_outlive_the_limit_of_heads() -> None:
+    async def slow_body() -> AsyncIterator[bytes]:
+        for part in (b"one", b"two"):
+            yield part
+            await asyncio.sleep(0.1)
+
+    async with serving(head_seconds=0.05) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        assert (await client.post("/", content=slow_body())).content == b"onetwo"
+        await asyncio.sleep(0.1)
+        assert (await client.get("/")).status_code == 200
+
+
+async def test_a_large_body_is_no_head() -> None:
+    body = b"x" * (HEAD_BYTES * 3)
+    async with serving() as port, httpx.AsyncClient() as client:
+        assert (await client.post(f"http://127.0.0.1:{port}/", content=body)).content == body
+
+
+async def test_one_connection_too_many_is_told_to_come_back() -> None:
+    async with serving(max_connections=2) as port:
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        async with httpx.AsyncClient() as client:
+            refused = await client.get(f"http://127.0.0.1:{port}/")
+        for _, writer in held:
+            writer.close()
+            await writer.wait_closed()
+        async with httpx.AsyncClient() as client:
+            served = await client.get(f"http://127.0.0.1:{port}/")
+    assert (refused.status_code, refused.headers["retry-after"], refused.headers["connection"]) == (503, "1", "close")
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert served.status_code == 200
