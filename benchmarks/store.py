@@ -20,7 +20,7 @@ from hub.clock import Clock, SystemClock
 from hub.ids import new_id
 from hub.models import Attempt, Event, FeedEntry, FeedKind, Outcome, Status
 from hub.stores import open_store
-from hub.stores.base import Batch, Claim, DeliveryQuery, Entry, NewDelivery, Page, Result, Store, Want
+from hub.stores.base import Batch, BatchEntry, Claim, ClaimRequest, DeliveryQuery, NewDelivery, Page, Result, Store
 from tests.redis_servers import VALKEY, RedisServer
 
 TENANT = "ten_default"
@@ -31,7 +31,7 @@ DATA = b'{"order_id":"o-1","total":"12.00","note":"' + b"y" * 300 + b'"}'
 clock: Clock = SystemClock()
 
 
-def entry(index: int, lane: str) -> Entry:
+def entry(index: int, lane: str) -> BatchEntry:
     now = clock.now()
     event = Event(
         id=new_id("evt"),
@@ -44,7 +44,7 @@ def entry(index: int, lane: str) -> Entry:
         accepted_at=now,
     )
     feed = FeedEntry(TENANT, FeedKind.EVENT_ACCEPTED, b'{"id":"' + event.id.encode() + b'"}', event.type, event.id)
-    return Entry(index, event, (NewDelivery(new_id("dlv"), lane, "webhook"),), feed)
+    return BatchEntry(index, event, (NewDelivery(new_id("dlv"), lane, "webhook"),), feed)
 
 
 def delivered(claim: Claim) -> Result:
@@ -85,7 +85,7 @@ async def accepts(store: Store, events: int, tasks: int) -> None:
 
 
 async def deliveries(store: Store) -> None:
-    wants, leases = [Want(lane, 8) for lane in LANES], dict.fromkeys(LANES, 30.0)
+    wants, leases = [ClaimRequest(lane, 8) for lane in LANES], dict.fromkeys(LANES, 30.0)
     began, on_loop, count = time.perf_counter(), time.thread_time(), 0
     while claims := (await store.queue.claim(wants, leases)).claims:
         await store.queue.finish([delivered(claim) for claim in claims])
@@ -108,7 +108,7 @@ async def backlog(store: Store) -> None:
     for _ in range(BACKLOG // 1_000):
         await store.intake.accept(Batch(TENANT, tuple(entry(n, BACKLOG_LANE) for n in range(1_000))))
     print(f"with {BACKLOG:,} waiting in one lane:")
-    want = [Want(BACKLOG_LANE, 64)]
+    want = [ClaimRequest(BACKLOG_LANE, 64)]
     await timed("  claim 64", 20, lambda: store.queue.claim(want, {BACKLOG_LANE: 30.0}))
     await timed("  accept one", 20, lambda: store.intake.accept(Batch(TENANT, (entry(0, LANES[0]),))))
     await timed("  due lanes", 20, store.queue.due)

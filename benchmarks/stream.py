@@ -126,7 +126,7 @@ def serve_hub() -> tuple[Any, Publish]:
     app = create_app(settings)
 
     async def publish(number: int) -> None:
-        hub = app.state.hub
+        hub = app.state.services
         now = hub.clock.now()
         entry = FeedEntry("default", FeedKind.EVENT_ACCEPTED, json.dumps(document(number)).encode(), "order.created")
         task = Task(id=new_id("tsk"), tenant="x", kind="x", status=TaskStatus.COMPLETED, created_at=now, updated_at=now)

@@ -127,7 +127,7 @@ TargetT = TypeVar("TargetT", bound=TargetModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class ChannelContext:
     """What a channel is built from."""
 
     http: httpx.AsyncClient
@@ -152,7 +152,7 @@ class Channel(ABC, Generic[TargetT]):
     operator_only: ClassVar[bool] = False
     """Only keys with the scope `admin` may subscribe."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: ChannelContext) -> None:
         self.tools = tools
 
     @abstractmethod

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import httpx
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from channels.base import Channel, Message, Receipt, Rendered, SendFailed, TargetModel, Tools
+from channels.base import Channel, ChannelContext, Message, Receipt, Rendered, SendFailed, TargetModel
 from channels.mail import (
     InvalidText,
     Mail,
@@ -138,7 +138,7 @@ class EmailChannel(Channel[EmailTarget]):
     }
     escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {"html": "html"}
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: ChannelContext) -> None:
         super().__init__(tools)
         self._open: dict[str, Provider | SmtpPool] = {}
         if tools.options.get("smtp_url"):

@@ -13,7 +13,7 @@ from typing import Annotated
 import orjson
 from pydantic import ConfigDict, Field
 
-from channels.base import Channel, Message, Receipt, SendFailed, TargetModel, Tools
+from channels.base import Channel, ChannelContext, Message, Receipt, SendFailed, TargetModel
 
 DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 DEFAULT_KEEP = 10
@@ -39,7 +39,7 @@ class FileChannel(Channel[FileTarget]):
     kind = "file"
     Target = FileTarget
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: ChannelContext) -> None:
         super().__init__(tools)
         self._root = tools.data_dir / "files"
         self._max_bytes = int(tools.options.get("file_max_bytes", DEFAULT_MAX_BYTES))

@@ -8,7 +8,7 @@ import httpx
 import orjson
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
-from channels.base import Channel, Message, Receipt, SendFailed, TargetModel, Tools
+from channels.base import Channel, ChannelContext, Message, Receipt, SendFailed, TargetModel
 from channels.http import checked_url, deliver, excerpt, failure, parsed_url
 
 API_URL = "https://slack.com/api"
@@ -91,7 +91,7 @@ class SlackChannel(Channel[SlackTarget]):
     escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {"text": "mrkdwn", "blocks": "mrkdwn"}
     rate_per_second = 1.0  # https://docs.slack.dev/apis/web-api/rate-limits: one message a second for each channel
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: ChannelContext) -> None:
         super().__init__(tools)
         self._post_message = httpx.URL(tools.options.get("slack_api_url", API_URL).rstrip("/") + "/chat.postMessage")
 

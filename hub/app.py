@@ -56,7 +56,7 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_process(settings, tracing, roles=roles) as process:
-            app.state.process, app.state.hub = process, process.hub
+            app.state.process, app.state.services = process, process.services
             yield
 
     app = FastAPI(

@@ -27,7 +27,7 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + str(part)[:64].replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def faults(error: ValidationError, *prefix: str | int) -> tuple[Fault, ...]:
+def pydantic_faults(error: ValidationError, *prefix: str | int) -> tuple[Fault, ...]:
     """What pydantic found, each with a pointer under `prefix` and without the input or any part of its value."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return tuple(Fault(_detail(e["type"], e["msg"]), pointer(*prefix, *e["loc"])) for e in found[:MAX_FAULTS])

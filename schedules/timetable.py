@@ -26,7 +26,7 @@ FIRST_RUN_SECONDS = 60.0
 UNIT_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 
 
-class Clock(Protocol):
+class TimeSource(Protocol):
     """Aware UTC instants, and seconds that never go backwards."""
 
     def now(self) -> datetime: ...
@@ -55,7 +55,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TimetableEntry:
     """A line of the timetable; `next_run_at` is None while nobody knows it."""
 
     name: str
@@ -64,14 +64,14 @@ class Entry:
     last_run: Run | None
 
 
-Note = Callable[[Run], Awaitable[None]]
+RecordRun = Callable[[Run], Awaitable[None]]
 """Writes down how a run ended."""
 
 
 class Book(Protocol):
     """Where runs are written down, and who may run."""
 
-    async def open(self, name: str, *, in_turn: bool) -> Note | None:
+    async def open(self, name: str, *, in_turn: bool) -> RecordRun | None:
         """What this run of the job is to be noted by; None when it is not to run here. `in_turn` is false when a
         person asked for it."""
 
@@ -79,7 +79,7 @@ class Book(Protocol):
 class _Unwritten:
     """The book of a timetable that keeps none."""
 
-    async def open(self, name: str, *, in_turn: bool) -> Note | None:
+    async def open(self, name: str, *, in_turn: bool) -> RecordRun | None:
         return self._forget
 
     async def _forget(self, run: Run) -> None: ...
@@ -95,7 +95,7 @@ class Timetable:
     A failure is recorded and logged, and the job runs again when it is next due.
     """
 
-    def __init__(self, jobs: Iterable[Job], clock: Clock, book: Book | None = None) -> None:
+    def __init__(self, jobs: Iterable[Job], clock: TimeSource, book: Book | None = None) -> None:
         self._jobs = {job.name: job for job in jobs}
         self._triggers = {name: _parse(job.trigger) for name, job in self._jobs.items()}
         self._locks = {name: asyncio.Lock() for name in self._jobs}
@@ -152,7 +152,7 @@ class Timetable:
             run.cancel()
         await asyncio.gather(*runs, return_exceptions=True)
 
-    def entries(self, last_runs: Mapping[str, Run] | None = None) -> list[Entry]:
+    def entries(self, last_runs: Mapping[str, Run] | None = None) -> list[TimetableEntry]:
         """Every job, by name; `last_runs` are those of other processes, where they are known."""
         return [self._entry(name, (last_runs or {}).get(name)) for name in sorted(self._jobs)]
 
@@ -206,12 +206,12 @@ class Timetable:
             _log.debug("schedule ran", schedule=job.name, seconds=seconds, report=report)
             return report
 
-    def _entry(self, name: str, elsewhere: Run | None) -> Entry:
+    def _entry(self, name: str, elsewhere: Run | None) -> TimetableEntry:
         here = self._last_runs.get(name)
         last_run = max(filter(None, (here, elsewhere)), key=lambda run: run.started_at, default=None)
         # Until the scheduler is started its jobs have no such attribute.
         next_run_at = getattr(self._scheduler.get_job(name), "next_run_time", None)
-        return Entry(name, self._jobs[name].trigger, next_run_at or self._due_after(name, last_run), last_run)
+        return TimetableEntry(name, self._jobs[name].trigger, next_run_at or self._due_after(name, last_run), last_run)
 
     def _due_after(self, name: str, last_run: Run | None) -> datetime | None:
         if last_run is None:

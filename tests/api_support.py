@@ -13,7 +13,7 @@ import orjson
 
 from hub.app import create_app
 from hub.dispatch import Dispatcher
-from hub.runtime import Hub, Process, open_process
+from hub.runtime import Process, Services, open_process
 from hub.settings import Settings
 from hub.telemetry.tracing import Tracing
 from tests.clock import ManualClock
@@ -33,7 +33,7 @@ class Api:
     """An open hub and its clients. `admin` holds the operator's key."""
 
     process: Process
-    hub: Hub
+    services: Services
     clock: ManualClock
     admin: httpx.AsyncClient
     transport: httpx.ASGITransport
@@ -71,12 +71,12 @@ class Api:
         """Return once it holds; asked again when the feed moves, and now and then for what comes after a feed entry."""
         async with asyncio.timeout(5):
             while True:
-                _, newest = await self.hub.store.feed.bounds()
+                _, newest = await self.services.store.feed.bounds()
                 if await holds():
                     return
                 with suppress(TimeoutError):
                     async with asyncio.timeout(0.05):
-                        await self.hub.store.feed.wait(newest)
+                        await self.services.store.feed.wait(newest)
 
     async def deliveries(self, status: str, count: int = 1, **query: str) -> list[dict[str, Any]]:
         """The deliveries in this status, once there are `count` of them."""
@@ -107,11 +107,11 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
     clock = ManualClock()
     app = create_app(settings)
     async with open_process(settings, Tracing(""), clock) as process:
-        assert process.hub is not None
-        app.state.process, app.state.hub = process, process.hub
+        assert process.services is not None
+        app.state.process, app.state.services = process, process.services
         transport = httpx.ASGITransport(app=app)
         async with _client(transport, ADMIN_KEY) as admin:
-            yield Api(process, process.hub, clock, admin, transport)
+            yield Api(process, process.services, clock, admin, transport)
 
 
 def _client(transport: httpx.ASGITransport, key: str | None) -> httpx.AsyncClient:

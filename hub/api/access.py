@@ -11,12 +11,12 @@ from fastapi.security import HTTPBearer
 from hub.catalogue.keys.model import Principal
 from hub.errors import Forbidden, Unauthorized
 from hub.models import Scope
-from hub.runtime import Hub, Process
+from hub.runtime import Process, Services
 
 
-async def _hub(request: Request) -> Hub:
-    hub: Hub = request.app.state.hub
-    return hub
+async def _hub(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
 
 
 async def _process(request: Request) -> Process:
@@ -24,11 +24,11 @@ async def _process(request: Request) -> Process:
     return process
 
 
-CurrentHub = Annotated[Hub, Depends(_hub)]
+CurrentServices = Annotated[Services, Depends(_hub)]
 CurrentProcess = Annotated[Process, Depends(_process)]
 
 
-class Needs(HTTPBearer):
+class RequireScope(HTTPBearer):
     """A dependency that gives the caller, who holds at least one of the scopes (or `admin`).
 
     Raises `Unauthorized` without a valid key, `Forbidden` without the scope.
@@ -43,15 +43,15 @@ class Needs(HTTPBearer):
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthorized("Send a key as `Authorization: Bearer <key>`.")
-        hub: Hub = request.app.state.hub
-        principal = hub.keys.identify(key.strip())
+        services: Services = request.app.state.services
+        principal = services.keys.identify(key.strip())
         if not self._enough & principal.scopes:
             raise Forbidden(f"This key lacks the scope {self._names}; ask an administrator for one that has it.")
         return principal
 
 
-Cancelling = Annotated[Principal, Depends(Needs(Scope.EVENTS_WRITE, Scope.MANAGE))]
-Looking = Annotated[Principal, Depends(Needs(Scope.READ, Scope.EVENTS_WRITE, Scope.MANAGE))]
-Reader = Annotated[Principal, Depends(Needs(Scope.READ))]
-Manager = Annotated[Principal, Depends(Needs(Scope.MANAGE))]
-Admin = Annotated[Principal, Depends(Needs(Scope.ADMIN))]
+PublisherOrManager = Annotated[Principal, Depends(RequireScope(Scope.EVENTS_WRITE, Scope.MANAGE))]
+AnyScope = Annotated[Principal, Depends(RequireScope(Scope.READ, Scope.EVENTS_WRITE, Scope.MANAGE))]
+Reader = Annotated[Principal, Depends(RequireScope(Scope.READ))]
+Manager = Annotated[Principal, Depends(RequireScope(Scope.MANAGE))]
+Admin = Annotated[Principal, Depends(RequireScope(Scope.ADMIN))]

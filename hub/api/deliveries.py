@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from hub.api.access import CurrentHub, Manager, Reader
+from hub.api.access import CurrentServices, Manager, Reader
 from hub.api.problems import problems
 from hub.api.shapes import DeliveryDetail, DeliveryList, Paging, Since, TypePattern, Until, json_response, listed
 from hub.models import Delivery, Status
@@ -17,7 +17,7 @@ DeliveryId = Annotated[str, Path(max_length=100, examples=["dlv_019ab3c1d2e47f0a
 
 @router.get("", response_model=DeliveryList, responses=problems(400, 401, 403, 422, 503))
 async def list_deliveries(
-    hub: CurrentHub,
+    services: CurrentServices,
     caller: Reader,
     page: Paging,
     type: TypePattern,
@@ -38,15 +38,15 @@ async def list_deliveries(
         since=since,
         until=until,
     )
-    found = await hub.deliveries.listing(caller.tenant, query, page)
+    found = await services.deliveries.listing(caller.tenant, query, page)
     return listed(found.items, found.next_cursor)
 
 
 @router.get("/{delivery_id}", response_model=DeliveryDetail, responses=problems(401, 403, 404, 422, 503))
-async def get_delivery(delivery_id: DeliveryId, hub: CurrentHub, caller: Reader) -> Response:
+async def get_delivery(delivery_id: DeliveryId, services: CurrentServices, caller: Reader) -> Response:
     """A delivery, with every attempt that was made."""
-    delivery = await hub.deliveries.delivery(caller.tenant, delivery_id)
-    attempts = await hub.store.archive.attempts(caller.tenant, delivery_id)
+    delivery = await services.deliveries.delivery(caller.tenant, delivery_id)
+    attempts = await services.store.archive.attempts(caller.tenant, delivery_id)
     return json_response({**delivery.model_dump(), "attempts": attempts})
 
 
@@ -56,14 +56,14 @@ async def get_delivery(delivery_id: DeliveryId, hub: CurrentHub, caller: Reader)
     response_model=Delivery,
     responses=problems(401, 403, 404, 409, 413, 422, 503),
 )
-async def replay_delivery(delivery_id: DeliveryId, hub: CurrentHub, caller: Manager) -> Response:
+async def replay_delivery(delivery_id: DeliveryId, services: CurrentServices, caller: Manager) -> Response:
     """Send again, from now, with the whole retry schedule: new attempts, same message id."""
-    delivery = await hub.deliveries.replay(caller.tenant, delivery_id)
-    hub.tell(Signal({delivery.subscription_id: None}))
+    delivery = await services.deliveries.replay(caller.tenant, delivery_id)
+    services.tell(Signal({delivery.subscription_id: None}))
     return json_response(delivery, 202)
 
 
 @router.post("/{delivery_id}/cancel", response_model=Delivery, responses=problems(401, 403, 404, 409, 413, 422, 503))
-async def cancel_delivery(delivery_id: DeliveryId, hub: CurrentHub, caller: Manager) -> Response:
+async def cancel_delivery(delivery_id: DeliveryId, services: CurrentServices, caller: Manager) -> Response:
     """End a delivery that has not been sent."""
-    return json_response(await hub.deliveries.cancel(caller.tenant, delivery_id))
+    return json_response(await services.deliveries.cancel(caller.tenant, delivery_id))

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel
 
-from hub.api.access import CurrentHub, Looking, Manager
+from hub.api.access import AnyScope, CurrentServices, Manager
 from hub.api.bodies import JsonRoute
 from hub.api.paging import page_of
 from hub.api.problems import problems
@@ -23,31 +23,31 @@ class EventTypeList(BaseModel):
 
 
 @router.get("", response_model=EventTypeList, responses=problems(401, 403, 422))
-async def list_event_types(hub: CurrentHub, caller: Looking, page: Paging) -> Response:
+async def list_event_types(services: CurrentServices, caller: AnyScope, page: Paging) -> Response:
     """Event types, by name."""
-    found = page_of(hub.event_types.listing(caller.tenant), page, lambda kind: kind.type)
+    found = page_of(services.event_types.listing(caller.tenant), page, lambda kind: kind.type)
     return listed(found.items, found.next_cursor)
 
 
 @router.get("/{type:path}", response_model=EventType, responses=problems(401, 403, 404, 422))
-async def get_event_type(type: TypeName, hub: CurrentHub, caller: Looking) -> Response:
+async def get_event_type(type: TypeName, services: CurrentServices, caller: AnyScope) -> Response:
     """An event type, with its schema and an example."""
-    return json_response(hub.event_types.find(caller.tenant, type))
+    return json_response(services.event_types.find(caller.tenant, type))
 
 
 @router.put("/{type:path}", response_model=EventType, responses=problems(400, 401, 403, 409, 413, 415, 422, 503))
-async def put_event_type(type: TypeName, spec: EventTypeSpec, hub: CurrentHub, caller: Manager) -> Response:
+async def put_event_type(type: TypeName, spec: EventTypeSpec, services: CurrentServices, caller: Manager) -> Response:
     """Register an event type, or replace what was registered of it.
 
     From the answer on, data of this type must fit the schema. A schema for a built-in type is added to its own.
     """
-    return json_response(await hub.event_types.put(caller.tenant, type, spec))
+    return json_response(await services.event_types.put(caller.tenant, type, spec))
 
 
 @router.delete(
     "/{type:path}", status_code=204, response_class=Response, responses=problems(401, 403, 404, 409, 422, 503)
 )
-async def delete_event_type(type: TypeName, hub: CurrentHub, caller: Manager) -> Response:
+async def delete_event_type(type: TypeName, services: CurrentServices, caller: Manager) -> Response:
     """Forget what was registered of an event type. A built-in type stays, with its own schema."""
-    await hub.event_types.delete(caller.tenant, type)
+    await services.event_types.delete(caller.tenant, type)
     return Response(status_code=204)

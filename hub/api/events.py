@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from hub.api.access import Cancelling, CurrentHub, Manager, Reader
+from hub.api.access import CurrentServices, Manager, PublisherOrManager, Reader
 from hub.api.bodies import JsonRoute
 from hub.api.problems import problems
 from hub.api.shapes import (
@@ -23,7 +23,7 @@ from hub.api.shapes import (
 )
 from hub.dispatch.deliveries import Explained
 from hub.models import Delivery
-from hub.runtime import Hub
+from hub.runtime import Services
 from hub.stores.base import DeliveryQuery, EventQuery, Signal
 
 router = APIRouter(prefix="/v1", tags=["events"], route_class=JsonRoute)
@@ -55,7 +55,7 @@ class ReplayedDeliveries(BaseModel):
 
 @router.get("/events", response_model=EventList, responses=problems(400, 401, 403, 422, 503))
 async def list_events(
-    hub: CurrentHub,
+    services: CurrentServices,
     caller: Reader,
     page: Paging,
     type: TypePattern,
@@ -65,38 +65,38 @@ async def list_events(
 ) -> Response:
     """Events, newest first."""
     query = EventQuery(type, subject, since, until)
-    found = await hub.store.archive.events(caller.tenant, query, page)
+    found = await services.store.archive.events(caller.tenant, query, page)
     return listed(map(shown_event, found.items), found.next_cursor)
 
 
 @router.get("/events/{event_id}", response_model=EventDetail, responses=problems(401, 403, 404, 422, 503))
-async def get_event(event_id: EventId, hub: CurrentHub, caller: Reader) -> Response:
+async def get_event(event_id: EventId, services: CurrentServices, caller: Reader) -> Response:
     """An event, with how many of its deliveries are in each status."""
-    return json_response(await _detail(hub, caller.tenant, event_id))
+    return json_response(await _detail(services, caller.tenant, event_id))
 
 
 @router.get(
     "/events/{event_id}/deliveries", response_model=DeliveryList, responses=problems(400, 401, 403, 404, 422, 503)
 )
-async def list_event_deliveries(event_id: EventId, hub: CurrentHub, caller: Reader, page: Paging) -> Response:
+async def list_event_deliveries(event_id: EventId, services: CurrentServices, caller: Reader, page: Paging) -> Response:
     """An event's deliveries, newest first."""
-    await hub.deliveries.event(caller.tenant, event_id)
-    found = await hub.deliveries.listing(caller.tenant, DeliveryQuery(event_id=event_id), page)
+    await services.deliveries.event(caller.tenant, event_id)
+    found = await services.deliveries.listing(caller.tenant, DeliveryQuery(event_id=event_id), page)
     return listed(found.items, found.next_cursor)
 
 
 @router.get("/events/{event_id}/explain", response_model=ExplanationList, responses=problems(401, 403, 404, 422, 503))
-async def explain_event(event_id: EventId, hub: CurrentHub, caller: Reader) -> Response:
+async def explain_event(event_id: EventId, services: CurrentServices, caller: Reader) -> Response:
     """For every subscription of the tenant what became of the event, and why."""
-    explanations = await hub.deliveries.explain(caller.tenant, event_id)
+    explanations = await services.deliveries.explain(caller.tenant, event_id)
     return json_response({"items": [asdict(explanation) for explanation in explanations]})
 
 
 @router.delete("/events/{event_id}", response_model=EventDetail, responses=problems(401, 403, 404, 422, 503))
-async def cancel_event(event_id: EventId, hub: CurrentHub, caller: Cancelling) -> Response:
+async def cancel_event(event_id: EventId, services: CurrentServices, caller: PublisherOrManager) -> Response:
     """Cancel what is not yet sent. An attempt under way ends as it may, and is not repeated."""
-    await hub.deliveries.cancel_event(caller.tenant, event_id)
-    return json_response(await _detail(hub, caller.tenant, event_id))
+    await services.deliveries.cancel_event(caller.tenant, event_id)
+    return json_response(await _detail(services, caller.tenant, event_id))
 
 
 @router.post(
@@ -106,16 +106,16 @@ async def cancel_event(event_id: EventId, hub: CurrentHub, caller: Cancelling) -
     responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
 )
 async def replay_event(
-    event_id: EventId, hub: CurrentHub, caller: Manager, wanted: ReplayRequest | None = None
+    event_id: EventId, services: CurrentServices, caller: Manager, wanted: ReplayRequest | None = None
 ) -> Response:
     """Send an event again to all, or some, of the subscriptions that were to get it: new attempts, same message id."""
     only = wanted.subscription_ids if wanted else None
-    replayed = await hub.deliveries.replay_event(caller.tenant, event_id, only)
-    hub.tell(Signal({delivery.subscription_id: None for delivery in replayed}))
+    replayed = await services.deliveries.replay_event(caller.tenant, event_id, only)
+    services.tell(Signal({delivery.subscription_id: None for delivery in replayed}))
     return json_response({"items": replayed}, 202)
 
 
-async def _detail(hub: Hub, tenant: str, event_id: str) -> dict[str, object]:
-    event = await hub.deliveries.event(tenant, event_id)
-    counts = await hub.deliveries.counts(tenant, DeliveryQuery(event_id=event_id))
+async def _detail(services: Services, tenant: str, event_id: str) -> dict[str, object]:
+    event = await services.deliveries.event(tenant, event_id)
+    counts = await services.deliveries.counts(tenant, DeliveryQuery(event_id=event_id))
     return {**shown_event(event), "deliveries": {status.value: number for status, number in counts.items()}}

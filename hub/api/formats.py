@@ -9,19 +9,19 @@ from fastapi import Request
 from hub.errors import BadRequest, HubError, TooLarge, UnsupportedMedia
 from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON, media_type
 from hub.publishing import cloudevents
-from hub.publishing.event import Incoming, native
+from hub.publishing.event import ParsedEvent, parse_native
 from hub.publishing.rawjson import split_array, split_lines
 from hub.stores.base import Idempotency
 
 MAX_KEY_LENGTH = 255
 IDEMPOTENCY_LIFE = timedelta(hours=24)
 
-Adapt = Callable[[Incoming], Incoming]
-Items = list[Incoming | HubError]
+Adapt = Callable[[ParsedEvent], ParsedEvent]
+Items = list[ParsedEvent | HubError]
 """A batch: each item an event, or why it is none."""
 
 
-async def receive(request: Request, adapt: Adapt, *, max_events: int, max_event_bytes: int) -> Incoming | Items:
+async def receive(request: Request, adapt: Adapt, *, max_events: int, max_event_bytes: int) -> ParsedEvent | Items:
     """Read a request's event, or its batch of them, each passed through `adapt`.
 
     Raises `UnsupportedMedia`, `BadRequest` when the whole is unreadable, `TooLarge`; and whatever is wrong with a
@@ -35,8 +35,8 @@ async def receive(request: Request, adapt: Adapt, *, max_events: int, max_event_
     content_type = headers.get("content-type")
     mode = cloudevents.mode(content_type, headers)
     if mode == "binary":
-        return adapt(cloudevents.binary(headers, body))
-    read = native if mode is None else cloudevents.structured
+        return adapt(cloudevents.parse_binary(headers, body))
+    read = parse_native if mode is None else cloudevents.parse_structured
     media = JSON if content_type is None else media_type(content_type)
     if mode == "batch" or (media == JSON and body.lstrip()[:1] == b"["):
         return _each(split_array(body, max_events), read, adapt, max_event_bytes)
@@ -47,7 +47,7 @@ async def receive(request: Request, adapt: Adapt, *, max_events: int, max_event_
     raise UnsupportedMedia(f"Send {JSON}, {NDJSON}, {CLOUDEVENT} or {CLOUDEVENTS_BATCH}.")
 
 
-def _each(elements: Sequence[bytes], read: Callable[[bytes], Incoming], adapt: Adapt, max_bytes: int) -> Items:
+def _each(elements: Sequence[bytes], read: Callable[[bytes], ParsedEvent], adapt: Adapt, max_bytes: int) -> Items:
     items: Items = []
     for element in elements:
         try:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel
 
-from hub.api.access import Admin, CurrentHub
+from hub.api.access import Admin, CurrentServices
 from hub.api.bodies import JsonRoute
 from hub.api.paging import page_of
 from hub.api.problems import problems
@@ -31,47 +31,47 @@ class TenantList(BaseModel):
 @router.post(
     "/keys", status_code=201, response_model=IssuedKey, responses=problems(400, 401, 403, 409, 413, 415, 422, 503)
 )
-async def create_key(new: NewKey, hub: CurrentHub, caller: Admin) -> Response:
+async def create_key(new: NewKey, services: CurrentServices, caller: Admin) -> Response:
     """Make a key. It is in this answer, and never shown again.
 
     The scope `admin` is the operator's: such a key manages the keys and tenants of the whole hub.
     """
-    issued = await hub.keys.issue(new)
+    issued = await services.keys.issue(new)
     return json_response(issued, 201, {"Location": f"/v1/keys/{issued.id}", **NO_STORE})
 
 
 @router.get("/keys", response_model=KeyList, responses=problems(401, 403, 422))
-async def list_keys(hub: CurrentHub, caller: Admin, page: Paging) -> Response:
+async def list_keys(services: CurrentServices, caller: Admin, page: Paging) -> Response:
     """The keys of every tenant, newest first. The admin key of the settings is not among them."""
-    found = page_of(hub.keys.listing(), page, lambda key: key.id, descending=True)
+    found = page_of(services.keys.listing(), page, lambda key: key.id, descending=True)
     return listed(map(view, found.items), found.next_cursor)
 
 
 @router.get("/keys/{key_id}", response_model=KeyView, responses=problems(401, 403, 404, 422))
-async def get_key(key_id: KeyId, hub: CurrentHub, caller: Admin) -> Response:
+async def get_key(key_id: KeyId, services: CurrentServices, caller: Admin) -> Response:
     """What a key may do."""
-    return json_response(view(hub.keys.find(key_id)))
+    return json_response(view(services.keys.find(key_id)))
 
 
 @router.delete(
     "/keys/{key_id}", status_code=204, response_class=Response, responses=problems(401, 403, 404, 409, 422, 503)
 )
-async def revoke_key(key_id: KeyId, hub: CurrentHub, caller: Admin) -> Response:
+async def revoke_key(key_id: KeyId, services: CurrentServices, caller: Admin) -> Response:
     """Revoke a key: from the answer on it opens nothing."""
-    await hub.keys.revoke(key_id)
+    await services.keys.revoke(key_id)
     return Response(status_code=204)
 
 
 @router.post(
     "/tenants", status_code=201, response_model=Tenant, responses=problems(400, 401, 403, 409, 413, 415, 422, 503)
 )
-async def create_tenant(new: NewTenant, hub: CurrentHub, caller: Admin) -> Response:
+async def create_tenant(new: NewTenant, services: CurrentServices, caller: Admin) -> Response:
     """Make a tenant, for whom keys can then be made."""
-    return json_response(await hub.keys.create_tenant(new), 201)
+    return json_response(await services.keys.create_tenant(new), 201)
 
 
 @router.get("/tenants", response_model=TenantList, responses=problems(401, 403, 422))
-async def list_tenants(hub: CurrentHub, caller: Admin, page: Paging) -> Response:
+async def list_tenants(services: CurrentServices, caller: Admin, page: Paging) -> Response:
     """Tenants, by id."""
-    found = page_of(hub.keys.tenants(), page, lambda tenant: tenant.id)
+    found = page_of(services.keys.tenants(), page, lambda tenant: tenant.id)
     return listed(found.items, found.next_cursor)

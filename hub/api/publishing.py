@@ -9,7 +9,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
-from hub.api.access import Needs
+from hub.api.access import RequireScope
 from hub.api.formats import Adapt, idempotency_of, receive
 from hub.api.problems import Problem, problems
 from hub.api.shapes import json_response
@@ -18,13 +18,13 @@ from hub.catalogue.keys.model import Principal
 from hub.errors import Fault, Invalid
 from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON
 from hub.models import Scope
-from hub.publishing.event import Incoming, about
-from hub.runtime import Hub
-from hub.stores.base import Verdict
+from hub.publishing.event import ParsedEvent, fill_from_path
+from hub.runtime import Services
+from hub.stores.base import ItemResult
 from hub.telemetry.tracing import current_traceparent
 
 router = APIRouter(prefix="/v1", tags=["publish"])
-_caller = Needs(Scope.EVENTS_WRITE)
+_caller = RequireScope(Scope.EVENTS_WRITE)
 Publishing = Annotated[Principal, Depends(_caller)]
 
 
@@ -172,7 +172,7 @@ def _with_trace(request: Request) -> Adapt:
     """Events carry the trace context of the request, unless they have one of their own."""
     traceparent = current_traceparent(request.headers.get("traceparent"))
 
-    def adapt(event: Incoming) -> Incoming:
+    def adapt(event: ParsedEvent) -> ParsedEvent:
         return event if traceparent is None or event.traceparent else replace(event, traceparent=traceparent)
 
     return adapt
@@ -181,10 +181,10 @@ def _with_trace(request: Request) -> Adapt:
 def _about(request: Request, family: str, subject: str, member: str, value: str) -> Adapt:
     with_trace = _with_trace(request)
 
-    def adapt(event: Incoming) -> Incoming:
+    def adapt(event: ParsedEvent) -> ParsedEvent:
         if not event.type.startswith(f"{family}."):
             raise Invalid("The type does not fit the path.", errors=[Fault(f"must begin with {family}.", "/type")])
-        return about(with_trace(event), subject=subject, member=member, value=value)
+        return fill_from_path(with_trace(event), subject=subject, member=member, value=value)
 
     return adapt
 
@@ -195,26 +195,26 @@ async def _publish(
     background: BackgroundTasks,
     adapt: Adapt,
 ) -> Response:
-    hub: Hub = request.app.state.hub
-    settings = hub.settings
+    services: Services = request.app.state.services
+    settings = services.settings
     received = await receive(
         request, adapt, max_events=settings.max_batch_events, max_event_bytes=settings.max_body_bytes
     )
-    idempotency = await idempotency_of(request, hub.clock.now())
-    if isinstance(received, Incoming):
-        published = await hub.publisher.publish_one(caller.tenant, received, idempotency)
+    idempotency = await idempotency_of(request, services.clock.now())
+    if isinstance(received, ParsedEvent):
+        published = await services.publisher.publish_one(caller.tenant, received, idempotency)
         (verdict,) = published.answer.verdicts
         content, headers = _accepted(received, verdict), {"Location": f"/v1/events/{verdict.id}"}
     else:
-        published = await hub.publisher.publish(caller.tenant, received, idempotency)
+        published = await services.publisher.publish(caller.tenant, received, idempotency)
         content, headers = {"items": [_item(verdict) for verdict in published.answer.verdicts]}, {}
     if published.answer.replayed:
         headers["Idempotency-Replayed"] = "true"
-    background.add_task(hub.work_arrived, published)
+    background.add_task(services.work_arrived, published)
     return json_response(content, 202, headers)
 
 
-def _accepted(event: Incoming, verdict: Verdict) -> dict[str, Any]:
+def _accepted(event: ParsedEvent, verdict: ItemResult) -> dict[str, Any]:
     return {
         "id": verdict.id,
         "type": event.type,
@@ -223,6 +223,6 @@ def _accepted(event: Incoming, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _item(verdict: Verdict) -> dict[str, Any]:
+def _item(verdict: ItemResult) -> dict[str, Any]:
     item = {"index": verdict.index, "status": verdict.status, "id": verdict.id, "problem": verdict.problem}
     return {name: value for name, value in item.items() if value is not None}

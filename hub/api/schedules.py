@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
-from hub.api.access import Admin, CurrentHub, Reader
+from hub.api.access import Admin, CurrentServices, Reader
 from hub.api.problems import problems
 from hub.api.shapes import listed
 from hub.api.tasks import accepted
 from hub.models import Task
 from hub.tasks import Progress
-from schedules.timetable import Entry
+from schedules.timetable import TimetableEntry
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"])
 
@@ -41,7 +41,7 @@ class ScheduleList(BaseModel):
     next_cursor: str | None = Field(description="Always null: the list is short.")
 
 
-def _shown(entry: Entry) -> Schedule:
+def _shown(entry: TimetableEntry) -> Schedule:
     schedule = Schedule(name=entry.name, trigger=entry.trigger, next_run_at=entry.next_run_at)
     if entry.last_run is None:
         return schedule
@@ -56,9 +56,9 @@ def _shown(entry: Entry) -> Schedule:
 
 
 @router.get("", response_model=ScheduleList, responses=problems(401, 403, 503))
-async def list_schedules(hub: CurrentHub, caller: Reader) -> Response:
+async def list_schedules(services: CurrentServices, caller: Reader) -> Response:
     """Every schedule, by name."""
-    return listed([_shown(entry) for entry in await hub.housekeeping.entries()])
+    return listed([_shown(entry) for entry in await services.housekeeping.entries()])
 
 
 @router.post(
@@ -67,11 +67,11 @@ async def list_schedules(hub: CurrentHub, caller: Reader) -> Response:
     response_model=Task,
     responses=problems(401, 403, 404, 413, 422, 429, 503),
 )
-async def run_schedule(name: Name, hub: CurrentHub, caller: Admin) -> Response:
+async def run_schedule(name: Name, services: CurrentServices, caller: Admin) -> Response:
     """Run a schedule out of turn, as a task. Housekeeping is the whole hub's, so this needs `admin`."""
-    job = hub.housekeeping.job(name)
+    job = services.housekeeping.job(name)
 
     async def work(progress: Progress) -> dict[str, object]:
         return dict(await job())
 
-    return accepted(await hub.tasks.start(caller.tenant, f"schedule:{name}", work))
+    return accepted(await services.tasks.start(caller.tenant, f"schedule:{name}", work))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from hub.api.access import CurrentHub, Reader
+from hub.api.access import CurrentServices, Reader
 from hub.api.problems import problems
 from hub.api.shapes import Since, json_response
 from hub.stores.base import ChannelStats, RecentFailure
@@ -39,15 +39,15 @@ class Numbers(ChannelNumbers):
 
 @router.get("", response_model=Numbers, responses=problems(401, 403, 422, 503))
 async def get_stats(
-    hub: CurrentHub,
+    services: CurrentServices,
     caller: Reader,
     since: Since = None,
     channel: Annotated[str | None, Query(max_length=50, examples=["webhook"])] = None,
 ) -> Response:
     """Numbers since an instant, by default the last 24 hours; of one channel, or in all and of each."""
-    now = hub.clock.now()
+    now = services.clock.now()
     since = since or now - DEFAULT_PERIOD
-    stats = await hub.store.archive.stats(caller.tenant, since, channel)
+    stats = await services.store.archive.stats(caller.tenant, since, channel)
     numbers = {
         "since": since,
         "accepted": stats.accepted,

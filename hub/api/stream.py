@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from sse_starlette.sse import EventSourceResponse, SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from hub.api.access import CurrentHub, Needs, Reader
+from hub.api.access import CurrentServices, Reader, RequireScope
 from hub.api.problems import problems
 from hub.api.shapes import NO_STORE, json_response
 from hub.catalogue.keys.model import Principal
@@ -29,7 +29,7 @@ FAREWELL_SECONDS = 2.0
 MAX_TYPES = 50
 
 _log = structlog.get_logger(__name__)
-_with_key = Needs(KeyScope.READ)
+_with_key = RequireScope(KeyScope.READ)
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
@@ -54,7 +54,8 @@ class EventStream(EventSourceResponse):
             await super().__call__(scope, receive, send)
         except SendTimeoutError:
             _log.info("a listener stopped reading and is dropped")
-            # Waits for the connection to end: by the kernel's hand (`hub.server.sockets`), or properly if the client wakes up.
+            # Waits for the connection to end: when the kernel drops it (`hub.server.sockets`), or when the client reads
+            # again.
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -64,13 +65,13 @@ class Ticket(BaseModel):
 
 async def _listening(
     request: Request,
-    hub: CurrentHub,
+    services: CurrentServices,
     ticket: Annotated[str | None, Query(max_length=100, description="Instead of a key; works once.")] = None,
 ) -> Principal:
     if ticket is None:
         return await _with_key(request)
-    principal = await hub.tickets.redeem(ticket)
-    if not hub.keys.honours(principal):
+    principal = await services.tickets.redeem(ticket)
+    if not services.keys.is_valid(principal):
         raise Unauthorized("The key that this ticket was made with is expired or revoked.")
     return principal
 
@@ -118,7 +119,7 @@ def _parts(values: Iterable[str] | None) -> set[str]:
     openapi_extra={"security": [{"key": []}, {}]},
 )
 async def follow_stream(
-    hub: CurrentHub,
+    services: CurrentServices,
     caller: Annotated[Principal, Depends(_listening)],
     selection: Annotated[Selection, Depends(_selection)],
     last_event_id: Annotated[
@@ -140,19 +141,19 @@ async def follow_stream(
     Blocks without data move the cursor only, as a comment does on a quiet stream every 15 seconds. A connection ends
     after some ten minutes, when it is read too slowly, when the hub stops, or when its key is revoked.
     """
-    chunks = await hub.stream.listen(
-        caller.tenant, selection, last_event_id_header or last_event_id or None, partial(hub.keys.honours, caller)
+    chunks = await services.stream.listen(
+        caller.tenant, selection, last_event_id_header or last_event_id or None, partial(services.keys.is_valid, caller)
     )
     return EventStream(
         chunks,
         ping=0,
         send_timeout=SEND_SECONDS,
-        shutdown_event=hub.stream.closing,
+        shutdown_event=services.stream.closing,
         shutdown_grace_period=FAREWELL_SECONDS,
     )
 
 
 @router.post("/stream-tickets", status_code=201, response_model=Ticket, responses=problems(401, 403))
-async def issue_stream_ticket(hub: CurrentHub, caller: Reader) -> Response:
+async def issue_stream_ticket(services: CurrentServices, caller: Reader) -> Response:
     """A ticket that opens the stream once, within a minute, as the caller: for clients that cannot set headers."""
-    return json_response({"ticket": await hub.tickets.issue(caller)}, 201, NO_STORE)
+    return json_response({"ticket": await services.tickets.issue(caller)}, 201, NO_STORE)

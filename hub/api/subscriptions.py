@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from channels import load_channels
-from hub.api.access import CurrentHub, Manager
+from hub.api.access import CurrentServices, Manager
 from hub.api.bodies import JsonRoute
 from hub.api.paging import page_of
 from hub.api.problems import problems
@@ -15,10 +15,10 @@ from hub.api.shapes import NO_STORE, Paging, json_response, listed
 from hub.catalogue.subscriptions import Subscription, SubscriptionSpec, SubscriptionView
 from hub.catalogue.subscriptions.service import signed_target
 from hub.dispatch.health import Health, health_of
-from hub.dispatch.send_test import Trial, try_out
+from hub.dispatch.send_test import SendTestResult, send_test
 from hub.media_types import JSON, MERGE_PATCH
 from hub.models import Delivery, Status
-from hub.runtime import Hub
+from hub.runtime import Services
 from hub.stores.base import DeliveryQuery, Page
 
 router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"], route_class=JsonRoute)
@@ -85,27 +85,27 @@ _PATCH_BODY = {"requestBody": {"required": True, "content": {MERGE_PATCH: _PATCH
     response_model=SubscriptionView,
     responses=problems(400, 401, 403, 409, 413, 415, 422, 503),
 )
-async def create_subscription(new: NewSubscription, hub: CurrentHub, caller: Manager) -> Response:
+async def create_subscription(new: NewSubscription, services: CurrentServices, caller: Manager) -> Response:
     """Subscribe a target to event types. Events that are accepted after the answer are delivered to it.
 
     The answer masks secrets; a webhook without a secret is given one, see `…/secret`.
     """
-    made = await hub.subscriptions.create(caller, new)
+    made = await services.subscriptions.create(caller, new)
     return json_response(made.view(), 201, {"Location": f"{router.prefix}/{made.id}"})
 
 
 @router.get("", response_model=SubscriptionList, responses=problems(401, 403, 422))
-async def list_subscriptions(hub: CurrentHub, caller: Manager, page: Paging) -> Response:
+async def list_subscriptions(services: CurrentServices, caller: Manager, page: Paging) -> Response:
     """Subscriptions, newest first."""
-    found = page_of(hub.subscriptions.listing(caller.tenant), page, lambda made: made.id, descending=True)
+    found = page_of(services.subscriptions.listing(caller.tenant), page, lambda made: made.id, descending=True)
     return listed((made.view() for made in found.items), found.next_cursor)
 
 
 @router.get("/{subscription_id}", response_model=SubscriptionDetail, responses=problems(401, 403, 404, 422, 503))
-async def get_subscription(subscription_id: SubscriptionId, hub: CurrentHub, caller: Manager) -> Response:
+async def get_subscription(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
     """A subscription, and how its target fares."""
-    found = hub.subscriptions.find(caller.tenant, subscription_id)
-    return json_response({**found.view().model_dump(), "health": await _health(hub, found)})
+    found = services.subscriptions.find(caller.tenant, subscription_id)
+    return json_response({**found.view().model_dump(), "health": await _health(services, found)})
 
 
 @router.patch(
@@ -117,14 +117,14 @@ async def get_subscription(subscription_id: SubscriptionId, hub: CurrentHub, cal
 async def patch_subscription(
     subscription_id: SubscriptionId,
     patch: Annotated[dict[str, Any], Body()],
-    hub: CurrentHub,
+    services: CurrentServices,
     caller: Manager,
 ) -> Response:
     """Change a subscription by a JSON merge patch (RFC 7396): null removes a member.
 
     A secret that is sent back as it was shown, masked, stays as it is.
     """
-    return json_response((await hub.subscriptions.patch(caller, subscription_id, patch)).view())
+    return json_response((await services.subscriptions.patch(caller, subscription_id, patch)).view())
 
 
 @router.delete(
@@ -133,9 +133,9 @@ async def patch_subscription(
     response_class=Response,
     responses=problems(401, 403, 404, 409, 422, 503),
 )
-async def delete_subscription(subscription_id: SubscriptionId, hub: CurrentHub, caller: Manager) -> Response:
+async def delete_subscription(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
     """Delete a subscription; what it has not been sent yet is cancelled."""
-    await hub.subscriptions.delete(caller.tenant, subscription_id)
+    await services.subscriptions.delete(caller.tenant, subscription_id)
     return Response(status_code=204)
 
 
@@ -144,9 +144,9 @@ async def delete_subscription(subscription_id: SubscriptionId, hub: CurrentHub, 
     response_model=SubscriptionView,
     responses=problems(401, 403, 404, 409, 413, 422, 503),
 )
-async def enable_subscription(subscription_id: SubscriptionId, hub: CurrentHub, caller: Manager) -> Response:
+async def enable_subscription(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
     """Let deliveries flow again, those that were held first."""
-    return json_response((await hub.subscriptions.enable(caller.tenant, subscription_id)).view())
+    return json_response((await services.subscriptions.enable(caller.tenant, subscription_id)).view())
 
 
 @router.post(
@@ -154,28 +154,28 @@ async def enable_subscription(subscription_id: SubscriptionId, hub: CurrentHub, 
     response_model=SubscriptionView,
     responses=problems(401, 403, 404, 409, 413, 422, 503),
 )
-async def disable_subscription(subscription_id: SubscriptionId, hub: CurrentHub, caller: Manager) -> Response:
+async def disable_subscription(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
     """Hold what is not sent yet, and what is published from now on."""
-    disabled = await hub.subscriptions.disable(caller.tenant, subscription_id, "disabled on request")
+    disabled = await services.subscriptions.disable(caller.tenant, subscription_id, "disabled on request")
     return json_response(disabled.view())
 
 
-@router.post("/{subscription_id}/test", response_model=Trial, responses=problems(401, 403, 404, 413, 422, 503))
-async def test_subscription(subscription_id: SubscriptionId, hub: CurrentHub, caller: Manager) -> Response:
+@router.post("/{subscription_id}/test", response_model=SendTestResult, responses=problems(401, 403, 404, 413, 422, 503))
+async def test_subscription(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
     """Send a sample now, once, and answer how it was taken. Nothing is stored; filter and health are left aside.
 
     The sample is the example of the first event type that the subscription's patterns match.
     """
-    subscription = hub.subscriptions.find(caller.tenant, subscription_id)
-    sample = hub.event_types.sample(caller.tenant, subscription.patterns)
-    timeout = subscription.spec.timeout or hub.settings.attempt_timeout
-    return json_response(await try_out(hub.sender, sample, subscription, hub.clock, timeout))
+    subscription = services.subscriptions.find(caller.tenant, subscription_id)
+    sample = services.event_types.sample(caller.tenant, subscription.patterns)
+    timeout = subscription.spec.timeout or services.settings.attempt_timeout
+    return json_response(await send_test(services.sender, sample, subscription, services.clock, timeout))
 
 
 @router.get("/{subscription_id}/secret", response_model=Secret, responses=problems(401, 403, 404, 409, 422))
-async def get_secret(subscription_id: SubscriptionId, hub: CurrentHub, caller: Manager) -> Response:
+async def get_secret(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
     """The secret that messages are signed with. 409 for a channel that does not sign."""
-    return _secret(hub.subscriptions.find(caller.tenant, subscription_id))
+    return _secret(services.subscriptions.find(caller.tenant, subscription_id))
 
 
 @router.post(
@@ -184,22 +184,22 @@ async def get_secret(subscription_id: SubscriptionId, hub: CurrentHub, caller: M
     responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
 )
 async def rotate_secret(
-    subscription_id: SubscriptionId, hub: CurrentHub, caller: Manager, rotation: Rotation | None = None
+    subscription_id: SubscriptionId, services: CurrentServices, caller: Manager, rotation: Rotation | None = None
 ) -> Response:
     """Sign with a new secret from now on, and for a time of grace with the old one as well."""
     grace = timedelta(seconds=(rotation or Rotation()).grace_seconds)
-    return _secret(await hub.subscriptions.rotate(caller.tenant, subscription_id, grace))
+    return _secret(await services.subscriptions.rotate(caller.tenant, subscription_id, grace))
 
 
 def _secret(subscription: Subscription) -> Response:
     return json_response({"secret": signed_target(subscription).secret.get_secret_value()}, headers=NO_STORE)
 
 
-async def _health(hub: Hub, subscription: Subscription) -> dict[str, Any]:
+async def _health(services: Services, subscription: Subscription) -> dict[str, Any]:
     only = frozenset({subscription.id})
-    waiting = await hub.deliveries.counts(subscription.tenant, DeliveryQuery(Status.PENDING, only))
-    newest = await hub.deliveries.listing(subscription.tenant, DeliveryQuery(subscription_ids=only), Page(1))
-    lanes = await hub.store.queue.health(only)
+    waiting = await services.deliveries.counts(subscription.tenant, DeliveryQuery(Status.PENDING, only))
+    newest = await services.deliveries.listing(subscription.tenant, DeliveryQuery(subscription_ids=only), Page(1))
+    lanes = await services.store.queue.health(only)
     return {
         **health_of(subscription, lanes.get(subscription.id)).model_dump(),
         "pending": sum(waiting.values()),

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel
 
-from hub.api.access import CurrentHub, Manager, Reader
+from hub.api.access import CurrentServices, Manager, Reader
 from hub.api.problems import problems
 from hub.api.shapes import Paging, json_response, listed
 from hub.models import Task
@@ -26,19 +26,19 @@ def accepted(task: Task) -> Response:
 
 
 @router.get("", response_model=TaskList, responses=problems(400, 401, 403, 422, 503))
-async def list_tasks(hub: CurrentHub, caller: Reader, page: Paging) -> Response:
+async def list_tasks(services: CurrentServices, caller: Reader, page: Paging) -> Response:
     """Tasks, newest first."""
-    found = await hub.store.tasks.tasks(caller.tenant, page)
+    found = await services.store.tasks.tasks(caller.tenant, page)
     return listed(found.items, found.next_cursor)
 
 
 @router.get("/{task_id}", response_model=Task, responses=problems(401, 403, 404, 422, 503))
-async def get_task(task_id: TaskId, hub: CurrentHub, caller: Reader) -> Response:
+async def get_task(task_id: TaskId, services: CurrentServices, caller: Reader) -> Response:
     """A task: how far it is, and at its end its result or error."""
-    return json_response(await hub.tasks.task(caller.tenant, task_id))
+    return json_response(await services.tasks.task(caller.tenant, task_id))
 
 
 @router.post("/{task_id}/cancel", response_model=Task, responses=problems(401, 403, 404, 409, 413, 422, 503))
-async def cancel_task(task_id: TaskId, hub: CurrentHub, caller: Manager) -> Response:
+async def cancel_task(task_id: TaskId, services: CurrentServices, caller: Manager) -> Response:
     """End a task that is pending or running."""
-    return json_response(await hub.tasks.cancel(caller.tenant, task_id))
+    return json_response(await services.tasks.cancel(caller.tenant, task_id))

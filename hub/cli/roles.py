@@ -28,7 +28,7 @@ def web(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Answer requests; in WEB_CONCURRENCY processes, if that is set."""
+    """AcceptResult requests; in WEB_CONCURRENCY processes, if that is set."""
     platform = load(Platform)
     settings = placed_by(platform, load_settings(host=host, port=port, data_dir=data_dir))
     play(settings, frozenset({Role.WEB}), processes=platform.web_concurrency)

@@ -7,7 +7,7 @@ from typing import NoReturn
 import structlog
 
 from hub.clock import Clock
-from hub.cluster.lease import Right
+from hub.cluster.lease import Lease
 from hub.stores.base import Leases
 
 LEADER = "scheduler"
@@ -20,16 +20,16 @@ class Leadership:
 
     def __init__(self, leases: Leases, process_id: str, clock: Clock) -> None:
         self.token: int | None = None
-        self._right = Right(leases, LEADER, process_id, clock)
+        self._lease = Lease(leases, LEADER, process_id, clock)
 
     async def run(self, reign: Callable[[], AbstractAsyncContextManager[None]]) -> NoReturn:
         """Reign whenever the right to lead is ours, until cancelled."""
         while True:
-            token = self.token = await self._right.obtain()
+            token = self.token = await self._lease.acquire()
             _log.info("leads", token=token)
             try:
                 async with reign():
-                    await self._right.lost()
+                    await self._lease.lost()
             finally:
                 self.token = None
                 _log.info("leads no more", token=token)
@@ -38,8 +38,8 @@ class Leadership:
         """The token if this process leads at this moment, by the store's word and not by its own: a process that was
         frozen cannot know otherwise. Raises `Unavailable`."""
         token = self.token
-        return token if token is not None and await self._right.take() == token else None
+        return token if token is not None and await self._lease.take() == token else None
 
     async def resign(self) -> None:
         """Let another lead at once. To be called when `run` has ended."""
-        await self._right.release()
+        await self._lease.release()

@@ -19,7 +19,7 @@ PROCESSES = "process/"
 _log = structlog.get_logger(__name__)
 
 
-class Right:
+class Lease:
     """One right, as one holder sees it: tried for, renewed, lost or given back."""
 
     def __init__(self, leases: Leases, name: str, holder: str, clock: Clock) -> None:
@@ -34,11 +34,11 @@ class Right:
     async def take(self) -> int | None:
         """Take the right or renew it, now; its fencing token, None while another holds it. Raises `Unavailable`."""
         asked_at = self._clock.monotonic()
-        self.token = await self._leases.take(self.name, self._holder, LEASE_SECONDS)
+        self.token = await self._leases.acquire(self.name, self._holder, LEASE_SECONDS)
         self._ends_at = asked_at + LEASE_SECONDS
         return self.token
 
-    async def obtain(self) -> int:
+    async def acquire(self) -> int:
         """Its fencing token, once it is ours."""
         while True:
             try:
@@ -66,7 +66,7 @@ class Right:
     async def hold(self) -> NoReturn:
         """Have it whenever that is possible, until cancelled."""
         while True:
-            await self.obtain()
+            await self.acquire()
             await self.lost()
 
     async def release(self) -> None:
@@ -78,12 +78,12 @@ class Right:
             _log.warning("a right was not given back and runs out by itself", right=self.name, reason=error.detail)
 
 
-def life(leases: Leases, kind: str, process_id: str, clock: Clock) -> Right:
+def heartbeat_lease(leases: Leases, kind: str, process_id: str, clock: Clock) -> Lease:
     """The right by which others know that this process is alive; `kind` is one of those above."""
-    return Right(leases, kind + process_id, process_id, clock)
+    return Lease(leases, kind + process_id, process_id, clock)
 
 
-async def alive(leases: Leases, process_ids: Collection[str]) -> frozenset[str]:
+async def live_processes(leases: Leases, process_ids: Collection[str]) -> frozenset[str]:
     """Which of these processes are known to be alive."""
     held = await leases.held([PROCESSES + process_id for process_id in process_ids])
     return frozenset(name.removeprefix(PROCESSES) for name in held)

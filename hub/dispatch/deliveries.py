@@ -21,7 +21,7 @@ from hub.stores.base import (
     Page,
     Queue,
     Result,
-    Written,
+    WriteOutcome,
 )
 
 PAGE = 200
@@ -112,7 +112,7 @@ class Deliveries:
         await self._intake.cancel(tenant, event_id, now)
         waiting = [d async for d in self._of_event(event) if d.status in (Status.PENDING, Status.HELD)]
         written = await self._queue.finish([cancel(d, "the event was cancelled", now) for d in waiting])
-        return sum(result is Written.RECORDED for result in written)
+        return sum(result is WriteOutcome.RECORDED for result in written)
 
     async def cancel(self, tenant: str, delivery_id: str) -> Delivery:
         """Raises `Conflict` when it is being sent or has ended."""
@@ -145,7 +145,7 @@ class Deliveries:
         asked = [d for d in made.values() if subscription_ids is None or d.subscription_id in subscription_ids]
         results = [replay(d, self._clock.now()) for d in asked if d.status in _ENDED]
         written = await self._queue.finish(results)
-        return [r.delivery for r, w in zip(results, written, strict=True) if w is Written.RECORDED]
+        return [r.delivery for r, w in zip(results, written, strict=True) if w is WriteOutcome.RECORDED]
 
     async def _refuse_cancelled(self, tenant: str, event_id: str) -> Event:
         event = await self.event(tenant, event_id)
@@ -157,7 +157,7 @@ class Deliveries:
 
     async def _write(self, result: Result) -> Delivery:
         (written,) = await self._queue.finish([result])
-        if written is Written.FENCED:
+        if written is WriteOutcome.FENCED:
             raise Conflict("The delivery changed meanwhile; look at it and try again.", retry_after=1)
         return self._as_shown(result.delivery)
 

@@ -20,13 +20,13 @@ from hub.dispatch.attempt_log import report
 from hub.dispatch.heartbeat import Heartbeat
 from hub.dispatch.lanes import Lanes
 from hub.dispatch.sender import Sender
-from hub.dispatch.store_backoff import RETRY_SECONDS, Trouble
-from hub.dispatch.transitions import Skipped, Timing, Tried, Unknown, cancel, release, settle, skip
+from hub.dispatch.store_backoff import RETRY_SECONDS, StoreBackoff
+from hub.dispatch.transitions import AttemptResult, Skipped, Timing, Unknown, cancel, release, settle, skip
 from hub.errors import Unavailable
 from hub.failpoints import Failpoint
 from hub.models import Status
 from hub.retry import DEFAULT_SCHEDULE
-from hub.stores.base import Claim, LanePolicy, Queue, Result, Want, Written
+from hub.stores.base import Claim, ClaimRequest, LanePolicy, Queue, Result, WriteOutcome
 from hub.telemetry.metrics import Metrics
 
 LEASE_SECONDS: Final = 30.0
@@ -72,8 +72,8 @@ class Dispatcher:
         self._stopped = asyncio.Event()
         self._claiming = asyncio.Lock()
         self._attempts: dict[asyncio.Task[None], Claim] = {}
-        self._sending: set[asyncio.Task[Tried]] = set()
-        self._trouble = Trouble(clock)
+        self._sending: set[asyncio.Task[AttemptResult]] = set()
+        self._trouble = StoreBackoff(clock)
         self._heartbeat = Heartbeat(queue, clock, self._trouble, lease, lambda: list(self._attempts.values()))
         self.lanes = Lanes(max_in_flight, self._policy, clock)
         catalogue.watch(self._refresh)
@@ -91,23 +91,23 @@ class Dispatcher:
             self.lanes.notice(lane, due_at)
         self._awake.set()
 
-    async def sweep(self, *, everyones: bool = False) -> int:
+    async def sweep(self, *, all_owners: bool = False) -> int:
         """Record attempts that a dead process left behind as unknown, and look for due work; gives how many it found.
 
-        `everyones` ends every lease, run out or not: right when no other process can be alive.
+        `all_owners` ends every lease, run out or not: right when no other process can be alive.
         """
         await self._heartbeat.renew()
-        found = 0 if self._trouble.recent else await self._take_over(everyones)
+        found = 0 if self._trouble.recent else await self._take_over(all_owners)
         self.lanes.prune()
         self.notice(await self._queue.due())
         return found
 
-    async def _take_over(self, everyones: bool) -> int:
+    async def _take_over(self, all_owners: bool) -> int:
         found = 0
-        while claims := await self._queue.reclaim(SWEEP_LIMIT, everyones=everyones):
+        while claims := await self._queue.reclaim(SWEEP_LIMIT, all_owners=all_owners):
             results = [self._settle_unknown(claim) for claim in claims]
             for result, written in zip(results, await self._queue.finish(results), strict=True):
-                if written is Written.EVENT_CANCELLED:
+                if written is WriteOutcome.EVENT_CANCELLED:
                     await self._cancel_instead(result)
             found += len(claims)
             if len(claims) < SWEEP_LIMIT:
@@ -157,7 +157,7 @@ class Dispatcher:
             for task in waiting:
                 task.cancel()
 
-    async def _claim(self, wants: list[Want]) -> float:
+    async def _claim(self, wants: list[ClaimRequest]) -> float:
         """Put what the store gives to work; gives for how long to leave the store alone then."""
         try:
             claimed = await self._queue.claim(wants, {want.lane: self._heartbeat.lease for want in wants})
@@ -167,7 +167,7 @@ class Dispatcher:
                 raise
             return self._trouble.note(error)
         self.lanes.claimed(wants, claimed)
-        known = await self._meet([claim.delivery.subscription_id for claim in claimed.claims])
+        known = await self._ensure_known([claim.delivery.subscription_id for claim in claimed.claims])
         for claim in claimed.claims:
             task = asyncio.create_task(self._attempt(claim, known))
             self._attempts[task] = claim
@@ -176,7 +176,7 @@ class Dispatcher:
             self._heartbeat.start()
         return 0.0
 
-    async def _meet(self, subscription_ids: Iterable[str]) -> bool:
+    async def _ensure_known(self, subscription_ids: Iterable[str]) -> bool:
         """Whether a subscription that is unknown is deleted, and not new: its first event can be quicker than its
         news."""
         if all(self._catalogue.subscription(subscription_id) is not None for subscription_id in subscription_ids):
@@ -191,17 +191,17 @@ class Dispatcher:
     # -- one attempt -------------------------------------------------------------------------------------------------
 
     async def _attempt(self, claim: Claim, known: bool) -> None:
-        """Try a claimed delivery once and record what became of it; for `known` see `_meet`."""
+        """Try a claimed delivery once and record what became of it; for `known` see `_ensure_known`."""
         lane = claim.delivery.subscription_id
         try:
-            await self._see_through(claim, self._catalogue.subscription(lane), known)
+            await self._process(claim, self._catalogue.subscription(lane), known)
         except Exception:  # noqa: BLE001 - nobody waits for this task; when its lease has run out it is tried again
             _log.exception("attempt failed unexpectedly", delivery_id=claim.delivery.id)
         finally:
             self.lanes.ended(lane)
             self._awake.set()
 
-    async def _see_through(self, claim: Claim, subscription: Subscription | None, known: bool) -> None:
+    async def _process(self, claim: Claim, subscription: Subscription | None, known: bool) -> None:
         now = self._clock.now()
         if subscription is None and known:
             await self._record(skip(claim, _DELETED, now))
@@ -235,11 +235,11 @@ class Dispatcher:
             except Unavailable as error:
                 await self._clock.sleep(self._trouble.note(error))
 
-    async def _send(self, claim: Claim, subscription: Subscription, at: datetime) -> Tried:
+    async def _send(self, claim: Claim, subscription: Subscription, at: datetime) -> AttemptResult:
         """Send, as a task of its own that `stop` can end."""
         seconds = subscription.spec.timeout or self._attempt_timeout
         send = self._sender.send(claim.event, claim.delivery, subscription, at=at, seconds=seconds)
-        sending: asyncio.Task[Tried] = asyncio.create_task(send)
+        sending: asyncio.Task[AttemptResult] = asyncio.create_task(send)
         self._sending.add(sending)
         try:
             return await sending
@@ -252,12 +252,12 @@ class Dispatcher:
         """Write a result; while the store cannot take it, keep trying: after the lease, fencing decides."""
         while (written := await self._finish(result)) is None:
             await self._clock.sleep(RETRY_SECONDS)
-        if written is Written.EVENT_CANCELLED:
+        if written is WriteOutcome.EVENT_CANCELLED:
             await self._cancel_instead(result)
-        elif written is Written.RECORDED and result.delivery.status is Status.PENDING:
+        elif written is WriteOutcome.RECORDED and result.delivery.status is Status.PENDING:
             self.notice({result.delivery.subscription_id: result.delivery.next_attempt_at})
 
-    async def _finish(self, result: Result) -> Written | None:
+    async def _finish(self, result: Result) -> WriteOutcome | None:
         try:
             (written,) = await self._queue.finish([result])
         except Unavailable as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from hub.clock import Clock
-from hub.dispatch.store_backoff import RETRY_SECONDS, Trouble
+from hub.dispatch.store_backoff import RETRY_SECONDS, StoreBackoff
 from hub.errors import Unavailable
 from hub.stores.base import Claim, Queue
 
@@ -17,7 +17,7 @@ class Heartbeat:
     """Renews the leases of what is under way, each third of their time, while anything is."""
 
     def __init__(
-        self, queue: Queue, clock: Clock, trouble: Trouble, lease: float, under_way: Callable[[], Sequence[Claim]]
+        self, queue: Queue, clock: Clock, trouble: StoreBackoff, lease: float, under_way: Callable[[], Sequence[Claim]]
     ) -> None:
         """`lease` is how many seconds a lease lasts."""
         self._queue = queue

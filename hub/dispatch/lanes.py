@@ -9,7 +9,7 @@ from math import ceil, inf
 from typing import Final
 
 from hub.clock import Clock
-from hub.stores.base import Claimed, LanePolicy, Want
+from hub.stores.base import ClaimRequest, ClaimResult, LanePolicy
 
 RETRIES_FIRST_EVERY: Final = 4
 """One claim in so many prefers retries, so that neither class starves the other."""
@@ -47,15 +47,15 @@ class Lane:
     def ready_at(self) -> float:
         return max(self.due_at, self._barred_until)
 
-    def want(self, number: int, policy: LanePolicy) -> Want:
+    def want(self, number: int, policy: LanePolicy) -> ClaimRequest:
         """Take so much room, until `answered`."""
         self.in_flight += number
         self.due_at = inf
         self._freed = False
         self._claims += 1
-        return Want(self.id, number, retries_first=self._claims % RETRIES_FIRST_EVERY == 0, policy=policy)
+        return ClaimRequest(self.id, number, retries_first=self._claims % RETRIES_FIRST_EVERY == 0, policy=policy)
 
-    def answered(self, claimed: Claimed, now: float, due_in: float, *, given: bool) -> None:
+    def answered(self, claimed: ClaimResult, now: float, due_in: float, *, given: bool) -> None:
         """What the store said of this lane; `due_in` is `inf` where there is nothing to ask for any more."""
         self._misses = 0 if given or due_in > 0 else self._misses + 1
         if missed := self._misses > 1:
@@ -127,7 +127,7 @@ class Lanes:
             lane.look_again(self._clock.monotonic())
             self._enqueue(lane)
 
-    def take(self) -> list[Want]:
+    def take(self) -> list[ClaimRequest]:
         """Share the free room out over the lanes that are ready, in turns; `claimed` or `unclaimed` follows."""
         now = self._clock.monotonic()
         ready: list[tuple[Place, LanePolicy]] = []
@@ -147,7 +147,7 @@ class Lanes:
                 lane.full, lane.due_at = True, inf
         return self._share(ready)
 
-    def _share(self, ready: Sequence[tuple[Place, LanePolicy]]) -> list[Want]:
+    def _share(self, ready: Sequence[tuple[Place, LanePolicy]]) -> list[ClaimRequest]:
         """So many slots for each; who gets none keeps its place in the queue."""
         wants = []
         fair = max(1, self._total // max(1, len(self._lanes)))
@@ -164,7 +164,7 @@ class Lanes:
                 self._crowded_out.append(place)
         return wants
 
-    def claimed(self, wants: Sequence[Want], claimed: Claimed) -> None:
+    def claimed(self, wants: Sequence[ClaimRequest], claimed: ClaimResult) -> None:
         """What the store gave for these wants; each claim takes room until `ended`."""
         now, at = self._clock.monotonic(), self._clock.now()
         self._give_back(wants)
@@ -178,7 +178,7 @@ class Lanes:
             self._lanes[want.lane].answered(claimed, now, due_in, given=want.lane in given)
         self._released(want.lane for want in wants)
 
-    def unclaimed(self, wants: Sequence[Want]) -> None:
+    def unclaimed(self, wants: Sequence[ClaimRequest]) -> None:
         """The store did not answer."""
         self._give_back(wants)
         for want in wants:
@@ -210,7 +210,7 @@ class Lanes:
             lane = self._lanes[lane_id] = Lane(lane_id)
         return lane
 
-    def _give_back(self, wants: Sequence[Want]) -> None:
+    def _give_back(self, wants: Sequence[ClaimRequest]) -> None:
         for want in wants:
             self._lanes[want.lane].in_flight -= want.limit
             self.in_flight -= want.limit

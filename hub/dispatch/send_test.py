@@ -13,7 +13,7 @@ from hub.ids import new_id
 from hub.models import Delivery, Event, Outcome, Status
 
 
-class Trial(BaseModel):
+class SendTestResult(BaseModel):
     """How the sample was taken."""
 
     outcome: Outcome
@@ -24,7 +24,9 @@ class Trial(BaseModel):
     duration_ms: int
 
 
-async def try_out(sender: Sender, sample: Event, subscription: Subscription, clock: Clock, seconds: float) -> Trial:
+async def send_test(
+    sender: Sender, sample: Event, subscription: Subscription, clock: Clock, seconds: float
+) -> SendTestResult:
     """Send the sample, guarded and bounded in time as every attempt is."""
     started_at, started = clock.now(), clock.monotonic()
     delivery = Delivery(
@@ -41,7 +43,7 @@ async def try_out(sender: Sender, sample: Event, subscription: Subscription, clo
     )
     tried = await sender.send(sample, delivery, subscription, at=started_at, seconds=seconds)
     error = None if isinstance(tried, Receipt) else tried.detail[:ERROR_CHARS]
-    return Trial(
+    return SendTestResult(
         outcome=Outcome.SUCCEEDED if error is None else Outcome.FAILED,
         status_code=tried.status_code,
         error=error,

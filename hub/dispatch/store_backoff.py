@@ -11,7 +11,7 @@ RECOVERY_SECONDS: Final = 5.0
 """After trouble with the store every process gets so long to renew its leases before any is taken from it."""
 
 
-class Trouble:
+class StoreBackoff:
     """Shared by all that speak to the store on behalf of one dispatcher."""
 
     def __init__(self, clock: Clock) -> None:

@@ -12,7 +12,7 @@ import orjson
 from channels.base import Receipt, SendFailed
 from hub.models import Attempt, Cause, Delivery, FeedEntry, FeedKind, Outcome, Status
 from hub.retry import next_wait
-from hub.stores.base import Claim, Result, Sign
+from hub.stores.base import Claim, HealthMark, Result
 
 RESPONSE_BODY_CHARS = 4_096
 ERROR_CHARS = 1_000
@@ -35,7 +35,7 @@ class Skipped:
     reason: str
 
 
-Tried = Receipt | SendFailed | Unknown
+AttemptResult = Receipt | SendFailed | Unknown
 
 ENDINGS = {
     Status.DELIVERED: FeedKind.DELIVERY_DELIVERED,
@@ -53,7 +53,7 @@ class Timing:
     duration_ms: int | None
 
 
-def settle(claim: Claim, tried: Tried, timing: Timing, schedule: Sequence[float], random: Random) -> Result:
+def settle(claim: Claim, tried: AttemptResult, timing: Timing, schedule: Sequence[float], random: Random) -> Result:
     """The next state of a claimed delivery after one attempt, with the attempt and its feed entries."""
     attempt = _attempt(claim, tried, timing)
     status, reason, due_at = _next_state(claim, tried, timing.ended_at, schedule, random)
@@ -136,7 +136,7 @@ def attempted(delivery: Delivery, attempt: Attempt) -> FeedEntry:
     return entry(FeedKind.DELIVERY_ATTEMPTED, delivery, data)
 
 
-def _attempt(claim: Claim, tried: Tried, timing: Timing) -> Attempt:
+def _attempt(claim: Claim, tried: AttemptResult, timing: Timing) -> Attempt:
     outcome, error = Outcome.SUCCEEDED, None
     if isinstance(tried, SendFailed):
         outcome, error = Outcome.FAILED, tried.detail[:ERROR_CHARS]
@@ -156,21 +156,21 @@ def _attempt(claim: Claim, tried: Tried, timing: Timing) -> Attempt:
     )
 
 
-def _health(tried: Tried, now: datetime) -> tuple[Sign, datetime | None]:
+def _health(tried: AttemptResult, now: datetime) -> tuple[HealthMark, datetime | None]:
     """What an attempt says of its target, and until when the target wants no other."""
     if isinstance(tried, Receipt):
-        return Sign.GOOD, None
+        return HealthMark.GOOD, None
     if isinstance(tried, Unknown) or tried.permanent:
         # A message that can never be taken, such as to a mailbox that is not there, is not a target in trouble.
-        return Sign.NONE, None
+        return HealthMark.NONE, None
     if tried.status_code != HTTPStatus.TOO_MANY_REQUESTS:
-        return Sign.BAD, None
+        return HealthMark.BAD, None
     pause = min(tried.retry_after or 0.0, LONGEST_PAUSE_SECONDS)
-    return Sign.GOOD, now + timedelta(seconds=pause) if pause > 0 else None
+    return HealthMark.GOOD, now + timedelta(seconds=pause) if pause > 0 else None
 
 
 def _next_state(
-    claim: Claim, tried: Tried, now: datetime, schedule: Sequence[float], random: Random
+    claim: Claim, tried: AttemptResult, now: datetime, schedule: Sequence[float], random: Random
 ) -> tuple[Status, str | None, datetime | None]:
     if isinstance(tried, Receipt):
         return Status.DELIVERED, None, None

@@ -134,7 +134,7 @@ class Copy:
     async def _watch(self) -> None:
         """Make sure that nobody else works on either store, now and for a while."""
         for role, store in self._stores.items():
-            if await store.leases.take(RIGHT, self._holder, LEASE_SECONDS) is None:
+            if await store.leases.acquire(RIGHT, self._holder, LEASE_SECONDS) is None:
                 # One that was killed holds its right for some seconds more, which patience outlasts.
                 raise Unavailable(f"Another copy from or into the {role} is under way; let it end.", retry_after=1.0)
             if await store.leases.held_under(PROCESSES):

@@ -17,12 +17,12 @@ from hub.clock import Clock
 from hub.cluster.leadership import Leadership
 from hub.cluster.roles import Role
 from hub.errors import NotFound, Unavailable
-from hub.maintenance.run_history import RunBook
+from hub.maintenance.run_history import RunHistory
 from hub.settings import Settings
 from hub.stores.base import Store
 from schedules.drain import Step, drain
 from schedules.temp_files import clean
-from schedules.timetable import Entry, Job, NotNow, Timetable
+from schedules.timetable import Job, NotNow, Timetable, TimetableEntry
 
 Work = Callable[[], Awaitable[int]]
 """Does something until nothing is left to do, and gives how much it was."""
@@ -48,7 +48,7 @@ class Housekeeping:
         self._clock = clock
         self._sweep = sweep
         self._end_abandoned_tasks = end_abandoned_tasks
-        everyones = [Job("temp-files", "every 10 min", self._clean_temp_files, at_start=True)]
+        all_owners = [Job("temp-files", "every 10 min", self._clean_temp_files, at_start=True)]
         workers = [Job("lease-sweep", "every 5 s", self._sweep_leases)]
         leaders = [
             Job("retention", "every 1 h", self._purge_events),
@@ -56,10 +56,10 @@ class Housekeeping:
             Job("expired-records", "every 15 min", self._purge_expired),
             Job("abandoned-tasks", "every 15 s", self._recover_tasks),
         ]
-        self._own = [job.name for job in (everyones + workers if Role.WORKER in roles else everyones)]
+        self._own = [job.name for job in (all_owners + workers if Role.WORKER in roles else all_owners)]
         self._led = [job.name for job in leaders]
-        self._book = RunBook(store.schedules, leadership, self._led)
-        self._timetable = Timetable(everyones + workers + leaders, clock, self._book)
+        self._book = RunHistory(store.schedules, leadership, self._led)
+        self._timetable = Timetable(all_owners + workers + leaders, clock, self._book)
 
     def start(self) -> None:
         """Begin with what this process does in any case; temp files are looked at once now."""
@@ -83,7 +83,7 @@ class Housekeeping:
         finally:
             self._timetable.unschedule(self._led)
 
-    async def entries(self) -> list[Entry]:
+    async def entries(self) -> list[TimetableEntry]:
         """Every schedule, by name, with its last run in whichever process. Raises `Unavailable`."""
         return self._timetable.entries(await self._book.last_runs())
 

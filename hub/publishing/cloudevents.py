@@ -19,7 +19,7 @@ from hub.catalogue.patterns import MAX_TYPE_LENGTH, is_type
 from hub.errors import Fault, Invalid, UnsupportedMedia
 from hub.instants import parse_instant
 from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, media_type
-from hub.publishing.event import Incoming
+from hub.publishing.event import ParsedEvent
 from hub.publishing.rawjson import parse, parse_object
 from hub.validation import pointer
 
@@ -50,7 +50,7 @@ def mode(content_type: str | None, headers: Mapping[str, str]) -> Mode | None:
     return "binary" if "ce-specversion" in headers else None
 
 
-def structured(raw: bytes) -> Incoming:
+def parse_structured(raw: bytes) -> ParsedEvent:
     """Read an event in the JSON format. Raises `BadRequest` and `Invalid`, the latter with pointers."""
     members, slices = parse_object(raw)
     attributes = {name: value for name, value in members.items() if value is not None}
@@ -68,7 +68,7 @@ def structured(raw: bytes) -> Incoming:
     return _incoming(attributes, payload, "")
 
 
-def binary(headers: Mapping[str, str], body: bytes) -> Incoming:
+def parse_binary(headers: Mapping[str, str], body: bytes) -> ParsedEvent:
     """Read an event whose attributes are headers and whose data is the body. Header names are lower-case.
 
     Data of a JSON media type is taken as it is, text as a JSON string, anything else as base64.
@@ -128,7 +128,7 @@ def _header(name: str, value: str) -> str:
         raise _invalid(Fault("must be ASCII with UTF-8 percent-encoded", pointer(name))) from None
 
 
-def _incoming(attributes: Mapping[str, Any], payload: _Payload, prefix: str) -> Incoming:
+def _incoming(attributes: Mapping[str, Any], payload: _Payload, prefix: str) -> ParsedEvent:
     """Check the attributes; `prefix` stands before their names where they are pointed at."""
     reader = _Reader(attributes, prefix)
     if reader.text("specversion", required=True) not in ("1.0", None):
@@ -136,7 +136,7 @@ def _incoming(attributes: Mapping[str, Any], payload: _Payload, prefix: str) -> 
     type_ = reader.text("type", required=True, longest=MAX_TYPE_LENGTH)
     if type_ is not None and not is_type(type_):
         reader.wrong("type", "must be printable ASCII without spaces and `*`")
-    incoming = Incoming(
+    incoming = ParsedEvent(
         type=type_ or "",
         source=reader.text("source", required=True) or "",
         source_id=reader.text("id", required=True),

@@ -1,4 +1,4 @@
-"""An event as a publisher sent it, whatever the format: `Incoming`, and the hub's native format."""
+"""An event as a publisher sent it, whatever the format: `ParsedEvent`, and the hub's native format."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,14 +12,14 @@ from hub.catalogue.patterns import MAX_TYPE_LENGTH, is_type
 from hub.errors import Fault, Invalid
 from hub.instants import Instant
 from hub.publishing.rawjson import parse_object
-from hub.validation import faults, pointer
+from hub.validation import pointer, pydantic_faults
 
 DEFAULT_SOURCE = "urn:notification-hub"
 """The source of a native event that names none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class ParsedEvent:
     """One event to accept. `data` is the publisher's JSON byte for byte, `data_value` the same parsed."""
 
     type: str
@@ -85,7 +85,7 @@ class NewEvent(BaseModel):
     )
 
 
-def native(raw: bytes) -> Incoming:
+def parse_native(raw: bytes) -> ParsedEvent:
     """Read one event in the native format.
 
     Raises `BadRequest` when it is no JSON, and `Invalid` with pointers when it is no object or a member breaks a rule.
@@ -96,9 +96,9 @@ def native(raw: bytes) -> Incoming:
     try:
         event = NewEvent.model_validate(members)
     except ValidationError as error:
-        raise Invalid("The event is malformed.", errors=faults(error)) from None
+        raise Invalid("The event is malformed.", errors=pydantic_faults(error)) from None
     check_times(event.deliver_at, event.expires_at)
-    return Incoming(
+    return ParsedEvent(
         type=event.type,
         source=event.source,
         source_id=event.id,
@@ -118,7 +118,7 @@ def check_times(deliver_at: datetime | None, expires_at: datetime | None) -> Non
         raise Invalid("The event would never be sent.", errors=[Fault("must be after deliver_at", "/expires_at")])
 
 
-def about(event: Incoming, *, subject: str, member: str, value: str) -> Incoming:
+def fill_from_path(event: ParsedEvent, *, subject: str, member: str, value: str) -> ParsedEvent:
     """The event with its subject set and `member` of its data filled in, as the typed routes promise.
 
     Raises `Invalid` when either was sent with another value, or the data is no object.

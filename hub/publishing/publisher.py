@@ -14,8 +14,8 @@ from hub.clock import Clock, to_millisecond
 from hub.errors import Conflict, Fault, HubError, Invalid, StaleCatalogue
 from hub.ids import new_id
 from hub.models import Event, FeedEntry, FeedKind
-from hub.publishing.event import Incoming
-from hub.stores.base import Answer, Batch, Entry, Idempotency, Intake, NewDelivery, Verdict
+from hub.publishing.event import ParsedEvent
+from hub.stores.base import AcceptResult, Batch, BatchEntry, Idempotency, Intake, ItemResult, NewDelivery
 from hub.telemetry.metrics import Metrics
 
 ACCEPT_TRIES = 8
@@ -28,7 +28,7 @@ _IN_FLIGHT = "A request with this Idempotency-Key is still in flight; try again 
 class Published:
     """The answer to give, and for each lane that got work when it is due (None: at once)."""
 
-    answer: Answer
+    answer: AcceptResult
     due: Mapping[str, datetime | None]
     fans_out: bool = False
     """Whether an event's deliveries are still to be made, in the background."""
@@ -56,7 +56,7 @@ class Publisher:
         self._under_way: dict[tuple[str, str], asyncio.Event] = {}
 
     async def publish(
-        self, tenant: str, items: Sequence[Incoming | HubError], idempotency: Idempotency | None
+        self, tenant: str, items: Sequence[ParsedEvent | HubError], idempotency: Idempotency | None
     ) -> Published:
         """Accept a batch; an item that cannot be accepted gets a verdict of its own and does not spoil the others.
 
@@ -65,7 +65,7 @@ class Publisher:
         """
         return await self._accept(lambda: self._batch(tenant, items, idempotency))
 
-    async def publish_one(self, tenant: str, item: Incoming, idempotency: Idempotency | None) -> Published:
+    async def publish_one(self, tenant: str, item: ParsedEvent, idempotency: Idempotency | None) -> Published:
         """Accept one event; raises `Invalid` where a batch would have a rejected item."""
         try:
             self._check(tenant, item)
@@ -116,7 +116,7 @@ class Publisher:
             del self._under_way[place]
             answered.set()
 
-    def _batch(self, tenant: str, items: Sequence[Incoming | HubError], idempotency: Idempotency | None) -> Batch:
+    def _batch(self, tenant: str, items: Sequence[ParsedEvent | HubError], idempotency: Idempotency | None) -> Batch:
         entries, rejected = [], []
         for index, item in enumerate(items):
             try:
@@ -125,10 +125,10 @@ class Publisher:
                 self._check(tenant, item)
                 entries.append(self._entry(tenant, index, item))
             except HubError as error:
-                rejected.append(Verdict(index, "rejected", problem=error.problem()))
+                rejected.append(ItemResult(index, "rejected", problem=error.problem()))
         return Batch(tenant, tuple(entries), tuple(rejected), idempotency, self._catalogue.version)
 
-    def _check(self, tenant: str, item: Incoming) -> None:
+    def _check(self, tenant: str, item: ParsedEvent) -> None:
         """Raises `Invalid` when the event breaks the schema of its type, or a rule of time."""
         faults: Sequence[Fault] = ()
         registered = self._catalogue.event_type(tenant, item.type)
@@ -143,7 +143,7 @@ class Publisher:
         if faults:
             raise Invalid("The event breaks a rule; see `errors`.", errors=faults)
 
-    def _entry(self, tenant: str, index: int, item: Incoming) -> Entry:
+    def _entry(self, tenant: str, index: int, item: ParsedEvent) -> BatchEntry:
         now = self._clock.now()
         event = Event(
             id=new_id("evt"),
@@ -168,7 +168,7 @@ class Publisher:
         deliveries = () if fan_out else tuple(new_delivery(subscription) for subscription in matched)
         shown = event.model_dump_json(exclude={"data"}).encode()
         feed = FeedEntry(tenant, FeedKind.EVENT_ACCEPTED, shown, event_type=event.type, event_id=event.id)
-        return Entry(index, event, deliveries, feed, fan_out)
+        return BatchEntry(index, event, deliveries, feed, fan_out)
 
     def _matched(self, event: Event, data: Any) -> list[Subscription]:
         subscribed = self._catalogue.subscribed(event.tenant, event.type)
@@ -177,7 +177,7 @@ class Publisher:
         seen = event.seen(data)
         return [s for s in subscribed if s.filter is None or s.filter.check(seen) is None]
 
-    def _count(self, answer: Answer, seconds: float) -> None:
+    def _count(self, answer: AcceptResult, seconds: float) -> None:
         if answer.replayed:
             return
         statuses = [verdict.status for verdict in answer.verdicts]

@@ -9,7 +9,7 @@ from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.exceptions import LiquidSyntaxError, ResourceLimitError, UnknownFilterError
 from liquid.token import TOKEN_CONTENT
 
-from hub.rendering.filters import FILTERS
+from hub.rendering.liquid_filters import FILTERS
 
 MAX_TAGS = 1_000
 MAX_TAG_LENGTH = 4_096

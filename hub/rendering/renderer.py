@@ -12,7 +12,7 @@ from liquid.exceptions import LiquidError, LiquidSyntaxError, ResourceLimitError
 from channels.base import Channel, Rendered, TargetModel
 from hub.errors import Fault, Invalid
 from hub.rendering.builtin import PARTIALS, built_in_templates
-from hub.rendering.filters import FILTERS
+from hub.rendering.liquid_filters import FILTERS
 from hub.rendering.sandbox import MAX_SOURCE, Meter, RenderFailed, Sandbox, place_of
 from hub.validation import pointer
 

@@ -34,7 +34,7 @@ from liquid.exceptions import LiquidError, ResourceLimitError
 from liquid.undefined import UNDEFINED
 
 from hub.rendering.checks import check_markup, check_nodes
-from hub.rendering.filters import FILTERS, MAX_ELEMENTS, MAX_VALUE, Escaped, text_of
+from hub.rendering.liquid_filters import FILTERS, MAX_ELEMENTS, MAX_VALUE, Escaped, text_of
 
 MAX_SOURCE = 65_536
 MAX_WRITTEN = 1_048_576

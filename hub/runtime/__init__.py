@@ -10,11 +10,11 @@ from hub.clock import Clock, SystemClock
 from hub.cluster.follower import Follower
 from hub.cluster.leadership import Leadership
 from hub.cluster.roles import EVERY_ROLE, Role
-from hub.runtime.background import employ
+from hub.runtime.background import run_in_background
 from hub.runtime.core import Core, open_core
 from hub.runtime.readiness import Readiness
-from hub.runtime.scheduler import make_housekeeping, show_life, start_housekeeping
-from hub.runtime.web import Hub, open_web
+from hub.runtime.scheduler import make_housekeeping, start_heartbeat, start_housekeeping
+from hub.runtime.web import Services, open_web
 from hub.runtime.worker import Worker, make_worker, start_worker
 from hub.settings import Settings
 from hub.stores.base import Signal
@@ -22,7 +22,7 @@ from hub.tasks import TaskRecovery
 from hub.telemetry.metrics import Metrics
 from hub.telemetry.tracing import Tracing
 
-__all__ = ["Hub", "Process", "open_process"]
+__all__ = ["Process", "Services", "open_process"]
 
 _log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ class Process:
 
     metrics: Metrics
     readiness: Readiness
-    hub: Hub | None
+    services: Services | None
     worker: Worker | None
 
     def begin_stop(self) -> None:
@@ -41,8 +41,8 @@ class Process:
         self.readiness.stopping = True
         if self.worker is not None:
             self.worker.dispatcher.stop_claiming()
-        if self.hub is not None:
-            self.hub.stream.close()
+        if self.services is not None:
+            self.services.stream.close()
 
 
 @asynccontextmanager
@@ -62,23 +62,23 @@ async def open_process(
 async def _play(stack: AsyncExitStack, core: Core) -> Process:
     """Each part after those that it needs; they end the other way round."""
     store, clock = core.store, core.clock
-    await show_life(stack, core)
+    await start_heartbeat(stack, core)
     recovery = TaskRecovery(store.tasks, store.leases, clock)
     if not store.shared:
-        await recovery.recover(everyones=True)
+        await recovery.recover(all_owners=True)
     leadership = Leadership(store.leases, core.id, clock)
     worker = make_worker(core) if Role.WORKER in core.roles else None
-    tell = worker.heed if worker is not None else None
+    tell = worker.on_signal if worker is not None else None
     housekeeping = make_housekeeping(core, leadership, recovery, worker)
-    hub = await open_web(stack, core, housekeeping, tell or _nobody) if Role.WEB in core.roles else None
-    follower = Follower(store.signals, core.catalogue, clock, tell=tell, found=hub.found if hub else _nothing)
-    employ(stack, "signals", follower.listen, clock)
-    employ(stack, "catalogue", follower.watch, clock)
+    services = await open_web(stack, core, housekeeping, tell or _nobody) if Role.WEB in core.roles else None
+    follower = Follower(store.signals, core.catalogue, clock, tell=tell, found=services.found if services else _nothing)
+    run_in_background(stack, "signals", follower.listen, clock)
+    run_in_background(stack, "catalogue", follower.watch, clock)
     if worker is not None:
         await start_worker(stack, core, worker)
     start_housekeeping(stack, core, housekeeping, leadership)
     _log.info("at work", process=core.id, roles=sorted(core.roles))
-    return Process(core.metrics, Readiness(store.upkeep, store.leases, follower, core.roles), hub, worker)
+    return Process(core.metrics, Readiness(store.upkeep, store.leases, follower, core.roles), services, worker)
 
 
 def _nobody(signal: Signal) -> None:

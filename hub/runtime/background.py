@@ -12,7 +12,7 @@ RESTART_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
-def employ(stack: AsyncExitStack, name: str, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
+def run_in_background(stack: AsyncExitStack, name: str, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
     """Keep a worker running, through errors nobody foresaw, until the stack unwinds."""
 
     async def run() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
 
-from channels.base import Channel, Tools
+from channels.base import Channel, ChannelContext
 from channels.discovery import load_channels
 from channels.http import open_client
 from hub.catalogue.catalogue import Catalogue
@@ -90,7 +90,7 @@ async def open_core(
 async def _open_channels(stack: AsyncExitStack, settings: Settings) -> Mapping[str, Channel[Any]]:
     """One instance of each channel, over one shared HTTP client."""
     http = await stack.enter_async_context(open_client(settings.allow_private_targets))
-    tools = Tools(http, settings.data_dir, settings.channel_options)
+    tools = ChannelContext(http, settings.data_dir, settings.channel_options)
     try:
         channels = {kind: channel(tools) for kind, channel in load_channels().items()}
     except (ValueError, RuntimeError) as wrong:

@@ -4,22 +4,22 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from hub.cluster.leadership import Leadership
-from hub.cluster.lease import PROCESSES, WORKERS, life
+from hub.cluster.lease import PROCESSES, WORKERS, heartbeat_lease
 from hub.cluster.roles import Role
 from hub.maintenance.housekeeping import Housekeeping
-from hub.runtime.background import employ
+from hub.runtime.background import run_in_background
 from hub.runtime.core import Core
 from hub.runtime.worker import Worker, make_worker
 from hub.tasks import TaskRecovery
 
 
-async def show_life(stack: AsyncExitStack, core: Core) -> None:
+async def start_heartbeat(stack: AsyncExitStack, core: Core) -> None:
     """Let others know, from before it starts anything until after it has ended everything, that this process lives."""
     kinds = (PROCESSES, WORKERS) if Role.WORKER in core.roles else (PROCESSES,)
-    for sign in (life(core.store.leases, kind, core.id, core.clock) for kind in kinds):
+    for sign in (heartbeat_lease(core.store.leases, kind, core.id, core.clock) for kind in kinds):
         await sign.take()
         stack.push_async_callback(sign.release)
-        employ(stack, sign.name, sign.hold, core.clock)
+        run_in_background(stack, sign.name, sign.hold, core.clock)
 
 
 def make_housekeeping(
@@ -44,5 +44,5 @@ def start_housekeeping(stack: AsyncExitStack, core: Core, housekeeping: Housekee
     if Role.SCHEDULER in core.roles:
         core.metrics.watch("leads", "1 where the hub's schedules are fired.", lambda: leadership.token is not None)
         stack.push_async_callback(leadership.resign)
-        employ(stack, "leadership", partial(leadership.run, housekeeping.reign), core.clock)
+        run_in_background(stack, "leadership", partial(leadership.run, housekeeping.reign), core.clock)
     stack.push_async_callback(housekeeping.stop, core.settings.shutdown_grace)

@@ -16,11 +16,11 @@ from hub.dispatch.deliveries import Deliveries
 from hub.errors import HubError
 from hub.maintenance.housekeeping import Housekeeping
 from hub.publishing.publisher import Published, Publisher
-from hub.runtime.background import employ
+from hub.runtime.background import run_in_background
 from hub.runtime.core import Core
 from hub.settings import Settings
 from hub.stores.base import Signal, Store
-from hub.stream import Broadcaster, Limits, TicketOffice, open_broadcaster
+from hub.stream import Broadcaster, Limits, StreamTickets, open_broadcaster
 from hub.tasks import TaskRunner
 from hub.telemetry.metrics import Metrics
 
@@ -32,7 +32,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Hub:
+class Services:
     """The hub as requests see it."""
 
     settings: Settings
@@ -46,7 +46,7 @@ class Hub:
     deliveries: Deliveries
     sender: Sender
     stream: Broadcaster
-    tickets: TicketOffice
+    tickets: StreamTickets
     tasks: TaskRunner
     housekeeping: Housekeeping
     tell: Callable[[Signal], None]
@@ -63,11 +63,11 @@ class Hub:
 
 async def open_web(
     stack: AsyncExitStack, core: Core, housekeeping: Housekeeping, tell: Callable[[Signal], None]
-) -> Hub:
+) -> Services:
     """Raises `HubError` where the admin key is not the hub's."""
     settings, store, clock, catalogue = core.settings, core.store, core.clock, core.catalogue
     keys = Keyring(catalogue, clock, await _admin_key(core))
-    hub = Hub(
+    services = Services(
         settings=settings,
         clock=clock,
         store=store,
@@ -86,17 +86,17 @@ async def open_web(
         deliveries=Deliveries(store.archive, store.intake, store.queue, catalogue, clock),
         sender=core.sender,
         stream=await stack.enter_async_context(open_broadcaster(store.feed, clock, _limits(settings))),
-        tickets=TicketOffice(store.tickets, clock),
+        tickets=StreamTickets(store.tickets, clock),
         tasks=TaskRunner(store.tasks, clock, core.id),
         housekeeping=housekeeping,
         tell=tell,
     )
-    await hub.found()
-    core.metrics.watch("stream_listeners", "Live listeners.", lambda: hub.stream.listeners)
-    core.metrics.watch("stream_overflows", "Listeners that fell behind.", lambda: hub.stream.overflows)
-    employ(stack, "tasks", hub.tasks.watch, clock)
-    stack.push_async_callback(hub.tasks.stop)
-    return hub
+    await services.found()
+    core.metrics.watch("stream_listeners", "Live listeners.", lambda: services.stream.listeners)
+    core.metrics.watch("stream_overflows", "Listeners that fell behind.", lambda: services.stream.overflows)
+    run_in_background(stack, "tasks", services.tasks.watch, clock)
+    stack.push_async_callback(services.tasks.stop)
+    return services
 
 
 def _limits(settings: Settings) -> Limits:

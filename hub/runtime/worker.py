@@ -6,7 +6,7 @@ from random import SystemRandom
 
 from hub.dispatch import Dispatcher
 from hub.publishing.fanout import FanOutExpander
-from hub.runtime.background import employ
+from hub.runtime.background import run_in_background
 from hub.runtime.core import Core
 from hub.stores.base import Signal
 
@@ -18,7 +18,7 @@ class Worker:
     dispatcher: Dispatcher
     fan_out: FanOutExpander
 
-    def heed(self, signal: Signal) -> None:
+    def on_signal(self, signal: Signal) -> None:
         """There is work, here or in another process."""
         if signal.due:
             self.dispatcher.notice(signal.due)
@@ -56,7 +56,7 @@ async def start_worker(stack: AsyncExitStack, core: Core, worker: Worker) -> Non
     watch("attempts_in_flight", "Attempts under way.", lambda: lanes.in_flight)
     watch("lanes", "Subscriptions with work or trouble.", lambda: len(lanes))
     watch("lanes_resting", "Lanes with an open breaker.", lambda: lanes.resting)
-    await dispatcher.sweep(everyones=not core.store.shared)
-    employ(stack, "fan-out", worker.fan_out.run, core.clock)
-    employ(stack, "dispatcher", dispatcher.run, core.clock)
+    await dispatcher.sweep(all_owners=not core.store.shared)
+    run_in_background(stack, "fan-out", worker.fan_out.run, core.clock)
+    run_in_background(stack, "dispatcher", dispatcher.run, core.clock)
     stack.push_async_callback(dispatcher.stop, core.settings.shutdown_grace)

@@ -58,7 +58,7 @@ class Supervisor:
             told = self._wait()
             if told in {signal.SIGTERM, signal.SIGINT}:
                 break
-            self._bury()
+            self._reap()
             self._hear()
             if not self._served and not self._waiting and len(self._children) == self._number:
                 self._served = True
@@ -111,15 +111,15 @@ class Supervisor:
                 if os.read(self._children[pid], 1):
                     self._waiting.discard(pid)
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         """Note which died, and when their places are to be taken again."""
         self._hear()
         for pid in [*self._children]:
             dead, status = os.waitpid(pid, os.WNOHANG)
             if dead:
-                self._mourn(pid, os.waitstatus_to_exitcode(status))
+                self._on_exit(pid, os.waitstatus_to_exitcode(status))
 
-    def _mourn(self, pid: int, status: int) -> None:
+    def _on_exit(self, pid: int, status: int) -> None:
         os.close(self._children.pop(pid))
         if pid not in self._waiting:
             _log.error("a process died and is replaced", pid=pid, status=status)

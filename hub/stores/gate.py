@@ -11,7 +11,7 @@ reached when it is told.
 from math import ceil, inf
 from typing import Final
 
-from hub.stores.base import UNBOUNDED, BreakerState, LanePolicy, Sign
+from hub.stores.base import UNBOUNDED, BreakerState, HealthMark, LanePolicy
 
 THRESHOLD: Final = 10
 """So many failures in a row open the breaker."""
@@ -88,7 +88,7 @@ class Breaker:
             self.open_until = _whole(now + rest * (1 + REST_SPREAD * spread))
 
 
-class Lane:
+class LaneState:
     """What is under way in a lane, and what holds it back."""
 
     def __init__(self) -> None:
@@ -166,12 +166,12 @@ class Lane:
 
     # -- what became of it -------------------------------------------------------------------------------------------
 
-    def note(self, sign: Sign, now: float, spread: float) -> None:
+    def note(self, sign: HealthMark, now: float, spread: float) -> None:
         """An attempt ended, and says this of the target's health; for `spread` see `Breaker.failed`."""
         self._touched_at = now
-        if sign is Sign.GOOD:
+        if sign is HealthMark.GOOD:
             self.breaker.succeeded(self.policy.max_in_flight)
-        elif sign is Sign.BAD:
+        elif sign is HealthMark.BAD:
             self.breaker.failed(now, spread)
 
     def pause(self, until: float) -> None:

@@ -2,6 +2,6 @@
 
 from hub.stream.broadcaster import Broadcaster, Limits, open_broadcaster
 from hub.stream.selection import Selection
-from hub.stream.tickets import TicketOffice
+from hub.stream.tickets import StreamTickets
 
-__all__ = ["Broadcaster", "Limits", "Selection", "TicketOffice", "open_broadcaster"]
+__all__ = ["Broadcaster", "Limits", "Selection", "StreamTickets", "open_broadcaster"]

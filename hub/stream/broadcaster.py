@@ -19,7 +19,7 @@ from hub.errors import Unavailable
 from hub.stores.base import Feed
 from hub.stream import frames
 from hub.stream.listener import Listener
-from hub.stream.live import PAGE, RETRY, RETRY_BUSY, LiveEnd
+from hub.stream.live import PAGE, RETRY, RETRY_BUSY, LiveTail
 from hub.stream.registry import Registry
 from hub.stream.selection import Selection
 
@@ -59,7 +59,7 @@ class Broadcaster:
         self._clock = clock
         self._limits = limits
         self._registry = Registry(limits.max_listeners)
-        self._live = LiveEnd(feed, clock, self._registry, buffer=limits.buffer, heartbeat=limits.heartbeat)
+        self._live = LiveTail(feed, clock, self._registry, buffer=limits.buffer, heartbeat=limits.heartbeat)
 
     @property
     def listeners(self) -> int:
@@ -121,7 +121,7 @@ class Broadcaster:
         if self.closing.is_set():
             return None
         if self._registry.full:
-            other = self._registry.yielding_to(tenant)
+            other = self._registry.evictable(tenant)
             if other is None:
                 return None
             self._live.end(other, _refusal("others need the room"))

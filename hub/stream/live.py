@@ -25,7 +25,7 @@ Frames = Sequence[tuple[int, bytes]]
 """Encoded entries with their cursors."""
 
 
-class LiveEnd:
+class LiveTail:
     """Offers each new entry to those who want it, and ends whoever has no room for it."""
 
     def __init__(self, feed: Feed, clock: Clock, registry: Registry, *, buffer: int, heartbeat: float) -> None:

@@ -27,7 +27,7 @@ class Registry:
     def anyone_attached(self) -> bool:
         return bool(self._groups)
 
-    def yielding_to(self, tenant: str) -> Listener | None:
+    def evictable(self, tenant: str) -> Listener | None:
         """Who gives way when all places are taken: the oldest listener of the tenant that holds the most, unless
         `tenant` would then hold more than it."""
         crowd = max(self._members.values(), key=len)

@@ -15,7 +15,7 @@ LIFETIME = timedelta(seconds=60)
 _PRINCIPAL = TypeAdapter(Principal)
 
 
-class TicketOffice:
+class StreamTickets:
     """Issues tickets, each good for one connection within a minute."""
 
     def __init__(self, tickets: Tickets, clock: Clock) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hub.clock import Clock
-from hub.cluster.lease import alive
+from hub.cluster.lease import live_processes
 from hub.models import Task, TaskStatus
 from hub.stores.base import Leases, Tasks
 from hub.tasks.saving import save
@@ -22,15 +22,15 @@ class TaskRecovery:
         self._clock = clock
         self._missing: frozenset[str] = frozenset()
 
-    async def recover(self, *, everyones: bool = False) -> int:
-        """Mark as failed what dead processes left unfinished; gives how many. With `everyones` whoever owns it: right
+    async def recover(self, *, all_owners: bool = False) -> int:
+        """Mark as failed what dead processes left unfinished; gives how many. With `all_owners` whoever owns it: right
         when no other process can be alive, and this one has started nothing yet."""
         count, limit, missing = 0, BATCH, set[str]()
         while True:
             left = await self._tasks.unfinished(limit)
             absent = await self._absent(left)
             missing |= absent
-            dead = [task for task in left if everyones or task.owner in absent & self._missing]
+            dead = [task for task in left if all_owners or task.owner in absent & self._missing]
             for task in dead:
                 now = self._clock.now()
                 count += bool(await save(self._tasks, task, now, status=TaskStatus.FAILED, error=_INTERRUPTED))
@@ -43,4 +43,4 @@ class TaskRecovery:
     async def _absent(self, tasks: Sequence[Task]) -> frozenset[str]:
         """The owners of these that show no sign of life."""
         owners = {task.owner for task in tasks}
-        return frozenset(owners - await alive(self._leases, owners))
+        return frozenset(owners - await live_processes(self._leases, owners))

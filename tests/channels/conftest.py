@@ -9,7 +9,7 @@ import httpx
 import pytest
 import trustme
 
-from channels.base import Tools
+from channels.base import ChannelContext
 from channels.http import open_client
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -40,10 +40,10 @@ async def http(client_tls: ssl.SSLContext) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-MakeTools = Callable[..., Tools]
+MakeTools = Callable[..., ChannelContext]
 
 
 @pytest.fixture
 def make_tools(http: httpx.AsyncClient, tmp_path: Path) -> MakeTools:
-    """Tools with the options that are given."""
-    return lambda **options: Tools(http=http, data_dir=tmp_path, options=options)
+    """ChannelContext with the options that are given."""
+    return lambda **options: ChannelContext(http=http, data_dir=tmp_path, options=options)

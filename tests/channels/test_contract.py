@@ -20,7 +20,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from channels import load_channels
-from channels.base import Channel, Receipt, SendFailed, TargetModel, Tools
+from channels.base import Channel, ChannelContext, Receipt, SendFailed, TargetModel
 from hub.rendering import Renderer
 from tests.channels.messages import MESSAGE
 from tests.receivers import Answer, Arrival, Receiver
@@ -41,7 +41,7 @@ class World:
 
     receiver: Receiver
     mail: MailServer
-    tools: Tools
+    tools: ChannelContext
 
     def target(self, channel: type[Channel[Any]], example: dict[str, Any]) -> TargetModel:
         text = json.dumps(example)
@@ -61,11 +61,11 @@ async def world(http: httpx.AsyncClient, tmp_path: Path) -> AsyncIterator[World]
 
     async with Receiver(agree) as receiver, MailServer() as mail:
         options = {"smtp_url": mail.url, "email_from": "hub@example.com", "slack_api_url": receiver.url + "/api"}
-        yield World(receiver, mail, Tools(http, tmp_path, options))
+        yield World(receiver, mail, ChannelContext(http, tmp_path, options))
 
 
 @asynccontextmanager
-async def opened(channel: type[Channel[Any]], tools: Tools) -> AsyncIterator[Channel[Any]]:
+async def opened(channel: type[Channel[Any]], tools: ChannelContext) -> AsyncIterator[Channel[Any]]:
     instance = channel(tools)
     try:
         yield instance

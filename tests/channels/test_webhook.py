@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 from standardwebhooks import Webhook
 
-from channels.base import SendFailed, Tools
+from channels.base import ChannelContext, SendFailed
 from channels.webhook import WebhookChannel, WebhookTarget
 from tests.channels.conftest import MakeTools
 from tests.channels.messages import MESSAGE, NOW, message
@@ -235,7 +235,7 @@ def test_an_unusual_but_valid_url_is_taken(url: str) -> None:
 
 
 async def test_a_broken_connection_is_a_failure_without_the_url(make_tools: MakeTools) -> None:
-    tools: Tools = make_tools()
+    tools: ChannelContext = make_tools()
     async with Receiver() as receiver:
         url = receiver.url
     with pytest.raises(SendFailed) as caught:

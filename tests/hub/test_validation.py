@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, EmailStr, Field, ValidationError, field_validator
 
 from hub.errors import Fault
-from hub.validation import MAX_FAULTS, faults, pointer
+from hub.validation import MAX_FAULTS, pointer, pydantic_faults
 
 
 class Cat(BaseModel):
@@ -38,7 +38,7 @@ class Form(BaseModel):
 def told(document: Any) -> tuple[Fault, ...]:
     with pytest.raises(ValidationError) as caught:
         Form.model_validate(document)
-    return faults(caught.value, "form")
+    return pydantic_faults(caught.value, "form")
 
 
 def test_a_pointer_escapes_what_rfc_6901_asks_for() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from schedules.timetable import Entry, Job, Note, Report, Run, Timetable
+from schedules.timetable import Job, RecordRun, Report, Run, Timetable, TimetableEntry
 from tests.clock import START, ManualClock
 
 FAR = "every 1 d"
@@ -29,7 +29,7 @@ async def nothing() -> Report:
     return {}
 
 
-def entry(timetable: Timetable, name: str) -> Entry:
+def entry(timetable: Timetable, name: str) -> TimetableEntry:
     return next(entry for entry in timetable.entries() if entry.name == name)
 
 
@@ -350,7 +350,7 @@ class Notebook:
         self.ours = True
         self.noted: list[tuple[str, Run]] = []
 
-    async def open(self, name: str, *, in_turn: bool) -> Note | None:
+    async def open(self, name: str, *, in_turn: bool) -> RecordRun | None:
         async def note(run: Run) -> None:
             self.noted.append((name, run))
 

@@ -45,7 +45,7 @@ class Keyring:
             raise Unauthorized(_WRONG)
         return Principal(key.id, key.tenant, key.scopes)
 
-    def honours(self, principal: Principal) -> bool:
+    def is_valid(self, principal: Principal) -> bool:
         """Whether the key that this caller came with is still good."""
         key = self._catalogue.keys.get(principal.key_id)
         return principal.key_id == ADMIN_KEY_ID or (key is not None and not expired(key, self._clock.now()))

@@ -17,7 +17,7 @@ from hub.errors import Conflict, Fault, Forbidden, Invalid
 from hub.ids import new_id
 from hub.models import Record
 from hub.rendering import Renderer
-from hub.validation import faults
+from hub.validation import pydantic_faults
 
 
 class SubscriptionForms:
@@ -78,7 +78,7 @@ class SubscriptionForms:
         try:
             return channel.Target.model_validate(members)
         except ValidationError as error:
-            raise Invalid("The target is not valid; see `errors`.", errors=faults(error, "target")) from None
+            raise Invalid("The target is not valid; see `errors`.", errors=pydantic_faults(error, "target")) from None
 
     def retarget(self, current: Subscription, target: TargetModel, at: datetime) -> Subscription:
         """The same subscription with another target of its channel."""

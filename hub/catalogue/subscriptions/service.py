@@ -16,7 +16,7 @@ from hub.catalogue.subscriptions.sealing import reveal_model, unmask
 from hub.clock import Clock
 from hub.errors import Conflict, Invalid, NotFound
 from hub.models import FeedEntry, FeedKind, Record
-from hub.validation import faults
+from hub.validation import pydantic_faults
 
 
 class Subscriptions:
@@ -59,7 +59,9 @@ class Subscriptions:
             try:
                 spec = SubscriptionSpec.model_validate(_merged(document, patch))
             except ValidationError as error:
-                raise Invalid("The patched subscription is not valid; see `errors`.", errors=faults(error)) from None
+                raise Invalid(
+                    "The patched subscription is not valid; see `errors`.", errors=pydantic_faults(error)
+                ) from None
             return self._forms.build(
                 principal.tenant,
                 spec,

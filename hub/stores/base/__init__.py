@@ -9,10 +9,10 @@ to the millisecond.
 from hub.stores.base.archive import Archive, ChannelStats, DeliveryQuery, EventQuery, RecentFailure, Stats
 from hub.stores.base.coordination import Leases, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
-from hub.stores.base.intake import Answer, Batch, Entry, FanOut, Idempotency, Intake, NewDelivery, Verdict
-from hub.stores.base.lanes import UNBOUNDED, BreakerState, LaneHealth, LanePolicy, Sign
+from hub.stores.base.intake import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
+from hub.stores.base.lanes import UNBOUNDED, BreakerState, HealthMark, LaneHealth, LanePolicy
 from hub.stores.base.page import Listing, Page
-from hub.stores.base.queue import Claim, Claimed, Queue, Result, Want, Written
+from hub.stores.base.queue import Claim, ClaimRequest, ClaimResult, Queue, Result, WriteOutcome
 from hub.stores.base.records import Records
 from hub.stores.base.store import Store
 from hub.stores.base.tasks import Tasks
@@ -21,20 +21,23 @@ from hub.stores.base.upkeep import Upkeep
 
 __all__ = [
     "UNBOUNDED",
-    "Answer",
+    "AcceptResult",
     "Archive",
     "Batch",
+    "BatchEntry",
     "BreakerState",
     "ChannelStats",
     "Claim",
-    "Claimed",
+    "ClaimRequest",
+    "ClaimResult",
     "DeliveryQuery",
-    "Entry",
     "EventQuery",
     "FanOut",
     "Feed",
+    "HealthMark",
     "Idempotency",
     "Intake",
+    "ItemResult",
     "LaneHealth",
     "LanePolicy",
     "Leases",
@@ -48,7 +51,6 @@ __all__ = [
     "Result",
     "Schedules",
     "Section",
-    "Sign",
     "Signal",
     "Signals",
     "Stats",
@@ -57,7 +59,5 @@ __all__ = [
     "Tickets",
     "Transfer",
     "Upkeep",
-    "Verdict",
-    "Want",
-    "Written",
+    "WriteOutcome",
 ]

@@ -19,7 +19,7 @@ class NewDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BatchEntry:
     """One event to accept, at `index` of its batch.
 
     `deliveries` are due at `event.deliver_at`, or else at once. With `fan_out` they are empty, and a fan-out cursor
@@ -34,7 +34,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ItemResult:
     """What became of the item at `index`; `id` is the hub's event id (the first one's, for a duplicate)."""
 
     index: int
@@ -57,17 +57,17 @@ class Batch:
     """What one request publishes. `rejected` items are only remembered with the idempotency key."""
 
     tenant: str
-    entries: tuple[Entry, ...]
-    rejected: tuple[Verdict, ...] = ()
+    entries: tuple[BatchEntry, ...]
+    rejected: tuple[ItemResult, ...] = ()
     idempotency: Idempotency | None = None
     catalogue_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AcceptResult:
     """One verdict an item, by index. `replayed` when it was given before, to the same idempotency key."""
 
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[ItemResult, ...]
     replayed: bool = False
 
 
@@ -83,7 +83,7 @@ class Intake(ABC):
     """Where events enter."""
 
     @abstractmethod
-    async def accept(self, batch: Batch) -> Answer:
+    async def accept(self, batch: Batch) -> AcceptResult:
         """Commit events, deliveries, feed entries and the idempotency record as one.
 
         An event whose (source, source_id) the tenant published before, in this batch or an earlier one, is a duplicate:
@@ -93,7 +93,7 @@ class Intake(ABC):
         """
 
     @abstractmethod
-    async def recall(self, tenant: str, idempotency: Idempotency) -> Answer | None:
+    async def recall(self, tenant: str, idempotency: Idempotency) -> AcceptResult | None:
         """The answer given to this key before, as `accept` would give it; None if the key is new or expired."""
 
     @abstractmethod

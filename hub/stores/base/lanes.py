@@ -20,7 +20,7 @@ class LanePolicy:
 UNBOUNDED = LanePolicy()
 
 
-class Sign(StrEnum):
+class HealthMark(StrEnum):
     """What an attempt says of its target's health: nothing, that it is well, that it is in trouble."""
 
     NONE = "none"

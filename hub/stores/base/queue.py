@@ -7,11 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from hub.models import Attempt, Cause, Delivery, Event, FeedEntry
-from hub.stores.base.lanes import UNBOUNDED, LaneHealth, LanePolicy, Sign
+from hub.stores.base.lanes import UNBOUNDED, HealthMark, LaneHealth, LanePolicy
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class ClaimRequest:
     """Room in a lane: at most `limit` due deliveries of this subscription.
 
     First attempts are taken before retries, or after them with `retries_first`; each class in order of due time,
@@ -40,7 +40,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimResult:
     """What a claim gave, and for each wanted lane what to expect of it next.
 
     `next_due` is when to ask again: when its next pending delivery is due, or later where the lane's rate, a pause or
@@ -69,11 +69,11 @@ class Result:
     attempt: Attempt | None = None
     feed: tuple[FeedEntry, ...] = ()
     cause: Cause = Cause.AUTOMATIC
-    sign: Sign = Sign.NONE
+    sign: HealthMark = HealthMark.NONE
     pause_until: datetime | None = None
 
 
-class Written(StrEnum):
+class WriteOutcome(StrEnum):
     """What became of a result: written; fenced (the token moved on); its event is cancelled, so it may not wait."""
 
     RECORDED = "recorded"
@@ -95,7 +95,7 @@ class Queue(ABC):
         """For every lane with pending deliveries, when the first of them is due."""
 
     @abstractmethod
-    async def claim(self, wants: Sequence[Want], lease_seconds: Mapping[str, float]) -> Claimed:
+    async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         """Lease due deliveries: status `sending`, attempt count and token bumped, in one statement each.
 
         `lease_seconds` gives the lease of each wanted lane. The token and attempt number are the claim's own. Where the
@@ -107,7 +107,7 @@ class Queue(ABC):
         """Let the leases of these claims run out so many seconds from now, where the token still matches."""
 
     @abstractmethod
-    async def finish(self, results: Sequence[Result]) -> Sequence[Written]:
+    async def finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
         """Write each next state with its attempt and feed entries where the token still matches; ends the lease.
 
         One that would be pending while its event is cancelled is not written. Signs and pauses count for the lanes of
@@ -115,8 +115,8 @@ class Queue(ABC):
         """
 
     @abstractmethod
-    async def reclaim(self, limit: int, *, everyones: bool = False) -> Sequence[Claim]:
-        """Take over deliveries whose lease has run out (or, with `everyones`, any lease): a new token, a new lease of
+    async def reclaim(self, limit: int, *, all_owners: bool = False) -> Sequence[Claim]:
+        """Take over deliveries whose lease has run out (or, with `all_owners`, any lease): a new token, a new lease of
         a minute, the attempt count as it is. The caller finishes each with the attempt `unknown`."""
 
     @abstractmethod

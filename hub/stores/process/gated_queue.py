@@ -9,8 +9,8 @@ from math import floor
 from random import Random
 
 from hub.clock import Clock
-from hub.stores.base import BreakerState, Claim, Claimed, LaneHealth, Queue, Result, Want, Written
-from hub.stores.gate import Lane
+from hub.stores.base import BreakerState, Claim, ClaimRequest, ClaimResult, LaneHealth, Queue, Result, WriteOutcome
+from hub.stores.gate import LaneState
 
 
 class GatedQueue(Queue):
@@ -21,21 +21,21 @@ class GatedQueue(Queue):
         """`under_way` gives lane, delivery id and token of what was leased before this process began."""
         self._clock = clock
         self._random = random
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[str, LaneState] = {}
         for name, delivery_id, token in under_way:
             self._lane(name).under_way[delivery_id] = token
 
     @abstractmethod
-    async def _claim(self, wants: Sequence[Want], lease_seconds: Mapping[str, float]) -> Claimed:
-        """`Claimed.next_due` tells when each lane's next pending delivery is due."""
+    async def _claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
+        """`ClaimResult.next_due` tells when each lane's next pending delivery is due."""
 
     @abstractmethod
-    async def _finish(self, results: Sequence[Result]) -> Sequence[Written]: ...
+    async def _finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]: ...
 
     @abstractmethod
-    async def _reclaim(self, limit: int, *, everyones: bool) -> Sequence[Claim]: ...
+    async def _reclaim(self, limit: int, *, all_owners: bool) -> Sequence[Claim]: ...
 
-    async def claim(self, wants: Sequence[Want], lease_seconds: Mapping[str, float]) -> Claimed:
+    async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         now, at = self._now(), self._clock.now()
         admitted = [self._admit(want, now) for want in wants]
         claims: tuple[Claim, ...] = ()
@@ -48,19 +48,19 @@ class GatedQueue(Queue):
         self._forget_idle([want.lane for want in wants], now)
         return told
 
-    async def finish(self, results: Sequence[Result]) -> Sequence[Written]:
+    async def finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
         written = await self._finish(results)
         now, at = self._now(), self._clock.now()
         for result, what in zip(results, written, strict=True):
-            if what is Written.RECORDED:
+            if what is WriteOutcome.RECORDED:
                 self._note(result, now, at)
-            elif what is Written.FENCED:
+            elif what is WriteOutcome.FENCED:
                 self._lost(result)
         self._forget_idle({result.delivery.subscription_id for result in results}, now)
         return written
 
-    async def reclaim(self, limit: int, *, everyones: bool = False) -> Sequence[Claim]:
-        claims = await self._reclaim(limit, everyones=everyones)
+    async def reclaim(self, limit: int, *, all_owners: bool = False) -> Sequence[Claim]:
+        claims = await self._reclaim(limit, all_owners=all_owners)
         self._began(claims)
         self._forget_idle(list(self._lanes), self._now())
         return claims
@@ -70,10 +70,10 @@ class GatedQueue(Queue):
         known = {name: lane for name in lanes if (lane := self._lanes.get(name)) is not None}
         return {name: _health(lane, now, at) for name, lane in known.items() if not lane.breaker.well}
 
-    def _lane(self, name: str) -> Lane:
+    def _lane(self, name: str) -> LaneState:
         lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[name] = Lane()
+            lane = self._lanes[name] = LaneState()
         return lane
 
     def _now(self) -> float:
@@ -82,14 +82,14 @@ class GatedQueue(Queue):
 
     # -- booking -----------------------------------------------------------------------------------------------------
 
-    def _admit(self, want: Want, now: float) -> Want:
+    def _admit(self, want: ClaimRequest, now: float) -> ClaimRequest:
         """The want as its lane allows it now."""
         lane = self._lane(want.lane)
         lane.adopt(want.policy)
         limit = lane.take(want.limit, now)
         return want if limit == want.limit else replace(want, limit=limit)
 
-    def _book(self, admitted: Sequence[Want], claims: Sequence[Claim]) -> None:
+    def _book(self, admitted: Sequence[ClaimRequest], claims: Sequence[Claim]) -> None:
         """Turn the room that was taken into deliveries under way, and give back what is left of it."""
         numbers = Counter(claim.delivery.subscription_id for claim in claims)
         for want in admitted:
@@ -124,7 +124,7 @@ class GatedQueue(Queue):
 
     # -- telling -----------------------------------------------------------------------------------------------------
 
-    def _told(self, claimed: Claimed, wants: Sequence[Want], now: float, at: datetime) -> Claimed:
+    def _told(self, claimed: ClaimResult, wants: Sequence[ClaimRequest], now: float, at: datetime) -> ClaimResult:
         """What to expect of each lane; `now` and `at` are of when the lanes were asked for room."""
         next_due: dict[str, datetime] = {}
         full, barred = set(), set()
@@ -139,10 +139,10 @@ class GatedQueue(Queue):
             else:
                 next_due[name] = due_at
         resting = {want.lane for want in wants if self._lanes[want.lane].breaker.state(now) is BreakerState.OPEN}
-        return Claimed(claimed.claims, next_due, frozenset(full), frozenset(resting), frozenset(barred))
+        return ClaimResult(claimed.claims, next_due, frozenset(full), frozenset(resting), frozenset(barred))
 
 
-def _health(lane: Lane, now: float, at: datetime) -> LaneHealth:
+def _health(lane: LaneState, now: float, at: datetime) -> LaneHealth:
     breaker = lane.breaker
     state = breaker.state(now)
     open_until = at + timedelta(seconds=breaker.open_until - now) if state is BreakerState.OPEN else None

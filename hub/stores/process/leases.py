@@ -16,7 +16,7 @@ class ProcessLeases(Leases):
         self._held: dict[str, tuple[str, int, float]] = {}
         """By name: the holder, its token, and until when, in monotonic seconds."""
 
-    async def take(self, name: str, holder: str, seconds: float) -> int | None:
+    async def acquire(self, name: str, holder: str, seconds: float) -> int | None:
         self._forget_ended()
         present, token, _ = self._held.get(name, (holder, 0, 0.0))
         if present != holder:

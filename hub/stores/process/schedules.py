@@ -10,7 +10,7 @@ class ProcessSchedules(Schedules):
         self._runs: dict[str, tuple[int, bytes]] = {}
         """The fencing token and the run, by the name of the schedule."""
 
-    async def note(self, name: str, run: bytes, token: int) -> bool:
+    async def record(self, name: str, run: bytes, token: int) -> bool:
         if self._runs.get(name, (token,))[0] > token:
             return False
         self._runs[name] = token, run

@@ -15,11 +15,11 @@ from hub.stores.redis.client.url import read_address
 from hub.stores.redis.feed import open_feed
 from hub.stores.redis.intake import RedisIntake
 from hub.stores.redis.leases import RedisLeases
-from hub.stores.redis.loss_detection import Vigil
+from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.queue import RedisQueue
 from hub.stores.redis.records import RedisRecords
 from hub.stores.redis.schedules import RedisSchedules
-from hub.stores.redis.server_check import ensure_sound
+from hub.stores.redis.server_check import ensure_usable
 from hub.stores.redis.signals import open_signals
 from hub.stores.redis.tasks import RedisTasks
 from hub.stores.redis.tickets import RedisTickets
@@ -52,9 +52,9 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
     """The store at a URL."""
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(url, clock))
-        await ensure_sound(engine, options.wait_replicas)
+        await ensure_usable(engine, options.wait_replicas)
         process = token_hex(8)
-        vigil = Vigil(engine)
+        vigil = LossDetection(engine)
         await vigil.begin()
         feed = await stack.enter_async_context(open_feed(engine))
         signals = await stack.enter_async_context(open_signals(engine))

@@ -24,8 +24,8 @@ from hub.stores.redis.index_scan import (
     until_instant,
     until_page,
 )
-from hub.stores.redis.keys import Keys
-from hub.stores.redis.selection import STORED, Selection, of_deliveries, of_events
+from hub.stores.redis.key_names import KeyNames
+from hub.stores.redis.selection import STORED, IndexSelection, of_deliveries, of_events
 from hub.stores.redis.stats import read_stats
 
 _DOCUMENTS_AT_ONCE: Final = 50
@@ -40,7 +40,7 @@ _log = structlog.get_logger("hub.store")
 class RedisArchive(Archive):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._keys = Keys(engine.prefix)
+        self._keys = KeyNames(engine.prefix)
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -136,12 +136,12 @@ class RedisArchive(Archive):
 
     # -- walking -----------------------------------------------------------------------------------------------------
 
-    async def _selection(self, tenant: str, query: DeliveryQuery) -> Selection:
+    async def _selection(self, tenant: str, query: DeliveryQuery) -> IndexSelection:
         channels = await self._engine.ask("SMEMBERS", self._keys.channels(tenant))
         return of_deliveries(self._keys, tenant, query, [channel.decode() for channel in channels])
 
     async def _selected(
-        self, selection: Selection, kind: str, low: str, high: str, wanted: int
+        self, selection: IndexSelection, kind: str, low: str, high: str, wanted: int
     ) -> AsyncGenerator[list[str], None]:
         """The ids of what is selected, newest first, in parts; `kind` stands before them in the names of hashes."""
         looks_at = pack(selection.wanted)

@@ -1,7 +1,7 @@
 """Events, deliveries, attempts and feed entries as they lie in Redis; `lua/indexes.lua` says where.
 
 What a script unpacks may hold no `bytes`: the server's MessagePack is older than that type. JSON is packed as text;
-what else travels inside something packed is disguised, or goes to the script as an argument of its own.
+what else travels inside something packed is as_str_bytes, or goes to the script as an argument of its own.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from typing import Any, Final
 import msgspec
 
 from hub.models import Attempt, Cause, Delivery, Event, FeedEntry, FeedKind, Outcome, Status
-from hub.stores.instants import instant, instant_or_none, milliseconds, milliseconds_or_none
+from hub.stores.milliseconds import instant, instant_or_none, milliseconds, milliseconds_or_none
 
 pack: Final = msgspec.msgpack.Encoder().encode
 unpack: Final = msgspec.msgpack.Decoder().decode
 
 
-def disguised(value: bytes) -> msgspec.Raw:
+def as_str_bytes(value: bytes) -> msgspec.Raw:
     """Bytes for `pack` as what a script takes for text, which to it is any bytes; Python must not unpack them."""
     size = len(value)
     if size < 1 << 8:

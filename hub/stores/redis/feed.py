@@ -10,7 +10,7 @@ from hub.models import FeedRow
 from hub.stores.base import Feed
 from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.codec import entry_from
-from hub.stores.redis.keys import Keys
+from hub.stores.redis.key_names import KeyNames
 
 _PART: Final = 1_000
 _PAUSE_SECONDS: Final = 0.2
@@ -21,7 +21,7 @@ class RedisFeed(Feed):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._keys = Keys(engine.prefix)
+        self._keys = KeyNames(engine.prefix)
         self._grown = asyncio.Event()
         self._wanted = asyncio.Event()
         self._waiting = 0

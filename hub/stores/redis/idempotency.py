@@ -6,8 +6,8 @@ from hashlib import sha1
 import orjson
 
 from hub.errors import Invalid
-from hub.stores.base import Answer, Idempotency, Verdict
-from hub.stores.instants import milliseconds
+from hub.stores.base import AcceptResult, Idempotency, ItemResult
+from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.codec import pack, unpack
 
 
@@ -16,7 +16,7 @@ def digest(key: str) -> str:
     return sha1(key.encode(), usedforsecurity=False).hexdigest()
 
 
-def given(idempotency: Idempotency, verdicts: Sequence[Verdict]) -> tuple[str, str, str, int, str]:
+def given(idempotency: Idempotency, verdicts: Sequence[ItemResult]) -> tuple[str, str, str, int, str]:
     """What the script is told: the verdicts as they are if none of the events is a duplicate."""
     return (
         digest(idempotency.key),
@@ -27,21 +27,21 @@ def given(idempotency: Idempotency, verdicts: Sequence[Verdict]) -> tuple[str, s
     )
 
 
-def with_duplicates(verdicts: Sequence[Verdict], duplicates: Sequence[int | str | bytes]) -> tuple[Verdict, ...]:
+def with_duplicates(verdicts: Sequence[ItemResult], duplicates: Sequence[int | str | bytes]) -> tuple[ItemResult, ...]:
     """The verdicts as the script decided: `duplicates` gives indexes and the first events' ids in turn."""
     if not duplicates:
         return tuple(verdicts)
     firsts = {int(index): _text(id_) for index, id_ in zip(duplicates[::2], duplicates[1::2], strict=True)}
-    return tuple(Verdict(v.index, "duplicate", firsts[v.index]) if v.index in firsts else v for v in verdicts)
+    return tuple(ItemResult(v.index, "duplicate", firsts[v.index]) if v.index in firsts else v for v in verdicts)
 
 
-def remembered(record: bytes, asked: Idempotency) -> Answer:
+def remembered(record: bytes, asked: Idempotency) -> AcceptResult:
     """The answer kept with a key; raises `Invalid` when the key came with another request then."""
     _, fingerprint, _, verdicts, duplicates = unpack(record)
     if fingerprint != asked.fingerprint:
         raise Invalid("This Idempotency-Key was used for another request; use a new one.")
-    first = [Verdict(*verdict) for verdict in orjson.loads(verdicts)]
-    return Answer(with_duplicates(first, duplicates or ()), replayed=True)
+    first = [ItemResult(*verdict) for verdict in orjson.loads(verdicts)]
+    return AcceptResult(with_duplicates(first, duplicates or ()), replayed=True)
 
 
 def expiry(record: bytes) -> int:
@@ -49,14 +49,14 @@ def expiry(record: bytes) -> int:
     return int(unpack(record)[2])
 
 
-def fields(record: bytes) -> tuple[str, str, int, tuple[Verdict, ...]]:
+def fields(record: bytes) -> tuple[str, str, int, tuple[ItemResult, ...]]:
     """A record's key, fingerprint, expiry in milliseconds, and verdicts."""
     key, fingerprint, expires, verdicts, duplicates = unpack(record)
-    first = [Verdict(*verdict) for verdict in orjson.loads(verdicts)]
+    first = [ItemResult(*verdict) for verdict in orjson.loads(verdicts)]
     return key, fingerprint, expires, with_duplicates(first, duplicates or ())
 
 
-def record(idempotency: Idempotency, verdicts: Sequence[Verdict]) -> bytes:
+def record(idempotency: Idempotency, verdicts: Sequence[ItemResult]) -> bytes:
     """A record whole."""
     return pack((*given(idempotency, verdicts)[1:], ()))
 

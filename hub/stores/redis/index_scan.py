@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from hub.errors import BadRequest
 from hub.stores.base import Page
-from hub.stores.instants import milliseconds
+from hub.stores.milliseconds import milliseconds
 from hub.stores.paging import cursor_of, position_of
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine

@@ -6,16 +6,16 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from hub.errors import HubError, StaleCatalogue
-from hub.stores.base import Answer, Batch, Entry, FanOut, Idempotency, Intake, NewDelivery, Verdict
-from hub.stores.instants import milliseconds, not_before
+from hub.stores.base import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
+from hub.stores.milliseconds import milliseconds, not_before
 from hub.stores.options import StoreOptions
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.client.group_commit import Calls
+from hub.stores.redis.client.group_commit import GroupCommit
 from hub.stores.redis.client.scripts import script
-from hub.stores.redis.codec import disguised, event_document, event_from, pack, packed_entry
+from hub.stores.redis.codec import as_str_bytes, event_document, event_from, pack, packed_entry
 from hub.stores.redis.idempotency import digest, expiry, given, remembered, with_duplicates
-from hub.stores.redis.keys import Keys
-from hub.stores.redis.loss_detection import Vigil
+from hub.stores.redis.key_names import KeyNames
+from hub.stores.redis.loss_detection import LossDetection
 
 _ACCEPT: Final = script("accept", "indexes", "calls", "vigil", "waiting", "arriving")
 _EXPAND: Final = script("expand", "indexes", "calls", "waiting", "arriving")
@@ -36,22 +36,22 @@ def _due(event_at: datetime | None, otherwise: int) -> int:
     return otherwise if event_at is None else not_before(event_at)
 
 
-def _entry_row(entry: Entry) -> tuple[Any, ...]:
+def _entry_row(entry: BatchEntry) -> tuple[Any, ...]:
     """An entry as `lua/accept.lua` takes it."""
     event = entry.event
     document, accepted = event_document(event), milliseconds(event.accepted_at)
     return (
         entry.index,
         event.id,
-        disguised(document),
-        disguised(document_digest(document)),
+        as_str_bytes(document),
+        as_str_bytes(document_digest(document)),
         event.type,
         event.subject,
         event.source,
         event.source_id,
         accepted,
         _due(event.deliver_at, accepted),
-        disguised(packed_entry(entry.feed)),
+        as_str_bytes(packed_entry(entry.feed)),
         entry.fan_out,
         _delivery_rows(entry.deliveries),
     )
@@ -61,16 +61,16 @@ def _delivery_rows(deliveries: Sequence[NewDelivery]) -> list[tuple[str, str, st
     return [(new.id, new.subscription_id, new.channel) for new in deliveries]
 
 
-def _verdicts(batch: Batch) -> list[Verdict]:
+def _verdicts(batch: Batch) -> list[ItemResult]:
     """What a batch is answered if none of its events is a duplicate."""
-    accepted = [Verdict(entry.index, "accepted", entry.event.id) for entry in batch.entries]
+    accepted = [ItemResult(entry.index, "accepted", entry.event.id) for entry in batch.entries]
     return sorted([*accepted, *batch.rejected], key=lambda verdict: verdict.index)
 
 
-def _answer(batch: Batch, verdicts: Sequence[Verdict], outcome: Sequence[Any]) -> Answer | HubError:
+def _answer(batch: Batch, verdicts: Sequence[ItemResult], outcome: Sequence[Any]) -> AcceptResult | HubError:
     match outcome[0]:
         case 0:
-            return Answer(with_duplicates(verdicts, outcome[1]))
+            return AcceptResult(with_duplicates(verdicts, outcome[1]))
         case 1 if batch.idempotency is not None:
             try:
                 return remembered(outcome[1], batch.idempotency)
@@ -82,22 +82,22 @@ def _answer(batch: Batch, verdicts: Sequence[Verdict], outcome: Sequence[Any]) -
 
 
 class RedisIntake(Intake):
-    def __init__(self, engine: Engine, vigil: Vigil, process: str, options: StoreOptions) -> None:
+    def __init__(self, engine: Engine, vigil: LossDetection, process: str, options: StoreOptions) -> None:
         """`process` names this one among all that have the store open."""
         self._engine = engine
-        self._keys = Keys(engine.prefix)
+        self._keys = KeyNames(engine.prefix)
         self._vigil = vigil
         self._process = process
         self._options = options
-        self._accepting = Calls("accept", self._accept, options.failpoint)
-        self._expanding = Calls("expand", self._expand, options.failpoint)
-        self._cancelling = Calls("cancel", self._cancel, options.failpoint)
+        self._accepting = GroupCommit("accept", self._accept, options.failpoint)
+        self._expanding = GroupCommit("expand", self._expand, options.failpoint)
+        self._cancelling = GroupCommit("cancel", self._cancel, options.failpoint)
 
-    async def accept(self, batch: Batch) -> Answer:
+    async def accept(self, batch: Batch) -> AcceptResult:
         rows = sum(1 + len(entry.deliveries) for entry in batch.entries)
         return await self._accepting.make(batch, rows=max(rows, 1))
 
-    async def recall(self, tenant: str, idempotency: Idempotency) -> Answer | None:
+    async def recall(self, tenant: str, idempotency: Idempotency) -> AcceptResult | None:
         record = await self._engine.ask("GET", self._keys.idempotency(tenant, digest(idempotency.key)))
         if record is None or expiry(record) <= self._now():
             return None
@@ -133,7 +133,7 @@ class RedisIntake(Intake):
         for calls in (self._accepting, self._expanding, self._cancelling):
             await calls.close()
 
-    async def _accept(self, number: int, batches: Sequence[Batch]) -> Sequence[Answer | HubError]:
+    async def _accept(self, number: int, batches: Sequence[Batch]) -> Sequence[AcceptResult | HubError]:
         verdicts = [_verdicts(batch) for batch in batches]
         rows = [
             (

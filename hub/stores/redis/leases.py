@@ -4,10 +4,10 @@ from collections.abc import Collection
 from typing import Final
 
 from hub.stores.base import Leases
-from hub.stores.instants import milliseconds
+from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import script
-from hub.stores.redis.keys import Keys
+from hub.stores.redis.key_names import KeyNames
 
 _TAKE: Final = script("take_lease")
 _RELEASE: Final = script("release_lease")
@@ -18,9 +18,9 @@ _FORGOTTEN_SECONDS: Final = 86_400.0
 class RedisLeases(Leases):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._keys = Keys(engine.prefix)
+        self._keys = KeyNames(engine.prefix)
 
-    async def take(self, name: str, holder: str, seconds: float) -> int | None:
+    async def acquire(self, name: str, holder: str, seconds: float) -> int | None:
         span, forgotten = int(seconds * 1000), int((seconds + _FORGOTTEN_SECONDS) * 1000)
         token: int | None = await self._engine.run(_TAKE, name, holder, self._now(), span, forgotten, repeat=True)
         return token

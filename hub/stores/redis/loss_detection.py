@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 
-from hub.stores.instants import instant
+from hub.stores.milliseconds import instant
 from hub.stores.redis.client.engine import Engine
 
 SHOWN_FOR: Final = timedelta(days=1)
@@ -15,7 +15,7 @@ SHOWN_FOR: Final = timedelta(days=1)
 _log = structlog.get_logger("hub.store")
 
 
-class Vigil:
+class LossDetection:
     """What this process has seen of the store: its epoch, and its highest feed id. `lua/vigil.lua` compares."""
 
     def __init__(self, engine: Engine) -> None:

@@ -10,15 +10,25 @@ from typing import Any, Final
 from hub.failpoints import Failpoint
 from hub.models import Cause, Event
 from hub.stores import gate
-from hub.stores.base import BreakerState, Claim, Claimed, LaneHealth, Queue, Result, Sign, Want, Written
-from hub.stores.instants import instant, milliseconds, milliseconds_or_none, not_before
+from hub.stores.base import (
+    BreakerState,
+    Claim,
+    ClaimRequest,
+    ClaimResult,
+    HealthMark,
+    LaneHealth,
+    Queue,
+    Result,
+    WriteOutcome,
+)
+from hub.stores.milliseconds import instant, milliseconds, milliseconds_or_none, not_before
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.errors import Lost
-from hub.stores.redis.client.group_commit import Calls
+from hub.stores.redis.client.group_commit import GroupCommit
 from hub.stores.redis.client.scripts import script
-from hub.stores.redis.codec import delivery_from, disguised, event_from, pack, packed_attempt, packed_entry
+from hub.stores.redis.codec import as_str_bytes, delivery_from, event_from, pack, packed_attempt, packed_entry
 from hub.stores.redis.intake import document_digest
-from hub.stores.redis.loss_detection import Vigil
+from hub.stores.redis.loss_detection import LossDetection
 
 _CLAIM: Final = script("claim", "indexes", "calls", "gate", "waiting", "claims")
 _FINISH: Final = script("finish", "indexes", "calls", "vigil", "gate", "waiting", "claims")
@@ -39,7 +49,7 @@ _RULES: Final = pack(
 _RECLAIM_LEASE_MS: Final = 60_000
 _RECONCILED_AT_ONCE: Final = 500
 _RENEWED_AT_ONCE: Final = 1_000
-_WRITTEN: Final = (Written.RECORDED, Written.FENCED, Written.EVENT_CANCELLED)
+_WRITTEN: Final = (WriteOutcome.RECORDED, WriteOutcome.FENCED, WriteOutcome.EVENT_CANCELLED)
 _LOST_EVENT: Final = "the stored event is gone: the Redis server lost it"
 _DAMAGED_EVENT: Final = "the stored event is not what was accepted: the Redis server damaged it"
 
@@ -76,7 +86,7 @@ def _claim(row: Sequence[Any], stored: Event | str) -> Claim:
     return Claim(delivery, placeholder, cause, delivery.updated_at, damage=stored)
 
 
-def _want_row(want: Want, lease_seconds: float) -> tuple[Any, ...]:
+def _want_row(want: ClaimRequest, lease_seconds: float) -> tuple[Any, ...]:
     policy = want.policy
     lease_ms = round(lease_seconds * 1000)
     cap, rate, revision = policy.max_in_flight, policy.per_second, policy.revision
@@ -97,10 +107,10 @@ def _result_row(result: Result, random: Random) -> tuple[Any, ...]:
         due,
         milliseconds(delivery.updated_at),
         attempt.number if attempt else None,
-        disguised(packed_attempt(attempt)) if attempt else None,
-        [disguised(packed_entry(entry)) for entry in result.feed],
+        as_str_bytes(packed_attempt(attempt)) if attempt else None,
+        [as_str_bytes(packed_entry(entry)) for entry in result.feed],
         result.sign,
-        random.uniform(-1, 1) if result.sign is Sign.BAD else 0.0,
+        random.uniform(-1, 1) if result.sign is HealthMark.BAD else 0.0,
         milliseconds_or_none(result.pause_until),
     )
 
@@ -119,7 +129,9 @@ class _Unheard:
 
 
 class RedisQueue(Queue):
-    def __init__(self, engine: Engine, vigil: Vigil, process: str, random: Random, failpoint: Failpoint) -> None:
+    def __init__(
+        self, engine: Engine, vigil: LossDetection, process: str, random: Random, failpoint: Failpoint
+    ) -> None:
         """`process` names this one among all that have the store open; `random` spreads the rests of lanes."""
         self._engine = engine
         self._vigil = vigil
@@ -130,22 +142,22 @@ class RedisQueue(Queue):
         self._claim_number = 0
         self._claim_heard = 0
         """The last claim that was answered."""
-        self._finishing = Calls("finish", self._finish, failpoint)
+        self._finishing = GroupCommit("finish", self._finish, failpoint)
         self._unheard: _Unheard | None = None
-        self._heard_late: dict[tuple[str, int], Written] = {}
+        self._heard_late: dict[tuple[str, int], WriteOutcome] = {}
         """What became of results whose writers were told that the store is away, by delivery and token."""
 
     async def due(self) -> Mapping[str, datetime]:
         found = await self._engine.ask("ZRANGE", f"{self._engine.prefix}:due", 0, -1, "WITHSCORES")
         return {lane.decode(): instant(int(at)) for lane, at in zip(found[::2], found[1::2], strict=True)}
 
-    async def claim(self, wants: Sequence[Want], lease_seconds: Mapping[str, float]) -> Claimed:
+    async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         async with self._claiming:
             rows, events, outlooks = await self._call_claim(
                 [_want_row(want, lease_seconds[want.lane]) for want in wants]
             )
         told = [(want.lane, *outlook) for want, outlook in zip(wants, outlooks, strict=True)]
-        return Claimed(
+        return ClaimResult(
             tuple(_claims(rows, events)),
             {lane: instant(at) for lane, at, _, _, _ in told if at >= 0},
             full=frozenset(lane for lane, _, full, _, _ in told if full),
@@ -159,16 +171,16 @@ class RedisQueue(Queue):
             part = [(one.delivery.id, one.delivery.token) for one in claims[start : start + _RENEWED_AT_ONCE]]
             await self._engine.run(_RENEW, until, pack(part), repeat=True)
 
-    async def finish(self, results: Sequence[Result]) -> Sequence[Written]:
+    async def finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
         if not results:
             return []
         return await self._finishing.make(results, rows=len(results), vital=True)
 
-    async def reclaim(self, limit: int, *, everyones: bool = False) -> Sequence[Claim]:
+    async def reclaim(self, limit: int, *, all_owners: bool = False) -> Sequence[Claim]:
         now = self._now()
         self._failpoint("before_reclaim")
         rows, events = await self._engine.run(
-            _RECLAIM, now, self._process, now + _RECLAIM_LEASE_MS, limit, int(everyones)
+            _RECLAIM, now, self._process, now + _RECLAIM_LEASE_MS, limit, int(all_owners)
         )
         self._failpoint("after_reclaim")
         await self.reconcile(_RECONCILED_AT_ONCE)
@@ -217,7 +229,7 @@ class RedisQueue(Queue):
         self._claim_heard = self._claim_number
         return reply
 
-    async def _finish(self, number: int, calls: Sequence[Sequence[Result]]) -> Sequence[Sequence[Written]]:
+    async def _finish(self, number: int, calls: Sequence[Sequence[Result]]) -> Sequence[Sequence[WriteOutcome]]:
         if self._unheard is not None:
             # Only now it is known what became of it; its writers come again with the same results.
             keys, written = self._unheard.keys, await self._write(self._unheard.number, self._unheard.rows)
@@ -238,7 +250,7 @@ class RedisQueue(Queue):
             raise
         return [[next(outcomes) if written is None else written for written in known] for known in late]
 
-    async def _write(self, number: int, rows: Sequence[tuple[Any, ...]]) -> Sequence[Written]:
+    async def _write(self, number: int, rows: Sequence[tuple[Any, ...]]) -> Sequence[WriteOutcome]:
         epoch, gone, last, outcomes = await self._engine.run(
             _FINISH,
             self._now(),

@@ -7,19 +7,19 @@ from typing import Final
 from hub.errors import StaleCatalogue
 from hub.models import FeedEntry, Record
 from hub.stores.base import Records
-from hub.stores.instants import milliseconds
+from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import script
 from hub.stores.redis.codec import packed_entry
 from hub.stores.redis.index_scan import DIGITS, STEP
-from hub.stores.redis.loss_detection import Vigil
+from hub.stores.redis.loss_detection import LossDetection
 
 _WRITE: Final = script("write_records", "indexes", "vigil")
 READ: Final = script("read_records")
 
 
 class RedisRecords(Records):
-    def __init__(self, engine: Engine, vigil: Vigil) -> None:
+    def __init__(self, engine: Engine, vigil: LossDetection) -> None:
         self._engine = engine
         self._vigil = vigil
 

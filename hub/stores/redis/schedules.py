@@ -7,7 +7,7 @@ from hub.stores.base import Schedules
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import script
 from hub.stores.redis.codec import fields
-from hub.stores.redis.keys import Keys
+from hub.stores.redis.key_names import KeyNames
 
 _NOTE: Final = script("note_run")
 
@@ -15,9 +15,9 @@ _NOTE: Final = script("note_run")
 class RedisSchedules(Schedules):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._keys = Keys(engine.prefix)
+        self._keys = KeyNames(engine.prefix)
 
-    async def note(self, name: str, run: bytes, token: int) -> bool:
+    async def record(self, name: str, run: bytes, token: int) -> bool:
         return bool(await self._engine.run(_NOTE, name, run, token, repeat=True))
 
     async def runs(self) -> Mapping[str, bytes]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from hub.models import Status
 from hub.stores.base import DeliveryQuery, EventQuery
-from hub.stores.redis.keys import Keys
+from hub.stores.redis.key_names import KeyNames
 
 STORED: Final = (Status.PENDING, Status.SENDING, Status.DELIVERED, Status.DEAD, Status.CANCELLED)
 _LANES_WALKED: Final = 100
@@ -14,7 +14,7 @@ _LANES_WALKED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class IndexSelection:
     """The `indexes` hold all that is wanted; `wanted`, as `lua/selection.lua` has it, is nothing where they hold no
     more than that."""
 
@@ -22,27 +22,27 @@ class Selection:
     wanted: Mapping[str, Any] = field(default_factory=dict)
 
 
-def of_events(keys: Keys, tenant: str, query: EventQuery) -> Selection:
+def of_events(keys: KeyNames, tenant: str, query: EventQuery) -> IndexSelection:
     index = keys.events(tenant) if query.subject is None else keys.subject(tenant, query.subject)
-    return Selection([index], _of_type(query.type))
+    return IndexSelection([index], _of_type(query.type))
 
 
-def of_deliveries(keys: Keys, tenant: str, query: DeliveryQuery, channels: Sequence[str]) -> Selection:
+def of_deliveries(keys: KeyNames, tenant: str, query: DeliveryQuery, channels: Sequence[str]) -> IndexSelection:
     """`channels` are those that the tenant has deliveries of."""
     statuses = [status for status in STORED if query.status in (None, status)]
     lanes, but = query.subscription_ids, query.not_subscription_ids
     if not statuses:
-        return Selection()
+        return IndexSelection()
     wanted = _of_type(query.type)
     if query.event_id is not None:
         equal = {"ten": tenant, "st": query.status, "chan": query.channel}
-        return Selection([keys.deliveries_of(query.event_id)], wanted | _equal(equal) | _of_lanes(lanes, but))
+        return IndexSelection([keys.deliveries_of(query.event_id)], wanted | _equal(equal) | _of_lanes(lanes, but))
     if lanes is not None and len(lanes - but) <= _LANES_WALKED:
         indexes = [keys.by_lane(tenant, lane, status) for lane in sorted(lanes - but) for status in statuses]
-        return Selection(indexes, wanted | _equal({"chan": query.channel}))
+        return IndexSelection(indexes, wanted | _equal({"chan": query.channel}))
     walked = [channel for channel in channels if query.channel in (None, channel)]
     indexes = [keys.by_status(tenant, channel, status) for channel in walked for status in statuses]
-    return Selection(indexes, wanted | _of_lanes(lanes, but))
+    return IndexSelection(indexes, wanted | _of_lanes(lanes, but))
 
 
 def _of_type(pattern: str | None) -> dict[str, Any]:

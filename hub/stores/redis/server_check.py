@@ -26,7 +26,7 @@ Info = Mapping[str, str]
 """What INFO says, by name."""
 
 
-async def ensure_sound(engine: Engine, wait_replicas: int) -> None:
+async def ensure_usable(engine: Engine, wait_replicas: int) -> None:
     """Raises `HubError` where the hub must not work on this server, and logs what its operator should know."""
     for finding in await inspect(engine, wait_replicas):
         if finding.state == "failed":

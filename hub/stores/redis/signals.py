@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from hub.errors import Unavailable
 from hub.stores.base import Signal, Signals
-from hub.stores.instants import instant
+from hub.stores.milliseconds import instant
 from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.codec import fields, unpack
-from hub.stores.redis.keys import Keys
+from hub.stores.redis.key_names import KeyNames
 
 _AT_ONCE: Final = 1_000
 _MISSED: Final = Signal(fans_out=True, catalogue=True)
@@ -22,7 +22,7 @@ class RedisSignals(Signals):
 
     def __init__(self, engine: Engine, reader: Reader, last: int) -> None:
         """`last` is the number of the last signal that is not told any more."""
-        self._keys = Keys(engine.prefix)
+        self._keys = KeyNames(engine.prefix)
         self._reader = reader
         self._last = last
         self._lost = False
@@ -70,6 +70,6 @@ async def open_signals(engine: Engine) -> AsyncIterator[RedisSignals]:
     """The signals from now on."""
     reader = engine.reader()
     try:
-        yield RedisSignals(engine, reader, int(await engine.ask("HGET", Keys(engine.prefix).meta, "signals") or 0))
+        yield RedisSignals(engine, reader, int(await engine.ask("HGET", KeyNames(engine.prefix).meta, "signals") or 0))
     finally:
         await reader.close()

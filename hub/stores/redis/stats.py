@@ -7,12 +7,12 @@ from typing import Any
 
 from hub.models import Outcome, Status
 from hub.stores.base import ChannelStats, RecentFailure, Stats
-from hub.stores.instants import instant
+from hub.stores.milliseconds import instant
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.codec import attempt_from
 from hub.stores.redis.index_scan import DIGITS, at_of, at_once, from_instant
-from hub.stores.redis.keys import Keys
+from hub.stores.redis.key_names import KeyNames
 from hub.stores.stats import FAILURES, SAMPLES, Sample, latencies, total
 
 
@@ -26,7 +26,7 @@ class _Channel:
 
 async def read_stats(engine: Engine, tenant: str, since: datetime, channel: str | None) -> Stats:
     """The numbers since an instant, of one channel or of all."""
-    keys, low = Keys(engine.prefix), from_instant(since)
+    keys, low = KeyNames(engine.prefix), from_instant(since)
     names = sorted(name.decode() for name in await engine.ask("SMEMBERS", keys.channels(tenant)))
     channels: dict[str, _Channel] = {}
     for name in names if channel is None else {channel} & {*names}:
@@ -44,7 +44,7 @@ async def read_stats(engine: Engine, tenant: str, since: datetime, channel: str 
     )
 
 
-def _questions(keys: Keys, tenant: str, channel: str, low: str) -> list[tuple[Argument, ...]]:
+def _questions(keys: KeyNames, tenant: str, channel: str, low: str) -> list[tuple[Argument, ...]]:
     attempts = {outcome: keys.attempts(tenant, channel, outcome) for outcome in Outcome}
     pending = keys.by_status(tenant, channel, Status.PENDING)
     return [
@@ -74,7 +74,7 @@ def _sample(member: bytes) -> Sample | None:
     return (at_of(member), int(duration)) if duration else None
 
 
-async def _recent(engine: Engine, keys: Keys, members: Sequence[bytes]) -> tuple[RecentFailure, ...]:
+async def _recent(engine: Engine, keys: KeyNames, members: Sequence[bytes]) -> tuple[RecentFailure, ...]:
     attempts = [member[DIGITS:].decode().rsplit(":", 2)[:2] for member in members]
     commands = [
         command

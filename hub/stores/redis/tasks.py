@@ -8,23 +8,23 @@ import orjson
 
 from hub.models import FeedEntry, Task
 from hub.stores.base import Listing, Page, Tasks
-from hub.stores.instants import milliseconds
+from hub.stores.milliseconds import milliseconds
 from hub.stores.paging import listing
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import script
 from hub.stores.redis.codec import packed_entry
 from hub.stores.redis.index_scan import cursor_at, id_of, until_page
-from hub.stores.redis.keys import Keys
-from hub.stores.redis.loss_detection import Vigil
+from hub.stores.redis.key_names import KeyNames
+from hub.stores.redis.loss_detection import LossDetection
 
 _SAVE: Final = script("save_task", "indexes", "vigil")
 
 
 class RedisTasks(Tasks):
-    def __init__(self, engine: Engine, vigil: Vigil) -> None:
+    def __init__(self, engine: Engine, vigil: LossDetection) -> None:
         self._engine = engine
         self._vigil = vigil
-        self._keys = Keys(engine.prefix)
+        self._keys = KeyNames(engine.prefix)
 
     async def save(self, task: Task, feed: Sequence[FeedEntry] = ()) -> bool:
         *seen, written = await self._engine.run(

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from hub.stores.base import Tickets
-from hub.stores.instants import milliseconds
+from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import script
 from hub.stores.redis.index_scan import DIGITS

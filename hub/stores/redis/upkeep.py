@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from hub.errors import HubError
 from hub.stores.base import Upkeep
-from hub.stores.instants import milliseconds
+from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import script
-from hub.stores.redis.loss_detection import Vigil
+from hub.stores.redis.loss_detection import LossDetection
 
 _PURGE: Final = script("purge", "indexes")
 _PURGE_EXPIRED: Final = script("purge_expired", "indexes")
@@ -27,7 +27,7 @@ _PERSISTENCE: Final = {
 
 
 class RedisUpkeep(Upkeep):
-    def __init__(self, engine: Engine, vigil: Vigil) -> None:
+    def __init__(self, engine: Engine, vigil: LossDetection) -> None:
         self._engine = engine
         self._vigil = vigil
 

@@ -8,9 +8,9 @@ import apsw
 
 from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import Archive, DeliveryQuery, EventQuery, Listing, Page, Stats
-from hub.stores.instants import milliseconds
+from hub.stores.milliseconds import milliseconds
 from hub.stores.paging import cursor_of, listing
-from hub.stores.sqlite.filters import deliveries_index, deliveries_where, events_index, events_where
+from hub.stores.sqlite.conditions import deliveries_index, deliveries_where, events_index, events_where
 from hub.stores.sqlite.readers import Readers
 from hub.stores.sqlite.rows import DELIVERY_JSON, EVENT_JSON, attempt_from, delivery_from, event_from, fetch
 from hub.stores.sqlite.stats import read_stats

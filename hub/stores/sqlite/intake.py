@@ -10,8 +10,8 @@ import orjson
 from hub.clock import Clock
 from hub.errors import HubError, Invalid, StaleCatalogue
 from hub.models import Event
-from hub.stores.base import Answer, Batch, Entry, FanOut, Idempotency, Intake, NewDelivery, Verdict
-from hub.stores.instants import milliseconds, not_before
+from hub.stores.base import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
+from hub.stores.milliseconds import milliseconds, not_before
 from hub.stores.sqlite.readers import Readers
 from hub.stores.sqlite.rows import EVENT_COLUMNS, EVENT_JSON, event_from, event_row, fetch
 from hub.stores.sqlite.transaction import Transaction
@@ -24,11 +24,11 @@ _IDEMPOTENCY_COLUMNS = "tenant, key, fingerprint, verdicts, expires_at"
 _RECALL = "SELECT json_array(fingerprint, verdicts, expires_at) AS row FROM idempotency WHERE tenant = ? AND key = ?"
 
 
-def remembered(fingerprint: str, verdicts: str, given: Idempotency) -> Answer:
+def remembered(fingerprint: str, verdicts: str, given: Idempotency) -> AcceptResult:
     """The answer that was kept with a key; raises `Invalid` when the key came with another request then."""
     if fingerprint != given.fingerprint:
         raise Invalid("This Idempotency-Key was used for another request; use a new one.")
-    return Answer(tuple(Verdict(*verdict) for verdict in orjson.loads(verdicts)), replayed=True)
+    return AcceptResult(tuple(ItemResult(*verdict) for verdict in orjson.loads(verdicts)), replayed=True)
 
 
 def delivery_rows(
@@ -73,10 +73,10 @@ class _Acceptance:
         )
         self._events: list[tuple[str | int | None, ...]] = []
         self._deliveries: list[tuple[str | int, ...]] = []
-        self._feed: list[Entry] = []
+        self._feed: list[BatchEntry] = []
         self._new_keys: dict[tuple[str, str], tuple[str | int, ...]] = {}
 
-    def judge(self, batch: Batch) -> Answer | HubError:
+    def judge(self, batch: Batch) -> AcceptResult | HubError:
         given = batch.idempotency
         if given and (known := self._keys.get((batch.tenant, given.key))) and known[2] > self._transaction.now:
             try:
@@ -89,22 +89,22 @@ class _Acceptance:
         verdicts.sort(key=lambda verdict: verdict.index)
         if given:
             self._remember(batch.tenant, given, verdicts)
-        return Answer(tuple(verdicts))
+        return AcceptResult(tuple(verdicts))
 
-    def _judge_entry(self, tenant: str, entry: Entry) -> Verdict:
+    def _judge_entry(self, tenant: str, entry: BatchEntry) -> ItemResult:
         event = entry.event
         if event.source_id is not None:
             key = (tenant, event.source, event.source_id)
             if key in self._sources:
-                return Verdict(entry.index, "duplicate", self._sources[key])
+                return ItemResult(entry.index, "duplicate", self._sources[key])
             self._sources[key] = event.id
         self._seq += 1
         self._events.append(event_row(self._seq, event, fan_out=entry.fan_out))
         self._deliveries += delivery_rows(self._seq, event, entry.deliveries, milliseconds(event.accepted_at))
         self._feed.append(entry)
-        return Verdict(entry.index, "accepted", event.id)
+        return ItemResult(entry.index, "accepted", event.id)
 
-    def _remember(self, tenant: str, given: Idempotency, verdicts: Sequence[Verdict]) -> None:
+    def _remember(self, tenant: str, given: Idempotency, verdicts: Sequence[ItemResult]) -> None:
         kept = orjson.dumps([(v.index, v.status, v.id, v.problem) for v in verdicts]).decode()
         expires_at = milliseconds(given.expires_at)
         self._keys[tenant, given.key] = (given.fingerprint, kept, expires_at)
@@ -139,7 +139,7 @@ class _Acceptance:
         return {(tenant, source, source_id): id_ for tenant, source, source_id, id_ in found}
 
 
-def _accept(transaction: Transaction, batches: Sequence[Batch]) -> list[Answer | HubError]:
+def _accept(transaction: Transaction, batches: Sequence[Batch]) -> list[AcceptResult | HubError]:
     acceptance = _Acceptance(transaction, batches)
     answers = [acceptance.judge(batch) for batch in batches]
     acceptance.write()
@@ -178,7 +178,7 @@ def _cancel(transaction: Transaction, cancellations: Sequence[tuple[str, str, da
     ]
 
 
-def _recall(connection: apsw.Connection, tenant: str, idempotency: Idempotency, now: int) -> Answer | None:
+def _recall(connection: apsw.Connection, tenant: str, idempotency: Idempotency, now: int) -> AcceptResult | None:
     for fingerprint, verdicts, expires_at in fetch(connection, _RECALL, (tenant, idempotency.key)):
         if expires_at > now:
             return remembered(fingerprint, verdicts, idempotency)
@@ -200,11 +200,11 @@ class SqliteIntake(Intake):
         self._readers = readers
         self._clock = clock
 
-    async def accept(self, batch: Batch) -> Answer:
+    async def accept(self, batch: Batch) -> AcceptResult:
         rows = sum(1 + len(entry.deliveries) for entry in batch.entries)
         return await self._writer.submit(_accept, batch, rows=max(rows, 1))
 
-    async def recall(self, tenant: str, idempotency: Idempotency) -> Answer | None:
+    async def recall(self, tenant: str, idempotency: Idempotency) -> AcceptResult | None:
         return await self._readers.run(_recall, tenant, idempotency, milliseconds(self._clock.now()))
 
     async def fan_outs(self, limit: int) -> Sequence[FanOut]:

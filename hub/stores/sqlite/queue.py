@@ -10,8 +10,8 @@ import orjson
 
 from hub.clock import Clock
 from hub.models import Attempt, Cause, Delivery, Status
-from hub.stores.base import Claim, Claimed, Result, Want, Written
-from hub.stores.instants import instant, milliseconds, not_before
+from hub.stores.base import Claim, ClaimRequest, ClaimResult, Result, WriteOutcome
+from hub.stores.milliseconds import instant, milliseconds, not_before
 from hub.stores.process import GatedQueue
 from hub.stores.sqlite.readers import Readers
 from hub.stores.sqlite.rows import DELIVERY_JSON, EVENT_JSON, Row, delivery_from, event_from, fetch
@@ -93,14 +93,16 @@ def _claim_from(connection: apsw.Connection, delivery_row: Row, event_row: Row, 
     return Claim(delivery, event_from(connection, event_row), Cause(cause), delivery.updated_at)
 
 
-Claiming = tuple[Sequence[Want], Mapping[str, float]]
+Claiming = tuple[Sequence[ClaimRequest], Mapping[str, float]]
 
 
-def _claim(transaction: Transaction, claimings: Sequence[Claiming]) -> list[Claimed]:
+def _claim(transaction: Transaction, claimings: Sequence[Claiming]) -> list[ClaimResult]:
     return [_claim_one(transaction, *claiming) for claiming in claimings]
 
 
-def _claim_one(transaction: Transaction, wants: Sequence[Want], lease_seconds: Mapping[str, float]) -> Claimed:
+def _claim_one(
+    transaction: Transaction, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]
+) -> ClaimResult:
     given = orjson.dumps(
         [(w.lane, w.limit, int(w.retries_first), transaction.now + int(lease_seconds[w.lane] * 1000)) for w in wants]
     ).decode()
@@ -117,10 +119,10 @@ def _claim_one(transaction: Transaction, wants: Sequence[Want], lease_seconds: M
         )
         claims = _claims(transaction, [seq for seq, _ in picked])
     next_due: Any = transaction.fetch(_NEXT_DUE, (given,))
-    return Claimed(tuple(claims), {lane: instant(at) for lane, at in next_due if at is not None})
+    return ClaimResult(tuple(claims), {lane: instant(at) for lane, at in next_due if at is not None})
 
 
-def _finish(transaction: Transaction, calls: Sequence[Sequence[Result]]) -> list[list[Written]]:
+def _finish(transaction: Transaction, calls: Sequence[Sequence[Result]]) -> list[list[WriteOutcome]]:
     ids = [result.delivery.id for results in calls for result in results]
     states: Any = transaction.fetch(_STATES, (orjson.dumps(ids).decode(),))
     finishing = _Finishing({id_: (seq, token, bool(cancelled)) for id_, seq, token, cancelled in states})
@@ -139,19 +141,19 @@ class _Finishing:
         self._attempts: list[tuple[str | int | None, ...]] = []
         self._recorded: list[Result] = []
 
-    def judge(self, result: Result) -> Written:
+    def judge(self, result: Result) -> WriteOutcome:
         delivery = result.delivery
         seq, token, cancelled = self._states.get(delivery.id, (0, -1, False))
         if token != delivery.token:
-            return Written.FENCED
+            return WriteOutcome.FENCED
         if delivery.status is Status.PENDING and cancelled:
-            return Written.EVENT_CANCELLED
+            return WriteOutcome.EVENT_CANCELLED
         self._states[delivery.id] = (seq, token + 1, cancelled)
         self._next[seq] = _state_row(seq, token + 1, result)
         if result.attempt:
             self._attempts.append(_attempt_row(seq, delivery, result.attempt))
         self._recorded.append(result)
-        return Written.RECORDED
+        return WriteOutcome.RECORDED
 
     def write(self, transaction: Transaction) -> None:
         transaction.change_each(
@@ -201,11 +203,11 @@ def _attempt_row(seq: int, delivery: Delivery, attempt: Attempt) -> tuple[str | 
 
 
 def _reclaim(transaction: Transaction, calls: Sequence[tuple[int, bool]]) -> list[list[Claim]]:
-    return [_reclaim_one(transaction, limit, everyones) for limit, everyones in calls]
+    return [_reclaim_one(transaction, limit, all_owners) for limit, all_owners in calls]
 
 
-def _reclaim_one(transaction: Transaction, limit: int, everyones: bool) -> list[Claim]:
-    until = 2**62 if everyones else transaction.now
+def _reclaim_one(transaction: Transaction, limit: int, all_owners: bool) -> list[Claim]:
+    until = 2**62 if all_owners else transaction.now
     seqs: Any = transaction.fetch(_LEASED, (until, limit))
     if not seqs:
         return []
@@ -265,12 +267,12 @@ class SqliteQueue(GatedQueue):
         renewal: Renewal = (claims, int(lease_seconds * 1000))
         await self._writer.submit(_renew, renewal, rows=len(claims), vital=True)
 
-    async def _claim(self, wants: Sequence[Want], lease_seconds: Mapping[str, float]) -> Claimed:
+    async def _claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         claiming: Claiming = (wants, lease_seconds)
         return await self._writer.submit(_claim, claiming, vital=True)
 
-    async def _finish(self, results: Sequence[Result]) -> Sequence[Written]:
+    async def _finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
         return await self._writer.submit(_finish, results, rows=len(results), vital=True)
 
-    async def _reclaim(self, limit: int, *, everyones: bool) -> Sequence[Claim]:
-        return await self._writer.submit(_reclaim, (limit, everyones), vital=True)
+    async def _reclaim(self, limit: int, *, all_owners: bool) -> Sequence[Claim]:
+        return await self._writer.submit(_reclaim, (limit, all_owners), vital=True)

@@ -11,7 +11,7 @@ import apsw
 import orjson
 
 from hub.models import Attempt, Cause, Delivery, Event, FeedEntry, Outcome
-from hub.stores.instants import instant, instant_or_none, milliseconds, milliseconds_or_none
+from hub.stores.milliseconds import instant, instant_or_none, milliseconds, milliseconds_or_none
 
 Row = list[Any]
 Values = Sequence[str | int | float | None] | Mapping[str, str | int | float | None]

@@ -5,7 +5,7 @@ from typing import Final
 import apsw
 
 from hub.stores.base import ChannelStats, RecentFailure, Stats
-from hub.stores.instants import instant, instant_or_none
+from hub.stores.milliseconds import instant, instant_or_none
 from hub.stores.sqlite.rows import fetch
 from hub.stores.stats import FAILURES, SAMPLES, Sample, latencies, total
 

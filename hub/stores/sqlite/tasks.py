@@ -7,9 +7,9 @@ import orjson
 
 from hub.models import FeedEntry, Task, TaskStatus
 from hub.stores.base import Listing, Page, Tasks
-from hub.stores.instants import milliseconds
+from hub.stores.milliseconds import milliseconds
 from hub.stores.paging import cursor_of, listing
-from hub.stores.sqlite.filters import Condition
+from hub.stores.sqlite.conditions import Condition
 from hub.stores.sqlite.readers import Readers
 from hub.stores.sqlite.rows import fetch
 from hub.stores.sqlite.transaction import Transaction

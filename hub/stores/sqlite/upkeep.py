@@ -12,7 +12,7 @@ import orjson
 
 from hub.errors import HubError
 from hub.stores.base import Upkeep
-from hub.stores.instants import milliseconds
+from hub.stores.milliseconds import milliseconds
 from hub.stores.sqlite.readers import Readers
 from hub.stores.sqlite.rows import fetch
 from hub.stores.sqlite.transaction import Transaction

@@ -13,8 +13,8 @@ import apsw
 from hub.clock import Clock
 from hub.errors import HubError, Unavailable
 from hub.failpoints import Failpoint
-from hub.stores.instants import milliseconds
-from hub.stores.sqlite.faults import BUSY_SECONDS, spoils_one, translate
+from hub.stores.milliseconds import milliseconds
+from hub.stores.sqlite.errors import BUSY_SECONDS, spoils_one, translate
 from hub.stores.sqlite.reserve import Reserve
 from hub.stores.sqlite.transaction import Transaction
 

@@ -35,7 +35,7 @@ async def endless(progress):
 
 async def main():
     async with open_process(Settings(), Tracing(""), roles={Role.WEB}) as process:
-        task = await process.hub.tasks.start("default", "export", endless)
+        task = await process.services.tasks.start("default", "export", endless)
         print(task.id, flush=True)
         await asyncio.sleep(1_000)
 

@@ -17,4 +17,4 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
 @pytest.fixture
 async def unswept(api: Api) -> None:
     """No housekeeping: its sweeps would find the work that nobody was told of."""
-    await api.hub.housekeeping.stop(0)
+    await api.services.housekeeping.stop(0)

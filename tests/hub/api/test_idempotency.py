@@ -68,7 +68,7 @@ async def test_while_the_first_is_in_flight_the_second_is_told_to_come_back(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hub.publishing.publisher.PATIENCE_SECONDS", 0.01)
-    api.hub.publisher._under_way["default", "k-1"] = asyncio.Event()
+    api.services.publisher._under_way["default", "k-1"] = asyncio.Event()
     refused = await post(api.admin, "k-1")
     assert refused.status_code == 409
     assert refused.headers["retry-after"] == "1"

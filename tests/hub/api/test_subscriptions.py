@@ -21,7 +21,7 @@ async def get(api: Api, made: dict[str, Any]) -> dict[str, Any]:
 
 async def stored_target(api: Api, made: dict[str, Any]) -> dict[str, Any]:
     """The target as it is sent to."""
-    subscription = api.hub.subscriptions.find("default", made["id"])
+    subscription = api.services.subscriptions.find("default", made["id"])
     shown = subscription.target.model_dump()
     return {
         "url": str(shown["url"]),

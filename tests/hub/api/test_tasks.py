@@ -14,7 +14,7 @@ async def endless(progress: Progress) -> Mapping[str, Any]:
 
 
 async def test_a_task_is_shown_in_full(api: Api) -> None:
-    task = await api.hub.tasks.start("default", "export", endless)
+    task = await api.services.tasks.start("default", "export", endless)
     shown = await api.admin.get(f"/v1/tasks/{task.id}")
     assert shown.status_code == 200
     assert shown.json() | {"status": "?"} == {
@@ -32,7 +32,7 @@ async def test_a_task_is_shown_in_full(api: Api) -> None:
 async def test_tasks_are_listed_newest_first_page_by_page(api: Api) -> None:
     started = []
     for _ in range(3):
-        started.append((await api.hub.tasks.start("default", "export", endless)).id)
+        started.append((await api.services.tasks.start("default", "export", endless)).id)
         api.clock.advance(1)
     first = (await api.admin.get("/v1/tasks", params={"limit": 2})).json()
     assert [task["id"] for task in first["items"]] == [started[2], started[1]]
@@ -42,7 +42,7 @@ async def test_tasks_are_listed_newest_first_page_by_page(api: Api) -> None:
 
 
 async def test_a_task_is_cancelled_once(api: Api) -> None:
-    task = await api.hub.tasks.start("default", "export", endless)
+    task = await api.services.tasks.start("default", "export", endless)
     cancelled = await api.admin.post(f"/v1/tasks/{task.id}/cancel")
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
     again = await api.admin.post(f"/v1/tasks/{task.id}/cancel")
@@ -50,7 +50,7 @@ async def test_a_task_is_cancelled_once(api: Api) -> None:
 
 
 async def test_what_belongs_to_another_tenant_or_nobody_is_not_found(api: Api) -> None:
-    task = await api.hub.tasks.start("default", "export", endless)
+    task = await api.services.tasks.start("default", "export", endless)
     async with await api.holder("read", "manage", tenant="other") as other:
         assert (await other.get(f"/v1/tasks/{task.id}")).status_code == 404
         assert (await other.post(f"/v1/tasks/{task.id}/cancel")).status_code == 404
@@ -59,7 +59,7 @@ async def test_what_belongs_to_another_tenant_or_nobody_is_not_found(api: Api) -
 
 
 async def test_looking_needs_read_and_cancelling_needs_manage(api: Api) -> None:
-    task = await api.hub.tasks.start("default", "export", endless)
+    task = await api.services.tasks.start("default", "export", endless)
     async with await api.holder("read") as reader, await api.holder("manage") as manager:
         assert (await reader.get(f"/v1/tasks/{task.id}")).status_code == 200
         assert (await reader.post(f"/v1/tasks/{task.id}/cancel")).status_code == 403

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from hub.cluster.leadership import Leadership
 from hub.cluster.lease import LEASE_SECONDS
-from hub.maintenance.run_history import RunBook
+from hub.maintenance.run_history import RunHistory
 from hub.stores.process import ProcessLeases, ProcessSchedules
 from schedules.timetable import Run
 from tests.clock import START, ManualClock
@@ -93,7 +93,7 @@ async def test_a_leader_that_was_frozen_is_not_confirmed_and_its_reign_ends(
     one, _ = candidates
     assert await one.leadership.confirm() == one.leadership.token
     clock.advance(LEASE_SECONDS)
-    assert await leases.take("scheduler", "other", LEASE_SECONDS) is not None
+    assert await leases.acquire("scheduler", "other", LEASE_SECONDS) is not None
     assert one.reigning
     assert await one.leadership.confirm() is None
     await clock.elapse(0)
@@ -122,7 +122,7 @@ def schedules() -> ProcessSchedules:
 async def test_in_its_turn_a_job_of_the_leader_runs_with_the_leader_alone(
     candidates: list[Candidate], schedules: ProcessSchedules
 ) -> None:
-    one, other = (RunBook(schedules, candidate.leadership, {"retention"}) for candidate in candidates)
+    one, other = (RunHistory(schedules, candidate.leadership, {"retention"}) for candidate in candidates)
     assert await one.open("retention", in_turn=True) is not None
     assert await other.open("retention", in_turn=True) is None
     assert await other.open("retention", in_turn=False) is not None
@@ -130,7 +130,7 @@ async def test_in_its_turn_a_job_of_the_leader_runs_with_the_leader_alone(
 
 
 async def test_a_run_is_seen_by_every_process(candidates: list[Candidate], schedules: ProcessSchedules) -> None:
-    one, other = (RunBook(schedules, candidate.leadership, {"retention"}) for candidate in candidates)
+    one, other = (RunHistory(schedules, candidate.leadership, {"retention"}) for candidate in candidates)
     note = await one.open("retention", in_turn=True)
     assert note is not None
     await note(RUN)
@@ -140,7 +140,7 @@ async def test_a_run_is_seen_by_every_process(candidates: list[Candidate], sched
 async def test_a_run_that_somebody_asked_for_is_noted_over_the_leaders(
     candidates: list[Candidate], schedules: ProcessSchedules
 ) -> None:
-    one, other = (RunBook(schedules, candidate.leadership, {"retention"}) for candidate in candidates)
+    one, other = (RunHistory(schedules, candidate.leadership, {"retention"}) for candidate in candidates)
     later = Run(START + timedelta(seconds=5), 0.1, "failed", "OSError")
     for book, in_turn, run in ((one, True, RUN), (other, False, later)):
         note = await book.open("retention", in_turn=in_turn)
@@ -152,7 +152,7 @@ async def test_a_run_that_somebody_asked_for_is_noted_over_the_leaders(
 async def test_what_a_former_leader_ends_late_is_not_noted(
     candidates: list[Candidate], schedules: ProcessSchedules, clock: ManualClock
 ) -> None:
-    books = [RunBook(schedules, candidate.leadership, {"retention"}) for candidate in candidates]
+    books = [RunHistory(schedules, candidate.leadership, {"retention"}) for candidate in candidates]
     late = await books[0].open("retention", in_turn=True)
     await candidates[0].die()
     await clock.elapse(LEASE_SECONDS + 1)
@@ -168,6 +168,6 @@ async def test_what_a_former_leader_ends_late_is_not_noted(
 
 
 async def test_a_note_that_cannot_be_read_is_as_none(candidates: list[Candidate], schedules: ProcessSchedules) -> None:
-    await schedules.note("retention", b'{"of": "a newer version"}', 1)
+    await schedules.record("retention", b'{"of": "a newer version"}', 1)
     with capture_logs():
-        assert await RunBook(schedules, candidates[0].leadership, {"retention"}).last_runs() == {}
+        assert await RunHistory(schedules, candidates[0].leadership, {"retention"}).last_runs() == {}

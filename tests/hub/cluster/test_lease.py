@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from hub.cluster.lease import LEASE_SECONDS, PROCESSES, RENEW_SECONDS, Right, alive, life
+from hub.cluster.lease import LEASE_SECONDS, PROCESSES, RENEW_SECONDS, Lease, heartbeat_lease, live_processes
 from hub.errors import Unavailable
 from hub.stores.base import Leases
 from hub.stores.process import ProcessLeases
@@ -20,10 +20,10 @@ class AwayLeases(Leases):
         self._leases = leases
         self.away = False
 
-    async def take(self, name: str, holder: str, seconds: float) -> int | None:
+    async def acquire(self, name: str, holder: str, seconds: float) -> int | None:
         if self.away:
             raise Unavailable("The server is away.", retry_after=1)
-        return await self._leases.take(name, holder, seconds)
+        return await self._leases.acquire(name, holder, seconds)
 
     async def release(self, name: str, holder: str) -> None:
         if self.away:
@@ -47,8 +47,8 @@ def leases(clock: ManualClock) -> AwayLeases:
     return AwayLeases(ProcessLeases(clock))
 
 
-def right(leases: Leases, holder: str, clock: ManualClock) -> Right:
-    return Right(leases, "lead", holder, clock)
+def right(leases: Leases, holder: str, clock: ManualClock) -> Lease:
+    return Lease(leases, "lead", holder, clock)
 
 
 @asynccontextmanager
@@ -63,7 +63,7 @@ async def running(work: asyncio.Task[object]) -> AsyncIterator[asyncio.Task[obje
 
 async def test_while_it_is_renewed_nobody_else_gets_it(leases: AwayLeases, clock: ManualClock) -> None:
     one, other = right(leases, "one", clock), right(leases, "other", clock)
-    token = await one.obtain()
+    token = await one.acquire()
     async with running(asyncio.create_task(one.hold())):
         for _ in range(10):
             await clock.elapse(LEASE_SECONDS)
@@ -73,8 +73,8 @@ async def test_while_it_is_renewed_nobody_else_gets_it(leases: AwayLeases, clock
 
 async def test_of_a_dead_holder_it_is_had_within_its_lease_and_one_try(leases: AwayLeases, clock: ManualClock) -> None:
     dead, heir = right(leases, "dead", clock), right(leases, "heir", clock)
-    first = await dead.obtain()
-    async with running(asyncio.create_task(heir.obtain())) as obtaining:
+    first = await dead.acquire()
+    async with running(asyncio.create_task(heir.acquire())) as obtaining:
         await clock.elapse(LEASE_SECONDS - 1)
         assert not obtaining.done()
         await clock.elapse(2)
@@ -85,8 +85,8 @@ async def test_of_a_dead_holder_it_is_had_within_its_lease_and_one_try(leases: A
 
 async def test_one_that_is_given_back_is_had_with_the_next_try(leases: AwayLeases, clock: ManualClock) -> None:
     one, other = right(leases, "one", clock), right(leases, "other", clock)
-    await one.obtain()
-    async with running(asyncio.create_task(other.obtain())) as obtaining:
+    await one.acquire()
+    async with running(asyncio.create_task(other.acquire())) as obtaining:
         await clock.elapse(0.5)
         await one.release()
         await clock.elapse(1)
@@ -95,7 +95,7 @@ async def test_one_that_is_given_back_is_had_with_the_next_try(leases: AwayLease
 
 async def test_a_holder_that_was_frozen_notices_that_it_lost_it(leases: AwayLeases, clock: ManualClock) -> None:
     frozen, other = right(leases, "frozen", clock), right(leases, "other", clock)
-    await frozen.obtain()
+    await frozen.acquire()
     async with running(asyncio.create_task(frozen.lost())) as losing:
         await asyncio.sleep(0)
         clock.advance(LEASE_SECONDS)
@@ -107,7 +107,7 @@ async def test_a_holder_that_was_frozen_notices_that_it_lost_it(leases: AwayLeas
 
 async def test_one_that_lapsed_is_lost_although_nobody_else_took_it(leases: AwayLeases, clock: ManualClock) -> None:
     frozen = right(leases, "frozen", clock)
-    before = await frozen.obtain()
+    before = await frozen.acquire()
     async with running(asyncio.create_task(frozen.lost())) as losing:
         await asyncio.sleep(0)
         clock.advance(LEASE_SECONDS + 1)
@@ -120,7 +120,7 @@ async def test_trouble_with_the_store_is_borne_until_the_lease_must_have_run_out
     leases: AwayLeases, clock: ManualClock
 ) -> None:
     one = right(leases, "one", clock)
-    token = await one.obtain()
+    token = await one.acquire()
     async with running(asyncio.create_task(one.lost())) as losing:
         leases.away = True
         await clock.elapse(RENEW_SECONDS * 2)
@@ -138,8 +138,8 @@ async def test_trouble_with_the_store_is_borne_until_the_lease_must_have_run_out
 async def test_a_process_is_known_as_alive_until_it_has_been_silent_for_a_lease(
     leases: AwayLeases, clock: ManualClock
 ) -> None:
-    sign = life(leases, PROCESSES, "p1", clock)
+    sign = heartbeat_lease(leases, PROCESSES, "p1", clock)
     await sign.take()
-    assert await alive(leases, {"p1", "p2"}) == {"p1"}
+    assert await live_processes(leases, {"p1", "p2"}) == {"p1"}
     clock.advance(LEASE_SECONDS)
-    assert await alive(leases, {"p1", "p2"}) == frozenset()
+    assert await live_processes(leases, {"p1", "p2"}) == frozenset()

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from hub.stores.base import Want
+from hub.stores.base import ClaimRequest
 from hub.stores.gate import THRESHOLD
 from tests.api_support import Api, open_api, settings_for
 from tests.clock import ManualClock
@@ -203,7 +203,7 @@ async def test_an_attempt_that_fails_after_its_event_was_cancelled_is_not_repeat
 async def test_a_channel_that_raises_anything_is_a_failure_that_is_repeated(api: Api) -> None:
     async with Receiver() as receiver:
         await subscribe(api, receiver)
-        channel = api.hub.sender._channels["webhook"]
+        channel = api.services.sender._channels["webhook"]
         broken = channel.tools.http
         await broken.aclose()
         await api.publish()
@@ -245,15 +245,15 @@ async def test_a_delivery_left_behind_by_a_dead_process_ends_when_its_event_was_
     async with Receiver() as receiver, open_api(settings_for(tmp_path)) as api:
         subscription = await subscribe(api, receiver, enabled=False)
         event = await api.publish()
-        queue = api.hub.store.queue
-        await queue.claim([Want(subscription, 1)], {subscription: 1.0})
+        queue = api.services.store.queue
+        await queue.claim([ClaimRequest(subscription, 1)], {subscription: 1.0})
         await api.admin.delete(f"/v1/events/{event}")
         api.clock.advance(2)
         assert await api.dispatcher.sweep() == 1
         (cancelled,) = await api.deliveries("cancelled")
         attempts = (await detail(api, cancelled))["attempts"]
         assert [attempt["outcome"] for attempt in attempts] == ["unknown"]
-        assert await queue.reclaim(10, everyones=True) == []
+        assert await queue.reclaim(10, all_owners=True) == []
 
 
 async def test_a_target_that_is_gone_may_be_deleted_while_it_says_so(api: Api) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hub.dispatch.lanes import FIRST_MISS_SECONDS, FULL_SECONDS, LONGEST_MISS_SECONDS, RETRIES_FIRST_EVERY, Lanes
 from hub.models import Cause, Delivery, Status
-from hub.stores.base import Claim, Claimed, LanePolicy, Want
+from hub.stores.base import Claim, ClaimRequest, ClaimResult, LanePolicy
 from tests.clock import START, ManualClock
 from tests.hub.stores.samples import event
 
@@ -45,9 +45,9 @@ def answer(
     full: Collection[str] = (),
     barred: Collection[str] = (),
     resting: Collection[str] = (),
-) -> Claimed:
+) -> ClaimResult:
     found = tuple(one for lane, number in given_out.items() for one in claims(lane, number))
-    return Claimed(found, next_due or {}, frozenset(full), frozenset(resting), frozenset(barred))
+    return ClaimResult(found, next_due or {}, frozenset(full), frozenset(resting), frozenset(barred))
 
 
 def serve(some: Lanes, clock: ManualClock, *, more: bool = True) -> dict[str, int]:
@@ -58,7 +58,7 @@ def serve(some: Lanes, clock: ManualClock, *, more: bool = True) -> dict[str, in
     return given_out
 
 
-def ask(some: Lanes, told: Claimed) -> list[str]:
+def ask(some: Lanes, told: ClaimResult) -> list[str]:
     """One round that is answered so; gives which lanes were asked for."""
     wants = some.take()
     some.claimed(wants, told)
@@ -126,7 +126,7 @@ def test_the_want_carries_the_policy_for_all_processes() -> None:
     policy = LanePolicy(3, 5.0, revision=7)
     some, _ = lanes(a=policy)
     some.notice("a", None)
-    assert some.take() == [Want("a", 3, policy=policy)]
+    assert some.take() == [ClaimRequest("a", 3, policy=policy)]
 
 
 def test_claims_whose_answer_was_lost_come_back_whatever_is_wanted_now_and_take_room() -> None:
@@ -286,7 +286,7 @@ class Stock:
         self.due: Counter[str] = Counter()
         self.under_way: Counter[str] = Counter()
 
-    def claim(self, wants: Sequence[Want], now: datetime) -> Claimed:
+    def claim(self, wants: Sequence[ClaimRequest], now: datetime) -> ClaimResult:
         given_out = {w.lane: min(w.limit, self.due[w.lane], 3 - self.under_way[w.lane]) for w in wants}
         for lane, number in given_out.items():
             self.due[lane] -= number

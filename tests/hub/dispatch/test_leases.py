@@ -14,10 +14,10 @@ from hub.catalogue.subscriptions import SubscriptionSpec
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.dispatch.dispatcher import _reason_to_skip
 from hub.dispatch.heartbeat import Heartbeat
-from hub.dispatch.store_backoff import RECOVERY_SECONDS, Trouble
+from hub.dispatch.store_backoff import RECOVERY_SECONDS, StoreBackoff
 from hub.errors import Unavailable
 from hub.models import Scope, Status
-from hub.stores.base import Claim, Want
+from hub.stores.base import Claim, ClaimRequest
 from tests.api_support import Api
 from tests.clock import ManualClock
 from tests.hub.dispatch.test_transitions import claim
@@ -46,7 +46,7 @@ def gate() -> Gate:
 @pytest.fixture
 async def under_way(api: Api, gate: Gate) -> AsyncIterator[Receiver]:
     """The receiver that one attempt hangs at, with nothing but the dispatcher at work."""
-    await api.hub.housekeeping.stop(0)
+    await api.services.housekeeping.stop(0)
     async with Receiver(gate) as receiver:
         await api.subscribe(event_types=["stock.low"], channel="webhook", target={"url": receiver.url})
         await api.publish("stock.low")
@@ -58,7 +58,7 @@ async def under_way(api: Api, gate: Gate) -> AsyncIterator[Receiver]:
 @contextmanager
 def outage(api: Api) -> Iterator[None]:
     """The store writes nothing."""
-    writer = api.hub.store.queue._writer  # type: ignore[attr-defined]
+    writer = api.services.store.queue._writer  # type: ignore[attr-defined]
     writer._closing = True
     try:
         yield
@@ -81,7 +81,7 @@ async def test_an_attempt_keeps_its_claim_for_as_long_as_it_takes(api: Api, unde
     for _ in range(20):
         api.clock.advance(LEASE / 3)
         await turn()
-        assert await api.hub.store.queue.reclaim(10) == []
+        assert await api.services.store.queue.reclaim(10) == []
     gate.opened.set()
     assert await attempts(api) == ["succeeded"]
     assert len(under_way.requests) == 1
@@ -117,8 +117,8 @@ async def test_after_an_outage_leases_are_renewed_before_any_is_taken_over(
 ) -> None:
     subscription = (await api.subscribe(event_types=["stock.high"], enabled=False))["id"]
     await api.publish("stock.high")
-    store = api.hub.store
-    assert len((await store.queue.claim([Want(subscription, 1)], {subscription: LEASE})).claims) == 1
+    store = api.services.store
+    assert len((await store.queue.claim([ClaimRequest(subscription, 1)], {subscription: LEASE})).claims) == 1
     with outage(api):
         api.clock.advance(LEASE + 1)
         await turn()
@@ -134,7 +134,7 @@ async def test_work_that_cannot_be_claimed_is_claimed_when_the_store_is_back(api
     async with Receiver() as receiver:
         await api.subscribe(channel="webhook", target={"url": receiver.url})
         await api.publish(deliver_at=(api.clock.now() + timedelta(seconds=10)).isoformat())
-        await api.hub.housekeeping.stop(0)
+        await api.services.housekeeping.stop(0)
         with outage(api):
             api.clock.advance(10)
             await turn()
@@ -158,13 +158,13 @@ async def test_a_dispatcher_that_waits_for_its_store_stops_at_once(api: Api) -> 
 async def test_a_beat_that_fails_is_repeated_soon(api: Api, under_way: Receiver) -> None:
     claims = list(api.dispatcher._attempts.values())
     clock, beats = ManualClock(), []
-    trouble = Trouble(clock)
+    trouble = StoreBackoff(clock)
 
     def counted() -> list[Claim]:
         beats.append(clock.monotonic())
         return claims
 
-    heartbeat = Heartbeat(api.hub.store.queue, clock, trouble, LEASE, counted)
+    heartbeat = Heartbeat(api.services.store.queue, clock, trouble, LEASE, counted)
     heartbeat.start()
     with outage(api):
         await clock.elapse(10)
@@ -180,7 +180,7 @@ async def test_a_beat_that_fails_is_repeated_soon(api: Api, under_way: Receiver)
 
 def test_trouble_with_the_store_is_recent_for_a_while() -> None:
     clock = ManualClock()
-    trouble = Trouble(clock)
+    trouble = StoreBackoff(clock)
     recent = [trouble.recent]
     assert (trouble.note(Unavailable("away", retry_after=3.0)), trouble.note(Unavailable("away"))) == (3.0, 1.0)
     for wait in (RECOVERY_SECONDS - 0.001, 0.001):
@@ -198,15 +198,15 @@ def test_an_event_that_is_damaged_is_never_sent() -> None:
 
 async def test_a_subscription_whose_news_has_not_come_yet_is_not_taken_for_deleted(api: Api) -> None:
     """Another process made it and accepted an event for it, and its signal for the lane was quicker."""
-    forms = api.hub.subscriptions._forms
-    elsewhere = Catalogue(api.hub.store.records, forms.decode)
+    forms = api.services.subscriptions._forms
+    elsewhere = Catalogue(api.services.store.records, forms.decode)
     await elsewhere.refresh()
     operator = Principal("key_1", "default", frozenset({Scope.ADMIN}))
     async with Receiver() as receiver:
         spec = SubscriptionSpec(name="new", event_types=("*",), channel="webhook", target={"url": receiver.url})
         made = await Subscriptions(elsewhere, forms, api.clock).create(operator, spec)
         new = event(tenant="default")
-        await api.hub.store.intake.accept(
+        await api.services.store.intake.accept(
             batch(entry(new, [made.id]), tenant="default", catalogue_version=elsewhere.version)
         )
         api.dispatcher.notice({made.id: None})

@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from channels.base import Receipt, SendFailed
-from hub.dispatch.transitions import Skipped, Timing, Tried, Unknown, cancel, release, replay, settle, skip
+from hub.dispatch.transitions import AttemptResult, Skipped, Timing, Unknown, cancel, release, replay, settle, skip
 from hub.models import Cause, Delivery, Event, FeedKind, Outcome, Status
-from hub.stores.base import Claim, Result, Sign
+from hub.stores.base import Claim, HealthMark, Result
 from tests.clock import START
 
 SCHEDULE = (5.0, 30.0)
@@ -43,7 +43,7 @@ def claim(attempt: int = 1, *, base: int = 0, expires_in: float | None = None) -
     return Claim(delivery, event, Cause.AUTOMATIC, START)
 
 
-def settled(tried: Tried, attempt: int = 1, **more: float) -> Result:
+def settled(tried: AttemptResult, attempt: int = 1, **more: float) -> Result:
     timing = Timing(START, START + timedelta(seconds=1), 1_000)
     return settle(claim(attempt, **more), tried, timing, SCHEDULE, Random(3))  # type: ignore[arg-type]
 
@@ -137,15 +137,15 @@ def test_a_cancelled_delivery_says_why() -> None:
 @pytest.mark.parametrize(
     ("tried", "sign"),
     [
-        (Receipt(), Sign.GOOD),
-        (SendFailed("answered 500", status_code=500), Sign.BAD),
-        (SendFailed("refused the connection"), Sign.BAD),
-        (SendFailed("answered 429", status_code=429), Sign.GOOD),
-        (SendFailed("no such mailbox", permanent=True), Sign.NONE),
-        (Unknown("the process stopped"), Sign.NONE),
+        (Receipt(), HealthMark.GOOD),
+        (SendFailed("answered 500", status_code=500), HealthMark.BAD),
+        (SendFailed("refused the connection"), HealthMark.BAD),
+        (SendFailed("answered 429", status_code=429), HealthMark.GOOD),
+        (SendFailed("no such mailbox", permanent=True), HealthMark.NONE),
+        (Unknown("the process stopped"), HealthMark.NONE),
     ],
 )
-def test_an_attempt_says_whether_its_target_is_in_trouble(tried: Tried, sign: Sign) -> None:
+def test_an_attempt_says_whether_its_target_is_in_trouble(tried: AttemptResult, sign: HealthMark) -> None:
     assert settled(tried).sign is sign
 
 

@@ -165,7 +165,7 @@ async def test_a_store_that_a_hub_runs_on_is_refused(used: str, valkey: RedisSer
     urls = {"source": valkey.url(), "destination": valkey.url()}
     await fill(urls["source"])
     async with open_store(urls[used], clock) as store:
-        await store.leases.take(f"{PROCESSES}one", "one", 10)
+        await store.leases.acquire(f"{PROCESSES}one", "one", 10)
         with pytest.raises(Conflict, match=f"A hub runs on the {used}"):
             await copy(urls["source"], urls["destination"], clock, to_nobody)
         await store.leases.release(f"{PROCESSES}one", "one")
@@ -183,7 +183,7 @@ async def test_while_a_copy_is_under_way_no_hub_begins_on_either_store(valkey: R
     source, destination = valkey.url(), valkey.url()
     await fill(source)
     async with open_store(source, clock) as store:
-        await store.leases.take(RIGHT, "another copy", 10)
+        await store.leases.acquire(RIGHT, "another copy", 10)
         with pytest.raises(HubError, match="is being copied"):
             await refuse_half_copied(store)
         await store.leases.release(RIGHT, "another copy")

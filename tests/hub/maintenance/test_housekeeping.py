@@ -15,7 +15,7 @@ from hub.ids import new_id
 from hub.maintenance.housekeeping import Housekeeping
 from hub.models import Event, FeedEntry, FeedKind
 from hub.settings import Settings
-from hub.stores.base import Batch, Entry, EventQuery, Idempotency, Page, Store
+from hub.stores.base import Batch, BatchEntry, EventQuery, Idempotency, Page, Store
 from tests.clock import START, ManualClock
 
 DAY = 86_400.0
@@ -46,7 +46,7 @@ async def accept(store: Store, clock: ManualClock, count: int, idempotency: Idem
     for index in range(count):
         now = clock.now()
         event = Event(id=new_id("evt"), tenant="acme", type="a.b", source="x", time=now, data=b"{}", accepted_at=now)
-        entries.append(Entry(index, event, (), FeedEntry("acme", FeedKind.EVENT_ACCEPTED, b"{}")))
+        entries.append(BatchEntry(index, event, (), FeedEntry("acme", FeedKind.EVENT_ACCEPTED, b"{}")))
     await store.intake.accept(Batch("acme", tuple(entries), idempotency=idempotency))
 
 

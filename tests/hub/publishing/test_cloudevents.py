@@ -11,14 +11,14 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from hub.errors import BadRequest, Invalid, UnsupportedMedia
-from hub.publishing.cloudevents import binary, mode, structured
+from hub.publishing.cloudevents import mode, parse_binary, parse_structured
 
 LEAST = {"specversion": "1.0", "id": "1", "source": "/shop", "type": "com.example.order/v1"}
 HEADERS = {f"ce-{name}": value for name, value in LEAST.items()}
 
 
 def read(**members: Any) -> Any:
-    return structured(orjson.dumps({**LEAST, **members}))
+    return parse_structured(orjson.dumps({**LEAST, **members}))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_event_formats_other_than_json_are_unsupported(content_type: str) -> Non
 
 
 def test_a_structured_event_keeps_its_data_byte_for_byte() -> None:
-    event = structured(
+    event = parse_structured(
         b'{"specversion":"1.0","id":"1","source":"/shop","type":"order.created","subject":"orders/1",'
         b'"time":"2026-11-23T13:00:00+01:00","datacontenttype":"application/vnd.shop+json",'
         b'"dataschema":"https://example.com/s","comexampleretry":3,"flag":true,"empty":null,"data":{"n" : 1.50}}'
@@ -62,7 +62,7 @@ def test_a_structured_event_keeps_its_data_byte_for_byte() -> None:
 
 def test_data_may_be_absent() -> None:
     assert read().data == b"null"
-    assert binary(HEADERS, b"").data == b"null"
+    assert parse_binary(HEADERS, b"").data == b"null"
 
 
 def test_documented_extensions_are_read_and_kept() -> None:
@@ -140,14 +140,14 @@ def test_the_body_of_a_binary_event_is_read_by_its_media_type(
     content_type: str | None, body: bytes, data: bytes, value: Any, in_base64: bool
 ) -> None:
     headers = HEADERS if content_type is None else {**HEADERS, "content-type": content_type}
-    event = binary(headers, body)
+    event = parse_binary(headers, body)
     assert (event.data, event.data_value, event.data_base64) == (data, value, in_base64)
     assert event.content_type == content_type
 
 
 def test_a_binary_event_of_a_json_type_must_be_json() -> None:
     with pytest.raises(BadRequest):
-        binary({**HEADERS, "content-type": "application/json"}, b"{")
+        parse_binary({**HEADERS, "content-type": "application/json"}, b"{")
 
 
 @pytest.mark.parametrize(
@@ -161,20 +161,20 @@ def test_a_binary_event_of_a_json_type_must_be_json() -> None:
     ],
 )
 def test_header_values_are_unquoted_and_percent_decoded_once(sent: str, read_as: str) -> None:
-    assert binary({**HEADERS, "ce-subject": sent}, b"").subject == read_as
+    assert parse_binary({**HEADERS, "ce-subject": sent}, b"").subject == read_as
 
 
 @pytest.mark.parametrize("sent", ["%C0%A0", "%FF", "caf\xe9", "%00", "%0D%0Aset-cookie"])
 def test_header_values_that_are_not_utf8_or_hold_controls_are_refused(sent: str) -> None:
     with pytest.raises(Invalid) as caught:
-        binary({**HEADERS, "ce-subject": sent}, b"")
+        parse_binary({**HEADERS, "ce-subject": sent}, b"")
     assert [fault.pointer for fault in caught.value.errors] == ["/ce-subject"]
 
 
 @pytest.mark.parametrize("name", ["ce-data", "ce-data_base64", "ce-datacontenttype"])
 def test_data_and_its_type_are_no_headers(name: str) -> None:
     with pytest.raises(Invalid):
-        binary({**HEADERS, name: "x"}, b"")
+        parse_binary({**HEADERS, name: "x"}, b"")
 
 
 ATTRIBUTES = {
@@ -189,7 +189,7 @@ ATTRIBUTES = {
 def test_what_the_official_sdk_sends_structured_is_read() -> None:
     message = to_structured(CloudEvent(ATTRIBUTES, {"total": "1.50"}), JSONFormat())
     assert mode(message.headers["content-type"], message.headers) == "structured"
-    event = structured(message.body)
+    event = parse_structured(message.body)
     assert (event.subject, event.time, event.data_value) == (
         ATTRIBUTES["subject"],
         ATTRIBUTES["time"],
@@ -202,7 +202,7 @@ def test_what_the_official_sdk_sends_in_binary_mode_is_read() -> None:
     message = to_binary(CloudEvent(ATTRIBUTES, {"total": "1.50"}), JSONFormat())
     headers = {name.lower(): value for name, value in message.headers.items()}
     assert mode(headers.get("content-type"), headers) == "binary"
-    event = binary(headers, message.body)
+    event = parse_binary(headers, message.body)
     assert (event.subject, event.time, event.data_value) == (
         ATTRIBUTES["subject"],
         ATTRIBUTES["time"],

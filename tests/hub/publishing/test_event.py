@@ -10,26 +10,26 @@ from hypothesis import strategies as st
 
 from hub.errors import BadRequest, HubError, Invalid
 from hub.instants import parse_instant
-from hub.publishing.event import DEFAULT_SOURCE, Incoming, about, native
+from hub.publishing.event import DEFAULT_SOURCE, ParsedEvent, fill_from_path, parse_native
 
 
 def pointers(error: HubError) -> list[str]:
     return [fault.pointer for fault in error.errors]
 
 
-def read(**members: Any) -> Incoming:
-    return native(orjson.dumps({"type": "order.created", "data": {}, **members}))
+def read(**members: Any) -> ParsedEvent:
+    return parse_native(orjson.dumps({"type": "order.created", "data": {}, **members}))
 
 
 def test_the_least_event_is_a_type_and_data() -> None:
-    event = native(b'{"type":"x","data":null}')
-    assert event == Incoming(
+    event = parse_native(b'{"type":"x","data":null}')
+    assert event == ParsedEvent(
         type="x", source=DEFAULT_SOURCE, source_id=None, subject=None, time=None, data=b"null", data_value=None
     )
 
 
 def test_data_is_kept_byte_for_byte() -> None:
-    event = native(b'{"type":"x","data": {"total" : 1.50, "n":"\\u00e9"} }')
+    event = parse_native(b'{"type":"x","data": {"total" : 1.50, "n":"\\u00e9"} }')
     assert event.data == b'{"total" : 1.50, "n":"\\u00e9"}'
     assert event.data_value == {"total": 1.5, "n": "é"}
 
@@ -87,19 +87,19 @@ def test_what_breaks_a_rule_is_pointed_at(members: dict[str, Any], pointer: str)
 
 def test_several_mistakes_are_told_at_once_and_nothing_that_was_sent() -> None:
     with pytest.raises(Invalid) as caught:
-        native(b'{"type":"s3cret value","time":"s3cret","subject":"s3cret\\u0000"}')
+        parse_native(b'{"type":"s3cret value","time":"s3cret","subject":"s3cret\\u0000"}')
     assert pointers(caught.value) == ["/type", "/data", "/subject", "/time"]
     assert "s3cret" not in repr([caught.value.detail, caught.value.errors])
 
 
 def test_a_cloud_event_sent_as_plain_json_is_told_its_media_type() -> None:
     with pytest.raises(Invalid, match=r"application/cloudevents\+json"):
-        native(b'{"specversion":"1.0","type":"x","id":"1","source":"/","data":1}')
+        parse_native(b'{"specversion":"1.0","type":"x","id":"1","source":"/","data":1}')
 
 
 def test_what_is_no_json_is_a_bad_request() -> None:
     with pytest.raises(BadRequest):
-        native(b"{")
+        parse_native(b"{")
 
 
 @given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)), st.integers(-14 * 60, 14 * 60))  # noqa: DTZ001 - made aware below
@@ -109,8 +109,8 @@ def test_any_instant_that_python_writes_is_read(moment: datetime, minutes: int) 
 
 
 def test_typed_routes_fill_in_the_subject_and_the_id() -> None:
-    event = about(
-        native(b'{"type":"order.paid","data": {"total":1.50}}'), subject="orders/7", member="order_id", value="7"
+    event = fill_from_path(
+        parse_native(b'{"type":"order.paid","data": {"total":1.50}}'), subject="orders/7", member="order_id", value="7"
     )
     assert event.subject == "orders/7"
     assert event.data == b'{"order_id":"7","total":1.50}'
@@ -119,8 +119,8 @@ def test_typed_routes_fill_in_the_subject_and_the_id() -> None:
 
 @pytest.mark.parametrize("data", [b"{}", b" { } ", b'{"order_id":"a\\"\\\\"}'])
 def test_what_is_filled_in_is_json_whatever_was_there(data: bytes) -> None:
-    event = native(b'{"type":"order.paid","data":' + data + b"}")
-    filled = about(event, subject="orders/x", member="order_id", value='a"\\')
+    event = parse_native(b'{"type":"order.paid","data":' + data + b"}")
+    filled = fill_from_path(event, subject="orders/x", member="order_id", value='a"\\')
     assert orjson.loads(filled.data) == filled.data_value == {"order_id": 'a"\\'}
 
 
@@ -136,5 +136,5 @@ def test_what_is_filled_in_is_json_whatever_was_there(data: bytes) -> None:
 )
 def test_an_event_that_contradicts_its_path_is_refused(members: dict[str, Any], pointer: str) -> None:
     with pytest.raises(Invalid) as caught:
-        about(read(**members), subject="orders/7", member="order_id", value="7")
+        fill_from_path(read(**members), subject="orders/7", member="order_id", value="7")
     assert pointers(caught.value) == [pointer]

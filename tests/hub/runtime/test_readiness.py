@@ -7,7 +7,7 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.subscriptions import Subscription
 from hub.cluster.follower import STALE_SECONDS, Follower
 from hub.cluster.leadership import LEADER
-from hub.cluster.lease import WORKERS, Right, life
+from hub.cluster.lease import WORKERS, Lease, heartbeat_lease
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.models import Record
 from hub.runtime.readiness import Readiness
@@ -71,9 +71,9 @@ async def test_roles_that_nobody_plays_are_told_of(store: Store, clock: ManualCl
         "No worker is alive",
         "No scheduler leads",
     ]
-    await life(store.leases, WORKERS, "p1", clock).take()
+    await heartbeat_lease(store.leases, WORKERS, "p1", clock).take()
     assert len(await web.warnings()) == 1
-    await Right(store.leases, LEADER, "p2", clock).take()
+    await Lease(store.leases, LEADER, "p2", clock).take()
     assert await web.warnings() == []
     assert await web.reasons() == []
 

@@ -13,7 +13,7 @@ import pytest
 from hub.app import create_app
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.errors import HubError
-from hub.runtime import Hub, Process
+from hub.runtime import Process, Services
 from hub.settings import Settings
 from hub.tasks import UNFINISHED_PER_TENANT, Progress
 from tests.api_support import ADMIN_KEY, settings_for
@@ -32,9 +32,9 @@ class Started:
     client: httpx.AsyncClient
 
     @property
-    def hub(self) -> Hub:
-        assert self.process.hub is not None
-        return self.process.hub
+    def services(self) -> Services:
+        assert self.process.services is not None
+        return self.process.services
 
 
 @asynccontextmanager
@@ -88,7 +88,7 @@ async def endless(progress: Progress) -> Mapping[str, Any]:
 async def test_what_one_web_process_takes_a_worker_elsewhere_delivers(start: Start) -> None:
     one, other = await start(Role.WEB), await start(Role.WEB)
     worker = await start(Role.WORKER)
-    assert worker.process.hub is None
+    assert worker.process.services is None
     assert one.process.worker is None
     await subscribe(one)
     accepted = await other.client.post("/v1/events", json={"type": "stock.low", "data": 1})
@@ -138,7 +138,7 @@ async def test_one_idempotency_key_in_two_processes_at_once_makes_one_event(star
 async def test_a_ticket_of_one_process_opens_the_stream_of_another_once(start: Start) -> None:
     one, other = await start(Role.WEB), await start(Role.WEB)
     ticket = (await one.client.post("/v1/stream-tickets")).json()["ticket"]
-    principal = await other.hub.tickets.redeem(ticket)
+    principal = await other.services.tickets.redeem(ticket)
     assert (principal.tenant, principal.is_operator) == ("default", True)
     refused = await one.client.get("/v1/stream", params={"ticket": ticket})
     assert refused.status_code == 401
@@ -146,12 +146,12 @@ async def test_a_ticket_of_one_process_opens_the_stream_of_another_once(start: S
 
 async def test_a_task_is_cancelled_from_another_process_and_ends_where_it_runs(start: Start) -> None:
     one, other = await start(Role.WEB), await start(Role.WEB)
-    task = await one.hub.tasks.start("default", "export", endless)
+    task = await one.services.tasks.start("default", "export", endless)
     cancelled = await other.client.post(f"/v1/tasks/{task.id}/cancel")
     assert cancelled.json()["status"] == "cancelled"
 
     async def ended() -> bool:
-        return not one.hub.tasks._runs
+        return not one.services.tasks._runs
 
     await until(ended, 2)
     assert (await one.client.get(f"/v1/tasks/{task.id}")).json()["status"] == "cancelled"
@@ -160,7 +160,7 @@ async def test_a_task_is_cancelled_from_another_process_and_ends_where_it_runs(s
 async def test_unfinished_tasks_are_counted_over_all_processes(start: Start) -> None:
     webs = [await start(Role.WEB), await start(Role.WEB)]
     for number in range(UNFINISHED_PER_TENANT):
-        await webs[number % 2].hub.tasks.start("default", "export", endless)
+        await webs[number % 2].services.tasks.start("default", "export", endless)
     for web in webs:
         assert (await web.client.post("/v1/schedules/retention/run")).status_code == 429
 
@@ -169,7 +169,7 @@ async def test_schedules_are_shown_and_run_in_a_process_that_fires_none(start: S
     web, scheduler = await start(Role.WEB), await start(Role.SCHEDULER)
     listed = (await web.client.get("/v1/schedules")).json()["items"]
     names = [schedule["name"] for schedule in listed]
-    assert scheduler.process.hub is None
+    assert scheduler.process.services is None
     for name in names:
         accepted = await web.client.post(f"/v1/schedules/{name}/run")
 

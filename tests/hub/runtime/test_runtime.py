@@ -16,8 +16,8 @@ async def test_the_first_start_makes_secrets_that_only_the_owner_may_read(tmp_pa
     for _ in range(2):
         async with open_process(settings, Tracing("")) as process:
             admin = (tmp_path / "var" / "admin.key").read_text().strip()
-            assert process.hub is not None
-            assert process.hub.keys.identify(admin).is_operator
+            assert process.services is not None
+            assert process.services.keys.identify(admin).is_operator
     for name in ("admin.key", "secret.key"):
         path = tmp_path / "var" / name
         assert path.stat().st_mode & 0o777 == 0o600

@@ -6,7 +6,17 @@ from typing import Any
 
 from hub.ids import new_id
 from hub.models import Attempt, Event, FeedEntry, FeedKind, Outcome, Status, Task, TaskStatus
-from hub.stores.base import Answer, Batch, Claim, Entry, Idempotency, NewDelivery, Result, Store, Want
+from hub.stores.base import (
+    AcceptResult,
+    Batch,
+    BatchEntry,
+    Claim,
+    ClaimRequest,
+    Idempotency,
+    NewDelivery,
+    Result,
+    Store,
+)
 from tests.clock import START
 
 TENANT = "ten_a"
@@ -29,16 +39,16 @@ def event(**changes: Any) -> Event:
 
 def entry(
     event: Event, subscriptions: Sequence[str] = (), *, index: int = 0, channel: str = "webhook", fan_out: bool = False
-) -> Entry:
+) -> BatchEntry:
     deliveries = tuple(NewDelivery(new_id("dlv"), subscription, channel) for subscription in subscriptions)
-    return Entry(index, event, deliveries, accepted(event), fan_out)
+    return BatchEntry(index, event, deliveries, accepted(event), fan_out)
 
 
 def accepted(event: Event) -> FeedEntry:
     return FeedEntry(event.tenant, FeedKind.EVENT_ACCEPTED, f'{{"id":"{event.id}"}}'.encode(), event.type, event.id)
 
 
-def batch(*entries: Entry, tenant: str = TENANT, **changes: Any) -> Batch:
+def batch(*entries: BatchEntry, tenant: str = TENANT, **changes: Any) -> Batch:
     return Batch(tenant, entries, **changes)
 
 
@@ -56,7 +66,7 @@ async def publish(store: Store, *subscriptions: str, channel: str = "webhook", *
 
 async def claim(store: Store, *lanes: str, limit: int = 100, lease: float = 30.0) -> tuple[Claim, ...]:
     lanes = lanes or (SUBSCRIPTION,)
-    claimed = await store.queue.claim([Want(lane, limit) for lane in lanes], dict.fromkeys(lanes, lease))
+    claimed = await store.queue.claim([ClaimRequest(lane, limit) for lane in lanes], dict.fromkeys(lanes, lease))
     return claimed.claims
 
 
@@ -99,5 +109,5 @@ def task(**changes: Any) -> Task:
     return Task(**{**fields, **changes})
 
 
-def ids(answer: Answer) -> list[str | None]:
+def ids(answer: AcceptResult) -> list[str | None]:
     return [verdict.id for verdict in answer.verdicts]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.stores.base import BreakerState, LanePolicy, Sign
+from hub.stores.base import BreakerState, HealthMark, LanePolicy
 from hub.stores.gate import (
     CATCH_UP_SECONDS,
     FIRST_REST_SECONDS,
@@ -17,7 +17,7 @@ from hub.stores.gate import (
     SLACK_SECONDS,
     THRESHOLD,
     Breaker,
-    Lane,
+    LaneState,
 )
 
 # -- the breaker ------------------------------------------------------------------------------------------------------
@@ -107,13 +107,13 @@ def test_a_single_failure_while_ramping_up_does_not_open_it() -> None:
 # -- the lane ---------------------------------------------------------------------------------------------------------
 
 
-def lane(**policy: float | None) -> Lane:
-    made = Lane()
+def lane(**policy: float | None) -> LaneState:
+    made = LaneState()
     made.adopt(LanePolicy(**policy))  # type: ignore[arg-type]
     return made
 
 
-def begin(some: Lane, number: int, now: float) -> int:
+def begin(some: LaneState, number: int, now: float) -> int:
     """Start what may start of so many, and give how many that is."""
     started = some.take(number, now)
     some.settle(started, started)
@@ -122,7 +122,7 @@ def begin(some: Lane, number: int, now: float) -> int:
     return started
 
 
-def end(some: Lane, sign: Sign, now: float) -> None:
+def end(some: LaneState, sign: HealthMark, now: float) -> None:
     some.under_way.popitem()
     some.note(sign, now, 0.0)
 
@@ -161,7 +161,7 @@ def test_a_newer_revision_forgets_the_targets_health_and_keeps_what_is_under_way
     some = lane(max_in_flight=THRESHOLD * 2, per_second=1_000.0, revision=1)
     assert begin(some, THRESHOLD + 1, 0.0) == THRESHOLD + 1
     for _ in range(THRESHOLD):
-        end(some, Sign.BAD, 0.0)
+        end(some, HealthMark.BAD, 0.0)
     some.pause(60.0)
     assert some.take(1, 1.0) == 0
     some.adopt(LanePolicy(THRESHOLD * 2, 1_000.0, revision=2))
@@ -186,12 +186,12 @@ def test_a_lane_is_idle_once_there_is_nothing_to_remember() -> None:
     assert some.idle(0.0)
     begin(some, 1, 0.0)
     assert not some.idle(100.0)
-    end(some, Sign.GOOD, 0.5)
+    end(some, HealthMark.GOOD, 0.5)
     assert not some.idle(0.9), "the rate is not recovered"
     assert some.idle(1.1)
     some.pause(9.0)
     assert not some.idle(8.9)
-    some.note(Sign.BAD, 9.0, 0.0)
+    some.note(HealthMark.BAD, 9.0, 0.0)
     assert not some.idle(1_000.0)
     assert some.idle(9.0 + FORGET_SECONDS)
 
@@ -272,7 +272,7 @@ def test_in_any_sequence_the_bounds_hold_and_what_is_told_comes_true(
             book.paused_until = max(book.paused_until, (clock + amount) / 1000)
         else:
             for _ in range(min(amount, book.under_way)):
-                end(some, Sign(step), now)
+                end(some, HealthMark(step), now)
                 book.under_way -= 1
                 if step != "none":
                     book.failures = book.failures + 1 if step == "bad" else 0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from hub.cluster.lease import PROCESSES, life
+from hub.cluster.lease import PROCESSES, heartbeat_lease
 from hub.errors import Conflict, Invalid, NotFound, TooManyRequests, Unavailable
 from hub.models import FeedEntry, FeedKind, Task, TaskStatus
 from hub.stores.base import Listing, Page, Store, Tasks
@@ -245,7 +245,7 @@ async def test_what_a_dead_process_left_is_marked_as_failed(store: Store, clock:
         run.end.cancel()
 
     clock.advance(60)
-    assert await TaskRecovery(store.tasks, store.leases, clock).recover(everyones=True) == 1
+    assert await TaskRecovery(store.tasks, store.leases, clock).recover(all_owners=True) == 1
     last = await ended(store, left)
     assert (last.status, last.error) == ("failed", "interrupted by a restart; run it again")
     assert last.updated_at == clock.now()
@@ -299,7 +299,7 @@ async def test_a_store_that_is_away_at_the_stop_leaves_the_task_to_the_next_star
     with capture_logs() as lines:
         await runner.stop()
     assert [line["event"] for line in lines] == ["task end not saved; it will be marked as failed"]
-    assert await TaskRecovery(store.tasks, store.leases, clock).recover(everyones=True) == 1
+    assert await TaskRecovery(store.tasks, store.leases, clock).recover(all_owners=True) == 1
     assert (await ended(store, task)).status == "failed"
 
 
@@ -323,10 +323,10 @@ async def test_only_what_a_dead_process_left_is_ended_and_only_when_two_looks_in
 ) -> None:
     runners = [await left_by(store, clock, owner) for owner in ("dead", "alive", "slow")]
     (_, dead), (_, living), (_, slow) = runners
-    await life(store.leases, PROCESSES, "alive", clock).take()
+    await heartbeat_lease(store.leases, PROCESSES, "alive", clock).take()
     recovery = TaskRecovery(store.tasks, store.leases, clock)
     assert await recovery.recover() == 0
-    await life(store.leases, PROCESSES, "slow", clock).take()
+    await heartbeat_lease(store.leases, PROCESSES, "slow", clock).take()
     assert await recovery.recover() == 1
     assert (await ended(store, dead)).error == "interrupted by a restart; run it again"
     for task in (living, slow):
@@ -341,7 +341,7 @@ async def test_beyond_very_many_living_tasks_the_dead_ones_are_found(
     store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hub.tasks.recovery.BATCH", 2)
-    await life(store.leases, PROCESSES, "alive", clock).take()
+    await heartbeat_lease(store.leases, PROCESSES, "alive", clock).take()
     runners = [await left_by(store, clock, owner) for owner in ("alive", "alive", "alive", "dead")]
     recovery = TaskRecovery(store.tasks, store.leases, clock)
     assert [await recovery.recover(), await recovery.recover(), await recovery.recover()] == [0, 1, 0]

@@ -25,7 +25,7 @@ class _Job(Generic[Item, Outcome]):
     future: "asyncio.Future[Outcome]"
 
 
-class Calls(Generic[Item, Outcome]):
+class GroupCommit(Generic[Item, Outcome]):
     """The calls of one kind that this process makes: one at a time, numbered."""
 
     def __init__(self, name: str, carry: Carry[Item, Outcome], failpoint: Failpoint) -> None:

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from hub.models import Attempt, Cause, Event, Outcome
 from hub.stores.documents import AttemptDocument, DeliveryDocument, EventDocument
-from hub.stores.instants import instant, instant_or_none, milliseconds, milliseconds_or_none
-from hub.stores.redis.codec import attempt_from, disguised, event_document, event_from, packed_attempt
+from hub.stores.milliseconds import instant, instant_or_none, milliseconds, milliseconds_or_none
+from hub.stores.redis.codec import as_str_bytes, attempt_from, event_document, event_from, packed_attempt
 from hub.stores.redis.intake import document_digest
 
 DAMAGED: Final = "the stored event was lost or damaged in the store from which it was moved"
@@ -103,8 +103,8 @@ def event_row(document: EventDocument) -> tuple[Any, ...]:
         document.source,
         document.source_id,
         document.accepted_at,
-        disguised(body) if body else None,
-        disguised(document_digest(body)) if body else None,
+        as_str_bytes(body) if body else None,
+        as_str_bytes(document_digest(body)) if body else None,
         document.fan_out_after,
         document.cancelled_at,
         [_delivery_row(delivery) for delivery in document.deliveries],
@@ -146,7 +146,7 @@ def _delivery_row(delivery: DeliveryDocument) -> tuple[Any, ...]:
         delivery.due_at,
         delivery.created_at,
         delivery.updated_at,
-        [part for attempt in delivery.attempts for part in (attempt.number, disguised(_packed(attempt)))],
+        [part for attempt in delivery.attempts for part in (attempt.number, as_str_bytes(_packed(attempt)))],
     )
 
 

@@ -15,7 +15,7 @@ from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.codec import entry_from, fields
 from hub.stores.redis.index_scan import at_of, id_of
-from hub.stores.redis.keys import Keys
+from hub.stores.redis.key_names import KeyNames
 from hub.stores.redis.records import READ
 from hub.stores.redis.transfer.event_documents import delivery_from_parts, event_from_parts
 
@@ -28,7 +28,7 @@ class Leaving:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._keys = Keys(engine.prefix)
+        self._keys = KeyNames(engine.prefix)
 
     async def counters(self, after: str, limit: int) -> Piece:
         counts = await self._engine.ask("HMGET", self._keys.meta, "version", "feed", "trimmed")

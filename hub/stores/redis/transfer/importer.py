@@ -3,7 +3,7 @@
 from typing import Final
 
 from hub.models import FeedEntry, FeedKind, Status
-from hub.stores.base import Idempotency, Piece, Section, Verdict
+from hub.stores.base import Idempotency, ItemResult, Piece, Section
 from hub.stores.documents import (
     Counters,
     EventDocument,
@@ -13,13 +13,13 @@ from hub.stores.documents import (
     TaskDocument,
     decode,
 )
-from hub.stores.instants import instant
+from hub.stores.milliseconds import instant
 from hub.stores.redis import idempotency
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import Script, script
 from hub.stores.redis.codec import pack, packed_entry
-from hub.stores.redis.loss_detection import Vigil
+from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.tasks import RedisTasks
 from hub.stores.redis.transfer.event_documents import event_row
 
@@ -36,7 +36,7 @@ class Entering:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._tasks = RedisTasks(engine, Vigil(engine))
+        self._tasks = RedisTasks(engine, LossDetection(engine))
 
     async def counters(self, piece: Piece) -> None:
         for counters in decode(piece.documents, Counters):
@@ -55,7 +55,7 @@ class Entering:
         rows: list[Argument] = []
         for kept in decode(piece.documents, IdempotencyDocument):
             known = Idempotency(kept.key, kept.fingerprint, instant(kept.expires_at))
-            record = idempotency.record(known, [Verdict(*verdict) for verdict in kept.verdicts])
+            record = idempotency.record(known, [ItemResult(*verdict) for verdict in kept.verdicts])
             rows += (kept.tenant, idempotency.digest(kept.key), kept.expires_at, record)
         await self._put(_KEYS, piece, *rows)
 

@@ -8,7 +8,7 @@ from hub.models import Outcome
 from hub.stores.base import Piece, Section, Transfer
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.codec import fields
-from hub.stores.redis.keys import Keys
+from hub.stores.redis.key_names import KeyNames
 from hub.stores.redis.selection import STORED
 from hub.stores.redis.transfer.exporter import Leaving
 from hub.stores.redis.transfer.importer import Entering
@@ -19,7 +19,7 @@ _AT_ONCE: Final = 1_000
 class RedisTransfer(Transfer):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._keys = Keys(engine.prefix)
+        self._keys = KeyNames(engine.prefix)
         leaving, entering = Leaving(engine), Entering(engine)
         self._entering = entering
         self._read: Mapping[Section, Callable[[str, int], Awaitable[Piece]]] = {

@@ -9,7 +9,7 @@ import pytest
 from hub.errors import HubError, Invalid, StaleCatalogue
 from hub.ids import new_id
 from hub.models import Record, Status
-from hub.stores.base import Answer, DeliveryQuery, EventQuery, NewDelivery, Page, Store, Verdict
+from hub.stores.base import AcceptResult, DeliveryQuery, EventQuery, ItemResult, NewDelivery, Page, Store
 from tests.clock import START, ManualClock
 from tests.hub.stores.conftest import OpenStore
 from tests.hub.stores.samples import OTHER, TENANT, batch, claim, entry, event, idempotency, ids, publish
@@ -33,7 +33,7 @@ async def test_an_accepted_event_is_read_back_as_it_was_with_its_deliveries_and_
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     )
     answer = await store.intake.accept(batch(entry(new, ["sub_1", "sub_2"])))
-    assert answer == Answer((Verdict(0, "accepted", new.id),))
+    assert answer == AcceptResult((ItemResult(0, "accepted", new.id),))
     assert await store.archive.event(TENANT, new.id) == new
     deliveries = (await store.archive.deliveries(TENANT, DeliveryQuery(event_id=new.id), Page())).items
     assert {d.subscription_id: (d.status, d.next_attempt_at, d.attempt_count) for d in deliveries} == {
@@ -63,7 +63,7 @@ async def test_a_source_and_id_published_before_is_a_duplicate_of_the_first_and_
     first = await publish(store, "sub_1", source_id="a-1")
     again = event(source_id="a-1")
     answer = await store.intake.accept(batch(entry(again, ["sub_1", "sub_2"])))
-    assert answer.verdicts == (Verdict(0, "duplicate", first.id),)
+    assert answer.verdicts == (ItemResult(0, "duplicate", first.id),)
     assert await store.archive.event(TENANT, again.id) is None
     assert len((await store.archive.deliveries(TENANT, DeliveryQuery(), Page())).items) == 1
     assert len(await store.feed.read(0, 10)) == 1
@@ -103,7 +103,7 @@ async def test_of_fifty_parallel_posts_of_one_source_and_id_one_is_accepted(stor
 
 
 async def test_the_same_idempotency_key_gives_the_first_answer_again_and_writes_nothing(store: Store) -> None:
-    rejected = Verdict(1, "rejected", problem={"title": "Invalid", "status": 422, "errors": [{"pointer": "/type"}]})
+    rejected = ItemResult(1, "rejected", problem={"title": "Invalid", "status": 422, "errors": [{"pointer": "/type"}]})
     first = batch(entry(event(), index=0), entry(event(), index=2), rejected=(rejected,), idempotency=idempotency())
     answer = await store.intake.accept(first)
     assert [(v.index, v.status) for v in answer.verdicts] == [(0, "accepted"), (1, "rejected"), (2, "accepted")]
@@ -141,7 +141,7 @@ async def test_the_same_key_with_another_request_is_refused_and_writes_nothing(s
 async def test_in_parallel_a_key_serves_one_fingerprint_and_refuses_the_other(store: Store) -> None:
     posts = [batch(entry(event()), idempotency=idempotency(fingerprint=str(n % 2))) for n in range(20)]
     answers = await asyncio.gather(*map(store.intake.accept, posts), return_exceptions=True)
-    assert sum(isinstance(answer, Answer) for answer in answers) == 10
+    assert sum(isinstance(answer, AcceptResult) for answer in answers) == 10
     assert sum(isinstance(answer, Invalid) for answer in answers) == 10
     assert await events(store) == 1
 
@@ -200,9 +200,9 @@ async def test_the_errors_of_some_parallel_posts_do_not_spoil_the_others(store: 
         batch(entry(event())),
     ]
     answers = await asyncio.gather(*map(store.intake.accept, posts), return_exceptions=True)
-    assert [type(answer) for answer in answers[:3]] == [Answer, Invalid, StaleCatalogue]
+    assert [type(answer) for answer in answers[:3]] == [AcceptResult, Invalid, StaleCatalogue]
     assert isinstance(answers[3], HubError), "an id that exists is a defect of the caller"
-    assert isinstance(answers[4], Answer)
+    assert isinstance(answers[4], AcceptResult)
     assert await events(store) == 4
 
 

@@ -12,14 +12,14 @@ from hub.stores.base import (
     UNBOUNDED,
     BreakerState,
     Claim,
-    Claimed,
+    ClaimRequest,
+    ClaimResult,
+    HealthMark,
     LaneHealth,
     LanePolicy,
     Result,
-    Sign,
     Store,
-    Want,
-    Written,
+    WriteOutcome,
 )
 from hub.stores.gate import FIRST_REST_SECONDS, REST_SPREAD, THRESHOLD
 from tests.clock import START, ManualClock
@@ -35,18 +35,18 @@ def after(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-async def ask(store: Store, policy: LanePolicy = UNBOUNDED, limit: int = 100) -> Claimed:
-    want = Want(LANE, limit, policy=policy)
+async def ask(store: Store, policy: LanePolicy = UNBOUNDED, limit: int = 100) -> ClaimResult:
+    want = ClaimRequest(LANE, limit, policy=policy)
     return await store.queue.claim([want], {LANE: 30.0})
 
 
-def ended(one: Claim, sign: Sign = Sign.NONE, pause_until: datetime | None = None) -> Result:
+def ended(one: Claim, sign: HealthMark = HealthMark.NONE, pause_until: datetime | None = None) -> Result:
     return dataclasses.replace(result(one, Status.DELIVERED), sign=sign, pause_until=pause_until)
 
 
-async def end(store: Store, claims: Sequence[Claim], sign: Sign = Sign.NONE) -> None:
+async def end(store: Store, claims: Sequence[Claim], sign: HealthMark = HealthMark.NONE) -> None:
     written = await store.queue.finish([ended(one, sign) for one in claims])
-    assert written == [Written.RECORDED] * len(claims)
+    assert written == [WriteOutcome.RECORDED] * len(claims)
 
 
 async def backlog(store: Store, number: int) -> None:
@@ -57,7 +57,7 @@ async def backlog(store: Store, number: int) -> None:
 async def break_down(store: Store) -> None:
     """Open the breaker, with the rest of a backlog waiting."""
     await backlog(store, THRESHOLD * 3)
-    await end(store, (await ask(store, limit=THRESHOLD)).claims, Sign.BAD)
+    await end(store, (await ask(store, limit=THRESHOLD)).claims, HealthMark.BAD)
 
 
 # -- the cap ----------------------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ async def test_each_lane_of_a_claim_is_bounded_by_its_own_policy(store: Store) -
     for _ in range(4):
         await publish(store, "sub_1", "sub_2", "sub_3")
     policies = {"sub_1": LanePolicy(1), "sub_2": LanePolicy(3), "sub_3": LanePolicy()}
-    wants = [Want(lane, 100, policy=policy) for lane, policy in policies.items()]
+    wants = [ClaimRequest(lane, 100, policy=policy) for lane, policy in policies.items()]
     claimed = await store.queue.claim(wants, dict.fromkeys(policies, 30.0))
     lanes = [one.delivery.subscription_id for one in claimed.claims]
     assert [lanes.count(lane) for lane in policies] == [1, 3, 4]
@@ -105,7 +105,7 @@ async def test_what_is_under_way_stays_so_over_a_restart_until_its_result_is_wri
     await ask(store, LanePolicy(2))
     store = await opened.reopen()
     assert (await ask(store, LanePolicy(2))).full == HERE
-    taken = await store.queue.reclaim(10, everyones=True)
+    taken = await store.queue.reclaim(10, all_owners=True)
     assert (await ask(store, LanePolicy(2))).full == HERE
     await end(store, taken)
     assert len((await ask(store, LanePolicy(2))).claims) == 1
@@ -116,7 +116,7 @@ async def test_a_result_that_is_fenced_gives_no_room_back(store: Store, clock: M
     (lost,) = (await ask(store, LanePolicy(1))).claims
     clock.advance(31)
     taken = await store.queue.reclaim(10)
-    assert await store.queue.finish([ended(lost)]) == [Written.FENCED]
+    assert await store.queue.finish([ended(lost)]) == [WriteOutcome.FENCED]
     assert (await ask(store, LanePolicy(1))).full == HERE
     await end(store, taken)
     assert len((await ask(store, LanePolicy(1))).claims) == 1
@@ -128,7 +128,7 @@ async def test_a_result_that_may_not_be_written_gives_no_room_back_until_another
     (claimed,) = (await ask(store, LanePolicy(1))).claims
     await store.intake.cancel(TENANT, new.id, START)
     waiting = result(claimed, Status.PENDING, Outcome.FAILED, next_attempt_at=START)
-    assert await store.queue.finish([waiting]) == [Written.EVENT_CANCELLED]
+    assert await store.queue.finish([waiting]) == [WriteOutcome.EVENT_CANCELLED]
     assert (await ask(store, LanePolicy(1))).full == HERE
     await store.queue.finish([result(claimed, Status.CANCELLED, Outcome.FAILED)])
     assert len((await ask(store, LanePolicy(1))).claims) == 1
@@ -187,7 +187,7 @@ async def test_a_burst_catches_up_with_no_more_than_a_tenth_of_a_second(store: S
 async def test_a_pause_that_the_target_asked_for_holds_the_lane(store: Store, clock: ManualClock) -> None:
     await backlog(store, 3)
     (claimed,) = (await ask(store, limit=1)).claims
-    await store.queue.finish([ended(claimed, Sign.GOOD, after(30))])
+    await store.queue.finish([ended(claimed, HealthMark.GOOD, after(30))])
     held = await ask(store)
     assert (held.claims, held.next_due, held.barred) == ((), {LANE: after(30)}, HERE)
     clock.advance(30)
@@ -198,7 +198,7 @@ async def test_a_delivery_that_is_due_after_the_pause_is_waited_for(store: Store
     await publish(store, LANE)
     await publish(store, LANE, deliver_at=after(90))
     (claimed,) = (await ask(store)).claims
-    await store.queue.finish([ended(claimed, Sign.GOOD, after(30))])
+    await store.queue.finish([ended(claimed, HealthMark.GOOD, after(30))])
     told = await ask(store)
     assert (told.next_due, told.barred) == ({LANE: after(90)}, NONE)
 
@@ -230,7 +230,7 @@ async def test_after_a_success_twice_as_many_may_be_under_way_with_each(store: S
     for _ in range(3):
         claimed = (await ask(store, LanePolicy(8))).claims
         given.append(len(claimed))
-        await end(store, claimed[:1], Sign.GOOD)
+        await end(store, claimed[:1], HealthMark.GOOD)
         await end(store, claimed[1:])
     assert given == [1, 2, 4]
     assert await store.queue.health([LANE]) == {}
@@ -240,7 +240,7 @@ async def test_after_a_success_twice_as_many_may_be_under_way_with_each(store: S
 async def test_a_failed_try_lets_the_lane_rest_for_longer(store: Store, clock: ManualClock) -> None:
     await break_down(store)
     clock.advance(10)
-    await end(store, (await ask(store)).claims, Sign.BAD)
+    await end(store, (await ask(store)).claims, HealthMark.BAD)
     rest = ((await ask(store)).next_due[LANE] - clock.now()).total_seconds()
     assert FIRST_REST_SECONDS * 2 * (1 - REST_SPREAD) <= rest <= FIRST_REST_SECONDS * 2 * (1 + REST_SPREAD) + 0.001
 
@@ -248,7 +248,7 @@ async def test_a_failed_try_lets_the_lane_rest_for_longer(store: Store, clock: M
 async def test_a_try_that_says_nothing_is_made_again(store: Store, clock: ManualClock) -> None:
     await break_down(store)
     clock.advance(10)
-    await end(store, (await ask(store)).claims, Sign.NONE)
+    await end(store, (await ask(store)).claims, HealthMark.NONE)
     again = await ask(store)
     assert (len(again.claims), again.full) == (1, HERE)
 
@@ -256,37 +256,39 @@ async def test_a_try_that_says_nothing_is_made_again(store: Store, clock: Manual
 async def test_one_success_among_failures_keeps_the_lane_going(store: Store) -> None:
     await backlog(store, THRESHOLD * 2)
     claims = (await ask(store)).claims
-    await end(store, claims[: THRESHOLD - 1], Sign.BAD)
+    await end(store, claims[: THRESHOLD - 1], HealthMark.BAD)
     assert (await store.queue.health([LANE]))[LANE] == LaneHealth(THRESHOLD - 1)
-    await end(store, claims[THRESHOLD - 1 : THRESHOLD], Sign.GOOD)
+    await end(store, claims[THRESHOLD - 1 : THRESHOLD], HealthMark.GOOD)
     assert await store.queue.health([LANE]) == {}
-    await end(store, claims[THRESHOLD : THRESHOLD * 2 - 1], Sign.BAD)
+    await end(store, claims[THRESHOLD : THRESHOLD * 2 - 1], HealthMark.BAD)
     assert (await store.queue.health([LANE]))[LANE] == LaneHealth(THRESHOLD - 1)
 
 
 async def test_failures_that_are_reported_together_count_in_their_order(store: Store) -> None:
     await backlog(store, THRESHOLD + 1)
     claims = (await ask(store)).claims
-    signs = [Sign.GOOD, *[Sign.BAD] * THRESHOLD]
+    signs = [HealthMark.GOOD, *[HealthMark.BAD] * THRESHOLD]
     await store.queue.finish([ended(one, sign) for one, sign in zip(claims, signs, strict=True)])
     assert (await store.queue.health([LANE]))[LANE].breaker is BreakerState.OPEN
 
 
-@pytest.mark.parametrize("sign", [Sign.BAD, Sign.GOOD])
-async def test_what_is_not_written_says_nothing_of_the_target(store: Store, clock: ManualClock, sign: Sign) -> None:
+@pytest.mark.parametrize("sign", [HealthMark.BAD, HealthMark.GOOD])
+async def test_what_is_not_written_says_nothing_of_the_target(
+    store: Store, clock: ManualClock, sign: HealthMark
+) -> None:
     await backlog(store, 3)
     lost, failing = (await ask(store, limit=2)).claims
-    await end(store, [failing], Sign.BAD)
+    await end(store, [failing], HealthMark.BAD)
     clock.advance(31)
     await store.queue.reclaim(10)
-    assert await store.queue.finish([ended(lost, sign, after(600))]) == [Written.FENCED]
+    assert await store.queue.finish([ended(lost, sign, after(600))]) == [WriteOutcome.FENCED]
     assert (await store.queue.health([LANE]))[LANE] == LaneHealth(1)
     assert len((await ask(store)).claims) == 1
 
 
 async def test_health_is_told_of_the_lanes_that_are_asked_about(store: Store) -> None:
     await publish(store, "sub_1", "sub_2")
-    await end(store, await claim(store, "sub_1", "sub_2"), Sign.BAD)
+    await end(store, await claim(store, "sub_1", "sub_2"), HealthMark.BAD)
     assert await store.queue.health([]) == {}
     assert await store.queue.health(["sub_2", "sub_9"]) == {"sub_2": LaneHealth(1)}
 
@@ -300,7 +302,7 @@ async def test_a_newer_revision_forgets_rest_pause_and_rate_and_keeps_what_is_un
     await backlog(store, THRESHOLD * 3)
     policy = LanePolicy(THRESHOLD + 2, 1_000.0, revision=4)
     claims = (await ask(store, policy, limit=THRESHOLD + 1)).claims
-    await store.queue.finish([ended(one, Sign.BAD, after(600)) for one in claims[:THRESHOLD]])
+    await store.queue.finish([ended(one, HealthMark.BAD, after(600)) for one in claims[:THRESHOLD]])
     assert (await ask(store, policy)).claims == ()
     fresh = await ask(store, dataclasses.replace(policy, revision=5))
     assert (len(fresh.claims), fresh.full) == (THRESHOLD + 1, HERE)
@@ -310,7 +312,7 @@ async def test_a_newer_revision_forgets_rest_pause_and_rate_and_keeps_what_is_un
 async def test_a_process_that_has_not_heard_of_a_change_does_not_undo_it(store: Store) -> None:
     await backlog(store, THRESHOLD * 3)
     claims = (await ask(store, LanePolicy(THRESHOLD, revision=5), limit=THRESHOLD)).claims
-    await end(store, claims, Sign.BAD)
+    await end(store, claims, HealthMark.BAD)
     assert (await ask(store, LanePolicy(1_000, revision=4))).resting == HERE
     assert (await store.queue.health([LANE]))[LANE].failures == THRESHOLD
 
@@ -340,5 +342,5 @@ async def test_what_was_taken_over_or_ended_is_not_renewed(store: Store, clock: 
     clock.advance(60)
     (again,) = await store.queue.reclaim(10)
     assert again.delivery.id == taken.delivery.id
-    assert await store.queue.finish([result(again, Status.DELIVERED)]) == [Written.RECORDED]
+    assert await store.queue.finish([result(again, Status.DELIVERED)]) == [WriteOutcome.RECORDED]
     await store.queue.renew([], 30.0)

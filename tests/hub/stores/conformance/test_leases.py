@@ -7,49 +7,49 @@ from tests.clock import ManualClock
 
 
 async def test_a_right_is_held_by_one_until_its_time_is_over(store: Store, clock: ManualClock) -> None:
-    first = await store.leases.take("scheduler", "a", 10.0)
+    first = await store.leases.acquire("scheduler", "a", 10.0)
     assert first is not None
-    assert await store.leases.take("scheduler", "b", 10.0) is None
+    assert await store.leases.acquire("scheduler", "b", 10.0) is None
     clock.advance(9.999)
-    assert await store.leases.take("scheduler", "b", 10.0) is None
+    assert await store.leases.acquire("scheduler", "b", 10.0) is None
     clock.advance(0.001)
-    second = await store.leases.take("scheduler", "b", 10.0)
+    second = await store.leases.acquire("scheduler", "b", 10.0)
     assert second is not None
     assert second > first
-    assert await store.leases.take("scheduler", "a", 10.0) is None
+    assert await store.leases.acquire("scheduler", "a", 10.0) is None
 
 
 async def test_whoever_renews_in_time_keeps_the_token(store: Store, clock: ManualClock) -> None:
-    token = await store.leases.take("scheduler", "a", 10.0)
+    token = await store.leases.acquire("scheduler", "a", 10.0)
     for _ in range(5):
         clock.advance(9)
-        assert await store.leases.take("scheduler", "a", 10.0) == token
+        assert await store.leases.acquire("scheduler", "a", 10.0) == token
     clock.advance(10)
-    late = await store.leases.take("scheduler", "a", 10.0)
+    late = await store.leases.acquire("scheduler", "a", 10.0)
     assert late is not None
     assert token is not None
     assert late > token, "meanwhile anybody may have had it"
 
 
 async def test_a_right_that_is_given_back_is_free_at_once_and_its_next_token_is_higher(store: Store) -> None:
-    token = await store.leases.take("scheduler", "a", 10.0)
+    token = await store.leases.acquire("scheduler", "a", 10.0)
     await store.leases.release("scheduler", "a")
-    taken = await store.leases.take("scheduler", "b", 10.0)
+    taken = await store.leases.acquire("scheduler", "b", 10.0)
     assert taken is not None
     assert token is not None
     assert taken > token
 
 
 async def test_nobody_gives_back_what_another_holds(store: Store) -> None:
-    await store.leases.take("scheduler", "a", 10.0)
+    await store.leases.acquire("scheduler", "a", 10.0)
     await store.leases.release("scheduler", "b")
     await store.leases.release("unknown", "b")
-    assert await store.leases.take("scheduler", "b", 10.0) is None
+    assert await store.leases.acquire("scheduler", "b", 10.0) is None
 
 
 async def test_rights_do_not_concern_each_other(store: Store, clock: ManualClock) -> None:
-    await store.leases.take("process/a", "a", 5.0)
-    assert await store.leases.take("process/b", "b", 10.0) is not None
+    await store.leases.acquire("process/a", "a", 5.0)
+    assert await store.leases.acquire("process/b", "b", 10.0) is not None
     assert await store.leases.held(["process/a", "process/b", "process/c"]) == {"process/a", "process/b"}
     clock.advance(5)
     assert await store.leases.held(["process/a", "process/b"]) == {"process/b"}
@@ -57,5 +57,5 @@ async def test_rights_do_not_concern_each_other(store: Store, clock: ManualClock
 
 
 async def test_of_many_who_take_at_once_one_succeeds(store: Store) -> None:
-    tokens = await asyncio.gather(*(store.leases.take("scheduler", str(number), 10.0) for number in range(20)))
+    tokens = await asyncio.gather(*(store.leases.acquire("scheduler", str(number), 10.0) for number in range(20)))
     assert sum(token is not None for token in tokens) == 1

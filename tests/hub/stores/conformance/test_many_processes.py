@@ -8,7 +8,7 @@ import pytest
 
 from hub.errors import StaleCatalogue
 from hub.models import Outcome, Record, Status
-from hub.stores.base import FanOut, LanePolicy, NewDelivery, Sign, Signal, Store, Want, Written
+from hub.stores.base import ClaimRequest, FanOut, HealthMark, LanePolicy, NewDelivery, Signal, Store, WriteOutcome
 from hub.stores.gate import THRESHOLD
 from tests.clock import START, ManualClock
 from tests.hub.stores.conftest import OpenStore
@@ -30,7 +30,7 @@ async def other(store: Store, opened: OpenStore) -> Store:
 
 
 async def claimed(store: Store, policy: LanePolicy, limit: int = 100) -> int:
-    answer = await store.queue.claim([Want(LANE, limit, policy=policy)], {LANE: 30.0})
+    answer = await store.queue.claim([ClaimRequest(LANE, limit, policy=policy)], {LANE: 30.0})
     return len(answer.claims)
 
 
@@ -65,9 +65,9 @@ async def test_failures_that_several_processes_see_open_one_breaker_and_one_of_t
     for _ in range(THRESHOLD * 2):
         await publish(store, LANE)
     for one in (store, other):
-        answer = await one.queue.claim([Want(LANE, THRESHOLD // 2)], {LANE: 30.0})
-        bad = [dataclasses.replace(result(c, Status.DEAD, Outcome.FAILED), sign=Sign.BAD) for c in answer.claims]
-        assert set(await one.queue.finish(bad)) == {Written.RECORDED}
+        answer = await one.queue.claim([ClaimRequest(LANE, THRESHOLD // 2)], {LANE: 30.0})
+        bad = [dataclasses.replace(result(c, Status.DEAD, Outcome.FAILED), sign=HealthMark.BAD) for c in answer.claims]
+        assert set(await one.queue.finish(bad)) == {WriteOutcome.RECORDED}
     assert await claimed(store, LanePolicy()) + await claimed(other, LanePolicy()) == 0
     assert await store.queue.health([LANE]) == await other.queue.health([LANE])
     clock.advance(3)
@@ -78,11 +78,11 @@ async def test_what_one_process_claimed_another_may_finish_and_of_two_results_on
     store: Store, other: Store
 ) -> None:
     await publish(store, LANE)
-    (one,) = (await store.queue.claim([Want(LANE, 1)], {LANE: 30.0})).claims
+    (one,) = (await store.queue.claim([ClaimRequest(LANE, 1)], {LANE: 30.0})).claims
     written = await asyncio.gather(
         *(process.queue.finish([result(one, Status.DELIVERED)]) for process in (store, other) * 5)
     )
-    assert sorted(what for (what,) in written) == [*[Written.FENCED] * 9, Written.RECORDED]
+    assert sorted(what for (what,) in written) == [*[WriteOutcome.FENCED] * 9, WriteOutcome.RECORDED]
 
 
 async def test_a_lease_that_has_run_out_is_taken_over_by_one_process(
@@ -101,15 +101,15 @@ async def test_a_lease_that_has_run_out_is_taken_over_by_one_process(
 
 
 async def test_a_right_is_one_processs_alone(store: Store, other: Store, clock: ManualClock) -> None:
-    token = await store.leases.take("scheduler", "a", 10.0)
-    assert await other.leases.take("scheduler", "b", 10.0) is None
+    token = await store.leases.acquire("scheduler", "a", 10.0)
+    assert await other.leases.acquire("scheduler", "b", 10.0) is None
     clock.advance(10)
-    second = await other.leases.take("scheduler", "b", 10.0)
+    second = await other.leases.acquire("scheduler", "b", 10.0)
     assert token is not None
     assert second is not None
     assert second > token
-    assert await other.schedules.note("retention", b"b", second)
-    assert not await store.schedules.note("retention", b"a", token)
+    assert await other.schedules.record("retention", b"b", second)
+    assert not await store.schedules.record("retention", b"a", token)
 
 
 async def test_a_ticket_of_one_process_is_taken_once_at_another(store: Store, other: Store) -> None:
@@ -152,7 +152,7 @@ async def test_a_change_of_the_catalogue_is_heard_of(store: Store, other: Store)
 
 async def test_a_delivery_that_waits_again_is_heard_of(store: Store, other: Store) -> None:
     await publish(store, LANE)
-    (one,) = (await store.queue.claim([Want(LANE, 1)], {LANE: 30.0})).claims
+    (one,) = (await store.queue.claim([ClaimRequest(LANE, 1)], {LANE: 30.0})).claims
     assert (await heard(other)).due == {LANE: None}
     await store.queue.finish([result(one, Status.PENDING, Outcome.FAILED, next_attempt_at=SOON)])
     assert (await heard(other)).due == {LANE: SOON}
@@ -162,8 +162,8 @@ async def test_who_was_told_that_a_lane_is_full_hears_when_another_makes_room(st
     for _ in range(2):
         await publish(store, LANE)
     other = await opened.open()
-    (one,) = (await store.queue.claim([Want(LANE, 1, policy=LanePolicy(1))], {LANE: 30.0})).claims
-    assert (await other.queue.claim([Want(LANE, 1, policy=LanePolicy(1))], {LANE: 30.0})).full == {LANE}
+    (one,) = (await store.queue.claim([ClaimRequest(LANE, 1, policy=LanePolicy(1))], {LANE: 30.0})).claims
+    assert (await other.queue.claim([ClaimRequest(LANE, 1, policy=LanePolicy(1))], {LANE: 30.0})).full == {LANE}
     await store.queue.finish([result(one, Status.DELIVERED)])
     assert LANE in (await heard(other)).due
     assert await claimed(other, LanePolicy(1)) == 1

@@ -5,15 +5,15 @@ from hub.stores.base import Store
 
 async def test_the_last_run_of_each_schedule_is_kept(store: Store) -> None:
     assert await store.schedules.runs() == {}
-    assert await store.schedules.note("retention", b'{"n":1}', 1)
-    assert await store.schedules.note("retention", b'{"n":2}', 1)
-    assert await store.schedules.note("feed-trim", b'{"n":3}', 2)
+    assert await store.schedules.record("retention", b'{"n":1}', 1)
+    assert await store.schedules.record("retention", b'{"n":2}', 1)
+    assert await store.schedules.record("feed-trim", b'{"n":3}', 2)
     assert await store.schedules.runs() == {"retention": b'{"n":2}', "feed-trim": b'{"n":3}'}
 
 
 async def test_a_leader_that_was_replaced_notes_nothing_over_its_successor(store: Store) -> None:
-    assert await store.schedules.note("retention", b"the new leader's", 7)
-    assert not await store.schedules.note("retention", b"the frozen leader's", 6)
+    assert await store.schedules.record("retention", b"the new leader's", 7)
+    assert not await store.schedules.record("retention", b"the frozen leader's", 6)
     assert await store.schedules.runs() == {"retention": b"the new leader's"}
-    assert await store.schedules.note("retention", b"the third's", 8)
+    assert await store.schedules.record("retention", b"the third's", 8)
     assert await store.schedules.runs() == {"retention": b"the third's"}

@@ -21,6 +21,7 @@ from hub.stores.base import (
     EventQuery,
     FanOut,
     Idempotency,
+    ItemResult,
     NewDelivery,
     Page,
     Piece,
@@ -28,7 +29,6 @@ from hub.stores.base import (
     Section,
     Store,
     Transfer,
-    Verdict,
 )
 from tests.clock import START, ManualClock
 from tests.hub.stores.conftest import OpenStore
@@ -116,7 +116,7 @@ async def fill(store: Store, clock: ManualClock) -> Mapping[str, Event]:
     await store.records.write([record("sub_1", b'{"a": 1.10}'), record("sub_2"), record("key", tenant=OTHER)])
     await store.records.write([record("sub_2", None)])
     clock.advance(1)
-    rejected = (Verdict(1, "rejected", None, {"status": 422, "detail": "no"}),)
+    rejected = (ItemResult(1, "rejected", None, {"status": 422, "detail": "no"}),)
     kept = event(source="/shop", source_id="s-1")
     version = (await store.records.changes(0))[1]
     await store.intake.accept(

@@ -10,7 +10,7 @@ from hub.errors import Unavailable
 from hub.ids import new_id
 from hub.models import Status
 from hub.stores import StoreOptions, open_store
-from hub.stores.base import Answer, DeliveryQuery, NewDelivery, Store
+from hub.stores.base import AcceptResult, DeliveryQuery, NewDelivery, Store
 from hub.stores.redis import intake
 from tests.clock import START, ManualClock
 from tests.faults.toxic_proxy import ToxicProxy
@@ -53,7 +53,9 @@ async def test_each_request_of_a_call_whose_answer_was_lost_gets_its_own(
     ]
     answers = await asyncio.gather(*map(behind.intake.accept, posts), return_exceptions=True)
     assert proxy.lost.is_set()
-    told = [answer.verdicts[0].status if isinstance(answer, Answer) else type(answer).__name__ for answer in answers]
+    told = [
+        answer.verdicts[0].status if isinstance(answer, AcceptResult) else type(answer).__name__ for answer in answers
+    ]
     assert told == ["accepted", "duplicate", "accepted", "accepted", "StaleCatalogue"]
     assert ids(answers[1]) == [first.id]  # type: ignore[arg-type]
     assert answers[3].replayed  # type: ignore[union-attr]

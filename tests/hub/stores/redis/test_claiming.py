@@ -8,7 +8,7 @@ import pytest
 
 from hub.errors import Unavailable
 from hub.models import Outcome, Status
-from hub.stores.base import Claimed, LanePolicy, Sign, Store, Want, Written
+from hub.stores.base import ClaimRequest, ClaimResult, HealthMark, LanePolicy, Store, WriteOutcome
 from hub.stores.redis import queue
 from tests.clock import START, ManualClock
 from tests.faults.toxic_proxy import ToxicProxy
@@ -18,8 +18,8 @@ from tests.redis_servers import RedisServer
 CLAIM, FINISH = queue._CLAIM.digest.encode(), queue._FINISH.digest.encode()
 
 
-async def ask(store: Store, limit: int = 100, **policy: float) -> Claimed:
-    want = Want(SUBSCRIPTION, limit, policy=LanePolicy(**policy))  # type: ignore[arg-type]
+async def ask(store: Store, limit: int = 100, **policy: float) -> ClaimResult:
+    want = ClaimRequest(SUBSCRIPTION, limit, policy=LanePolicy(**policy))  # type: ignore[arg-type]
     return await store.queue.claim([want], {SUBSCRIPTION: 30.0})
 
 
@@ -27,7 +27,7 @@ async def knows_scripts(store: Store) -> None:
     """Let the server have seen the scripts, so that what is lost is the answer to the call itself."""
     await publish(store, "sub_0")
     (one,) = await claim(store, "sub_0")
-    assert await store.queue.finish([result(one, Status.DELIVERED)]) == [Written.RECORDED]
+    assert await store.queue.finish([result(one, Status.DELIVERED)]) == [WriteOutcome.RECORDED]
 
 
 async def heard(store: Store) -> None:
@@ -66,7 +66,7 @@ async def test_a_claim_whose_answer_was_lost_for_good_comes_with_the_next(
     proxy.heal()
     (again, and_again) = (await behind.queue.claim([], {})).claims
     assert [again.event, and_again.event] == published[:2]
-    assert await behind.queue.finish([result(again, Status.DELIVERED)]) == [Written.RECORDED]
+    assert await behind.queue.finish([result(again, Status.DELIVERED)]) == [WriteOutcome.RECORDED]
     assert (await behind.queue.claim([], {})).claims == ()
 
 
@@ -92,10 +92,10 @@ async def test_a_result_whose_answer_was_lost_is_recorded_once(behind: Store, ot
     await publish(behind, SUBSCRIPTION)
     (one,) = await claim(behind)
     proxy.lose_answer(FINISH)
-    assert await behind.queue.finish([result(one, Status.DELIVERED)]) == [Written.RECORDED]
+    assert await behind.queue.finish([result(one, Status.DELIVERED)]) == [WriteOutcome.RECORDED]
     assert proxy.lost.is_set()
     assert len(await other.archive.attempts(TENANT, one.delivery.id)) == 1
-    assert await behind.queue.finish([result(one, Status.DELIVERED)]) == [Written.FENCED]
+    assert await behind.queue.finish([result(one, Status.DELIVERED)]) == [WriteOutcome.FENCED]
     assert (await other.feed.bounds())[1] == 4
 
 
@@ -114,8 +114,8 @@ async def test_a_result_whose_answer_was_lost_for_good_is_known_as_recorded_when
         await finishing
     proxy.heal()
     both = [result(two, Status.DELIVERED), result(one, Status.DELIVERED)]
-    assert await behind.queue.finish(both) == [Written.RECORDED, Written.RECORDED]
-    assert await behind.queue.finish(both) == [Written.FENCED, Written.FENCED]
+    assert await behind.queue.finish(both) == [WriteOutcome.RECORDED, WriteOutcome.RECORDED]
+    assert await behind.queue.finish(both) == [WriteOutcome.FENCED, WriteOutcome.FENCED]
     assert (await other.feed.bounds())[1] == 6
 
 
@@ -126,7 +126,7 @@ async def test_results_that_come_together_go_together(behind: Store) -> None:
     engine = behind.queue._engine  # type: ignore[attr-defined]
     before = engine.round_trips
     written = await asyncio.gather(*(behind.queue.finish([result(one, Status.DELIVERED)]) for one in claims))
-    assert written == [[Written.RECORDED]] * 200
+    assert written == [[WriteOutcome.RECORDED]] * 200
     assert engine.round_trips - before <= 2
 
 
@@ -166,7 +166,7 @@ async def test_failures_seen_by_any_process_open_the_breaker_for_all_and_one_of_
         await publish(behind, SUBSCRIPTION)
     for store in (behind, other):
         claims = (await ask(store, 5)).claims
-        bad = [dataclasses.replace(result(one, Status.DEAD, Outcome.FAILED), sign=Sign.BAD) for one in claims]
+        bad = [dataclasses.replace(result(one, Status.DEAD, Outcome.FAILED), sign=HealthMark.BAD) for one in claims]
         await store.queue.finish(bad)
     for store in (behind, other):
         asked = await ask(store)
@@ -189,7 +189,7 @@ async def test_work_that_a_process_left_is_taken_over_by_another(
     clock.advance(1)
     (taken,) = await other.queue.reclaim(10)
     await behind.queue.renew([lost], 600)
-    assert await behind.queue.finish([result(lost, Status.DELIVERED)]) == [Written.FENCED]
+    assert await behind.queue.finish([result(lost, Status.DELIVERED)]) == [WriteOutcome.FENCED]
     clock.advance(60)
     (again,) = await behind.queue.reclaim(10)
     assert again.delivery.token > taken.delivery.token
@@ -244,4 +244,4 @@ async def test_a_damaged_event_is_claimed_with_what_is_wrong_with_it(
     assert [bool(one.damage) for one in claims] == [True, True, False]
     assert [one.event.data for one in claims[:2]] == [b"null"] * 2
     ended = [result(one, Status.DEAD, Outcome.FAILED, reason=one.damage) for one in claims[:2]]
-    assert await behind.queue.finish(ended) == [Written.RECORDED] * 2
+    assert await behind.queue.finish(ended) == [WriteOutcome.RECORDED] * 2

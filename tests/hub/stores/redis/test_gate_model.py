@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hub.models import Outcome, Status
 from hub.stores import open_store
-from hub.stores.base import Claim, LanePolicy, Result, Sign, Store, Want
+from hub.stores.base import Claim, ClaimRequest, HealthMark, LanePolicy, Result, Store
 from tests.clock import ManualClock
 from tests.hub.stores.samples import batch, entry, event, result
 from tests.redis_servers import RedisServer
@@ -48,7 +48,7 @@ class Both:
             for store in self.stores:
                 await store.intake.accept(new)
 
-    async def claim(self, wants: list[Want]) -> None:
+    async def claim(self, wants: list[ClaimRequest]) -> None:
         claimed = [await store.queue.claim(wants, dict.fromkeys(LANES, 1e6)) for store in self.stores]
         ids = [sorted(claim.delivery.id for claim in one.claims) for one in claimed]
         assert ids[0] == ids[1]
@@ -56,7 +56,7 @@ class Both:
         by_id = [{claim.delivery.id: claim for claim in one.claims} for one in claimed]
         self.under_way += [(by_id[0][id_], by_id[1][id_]) for id_ in ids[0]]
 
-    async def finish(self, number: int, sign: Sign, wait: float | None, pause: float) -> None:
+    async def finish(self, number: int, sign: HealthMark, wait: float | None, pause: float) -> None:
         ending, self.under_way = self.under_way[:number], self.under_way[number:]
         written = [
             await store.queue.finish([self._result(pair[which], sign, wait, pause) for pair in ending])
@@ -73,7 +73,7 @@ class Both:
         health = [await store.queue.health(LANES) for store in self.stores]
         assert health[0] == health[1]
 
-    def _result(self, claim: Claim, sign: Sign, wait: float | None, pause: float) -> Result:
+    def _result(self, claim: Claim, sign: HealthMark, wait: float | None, pause: float) -> Result:
         now = self.clock.now()
         if wait is None:
             done = result(claim, Status.DELIVERED, updated_at=now)
@@ -95,14 +95,14 @@ policies = st.builds(
     per_second=st.sampled_from([None, 0.5, 1.0, 3.0, 10.0]),
     revision=st.sampled_from([1, 1, 1, 2]),
 )
-wants = st.builds(Want, lane=lanes, limit=st.integers(1, 6), retries_first=st.booleans(), policy=policies)
+wants = st.builds(ClaimRequest, lane=lanes, limit=st.integers(1, 6), retries_first=st.booleans(), policy=policies)
 acts = st.one_of(
     st.tuples(st.just("publish"), lanes, st.integers(1, 6), st.sampled_from([0.0, 0.0, 0.5, 30.0])),
     st.tuples(st.just("claim"), st.lists(wants, min_size=1, max_size=2, unique_by=lambda want: want.lane)),
     st.tuples(
         st.just("finish"),
         st.integers(1, 12),
-        st.sampled_from(Sign),
+        st.sampled_from(HealthMark),
         st.sampled_from([None, None, 0.0, 1.5]),
         st.sampled_from([0.0, 0.0, 0.0, 4.2]),
     ),

@@ -9,7 +9,7 @@ import pytest
 from hub.errors import BadRequest
 from hub.stores.base import Page
 from hub.stores.paging import cursor_of
-from hub.stores.redis import walk
+from hub.stores.redis import index_scan
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.index_scan import at_of, from_instant, id_of, newest, until_instant, until_page
 from tests.clock import START
@@ -36,7 +36,7 @@ async def filled(engine: Engine, members: list[list[bytes]]) -> list[str]:
 async def test_a_walk_gives_every_member_of_all_indexes_once_newest_first(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, step: int, wanted: int
 ) -> None:
-    monkeypatch.setattr(walk, "STEP", step)
+    monkeypatch.setattr(index_scan, "STEP", step)
     random = Random(step * wanted)
     members = [
         [b"%013d%d-%d" % (random.randrange(30), number, n) for n in range(random.choice((0, 1, 40)))]

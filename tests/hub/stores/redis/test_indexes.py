@@ -14,7 +14,7 @@ from hub.ids import new_id
 from hub.models import Cause, Outcome, Status, TaskStatus
 from hub.stores import open_store
 from hub.stores.base import Claim, DeliveryQuery, EventQuery, NewDelivery, Page, Result, Store
-from hub.stores.redis.keys import Keys
+from hub.stores.redis.key_names import KeyNames
 from tests.clock import ManualClock
 from tests.hub.stores.samples import OTHER, TENANT, batch, claim, entry, event, idempotency, result, task
 from tests.redis_servers import RedisServer, new_prefix
@@ -194,7 +194,7 @@ def expected_indexes(kept: Kept) -> dict[str, set[bytes]]:
         assert int(state["open"]) == open_ones[id_]
         indexes[f"events:{document[0]}"].add(entry)
         if document[2] is not None:
-            indexes[Keys("").subject(document[0], document[2])[1:]].add(entry)
+            indexes[KeyNames("").subject(document[0], document[2])[1:]].add(entry)
         if "fan" in state:
             indexes["fan-outs"].add(entry)
         elif not open_ones[id_]:

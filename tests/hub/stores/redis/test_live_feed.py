@@ -9,7 +9,7 @@ from hub.errors import Unavailable
 from hub.models import FeedEntry, FeedKind
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.feed import open_feed
-from hub.stores.redis.loss_detection import Vigil
+from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.tasks import RedisTasks
 from tests.hub.stores.redis.engines import engine_on
 from tests.hub.stores.samples import TENANT, task
@@ -19,7 +19,7 @@ ENTRY = FeedEntry(TENANT, FeedKind.TASK_UPDATED, b"{}")
 
 
 async def append(engine: Engine) -> None:
-    await RedisTasks(engine, Vigil(engine)).save(task(), [ENTRY])
+    await RedisTasks(engine, LossDetection(engine)).save(task(), [ENTRY])
 
 
 async def test_who_waits_in_another_process_is_told_at_once(valkey: RedisServer) -> None:

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from hub.models import Status
-from hub.stores.base import Store, Written
+from hub.stores.base import Store, WriteOutcome
 from tests.clock import ManualClock
 from tests.hub.stores.conftest import OpenStore
 from tests.hub.stores.samples import SUBSCRIPTION, claim, publish, result
@@ -38,7 +38,7 @@ async def test_a_server_that_came_back_empty_is_said_to_be_and_used_again(store:
     assert "had lost 5 feed entries" in complaint
     (claimed,) = await claim(store)
     assert claimed.event == new
-    assert await store.queue.finish([result(claimed, Status.DELIVERED)]) == [Written.RECORDED]
+    assert await store.queue.finish([result(claimed, Status.DELIVERED)]) == [WriteOutcome.RECORDED]
     assert list(await store.upkeep.losses()) == [complaint]
     assert await store.upkeep.check() == []
 
@@ -75,7 +75,7 @@ async def test_a_result_of_what_is_lost_is_fenced_and_the_loss_is_said(store: St
     (claimed,) = await claim(store)
     server.ask("FLUSHALL")
     with capture_logs() as logs:
-        assert await store.queue.finish([result(claimed, Status.DELIVERED)]) == [Written.FENCED]
+        assert await store.queue.finish([result(claimed, Status.DELIVERED)]) == [WriteOutcome.FENCED]
     assert len(logs) == 1
 
 

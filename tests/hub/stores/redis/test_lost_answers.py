@@ -8,7 +8,7 @@ from hub.models import FeedEntry, FeedKind, Record, TaskStatus
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.feed import RedisFeed
 from hub.stores.redis.leases import RedisLeases
-from hub.stores.redis.loss_detection import Vigil
+from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.records import RedisRecords
 from hub.stores.redis.schedules import RedisSchedules
 from hub.stores.redis.tasks import RedisTasks
@@ -33,7 +33,7 @@ async def engine(valkey: RedisServer, proxy: ToxicProxy) -> AsyncIterator[Engine
 
 
 async def test_a_change_of_the_catalogue_is_written_once(engine: Engine, proxy: ToxicProxy) -> None:
-    records = RedisRecords(engine, Vigil(engine))
+    records = RedisRecords(engine, LossDetection(engine))
     await records.write([Record("key", TENANT, "one", b"1")], expected=0)
     proxy.lose_answer(b"EVALSHA")
     assert await records.write([Record("key", TENANT, "one", b"2")], [ENTRY], expected=1) == 2
@@ -45,7 +45,7 @@ async def test_a_change_of_the_catalogue_is_written_once(engine: Engine, proxy: 
 async def test_a_task_that_ends_is_saved_once_and_its_process_hears_that_it_was(
     engine: Engine, proxy: ToxicProxy
 ) -> None:
-    tasks = RedisTasks(engine, Vigil(engine))
+    tasks = RedisTasks(engine, LossDetection(engine))
     await tasks.save(task(id="tsk_1"))
     proxy.lose_answer(b"EVALSHA")
     assert await tasks.save(task(id="tsk_1", status=TaskStatus.COMPLETED), [ENTRY])
@@ -56,17 +56,17 @@ async def test_a_task_that_ends_is_saved_once_and_its_process_hears_that_it_was(
 
 async def test_a_right_is_taken_with_one_token(engine: Engine, proxy: ToxicProxy) -> None:
     leases = RedisLeases(engine)
-    await leases.take("other", "one", 10)
+    await leases.acquire("other", "one", 10)
     proxy.lose_answer(b"EVALSHA")
-    assert await leases.take("leader", "one", 10) == 2
+    assert await leases.acquire("leader", "one", 10) == 2
     assert proxy.lost.is_set()
-    assert await leases.take("leader", "one", 10) == 2
+    assert await leases.acquire("leader", "one", 10) == 2
 
 
 async def test_the_run_of_a_schedule_is_noted(engine: Engine, proxy: ToxicProxy) -> None:
     schedules = RedisSchedules(engine)
-    await schedules.note("retention", b"1", 1)
+    await schedules.record("retention", b"1", 1)
     proxy.lose_answer(b"EVALSHA")
-    assert await schedules.note("retention", b"2", 2)
+    assert await schedules.record("retention", b"2", 2)
     assert proxy.lost.is_set()
     assert await schedules.runs() == {"retention": b"2"}

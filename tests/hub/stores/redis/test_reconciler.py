@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from hub.models import Outcome, Status
-from hub.stores.base import Store, Written
+from hub.stores.base import Store, WriteOutcome
 from hub.stores.redis.queue import RedisQueue
 from tests.clock import START, ManualClock
 from tests.hub.stores.samples import OTHER, SUBSCRIPTION, claim, publish, result
@@ -71,7 +71,7 @@ async def test_a_lane_whose_group_is_gone_gives_what_it_has(store: Store, server
     first = await claim(store, limit=2)
     server.ask("XGROUP DESTROY", f"ready:{SUBSCRIPTION}:first", "workers")
     assert [one.event.id for one in await claim(store)] == published[2:]
-    assert await store.queue.finish([result(one, Status.DELIVERED) for one in first]) == [Written.RECORDED] * 2
+    assert await store.queue.finish([result(one, Status.DELIVERED) for one in first]) == [WriteOutcome.RECORDED] * 2
     assert await claim(store) == ()
     assert server.ask("EXISTS", f"ready:{SUBSCRIPTION}:first") == 1
 

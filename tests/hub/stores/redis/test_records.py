@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from hub.models import FeedEntry, FeedKind, Record
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.feed import RedisFeed
-from hub.stores.redis.loss_detection import Vigil
+from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.records import RedisRecords
 from tests.hub.stores.redis.engines import engine_on
 from tests.hub.stores.samples import TENANT
@@ -22,7 +22,7 @@ async def engine(valkey: RedisServer) -> AsyncIterator[Engine]:
 
 
 async def test_more_records_than_one_step_reads_are_read_whole(engine: Engine) -> None:
-    records = RedisRecords(engine, Vigil(engine))
+    records = RedisRecords(engine, LossDetection(engine))
     many = [Record("subscription", TENANT, f"sub_{n:04}", b"{}") for n in range(2_500)]
     first = await records.write(many[:1_200])
     second = await records.write(many[1_200:])
@@ -36,7 +36,7 @@ async def test_more_records_than_one_step_reads_are_read_whole(engine: Engine) -
 
 
 async def test_what_is_kept_does_not_grow_with_the_changes_of_one_record(engine: Engine) -> None:
-    records = RedisRecords(engine, Vigil(engine))
+    records = RedisRecords(engine, LossDetection(engine))
     for n in range(20):
         await records.write([Record("subscription", TENANT, "sub_1", str(n).encode())])
     assert await engine.ask("ZCARD", f"{engine.prefix}:record-versions") == 1
@@ -52,7 +52,7 @@ async def lose_everything(engine: Engine) -> None:
 
 
 async def test_after_a_loss_the_feed_entries_of_a_change_get_new_ids(engine: Engine) -> None:
-    records = RedisRecords(engine, Vigil(engine))
+    records = RedisRecords(engine, LossDetection(engine))
     for _ in range(3):
         await records.write([CHANGE], [ENTRY])
     await lose_everything(engine)
@@ -64,7 +64,7 @@ async def test_after_a_loss_the_feed_entries_of_a_change_get_new_ids(engine: Eng
 
 
 async def test_after_a_loss_ids_are_new_to_those_too_who_saw_more_than_the_first_to_write(engine: Engine) -> None:
-    writer, reader = RedisRecords(engine, Vigil(engine)), RedisRecords(engine, Vigil(engine))
+    writer, reader = RedisRecords(engine, LossDetection(engine)), RedisRecords(engine, LossDetection(engine))
     for _ in range(3):
         await writer.write([CHANGE], [ENTRY])
     await reader.changes(0)

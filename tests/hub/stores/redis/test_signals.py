@@ -10,7 +10,7 @@ from hub.models import Record
 from hub.stores.base import Signal
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import Script, script
-from hub.stores.redis.loss_detection import Vigil
+from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.records import RedisRecords
 from hub.stores.redis.signals import open_signals
 from tests.clock import START
@@ -30,7 +30,7 @@ async def tell(engine: Engine, lines: str) -> None:
 
 
 async def change_catalogue(engine: Engine) -> None:
-    await RedisRecords(engine, Vigil(engine)).write([Record("key", "ten_a", "one", b"{}")])
+    await RedisRecords(engine, LossDetection(engine)).write([Record("key", "ten_a", "one", b"{}")])
 
 
 async def test_what_was_told_before_the_opening_is_not_heard(valkey: RedisServer) -> None:

@@ -14,7 +14,7 @@ from hub.stores.base import DeliveryQuery, EventQuery, Page
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.feed import RedisFeed
 from hub.stores.redis.leases import RedisLeases
-from hub.stores.redis.loss_detection import Vigil
+from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.tasks import RedisTasks
 from hub.stores.redis.upkeep import RedisUpkeep
 from tests.clock import START, ManualClock
@@ -33,14 +33,14 @@ async def engine(tmp_path: Path) -> AsyncIterator[tuple[RedisServer, Engine]]:
 
 async def test_a_full_server_is_told_of_and_can_be_trimmed(engine: tuple[RedisServer, Engine]) -> None:
     server, calls = engine
-    upkeep = RedisUpkeep(calls, Vigil(calls))
+    upkeep = RedisUpkeep(calls, LossDetection(calls))
     entry = FeedEntry(TENANT, FeedKind.TASK_UPDATED, b'"%s"' % (b"x" * 1_000))
-    await RedisTasks(calls, Vigil(calls)).save(task(), [entry] * 2_000)
+    await RedisTasks(calls, LossDetection(calls)).save(task(), [entry] * 2_000)
     server.set(maxmemory="1mb")
     with pytest.raises(Unavailable, match="maxmemory"):
-        await RedisTasks(calls, Vigil(calls)).save(task())
+        await RedisTasks(calls, LossDetection(calls)).save(task())
     assert ["maxmemory" in sentence for sentence in await upkeep.check()] == [True]
-    assert await RedisLeases(calls).take("leader", "one", 10) == 1, "who leads housekeeping goes on leading"
+    assert await RedisLeases(calls).acquire("leader", "one", 10) == 1, "who leads housekeeping goes on leading"
     assert await upkeep.trim_feed(START, 10, 5_000) == 1_990
     assert await RedisFeed(calls).bounds() == (1_990, 2_000)
     server.set(maxmemory="100mb")
@@ -57,14 +57,14 @@ async def test_a_snapshot_that_could_not_be_written_is_told_of(
     rmtree(gone)
     server.ask("BGSAVE")
     wait_until(lambda: not server.info("persistence")["rdb_bgsave_in_progress"])
-    (sentence,) = await RedisUpkeep(calls, Vigil(calls)).check()
+    (sentence,) = await RedisUpkeep(calls, LossDetection(calls)).check()
     assert "snapshot" in sentence
 
 
 async def test_a_server_that_is_away_is_told_of(engine: tuple[RedisServer, Engine]) -> None:
     server, calls = engine
     server.kill()
-    (sentence,) = await RedisUpkeep(calls, Vigil(calls)).check()
+    (sentence,) = await RedisUpkeep(calls, LossDetection(calls)).check()
     assert "cannot be reached" in sentence
 
 

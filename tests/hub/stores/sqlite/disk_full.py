@@ -11,7 +11,7 @@ import pytest
 from hub.errors import Unavailable
 from hub.models import Status
 from hub.stores import open_store
-from hub.stores.base import EventQuery, Page, Store, Written
+from hub.stores.base import EventQuery, Page, Store, WriteOutcome
 from tests.clock import ManualClock
 from tests.hub.stores.samples import TENANT, attempted, batch, claim, entry, event, publish, result
 
@@ -27,7 +27,7 @@ async def deliver_all(store: Store) -> None:
     """Claim and record everything that waits, with much to write for each."""
     while claims := await claim(store, limit=20):
         results = [result(one, Status.DELIVERED, reason="r" * 500) for one in claims]
-        assert set(await store.queue.finish(results)) == {Written.RECORDED}
+        assert set(await store.queue.finish(results)) == {WriteOutcome.RECORDED}
 
 
 def fill(path: Path) -> None:
@@ -57,7 +57,9 @@ async def main(folder: Path) -> None:
         assert not (folder / "hub.reserve").exists(), "the reserve was given back"
         last = (await store.feed.bounds())[1]
         results = [result(one, Status.DELIVERED) for one in first]
-        assert set(await store.queue.finish(results)) == {Written.RECORDED}, "results are recorded from the reserve"
+        assert set(await store.queue.finish(results)) == {WriteOutcome.RECORDED}, (
+            "results are recorded from the reserve"
+        )
         await asyncio.wait_for(store.feed.wait(last), 5)
         assert [row.entry for row in await store.feed.read(last, 100)] == [attempted(one) for one in first]
         await deliver_all(store)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hub.models import Status
 from hub.stores import open_store
 from hub.stores.base import DeliveryQuery
-from hub.stores.instants import instant, milliseconds, not_before
+from hub.stores.milliseconds import instant, milliseconds, not_before
 from hub.stores.sqlite import queue
-from hub.stores.sqlite.filters import deliveries_index, deliveries_where
+from hub.stores.sqlite.conditions import deliveries_index, deliveries_where
 from tests.clock import START, ManualClock
 from tests.hub.stores.conftest import OpenStore
 from tests.hub.stores.samples import TENANT, batch, claim, entry, event

@@ -5,7 +5,7 @@ from hashlib import sha1
 from hub.models import Outcome, Status
 
 
-class Keys:
+class KeyNames:
     """A hub's keys. All begin with its prefix, a hash tag, so that they share one slot of a cluster."""
 
     def __init__(self, prefix: str) -> None:

@@ -8,7 +8,7 @@ import orjson
 
 from hub.models import Status
 from hub.stores.base import DeliveryQuery, EventQuery, Page
-from hub.stores.instants import milliseconds
+from hub.stores.milliseconds import milliseconds
 from hub.stores.paging import position_of
 
 
