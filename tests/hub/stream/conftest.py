@@ -15,6 +15,7 @@ from hub.models import FeedEntry, FeedKind, Task, TaskStatus
 from hub.stores import open_store
 from hub.stores.base import Feed, Store
 from hub.stream import Broadcaster, Limits, Selection, open_broadcaster
+from hub.stream.listener import State
 from tests.clock import ManualClock
 from tests.hub.stream.ears import Ear
 
@@ -69,7 +70,7 @@ class Stage:
     async def attached(self, count: int, stream: Broadcaster | None = None) -> None:
         """Once so many listeners are past their history."""
         registry = (stream or self.stream)._registry
-        await self.until(lambda: sum(listener.attached for listener in registry) >= count)
+        await self.until(lambda: sum(listener.state is State.ATTACHED for listener in registry) >= count)
 
     async def settle(self) -> None:
         """Give what should not happen some time to happen."""

@@ -12,7 +12,7 @@ from hub.errors import Unavailable
 from hub.models import FeedKind, FeedRow
 from hub.stores.base import Feed
 from hub.stream import Limits, Selection
-from hub.stream.live import PAGE
+from hub.stream.live_tail import PAGE
 from tests.hub.stream.conftest import Stage, entry
 from tests.hub.stream.ears import Ear, Parser
 
@@ -332,7 +332,7 @@ class TestCrowd:
         acme = [await (await stage.listen(tenant="acme")).opens() for _ in range(2)]
         for ear in ears[:2]:
             await ear.ends()
-            assert ear.parser.comments == ["others need the room"]
+            assert ear.parser.comments == ["another listener needs the room"]
         assert stage.stream.listeners == 4
         await (await stage.listen(tenant="acme")).ends()
         await (await stage.listen()).ends()
