@@ -54,7 +54,7 @@ class ServedHub:
         return (self.data_dir / "admin.key").read_text().strip()
 
     def wait_until_it_serves(self) -> None:
-        served = self.wait_for_line(r"serves (http://\S+);|is at work(?:; (http://\S+)/readyz)?")
+        served = self.wait_for_line(r"serves (http://\S+);|is running(?:; its health is at (http://\S+)/readyz)?")
         self.url = served[1] or served[2] or ""
 
     def wait_for_line(self, pattern: str) -> re.Match[str]:

@@ -12,13 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hub.cli.roles import placed_by
+from hub.cli.roles import with_platform_port
 from hub.cli.serve import load, load_settings
 from hub.settings import Platform, Settings
 from tests.redis_servers import RedisServer, free_port, wait_until
 from tests.serving import HUB, serving, surroundings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HONCHO = Path(sys.executable).with_name("honcho")
 
 
@@ -111,7 +111,7 @@ def test_web_listens_where_the_platform_says_unless_the_hubs_own_settings_say_ot
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    placed = placed_by(load(Platform), load_settings())
+    placed = with_platform_port(load(Platform), load_settings())
     assert (placed.host, placed.port) == place
 
 

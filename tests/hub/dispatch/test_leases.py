@@ -198,7 +198,7 @@ def test_an_event_that_is_damaged_is_never_sent() -> None:
 
 async def test_a_subscription_whose_news_has_not_come_yet_is_not_taken_for_deleted(api: Api) -> None:
     """Another process made it and accepted an event for it, and its signal for the lane was quicker."""
-    forms = api.services.subscriptions._forms
+    forms = api.services.subscriptions._codec
     elsewhere = Catalogue(api.services.store.records, forms.decode)
     await elsewhere.refresh()
     operator = Principal("key_1", "default", frozenset({Scope.ADMIN}))
