@@ -16,6 +16,7 @@ from hub.clock import SystemClock
 from hub.findings import Finding
 from hub.settings import Settings
 from tests.clock import START, ManualClock
+from tests.patience import PATIENCE_SECONDS
 from tests.receivers import Answer, Arrival, Receiver
 from tests.redis_servers import RedisServer
 from tests.serving import HUB, surroundings
@@ -181,7 +182,7 @@ def test_the_password_of_the_store_is_not_shown(store: str, tmp_path: Path) -> N
     environment = surroundings(HUB_STORE_URL=store, HUB_DATA_DIR=str(tmp_path), HUB_PORT="0")
     said = subprocess.run(
         [HUB, "doctor", "--json", "--url", "http://127.0.0.1:1"],
-        env=environment, capture_output=True, text=True, check=False, timeout=20,
+        env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
     )  # fmt: skip
     assert "127.0.0.1:1" in said.stdout
     assert "canary" not in said.stdout + said.stderr

@@ -22,6 +22,7 @@ from tests.api_support import Api
 from tests.clock import ManualClock
 from tests.hub.dispatch.test_transitions import claim
 from tests.hub.stores.samples import batch, entry, event
+from tests.patience import patience
 from tests.receivers import Answer, Arrival, Receiver
 
 LEASE = 30.0
@@ -151,7 +152,7 @@ async def test_a_dispatcher_that_waits_for_its_store_stops_at_once(api: Api) -> 
         api.dispatcher.notice({"sub_1": None})
         await turn()
         api.dispatcher.stop_claiming()
-        async with asyncio.timeout(1):
+        async with patience():
             await loop
 
 

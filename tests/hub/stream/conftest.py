@@ -18,6 +18,7 @@ from hub.stream import Broadcaster, Limits, Selection, open_broadcaster
 from hub.stream.listener import State
 from tests.clock import ManualClock
 from tests.hub.stream.ears import Ear
+from tests.patience import patience
 
 EVERYTHING = Selection()
 
@@ -63,7 +64,7 @@ class Stage:
         return Ear(await (stream or self.stream).listen(tenant, selection, last_event_id, allowed))
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with patience():
             while not holds():
                 await asyncio.sleep(0.001)
 
