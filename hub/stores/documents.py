@@ -1,7 +1,7 @@
 """The documents in which everything moves from one store into another: JSON that every store writes and reads alike.
 
-Instants are milliseconds since 1970 UTC; JSON that was received travels as text, byte for byte. What is empty is left
-out.
+Instants are milliseconds since 1970 UTC; JSON that was received travels as text, byte for byte. Members with their
+default value are left out. Documents live only while they move, so their format may change with any version.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,14 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from hub.models import Task
+from hub.stores.stored import StoredAttempt, StoredEvent, StoredFeedEntry
 
 Document = TypeVar("Document", bound=msgspec.Struct)
 VerdictStatus = Literal["accepted", "duplicate", "rejected"]
 
 
 class Counters(msgspec.Struct, omit_defaults=True):
-    """What goes on counting where it was: the catalogue's version, the feed's last id, the last one trimmed away."""
+    """Counters that continue in the new store: the catalogue's version, the feed's last id and last id trimmed."""
 
     catalogue: int = 0
     feed: int = 0
@@ -24,7 +25,7 @@ class Counters(msgspec.Struct, omit_defaults=True):
 
 
 class RecordDocument(msgspec.Struct, omit_defaults=True):
-    """A document of the catalogue, with the version in which it was written; without `doc` once it is deleted."""
+    """A record of the catalogue with the version that wrote it. A deleted record has no `doc`."""
 
     kind: str
     tenant: str
@@ -33,19 +34,11 @@ class RecordDocument(msgspec.Struct, omit_defaults=True):
     doc: str | None = None
 
 
-class AttemptDocument(msgspec.Struct, omit_defaults=True):
-    number: int
-    cause: str
-    started_at: int
-    outcome: str
-    duration_ms: int | None = None
-    status_code: int | None = None
-    error: str | None = None
-    response_body: str | None = None
-
-
 class DeliveryDocument(msgspec.Struct, omit_defaults=True):
-    """`cause` is why its next attempt is made. One that is `sending` has no lease: whoever reads it had none."""
+    """A delivery, with its attempts by number. `cause` is why its next attempt is made.
+
+    One that is `sending` comes without its lease; the store that it moves into gives it one that has run out.
+    """
 
     id: str
     subscription_id: str
@@ -59,36 +52,21 @@ class DeliveryDocument(msgspec.Struct, omit_defaults=True):
     token: int = 0
     cause: str = "automatic"
     due_at: int | None = None
-    attempts: list[AttemptDocument] = []
+    attempts: dict[int, StoredAttempt] = {}
 
 
 class EventDocument(msgspec.Struct, omit_defaults=True):
-    """An event with deliveries. `goes_on`: an earlier document had the event, and the first of them."""
+    """An event with deliveries. With `goes_on`, an earlier document had its data and its first deliveries."""
 
-    id: str
-    tenant: str
-    type: str
-    source: str
-    time: int
-    accepted_at: int
-    data: str = ""
+    event: StoredEvent
     goes_on: bool = False
-    source_id: str | None = None
-    subject: str | None = None
-    content_type: str | None = None
-    data_base64: bool = False
-    extensions: dict[str, str | int | bool] = {}
-    ordering_key: str | None = None
-    deliver_at: int | None = None
-    expires_at: int | None = None
-    traceparent: str | None = None
     cancelled_at: int | None = None
     fan_out_after: str | None = None
     deliveries: list[DeliveryDocument] = []
 
 
 class IdempotencyDocument(msgspec.Struct):
-    """`verdicts` are an array each: index, status, id, problem."""
+    """The answer kept with an idempotency key. Each verdict is an array of index, status, id and problem."""
 
     tenant: str
     key: str
@@ -98,7 +76,7 @@ class IdempotencyDocument(msgspec.Struct):
 
 
 class TaskDocument(msgspec.Struct):
-    """`shown` is what the API shows of it."""
+    """A task. `shown` is the JSON that the API shows of it."""
 
     tenant: str
     owner: str
@@ -108,16 +86,10 @@ class TaskDocument(msgspec.Struct):
         return Task.model_validate({**msgspec.json.decode(self.shown), "tenant": self.tenant, "owner": self.owner})
 
 
-class FeedDocument(msgspec.Struct, omit_defaults=True):
+class FeedDocument(msgspec.Struct):
     id: int
     written_at: int
-    tenant: str
-    kind: str
-    data: str
-    event_type: str | None = None
-    event_id: str | None = None
-    subscription_id: str | None = None
-    status: str | None = None
+    entry: StoredFeedEntry
 
 
 encode: Final = msgspec.json.Encoder().encode

@@ -21,7 +21,7 @@ def not_before(instant: datetime) -> int:
 
 
 def instant(value: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=value)
+    return _EPOCH + value * _MILLISECOND
 
 
 def instant_or_none(value: int | None) -> datetime | None:

@@ -5,15 +5,20 @@ what else travels inside something packed is as_str_bytes, or goes to the script
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
-from hub.models import Attempt, Cause, Delivery, Event, FeedEntry, FeedKind, Outcome, Status
-from hub.stores.milliseconds import instant, instant_or_none, milliseconds, milliseconds_or_none
+from hub.models import Attempt, Delivery, Event, FeedEntry, Status
+from hub.stores.milliseconds import instant
+from hub.stores.stored import StoredAttempt, StoredEvent, StoredFeedEntry, attempts, events, feed_entries
 
 pack: Final = msgspec.msgpack.Encoder().encode
 unpack: Final = msgspec.msgpack.Decoder().decode
+unpack_event: Final = msgspec.msgpack.Decoder(StoredEvent).decode
+unpack_attempt: Final = msgspec.msgpack.Decoder(StoredAttempt).decode
+unpack_entry: Final = msgspec.msgpack.Decoder(StoredFeedEntry).decode
 
 
 def as_str_bytes(value: bytes) -> msgspec.Raw:
@@ -30,56 +35,19 @@ DELIVERY_FIELDS: Final = ["ten", "evt", "type", "sub", "chan", "st", "why", "n",
 """What `delivery_from` takes, in this order."""
 
 
-def event_document(event: Event) -> bytes:
-    """All of an event but what changes later: whether it was cancelled. The scripts read the first six."""
-    return pack(
-        (
-            event.tenant,
-            event.type,
-            event.subject,
-            event.source,
-            event.source_id,
-            milliseconds(event.accepted_at),
-            event.id,
-            milliseconds(event.time),
-            event.content_type,
-            event.data_base64,
-            event.extensions,
-            event.ordering_key,
-            milliseconds_or_none(event.deliver_at),
-            milliseconds_or_none(event.expires_at),
-            event.traceparent,
-            event.data.decode(),
-        )
-    )
+def packed_event(event: Event) -> bytes:
+    """All of an event that never changes, as a `StoredEvent`."""
+    return pack(events.values(event))
 
 
-def event_from(document: bytes, cancelled: bytes | None) -> Event:
-    """The event of a document and of `cancelled` in its state. Raises `ValueError` for what is no such document."""
-    parts = unpack(document)
-    if not isinstance(parts, list) or len(parts) != 16:
-        raise ValueError("This is no event.")
-    tenant, type_, subject, source, source_id, accepted, id_, time, *rest = parts
-    content_type, base64, extensions, ordering_key, deliver_at, expires_at, traceparent, data = rest
-    return Event(
-        id=id_,
-        tenant=tenant,
-        type=type_,
-        source=source,
-        source_id=source_id,
-        subject=subject,
-        time=instant(time),
-        data=data.encode(),
-        content_type=content_type,
-        data_base64=base64,
-        extensions=extensions,
-        ordering_key=ordering_key,
-        deliver_at=instant_or_none(deliver_at),
-        expires_at=instant_or_none(expires_at),
-        traceparent=traceparent,
-        accepted_at=instant(accepted),
-        cancelled_at=None if cancelled is None else instant(int(cancelled)),
-    )
+def event_from(packed: bytes, cancelled: bytes | None) -> Event:
+    """The event of what was packed and of `cancelled` in its state. Raises `ValueError` when it is damaged."""
+    return events.restored(unpack_event(packed), cancelled_at=None if cancelled is None else instant(int(cancelled)))
+
+
+def lost_event(id_: str, tenant: str, type_: str, at: datetime) -> Event:
+    """What stands in for an event whose stored form is gone or damaged."""
+    return Event(id=id_, tenant=tenant, type=type_, source="", time=at, data=b"null", accepted_at=at)
 
 
 def delivery_from(id_: str, row: Sequence[bytes | None]) -> Delivery:
@@ -108,52 +76,19 @@ def _text(value: bytes | None) -> str:
 
 
 def packed_attempt(attempt: Attempt) -> bytes:
-    """All of an attempt but its number."""
-    return pack(
-        (
-            attempt.cause,
-            milliseconds(attempt.started_at),
-            attempt.duration_ms,
-            attempt.outcome,
-            attempt.status_code,
-            attempt.error,
-            attempt.response_body,
-        )
-    )
+    return pack(attempts.values(attempt))
 
 
 def attempt_from(number: int, packed: bytes) -> Attempt:
-    cause, started_at, duration_ms, outcome, status_code, error, response_body = unpack(packed)
-    return Attempt(
-        number=number,
-        cause=Cause(cause),
-        started_at=instant(started_at),
-        duration_ms=duration_ms,
-        outcome=Outcome(outcome),
-        status_code=status_code,
-        error=error,
-        response_body=response_body,
-    )
+    return attempts.restored(unpack_attempt(packed), number=number)
 
 
 def packed_entry(entry: FeedEntry) -> bytes:
-    return pack(
-        (
-            entry.tenant,
-            entry.kind,
-            entry.data.decode(),
-            entry.event_type,
-            entry.event_id,
-            entry.subscription_id,
-            entry.status,
-        )
-    )
+    return pack(feed_entries.values(entry))
 
 
 def entry_from(packed: bytes) -> FeedEntry:
-    tenant, kind, data, event_type, event_id, subscription_id, status = unpack(packed)
-    known = None if status is None else Status(status)
-    return FeedEntry(tenant, FeedKind(kind), data.encode(), event_type, event_id, subscription_id, known)
+    return feed_entries.restored(unpack_entry(packed))
 
 
 def fields(reply: Sequence[Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hub.stores.options import StoreOptions
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.group_commit import GroupCommit
 from hub.stores.redis.client.scripts import script
-from hub.stores.redis.codec import as_str_bytes, event_document, event_from, pack, packed_entry
+from hub.stores.redis.codec import as_str_bytes, event_from, pack, packed_entry, packed_event
 from hub.stores.redis.idempotency import digest, expiry, given, remembered, with_duplicates
 from hub.stores.redis.key_names import KeyNames
 from hub.stores.redis.loss_detection import LossDetection
@@ -39,7 +39,7 @@ def _due(event_at: datetime | None, otherwise: int) -> int:
 def _entry_row(entry: BatchEntry) -> tuple[Any, ...]:
     """An entry as `lua/accept.lua` takes it."""
     event = entry.event
-    document, accepted = event_document(event), milliseconds(event.accepted_at)
+    document, accepted = packed_event(event), milliseconds(event.accepted_at)
     return (
         entry.index,
         event.id,

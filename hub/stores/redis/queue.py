@@ -26,7 +26,15 @@ from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.errors import Lost
 from hub.stores.redis.client.group_commit import GroupCommit
 from hub.stores.redis.client.scripts import script
-from hub.stores.redis.codec import as_str_bytes, delivery_from, event_from, pack, packed_attempt, packed_entry
+from hub.stores.redis.codec import (
+    as_str_bytes,
+    delivery_from,
+    event_from,
+    lost_event,
+    pack,
+    packed_attempt,
+    packed_entry,
+)
 from hub.stores.redis.intake import document_digest
 from hub.stores.redis.loss_detection import LossDetection
 
@@ -66,24 +74,18 @@ def _stored_event(document: bytes | None, digest: bytes | None, cancelled: bytes
 def _claims(rows: Sequence[Sequence[Any]], events: Sequence[Sequence[Any]]) -> list[Claim]:
     """The claims in a reply of rows and events, as `lua/claims.lua` says."""
     stored = [_stored_event(*event) for event in events]
-    return [_claim(row, stored[row[1] - 1]) for row in rows]
+    return [_claim(id_, stored[number - 1], fields) for id_, number, *fields in rows]
 
 
-def _claim(row: Sequence[Any], stored: Event | str) -> Claim:
-    delivery = delivery_from(row[0].decode(), row[2:15])
-    cause = Cause(row[15].decode()) if row[15] else Cause.AUTOMATIC
+def _claim(id_: bytes, stored: Event | str, fields: Sequence[bytes | None]) -> Claim:
+    """`fields` are `CLAIM_FIELDS`."""
+    *of_delivery, by = fields
+    delivery = delivery_from(id_.decode(), of_delivery)
+    cause = Cause(by.decode()) if by else Cause.AUTOMATIC
     if isinstance(stored, Event):
         return Claim(delivery, stored, cause, delivery.updated_at)
-    placeholder = Event(
-        id=delivery.event_id,
-        tenant=delivery.tenant,
-        type=delivery.event_type,
-        source="",
-        time=delivery.created_at,
-        data=b"null",
-        accepted_at=delivery.created_at,
-    )
-    return Claim(delivery, placeholder, cause, delivery.updated_at, damage=stored)
+    lost = lost_event(delivery.event_id, delivery.tenant, delivery.event_type, delivery.created_at)
+    return Claim(delivery, lost, cause, delivery.updated_at, damage=stored)
 
 
 def _want_row(want: ClaimRequest, lease_seconds: float) -> tuple[Any, ...]:

@@ -12,8 +12,9 @@ from hub.stores.milliseconds import milliseconds
 from hub.stores.paging import cursor_of, listing
 from hub.stores.sqlite.conditions import deliveries_index, deliveries_where, events_index, events_where
 from hub.stores.sqlite.readers import Readers
-from hub.stores.sqlite.rows import DELIVERY_JSON, EVENT_JSON, attempt_from, delivery_from, event_from, fetch
+from hub.stores.sqlite.rows import ATTEMPT_MEMBERS, DELIVERY_JSON, EVENT_JSON, delivery_from, event_from, fetch
 from hub.stores.sqlite.stats import read_stats
+from hub.stores.stored import StoredAttempt, attempts
 
 # The page is chosen before anything is joined or read in full.
 _EVENTS: Final = f"""
@@ -29,11 +30,9 @@ _DELIVERIES: Final = f"""
     CROSS JOIN deliveries ON deliveries.seq = page.seq CROSS JOIN events ON events.seq = deliveries.event_seq
     ORDER BY deliveries.created_at DESC, deliveries.seq DESC
 """
-_ATTEMPTS: Final = """
-    SELECT
-        json_array(number, attempts.cause, started_at, duration_ms, outcome, status_code, error, response_body) AS row
-    FROM deliveries CROSS JOIN attempts ON attempts.delivery_seq = deliveries.seq
-    WHERE deliveries.tenant = ? AND deliveries.id = ? ORDER BY number
+_ATTEMPTS: Final = f"""
+    SELECT json_array(number, {ATTEMPT_MEMBERS}) AS row FROM attempts
+    WHERE delivery_seq = (SELECT seq FROM deliveries WHERE tenant = ? AND id = ?) ORDER BY number
 """
 _COUNTS: Final = """
     SELECT json_array(subscription_id, status, count(*)) AS row FROM deliveries INDEXED BY {index} WHERE {where}
@@ -50,12 +49,9 @@ def _events(connection: apsw.Connection, tenant: str, query: EventQuery, page: P
     where = events_where(tenant, query).after(page, "accepted_at", "seq", int)
     statement = _EVENTS.format(index=events_index(query), where=where, limit=page.limit + 1)
     rows = fetch(connection, statement, where.values)
-    seqs = {row[1]: row[0] for row in rows}
-    return listing(
-        [event_from(connection, row) for row in rows],
-        page,
-        lambda event: cursor_of(milliseconds(event.accepted_at), seqs[event.id]),
-    )
+    found = [event_from(connection, row) for row in rows]
+    seqs = {event.id: seq for event, (seq, *_) in zip(found, rows, strict=True)}
+    return listing(found, page, lambda event: cursor_of(milliseconds(event.accepted_at), seqs[event.id]))
 
 
 def _delivery(connection: apsw.Connection, tenant: str, delivery_id: str) -> Delivery | None:
@@ -72,16 +68,14 @@ def _deliveries(connection: apsw.Connection, tenant: str, query: DeliveryQuery, 
     where = deliveries_where(tenant, query).after(page, "created_at", "seq", int)
     statement = _DELIVERIES.format(index=deliveries_index(query), where=where, limit=page.limit + 1)
     rows = fetch(connection, statement, where.values)
-    seqs = {row[1]: row[0] for row in rows}
-    return listing(
-        [delivery_from(row) for row in rows],
-        page,
-        lambda delivery: cursor_of(milliseconds(delivery.created_at), seqs[delivery.id]),
-    )
+    found = [delivery_from(row) for row in rows]
+    seqs = {delivery.id: seq for delivery, (seq, *_) in zip(found, rows, strict=True)}
+    return listing(found, page, lambda delivery: cursor_of(milliseconds(delivery.created_at), seqs[delivery.id]))
 
 
 def _attempts(connection: apsw.Connection, tenant: str, delivery_id: str) -> list[Attempt]:
-    return [attempt_from(row) for row in fetch(connection, _ATTEMPTS, (tenant, delivery_id))]
+    rows = fetch(connection, _ATTEMPTS, (tenant, delivery_id))
+    return [attempts.restored(StoredAttempt(*members), number=number) for number, *members in rows]
 
 
 def _counts(connection: apsw.Connection, tenant: str, query: DeliveryQuery) -> dict[str, dict[Status, int]]:

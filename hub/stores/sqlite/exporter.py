@@ -1,9 +1,7 @@
 """What lies in the database, as documents, piece by piece."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import apsw
 import msgspec
@@ -11,7 +9,6 @@ import orjson
 
 from hub.stores.base import Piece, Section
 from hub.stores.documents import (
-    AttemptDocument,
     Counters,
     DeliveryDocument,
     EventDocument,
@@ -23,7 +20,8 @@ from hub.stores.documents import (
 )
 from hub.stores.paging import cursor_of, position_of
 from hub.stores.sqlite.feed import read_bounds
-from hub.stores.sqlite.rows import EVENT_FIELDS, EVENT_JSON, Row, fetch
+from hub.stores.sqlite.rows import ATTEMPT_MEMBERS, EVENT_JSON, FEED_MEMBERS, Row, fetch, stored_event
+from hub.stores.stored import StoredAttempt, StoredFeedEntry
 
 PIECE_BYTES: Final = 1_000_000
 _EVENT_BYTES: Final = 300
@@ -40,9 +38,8 @@ _KEYS: Final = """
     WHERE (tenant, key) > (?, ?) ORDER BY tenant, key LIMIT ?
 """
 _TASKS: Final = "SELECT json_array(tenant, owner, doc, id) AS row FROM tasks WHERE id > ? ORDER BY id LIMIT ?"
-_FEED: Final = """
-    SELECT json_array(id, written_at, tenant, kind, data, event_type, event_id, subscription_id, status) AS row
-    FROM feed WHERE id > ? ORDER BY id LIMIT ?
+_FEED: Final = f"""
+    SELECT json_array(id, written_at, {FEED_MEMBERS}) AS row FROM feed WHERE id > ? ORDER BY id LIMIT ?
 """
 # Of each event: its seq, how big it is, and its first deliveries after a subscription, with how big each is.
 _PLAN: Final = f"""
@@ -54,16 +51,18 @@ _PLAN: Final = f"""
             ORDER BY subscription_id LIMIT {_DELIVERIES_AT_ONCE} + 1) AS sent))) AS row
     FROM events WHERE {{where}} ORDER BY seq LIMIT :limit
 """
-_EVENTS: Final = f"SELECT {EVENT_JSON} AS row FROM events WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"
-_DELIVERIES: Final = """
-    SELECT json_array(seq, id, subscription_id, channel, status, created_at, updated_at, reason, attempt_count,
-        schedule_base, token, cause, due_at) AS row
+_EVENTS: Final = f"""
+    SELECT json_array(fan_out_after, {EVENT_JSON}) AS row FROM events
+    WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq
+"""
+_DELIVERY_COLUMNS: Final = ", ".join(name for name in DeliveryDocument.__struct_fields__ if name != "attempts")
+_DELIVERIES: Final = f"""
+    SELECT json_array(seq, {_DELIVERY_COLUMNS}) AS row
     FROM deliveries WHERE seq IN (SELECT value FROM json_each(?))
 """
-_ATTEMPTS: Final = """
-    SELECT json_array(delivery_seq, number, cause, started_at, outcome, duration_ms, status_code, error, response_body)
-        AS row
-    FROM attempts WHERE delivery_seq IN (SELECT value FROM json_each(?)) ORDER BY delivery_seq, number
+_ATTEMPTS: Final = f"""
+    SELECT json_array(delivery_seq, number, {ATTEMPT_MEMBERS}) AS row FROM attempts
+    WHERE delivery_seq IN (SELECT value FROM json_each(?)) ORDER BY delivery_seq, number
 """
 
 
@@ -111,7 +110,8 @@ def _tasks(connection: apsw.Connection, after: str, limit: int) -> Piece:
 def _feed(connection: apsw.Connection, after: str, limit: int) -> Piece:
     place = position_of(after, int) if after else [0]
     rows = fetch(connection, _FEED, (*place, limit))
-    return _piece([FeedDocument(*row) for row in rows], after, rows and rows[-1][:1])
+    documents = [FeedDocument(id_, written_at, StoredFeedEntry(*members)) for id_, written_at, *members in rows]
+    return _piece(documents, after, [document.id for document in documents[-1:]])
 
 
 def _piece(documents: Sequence[object], after: str, last: Sequence[str | int]) -> Piece:
@@ -161,34 +161,25 @@ class _Plan:
         found = fetch(connection, _EVENTS, (orjson.dumps(list(self.events)).decode(),))
         sent = _deliveries(connection, [seq for taken in self.events.values() for seq in taken])
         documents = []
-        for row in found:
-            document = _event(connection, row, goes_on=goes_on)
-            document.deliveries = [sent[seq] for seq in self.events[row[0]]]
+        for fan_out_after, row in found:
+            seq, *_ = row
+            document = _event(connection, fan_out_after, row, goes_on=goes_on)
+            document.deliveries = [sent[delivery] for delivery in self.events[seq]]
             documents.append(encode(document))
         return Piece(documents, cursor_of(*self._end), 0 if goes_on else len(documents))
 
 
-def _event(connection: apsw.Connection, row: Row, *, goes_on: bool) -> EventDocument:
-    fields: dict[str, Any] = dict(zip(EVENT_FIELDS, row, strict=True))
-    seq, data = fields.pop("seq"), fields["data"]
+def _event(connection: apsw.Connection, fan_out_after: str | None, row: Row, *, goes_on: bool) -> EventDocument:
+    event, cancelled_at = stored_event(connection, row)
     if goes_on:
-        data = ""
-    elif data is None:
-        data = connection.execute("SELECT data FROM events WHERE seq = ?", (seq,)).get
-    fields.update(data=data, data_base64=bool(fields["data_base64"]), extensions=fields["extensions"] or {})
-    return EventDocument(**fields, goes_on=goes_on)
+        event.data = ""
+    return EventDocument(event, goes_on, cancelled_at, fan_out_after)
 
 
 def _deliveries(connection: apsw.Connection, seqs: Sequence[int]) -> Mapping[int, DeliveryDocument]:
     """By seq, with their attempts."""
     wanted = (orjson.dumps(seqs).decode(),)
-    attempts = _by_first(fetch(connection, _ATTEMPTS, wanted))
     found = {seq: DeliveryDocument(*fields) for seq, *fields in fetch(connection, _DELIVERIES, wanted)}
-    for seq, rows in attempts.items():
-        found[seq].attempts = [AttemptDocument(*row) for row in rows]
+    for seq, number, *members in fetch(connection, _ATTEMPTS, wanted):
+        found[seq].attempts[number] = StoredAttempt(*members)
     return found
-
-
-def _by_first(rows: Iterable[Row]) -> Mapping[int, list[Row]]:
-    """The rest of each row, by its first column; rows come in the order of that."""
-    return {first: [row[1:] for row in group] for first, group in groupby(rows, itemgetter(0))}

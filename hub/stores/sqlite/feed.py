@@ -2,21 +2,23 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 import apsw
 
 from hub.errors import Unavailable
-from hub.models import FeedEntry, FeedKind, FeedRow, Status
+from hub.models import FeedRow
 from hub.stores.base import Feed
 from hub.stores.sqlite.readers import Readers
-from hub.stores.sqlite.rows import fetch
+from hub.stores.sqlite.rows import FEED_MEMBERS, fetch
+from hub.stores.stored import StoredFeedEntry, feed_entries
 
-_ENTRIES = """
-    SELECT json_array(id, tenant, kind, data, event_type, event_id, subscription_id, status) AS row
-    FROM feed WHERE {where} ORDER BY id LIMIT :limit
+_ENTRIES: Final = f"""
+    SELECT json_array(id, {FEED_MEMBERS}) AS row FROM feed
+    WHERE {{where}} ORDER BY id LIMIT :limit
 """
 # Ids have no holes and only the lowest are trimmed, so what is missing below the first kept one was trimmed.
-_BOUNDS = """
+_BOUNDS: Final = """
     SELECT json_array(coalesce((SELECT min(id) - 1 FROM feed), last), last) AS row
     FROM (SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'feed'), 0) AS last)
 """
@@ -28,21 +30,8 @@ def _entries(connection: apsw.Connection, after: int, limit: int, tenant: str | 
     if tenant is not None:
         where += " AND tenant = :tenant"
         values["tenant"] = tenant
-    return [_row_from(*row) for row in fetch(connection, _ENTRIES.format(where=where), values)]
-
-
-def _row_from(
-    id_: int,
-    tenant: str,
-    kind: str,
-    data: str,
-    event_type: str | None,
-    event_id: str | None,
-    subscription_id: str | None,
-    status: str | None,
-) -> FeedRow:
-    known = None if status is None else Status(status)
-    return FeedRow(id_, FeedEntry(tenant, FeedKind(kind), data.encode(), event_type, event_id, subscription_id, known))
+    rows = fetch(connection, _ENTRIES.format(where=where), values)
+    return [FeedRow(id_, feed_entries.restored(StoredFeedEntry(*members))) for id_, *members in rows]
 
 
 def read_bounds(connection: apsw.Connection) -> tuple[int, int]:

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import orjson
+from msgspec.structs import astuple
 
 from hub.errors import HubError
 from hub.stores.base import Piece, Section
 from hub.stores.documents import (
-    AttemptDocument,
     Counters,
     DeliveryDocument,
     EventDocument,
@@ -18,9 +18,10 @@ from hub.stores.documents import (
     TaskDocument,
     decode,
 )
-from hub.stores.sqlite.rows import EVENT_COLUMNS
+from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, EVENT_COLUMNS, FEED_MEMBERS, event_row
 from hub.stores.sqlite.tasks import TASK_COLUMNS, task_row
 from hub.stores.sqlite.transaction import Transaction
+from hub.stores.stored import StoredEvent
 
 Cells = tuple[str | int | None, ...]
 
@@ -29,11 +30,7 @@ _DELIVERY_COLUMNS: Final = (
     "seq, id, event_seq, tenant, event_type, subscription_id, channel, status, reason, attempt_count, schedule_base,"
     " token, cause, due_at, lease_until, created_at, updated_at"
 )
-_ATTEMPT_COLUMNS: Final = (
-    "delivery_seq, number, tenant, channel, cause, started_at, duration_ms, outcome, status_code, error, response_body"
-)
 _KEY_COLUMNS: Final = "tenant, key, fingerprint, verdicts, expires_at"
-_FEED_COLUMNS: Final = "id, written_at, tenant, kind, data, event_type, event_id, subscription_id, status"
 
 
 def write_pieces(transaction: Transaction, pieces: Sequence[tuple[Section, Piece]]) -> list[None]:
@@ -58,33 +55,39 @@ def _put_records(transaction: Transaction, documents: Sequence[bytes]) -> None:
 
 
 def _put_events(transaction: Transaction, documents: Sequence[bytes]) -> None:
-    events = decode(documents, EventDocument)
-    seqs = _known(transaction, "events", [event.id for event in events])
+    given = decode(documents, EventDocument)
+    seqs = _known(transaction, "events", [document.event.id for document in given])
     next_seq = _highest(transaction, "events") + 1
     rows: list[Cells] = []
-    for event in events:
-        if event.id not in seqs:
-            if event.goes_on:
+    for document in given:
+        id_ = document.event.id
+        if id_ not in seqs:
+            if document.goes_on:
                 raise HubError("Deliveries came without their event; begin again with an empty destination.")
-            seqs[event.id] = next_seq + len(rows)
-            rows.append(_event_row(seqs[event.id], event))
+            seqs[id_] = next_seq + len(rows)
+            members, kept = astuple(document.event), (document.cancelled_at, document.fan_out_after)
+            rows.append(event_row(seqs[id_], members, *kept))
     transaction.insert("events", EVENT_COLUMNS, rows)
-    _put_deliveries(transaction, events, seqs)
+    _put_deliveries(transaction, given, seqs)
 
 
-def _put_deliveries(transaction: Transaction, events: Sequence[EventDocument], event_seqs: Mapping[str, int]) -> None:
-    there = _known(transaction, "deliveries", [sent.id for event in events for sent in event.deliveries])
+def _put_deliveries(transaction: Transaction, given: Sequence[EventDocument], event_seqs: Mapping[str, int]) -> None:
+    there = _known(transaction, "deliveries", [sent.id for document in given for sent in document.deliveries])
     next_seq = _highest(transaction, "deliveries") + 1
     rows: list[Cells] = []
     attempts: list[Cells] = []
-    for event in events:
-        for sent in event.deliveries:
+    for document in given:
+        event = document.event
+        for sent in document.deliveries:
             if sent.id not in there:
                 seq = next_seq + len(rows)
                 rows.append(_delivery_row(seq, event_seqs[event.id], event, sent))
-                attempts += [_attempt_row(seq, event, sent, attempt) for attempt in sent.attempts]
+                attempts += [
+                    (seq, number, event.tenant, sent.channel, *astuple(attempt))
+                    for number, attempt in sent.attempts.items()
+                ]
     transaction.insert("deliveries", _DELIVERY_COLUMNS, rows)
-    transaction.insert("attempts", _ATTEMPT_COLUMNS, attempts)
+    transaction.insert("attempts", ATTEMPT_COLUMNS, attempts)
 
 
 def _put_keys(transaction: Transaction, documents: Sequence[bytes]) -> None:
@@ -101,11 +104,8 @@ def _put_tasks(transaction: Transaction, documents: Sequence[bytes]) -> None:
 
 
 def _put_feed(transaction: Transaction, documents: Sequence[bytes]) -> None:
-    rows = [
-        (e.id, e.written_at, e.tenant, e.kind, e.data, e.event_type, e.event_id, e.subscription_id, e.status)
-        for e in decode(documents, FeedDocument)
-    ]
-    transaction.insert("feed", _FEED_COLUMNS, rows, replace=True)
+    rows = [(kept.id, kept.written_at, *astuple(kept.entry)) for kept in decode(documents, FeedDocument)]
+    transaction.insert("feed", f"id, written_at, {FEED_MEMBERS}", rows, replace=True)
 
 
 _PUT: Final[Mapping[Section, Callable[[Transaction, Sequence[bytes]], None]]] = {
@@ -129,32 +129,7 @@ def _highest(transaction: Transaction, table: str) -> int:
     return highest
 
 
-def _event_row(seq: int, event: EventDocument) -> Cells:
-    """The event as `EVENT_COLUMNS`."""
-    return (
-        seq,
-        event.id,
-        event.tenant,
-        event.type,
-        event.source,
-        event.source_id,
-        event.subject,
-        event.time,
-        event.data,
-        event.content_type,
-        int(event.data_base64),
-        orjson.dumps(event.extensions).decode() if event.extensions else None,
-        event.ordering_key,
-        event.deliver_at,
-        event.expires_at,
-        event.traceparent,
-        event.accepted_at,
-        event.cancelled_at,
-        event.fan_out_after,
-    )
-
-
-def _delivery_row(seq: int, event_seq: int, event: EventDocument, sent: DeliveryDocument) -> Cells:
+def _delivery_row(seq: int, event_seq: int, event: StoredEvent, sent: DeliveryDocument) -> Cells:
     return (
         seq,
         sent.id,
@@ -173,20 +148,4 @@ def _delivery_row(seq: int, event_seq: int, event: EventDocument, sent: Delivery
         sent.updated_at if sent.status == "sending" else None,
         sent.created_at,
         sent.updated_at,
-    )
-
-
-def _attempt_row(seq: int, event: EventDocument, sent: DeliveryDocument, attempt: AttemptDocument) -> Cells:
-    return (
-        seq,
-        attempt.number,
-        event.tenant,
-        sent.channel,
-        attempt.cause,
-        attempt.started_at,
-        attempt.duration_ms,
-        attempt.outcome,
-        attempt.status_code,
-        attempt.error,
-        attempt.response_body,
     )

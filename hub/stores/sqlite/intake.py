@@ -16,6 +16,7 @@ from hub.stores.sqlite.readers import Readers
 from hub.stores.sqlite.rows import EVENT_COLUMNS, EVENT_JSON, event_from, event_row, fetch
 from hub.stores.sqlite.transaction import Transaction
 from hub.stores.sqlite.writer import Writer
+from hub.stores.stored import events
 
 _DELIVERY_COLUMNS = (
     "id, event_seq, tenant, event_type, subscription_id, channel, status, due_at, created_at, updated_at"
@@ -99,7 +100,7 @@ class _Acceptance:
                 return ItemResult(entry.index, "duplicate", self._sources[key])
             self._sources[key] = event.id
         self._seq += 1
-        self._events.append(event_row(self._seq, event, fan_out=entry.fan_out))
+        self._events.append(event_row(self._seq, events.values(event), None, "" if entry.fan_out else None))
         self._deliveries += delivery_rows(self._seq, event, entry.deliveries, milliseconds(event.accepted_at))
         self._feed.append(entry)
         return ItemResult(entry.index, "accepted", event.id)
@@ -188,10 +189,11 @@ def _recall(connection: apsw.Connection, tenant: str, idempotency: Idempotency, 
 def _fan_outs(connection: apsw.Connection, limit: int) -> list[FanOut]:
     rows = fetch(
         connection,
-        f"SELECT {EVENT_JSON} AS row FROM events WHERE fan_out_after IS NOT NULL ORDER BY seq LIMIT ?",
+        f"SELECT json_array(fan_out_after, {EVENT_JSON}) AS row FROM events WHERE fan_out_after IS NOT NULL"
+        " ORDER BY seq LIMIT ?",
         (limit,),
     )
-    return [FanOut(event_from(connection, row), row[-1]) for row in rows]
+    return [FanOut(event_from(connection, row), after) for after, row in rows]
 
 
 class SqliteIntake(Intake):

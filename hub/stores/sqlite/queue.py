@@ -9,14 +9,15 @@ import apsw
 import orjson
 
 from hub.clock import Clock
-from hub.models import Attempt, Cause, Delivery, Status
+from hub.models import Cause, Status
 from hub.stores.base import Claim, ClaimRequest, ClaimResult, Result, WriteOutcome
 from hub.stores.milliseconds import instant, milliseconds, not_before
 from hub.stores.process import GatedQueue
 from hub.stores.sqlite.readers import Readers
-from hub.stores.sqlite.rows import DELIVERY_JSON, EVENT_JSON, Row, delivery_from, event_from, fetch
+from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, DELIVERY_JSON, EVENT_JSON, Row, delivery_from, event_from, fetch
 from hub.stores.sqlite.transaction import Transaction
 from hub.stores.sqlite.writer import Writer
+from hub.stores.stored import attempts
 
 _RECLAIM_LEASE: Final = timedelta(minutes=1)
 
@@ -78,9 +79,6 @@ _LEASED: Final = (
 _UNDER_WAY: Final = "SELECT json_array(subscription_id, id, token) AS row FROM deliveries WHERE status = 'sending'"
 
 _STATE_COLUMNS: Final = "seq, status, reason, attempt_count, schedule_base, token, cause, due_at, updated_at"
-_ATTEMPT_COLUMNS: Final = (
-    "delivery_seq, number, tenant, channel, cause, started_at, duration_ms, outcome, status_code, error, response_body"
-)
 
 
 def _claims(transaction: Transaction, seqs: Sequence[int]) -> list[Claim]:
@@ -151,7 +149,8 @@ class _Finishing:
         self._states[delivery.id] = (seq, token + 1, cancelled)
         self._next[seq] = _state_row(seq, token + 1, result)
         if result.attempt:
-            self._attempts.append(_attempt_row(seq, delivery, result.attempt))
+            place = seq, result.attempt.number, delivery.tenant, delivery.channel
+            self._attempts.append((*place, *attempts.values(result.attempt)))
         self._recorded.append(result)
         return WriteOutcome.RECORDED
 
@@ -164,7 +163,7 @@ class _Finishing:
             _STATE_COLUMNS,
             list(self._next.values()),
         )
-        transaction.insert("attempts", _ATTEMPT_COLUMNS, self._attempts, replace=True)
+        transaction.insert("attempts", ATTEMPT_COLUMNS, self._attempts, replace=True)
         transaction.append(entry for result in self._recorded for entry in result.feed)
 
 
@@ -182,23 +181,6 @@ def _state_row(seq: int, token: int, result: Result) -> tuple[str | int | None, 
         result.cause,
         due_at,
         milliseconds(delivery.updated_at),
-    )
-
-
-def _attempt_row(seq: int, delivery: Delivery, attempt: Attempt) -> tuple[str | int | None, ...]:
-    """The attempt as `_ATTEMPT_COLUMNS`."""
-    return (
-        seq,
-        attempt.number,
-        delivery.tenant,
-        delivery.channel,
-        attempt.cause,
-        milliseconds(attempt.started_at),
-        attempt.duration_ms,
-        attempt.outcome,
-        attempt.status_code,
-        attempt.error,
-        attempt.response_body,
     )
 
 

@@ -1,7 +1,7 @@
-"""Rows as models: how instants, events, deliveries and attempts look in the database.
+"""Rows as models: the columns of events, attempts and feed entries, and what a read gives of events and deliveries.
 
-Every read gives one row, a JSON array of all: each row that SQLite hands over costs the thread a turn at the
-interpreter's lock, which a busy event loop makes dear.
+Every read gives one row, a JSON array of all rows: each row that SQLite hands over makes the thread take the
+interpreter's lock once more, and a busy event loop makes that expensive.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,31 +10,32 @@ from typing import Any, Final
 import apsw
 import orjson
 
-from hub.models import Attempt, Cause, Delivery, Event, FeedEntry, Outcome
-from hub.stores.milliseconds import instant, instant_or_none, milliseconds, milliseconds_or_none
+from hub.models import Delivery, Event
+from hub.stores.milliseconds import instant_or_none
+from hub.stores.stored import StoredEvent, attempts, events, feed_entries
 
 Row = list[Any]
 Values = Sequence[str | int | float | None] | Mapping[str, str | int | float | None]
 
 _INLINE_BYTES: Final = 65_536
+_EXTENSIONS: Final = events.fields.index("extensions")
 
-EVENT_COLUMNS: Final = (
-    "seq, id, tenant, type, source, source_id, subject, time, data, content_type, data_base64, extensions,"
-    " ordering_key, deliver_at, expires_at, traceparent, accepted_at, cancelled_at, fan_out_after"
-)
-EVENT_FIELDS: Final = tuple(EVENT_COLUMNS.split(", "))
-EVENT_JSON: Final = (
-    "json_array(events.seq, events.id, events.tenant, events.type, events.source, events.source_id, events.subject,"
-    f" events.time, CASE WHEN octet_length(events.data) <= {_INLINE_BYTES} THEN events.data END, events.content_type,"
-    " events.data_base64, json(events.extensions), events.ordering_key, events.deliver_at, events.expires_at,"
-    " events.traceparent, events.accepted_at, events.cancelled_at, events.fan_out_after)"
-)
-DELIVERY_JSON: Final = (
-    "json_array(deliveries.seq, deliveries.id, deliveries.tenant, events.id, deliveries.event_type,"
-    " deliveries.subscription_id, deliveries.channel, deliveries.status, deliveries.reason, deliveries.attempt_count,"
-    " deliveries.schedule_base,"
-    " deliveries.token, deliveries.due_at, deliveries.created_at, deliveries.updated_at)"
-)
+EVENT_COLUMNS: Final = ", ".join(("seq", "cancelled_at", "fan_out_after", *events.fields))
+ATTEMPT_MEMBERS: Final = ", ".join(attempts.fields)
+ATTEMPT_COLUMNS: Final = f"delivery_seq, number, tenant, channel, {ATTEMPT_MEMBERS}"
+FEED_MEMBERS: Final = ", ".join(feed_entries.fields)
+
+_EVENT_READ: Final = {
+    "data": f"CASE WHEN octet_length(events.data) <= {_INLINE_BYTES} THEN events.data ELSE '' END",
+    "data_base64": "json(iif(events.data_base64, 'true', 'false'))",
+    "extensions": "json(ifnull(events.extensions, json_object()))",
+}
+_DELIVERY_READ: Final = {"event_id": "events.id", "next_attempt_at": "deliveries.due_at"}
+_EVENT_MEMBERS: Final = ", ".join(_EVENT_READ.get(name, f"events.{name}") for name in events.fields)
+_DELIVERY_MEMBERS: Final = ", ".join(_DELIVERY_READ.get(name, f"deliveries.{name}") for name in Delivery.model_fields)
+EVENT_JSON: Final = f"json_array(events.seq, events.cancelled_at, {_EVENT_MEMBERS})"
+DELIVERY_JSON: Final = f"json_array(deliveries.seq, {_DELIVERY_MEMBERS})"
+"""`deliveries` joined with `events`."""
 
 
 def fetch(connection: apsw.Connection, query: str, values: Values = ()) -> list[Any]:
@@ -44,94 +45,37 @@ def fetch(connection: apsw.Connection, query: str, values: Values = ()) -> list[
     return rows
 
 
-def event_row(seq: int, event: Event, *, fan_out: bool) -> tuple[str | int | None, ...]:
-    """The event as `EVENT_COLUMNS`."""
-    return (
-        seq,
-        event.id,
-        event.tenant,
-        event.type,
-        event.source,
-        event.source_id,
-        event.subject,
-        milliseconds(event.time),
-        event.data.decode(),
-        event.content_type,
-        int(event.data_base64),
-        orjson.dumps(event.extensions).decode() if event.extensions else None,
-        event.ordering_key,
-        milliseconds_or_none(event.deliver_at),
-        milliseconds_or_none(event.expires_at),
-        event.traceparent,
-        milliseconds(event.accepted_at),
-        milliseconds_or_none(event.cancelled_at),
-        "" if fan_out else None,
-    )
+def event_row(
+    seq: int, members: Sequence[Any], cancelled_at: int | None, fan_out_after: str | None
+) -> tuple[str | int | None, ...]:
+    """The members of a `StoredEvent` as `EVENT_COLUMNS`."""
+    extensions = members[_EXTENSIONS]
+    kept = orjson.dumps(extensions).decode() if extensions else None
+    return (seq, cancelled_at, fan_out_after, *members[:_EXTENSIONS], kept, *members[_EXTENSIONS + 1 :])
+
+
+def stored_event(connection: apsw.Connection, row: Row) -> tuple[StoredEvent, int | None]:
+    """The event of an `EVENT_JSON` row, and when it was cancelled.
+
+    Data that is too big to travel inside JSON is read by itself.
+    """
+    seq, cancelled_at, *members = row
+    event = StoredEvent(*members)
+    if not event.data:
+        event.data = connection.execute("SELECT data FROM events WHERE seq = ?", (seq,)).get
+    return event, cancelled_at
 
 
 def event_from(connection: apsw.Connection, row: Row) -> Event:
-    """The event of an `EVENT_JSON` row; data that is too big to travel inside JSON is read by itself."""
-    fields = dict(zip(EVENT_FIELDS, row, strict=True))
-    data = fields["data"]
-    if data is None:
-        data = connection.execute("SELECT data FROM events WHERE seq = ?", (fields["seq"],)).get
-    fields["data"] = data.encode()
-    fields["data_base64"] = bool(fields["data_base64"])
-    fields["extensions"] = fields["extensions"] or {}
-    fields["time"] = instant(fields["time"])
-    fields["accepted_at"] = instant(fields["accepted_at"])
-    for name in ("deliver_at", "expires_at", "cancelled_at"):
-        fields[name] = instant_or_none(fields[name])
-    return Event.model_validate(fields)
+    """The event of an `EVENT_JSON` row."""
+    event, cancelled_at = stored_event(connection, row)
+    return events.restored(event, cancelled_at=instant_or_none(cancelled_at))
 
 
 def delivery_from(row: Row) -> Delivery:
     """The delivery of a `DELIVERY_JSON` row."""
-    _, id_, tenant, event_id, type_, subscription_id, channel, status, reason, count, base, token, *instants = row
-    due, created, updated = instants
-    return Delivery.model_validate(
-        {
-            "id": id_,
-            "tenant": tenant,
-            "event_id": event_id,
-            "event_type": type_,
-            "subscription_id": subscription_id,
-            "channel": channel,
-            "status": status,
-            "reason": reason,
-            "attempt_count": count,
-            "schedule_base": base,
-            "token": token,
-            "next_attempt_at": instant_or_none(due),
-            "created_at": instant(created),
-            "updated_at": instant(updated),
-        }
-    )
-
-
-def feed_row(entry: FeedEntry, now: int) -> tuple[str | int | None, ...]:
-    return (
-        entry.tenant,
-        entry.kind,
-        entry.data.decode(),
-        entry.event_type,
-        entry.event_id,
-        entry.subscription_id,
-        entry.status,
-        now,
-    )
-
-
-def attempt_from(row: Row) -> Attempt:
-    """The attempt of a row of number, cause, start, duration, outcome, status code, error, response body."""
-    number, cause, started_at, duration_ms, outcome, status_code, error, response_body = row
-    return Attempt(
-        number=number,
-        cause=Cause(cause),
-        started_at=instant(started_at),
-        duration_ms=duration_ms,
-        outcome=Outcome(outcome),
-        status_code=status_code,
-        error=error,
-        response_body=response_body,
-    )
+    _, *values = row
+    members = dict(zip(Delivery.model_fields, values, strict=True))
+    for name in ("next_attempt_at", "created_at", "updated_at"):
+        members[name] = instant_or_none(members[name])
+    return Delivery.model_validate(members)

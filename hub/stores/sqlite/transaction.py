@@ -7,11 +7,11 @@ from typing import Any
 import apsw
 
 from hub.models import FeedEntry
-from hub.stores.sqlite.rows import Values, feed_row, fetch
+from hub.stores.sqlite.rows import FEED_MEMBERS, Values, fetch
+from hub.stores.stored import feed_entries
 
 _SIZES = (1, 4, 16, 64, 256)
 """Rows a statement may take: few sizes, so that SQLite's prepared statements are found again."""
-_FEED_COLUMNS = "tenant, kind, data, event_type, event_id, subscription_id, status, written_at"
 
 
 class Transaction:
@@ -62,7 +62,7 @@ class Transaction:
 
     def append(self, entries: Iterable[FeedEntry]) -> None:
         """Write feed entries, in order."""
-        rows = [feed_row(entry, self.now) for entry in entries]
+        rows = [(*feed_entries.values(entry), self.now) for entry in entries]
         if rows:
-            self.insert("feed", _FEED_COLUMNS, rows)
+            self.insert("feed", f"{FEED_MEMBERS}, written_at", rows)
             self.feed_id = self.connection.last_insert_rowid()

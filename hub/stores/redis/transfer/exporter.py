@@ -13,7 +13,7 @@ from hub.stores.paging import cursor_of, position_of
 from hub.stores.redis import idempotency
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.codec import entry_from, fields
+from hub.stores.redis.codec import fields, unpack_entry
 from hub.stores.redis.index_scan import at_of, id_of
 from hub.stores.redis.key_names import KeyNames
 from hub.stores.redis.records import READ
@@ -124,7 +124,7 @@ class Leaving:
             of_event = [deliveries[id_] for member in taken if (id_ := id_of(member)) in deliveries]
             document = event_from_parts(id_of(event), plan.tenant, body, state, of_event)
             if goes_on:
-                document.goes_on, document.data = True, ""
+                document.goes_on, document.event.data = True, ""
             documents.append(encode(document))
         return Piece(documents, plan.end, 0 if goes_on else len(documents))
 
@@ -169,15 +169,4 @@ def _task(document: bytes) -> TaskDocument:
 
 
 def _entry(id_: bytes, parts: dict[str, bytes]) -> FeedDocument:
-    entry = entry_from(parts["entry"])
-    return FeedDocument(
-        id=int(id_.partition(b"-")[0]),
-        written_at=int(parts["at"]),
-        tenant=entry.tenant,
-        kind=entry.kind,
-        data=entry.data.decode(),
-        event_type=entry.event_type,
-        event_id=entry.event_id,
-        subscription_id=entry.subscription_id,
-        status=entry.status,
-    )
+    return FeedDocument(int(id_.partition(b"-")[0]), int(parts["at"]), unpack_entry(parts["entry"]))

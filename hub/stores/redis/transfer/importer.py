@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from hub.models import FeedEntry, FeedKind, Status
 from hub.stores.base import Idempotency, ItemResult, Piece, Section
 from hub.stores.documents import (
     Counters,
@@ -18,7 +17,7 @@ from hub.stores.redis import idempotency
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import Script, script
-from hub.stores.redis.codec import pack, packed_entry
+from hub.stores.redis.codec import pack
 from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.tasks import RedisTasks
 from hub.stores.redis.transfer.event_documents import event_row
@@ -68,7 +67,7 @@ class Entering:
     async def feed(self, piece: Piece) -> None:
         rows: list[Argument] = []
         for document in decode(piece.documents, FeedDocument):
-            rows += (document.id, document.written_at, packed_entry(_entry(document)))
+            rows += (document.id, document.written_at, pack(document.entry))
         await self._put(_FEED, piece, *rows)
 
     async def end(self, section: Section, piece: Piece) -> None:
@@ -77,15 +76,3 @@ class Entering:
 
     async def _put(self, script: Script, piece: Piece, *rows: Argument) -> None:
         await self._engine.run(script, piece.after, *rows, repeat=True)
-
-
-def _entry(document: FeedDocument) -> FeedEntry:
-    return FeedEntry(
-        tenant=document.tenant,
-        kind=FeedKind(document.kind),
-        data=document.data.encode(),
-        event_type=document.event_type,
-        event_id=document.event_id,
-        subscription_id=document.subscription_id,
-        status=Status(document.status) if document.status else None,
-    )

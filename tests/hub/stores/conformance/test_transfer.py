@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -30,6 +31,7 @@ from hub.stores.base import (
     Store,
     Transfer,
 )
+from hub.stores.stored import StoredEvent
 from tests.clock import START, ManualClock
 from tests.hub.stores.conftest import OpenStore
 from tests.hub.stores.samples import OTHER, TENANT, batch, claim, entry, event, idempotency, publish, result, task
@@ -76,11 +78,12 @@ def whole(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Events put together of the documents over which they went on."""
     events: dict[str, dict[str, Any]] = {}
     for document in documents:
+        id_ = msgspec.convert(document["event"], StoredEvent).id
         deliveries = document.pop("deliveries", [])
         if not document.pop("goes_on", False):
-            assert document["id"] not in events
-            events[document["id"]] = {**document, "deliveries": []}
-        events[document["id"]]["deliveries"] += deliveries
+            assert id_ not in events
+            events[id_] = {**document, "deliveries": []}
+        events[id_]["deliveries"] += deliveries
     for one in events.values():
         one["deliveries"].sort(key=lambda delivery: delivery["id"])
     return [events[id_] for id_ in sorted(events)]

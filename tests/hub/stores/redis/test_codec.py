@@ -7,7 +7,7 @@ import pytest
 
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import Script
-from hub.stores.redis.codec import as_str_bytes, event_document, event_from, pack
+from hub.stores.redis.codec import as_str_bytes, event_from, pack, packed_event
 from tests.clock import START
 from tests.hub.stores.redis.engines import engine_on
 from tests.hub.stores.samples import event
@@ -29,9 +29,9 @@ async def test_a_script_unpacks_disguised_bytes_as_they_were(engine: Engine, siz
 
 def test_an_event_is_read_back_as_it_was() -> None:
     new = event(subject="ü", data='{"ü": 1.10}'.encode(), extensions={"count": 3}, expires_at=START)
-    assert event_from(event_document(new), None) == new
+    assert event_from(packed_event(new), None) == new
     at = b"%d" % (START.timestamp() * 1000)
-    assert event_from(event_document(new), at) == new.model_copy(update={"cancelled_at": START})
+    assert event_from(packed_event(new), at) == new.model_copy(update={"cancelled_at": START})
 
 
 @pytest.mark.parametrize("damaged", [b"", b"\xff", b"\x01", msgspec.msgpack.encode([1, 2]), msgspec.msgpack.encode({})])
@@ -42,4 +42,4 @@ def test_what_is_no_event_is_a_value_error(damaged: bytes) -> None:
 
 def test_an_event_that_was_cut_off_is_a_value_error() -> None:
     with pytest.raises(ValueError, match=r".+"):
-        event_from(event_document(event())[:-3], None)
+        event_from(packed_event(event())[:-3], None)

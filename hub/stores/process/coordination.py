@@ -1,0 +1,95 @@
+"""Leases, signals, stream tickets and schedule runs of a store that only one process has open."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from itertools import count
+
+from hub.clock import Clock
+from hub.stores.base import Leases, Schedules, Signal, Signals, Tickets
+
+
+class ProcessLeases(Leases):
+    """Leases end with the process, because only its own parts can hold them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._tokens = count(1)
+        self._held: dict[str, tuple[str, int, float]] = {}
+        """By name: the holder, its token, and when the lease ends, in monotonic seconds."""
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> int | None:
+        self._forget_ended()
+        present, token, _ = self._held.get(name, (holder, 0, 0.0))
+        if present != holder:
+            return None
+        token = token or next(self._tokens)
+        self._held[name] = holder, token, self._clock.monotonic() + seconds
+        return token
+
+    async def release(self, name: str, holder: str) -> None:
+        if self._held.get(name, ("",))[0] == holder:
+            del self._held[name]
+
+    async def held(self, names: Collection[str]) -> frozenset[str]:
+        self._forget_ended()
+        return frozenset(names) & self._held.keys()
+
+    async def held_under(self, prefix: str) -> frozenset[str]:
+        self._forget_ended()
+        return frozenset(name for name in self._held if name.startswith(prefix))
+
+    def _forget_ended(self) -> None:
+        now = self._clock.monotonic()
+        for name in [name for name, (_, _, until) in self._held.items() if until <= now]:
+            del self._held[name]
+
+
+class ProcessSignals(Signals):
+    """Never gives a signal: no other process has the store open, and this one notifies its own parts directly."""
+
+    async def next(self) -> Signal:
+        never: asyncio.Future[Signal] = asyncio.get_running_loop().create_future()
+        return await never
+
+
+class ProcessTickets(Tickets):
+    """Tickets that are issued and taken within one process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._open: dict[str, tuple[datetime, bytes]] = {}
+
+    async def put(self, digest: str, holder: bytes, expires_at: datetime) -> None:
+        self._forget_expired()
+        self._open[digest] = expires_at, holder
+
+    async def take(self, digest: str) -> bytes | None:
+        expires_at, holder = self._open.pop(digest, (None, b""))
+        return holder if expires_at is not None and expires_at > self._clock.now() else None
+
+    def _forget_expired(self) -> None:
+        """Drop the oldest tickets, up to the first that is still valid: all live about equally long."""
+        now = self._clock.now()
+        while self._open:
+            digest, (expires_at, _) = next(iter(self._open.items()))
+            if expires_at > now:
+                return
+            del self._open[digest]
+
+
+class ProcessSchedules(Schedules):
+    """The last run of each schedule, until the process ends."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, tuple[int, bytes]] = {}
+        """The fencing token and the run, by the name of the schedule."""
+
+    async def record(self, name: str, run: bytes, token: int) -> bool:
+        if self._runs.get(name, (token,))[0] > token:
+            return False
+        self._runs[name] = token, run
+        return True
+
+    async def runs(self) -> Mapping[str, bytes]:
+        return {name: run for name, (_, run) in self._runs.items()}
