@@ -11,7 +11,6 @@ from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import Archive, DeliveryQuery, EventQuery, Listing, Page, Stats
 from hub.stores.paging import listing
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.client.scripts import script
 from hub.stores.redis.codec import DELIVERY_FIELDS, attempt_from, delivery_from, event_from, fields, pack
 from hub.stores.redis.index_scan import (
     STEP,
@@ -25,6 +24,7 @@ from hub.stores.redis.index_scan import (
     until_page,
 )
 from hub.stores.redis.key_names import KeyNames
+from hub.stores.redis.scripts import script
 from hub.stores.redis.selection import STORED, IndexSelection, of_deliveries, of_events
 from hub.stores.redis.stats import read_stats
 
@@ -32,8 +32,8 @@ _DOCUMENTS_AT_ONCE: Final = 50
 """Events may be big."""
 _STATES: Final = ":s:"
 _DELIVERIES: Final = ":d:"
-_SELECT: Final = script("select", "selection")
-_TALLY: Final = script("tally", "selection")
+_SELECT: Final = script("select")
+_TALLY: Final = script("count")
 _log = structlog.get_logger("hub.store")
 
 

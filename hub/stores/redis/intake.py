@@ -11,15 +11,15 @@ from hub.stores.milliseconds import milliseconds, not_before
 from hub.stores.options import StoreOptions
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.group_commit import GroupCommit
-from hub.stores.redis.client.scripts import script
 from hub.stores.redis.codec import as_str_bytes, event_from, pack, packed_entry, packed_event
 from hub.stores.redis.idempotency import digest, expiry, given, remembered, with_duplicates
 from hub.stores.redis.key_names import KeyNames
 from hub.stores.redis.loss_detection import LossDetection
+from hub.stores.redis.scripts import script
 
-_ACCEPT: Final = script("accept", "indexes", "calls", "vigil", "waiting", "arriving")
-_EXPAND: Final = script("expand", "indexes", "calls", "waiting", "arriving")
-_CANCEL: Final = script("cancel", "indexes", "calls")
+_ACCEPT: Final = script("accept")
+_EXPAND: Final = script("expand")
+_CANCEL: Final = script("cancel")
 _ACCEPTED, _REPLAYED, _STALE = 0, 1, 2
 _DIGITS: Final = 13
 

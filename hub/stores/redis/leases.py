@@ -6,10 +6,10 @@ from typing import Final
 from hub.stores.base import Leases
 from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.client.scripts import script
 from hub.stores.redis.key_names import KeyNames
+from hub.stores.redis.scripts import script
 
-_TAKE: Final = script("take_lease")
+_TAKE: Final = script("acquire_lease")
 _RELEASE: Final = script("release_lease")
 _FORGOTTEN_SECONDS: Final = 86_400.0
 """The hub's clock says when a right ends; the server forgets it this much later."""

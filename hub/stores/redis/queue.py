@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from hub.failpoints import Failpoint
 from hub.models import Cause, Event
-from hub.stores import gate
 from hub.stores.base import (
     BreakerState,
     Claim,
@@ -25,7 +24,6 @@ from hub.stores.milliseconds import instant, milliseconds, milliseconds_or_none,
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.errors import Lost
 from hub.stores.redis.client.group_commit import GroupCommit
-from hub.stores.redis.client.scripts import script
 from hub.stores.redis.codec import (
     as_str_bytes,
     delivery_from,
@@ -37,23 +35,13 @@ from hub.stores.redis.codec import (
 )
 from hub.stores.redis.intake import document_digest
 from hub.stores.redis.loss_detection import LossDetection
+from hub.stores.redis.scripts import script
 
-_CLAIM: Final = script("claim", "indexes", "calls", "gate", "waiting", "claims")
-_FINISH: Final = script("finish", "indexes", "calls", "vigil", "gate", "waiting", "claims")
-_RENEW: Final = script("renew", "indexes", "gate")
-_RECLAIM: Final = script("reclaim", "indexes", "gate", "waiting", "claims")
-_RECONCILE: Final = script("reconcile", "indexes", "gate", "waiting", "claims")
-_RULES: Final = pack(
-    (
-        gate.THRESHOLD,
-        gate.FIRST_REST_SECONDS,
-        gate.LONGEST_REST_SECONDS,
-        gate.REST_SPREAD,
-        gate.CATCH_UP_SECONDS,
-        gate.FORGET_SECONDS,
-        gate.SLACK_SECONDS,
-    )
-)
+_CLAIM: Final = script("claim")
+_FINISH: Final = script("finish")
+_RENEW: Final = script("renew")
+_RECLAIM: Final = script("reclaim")
+_RECONCILE: Final = script("reconcile")
 _RECLAIM_LEASE_MS: Final = 60_000
 _RECONCILED_AT_ONCE: Final = 500
 _RENEWED_AT_ONCE: Final = 1_000
@@ -223,7 +211,6 @@ class RedisQueue(Queue):
             self._process,
             self._claim_number,
             self._claim_heard,
-            _RULES,
             pack(wants),
             repeat=True,
         )
@@ -259,7 +246,6 @@ class RedisQueue(Queue):
             self._process,
             number,
             *self._vigil.arguments(),
-            _RULES,
             pack(rows),
             repeat=True,
         )

@@ -5,11 +5,11 @@ from typing import Final
 
 from hub.stores.base import Schedules
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.client.scripts import script
 from hub.stores.redis.codec import fields
 from hub.stores.redis.key_names import KeyNames
+from hub.stores.redis.scripts import script
 
-_NOTE: Final = script("note_run")
+_NOTE: Final = script("record_run")
 
 
 class RedisSchedules(Schedules):

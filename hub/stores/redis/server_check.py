@@ -10,8 +10,8 @@ from hub.errors import HubError
 from hub.findings import Finding, State
 from hub.stores.redis.client.engine import SKEW_WARNING_SECONDS, Engine, Reader
 from hub.stores.redis.client.errors import Denied, Lost, Refused
-from hub.stores.redis.client.scripts import script
 from hub.stores.redis.client.url import read_address
+from hub.stores.redis.scripts import script
 
 OLDEST: Final = (7, 0)
 """Older ones run no script that says itself what it may do, and that is kept when memory is full."""
@@ -19,7 +19,7 @@ FAR_SECONDS: Final = 0.02
 NEARLY_FULL: Final = 0.8
 _PINGS: Final = 3
 _MIB: Final = 1024 * 1024
-_PROBE: Final = script("probe")
+_PROBE: Final = script("command_probe")
 _log = structlog.get_logger("hub.store")
 
 Info = Mapping[str, str]

@@ -11,13 +11,13 @@ from hub.stores.base import Listing, Page, Tasks
 from hub.stores.milliseconds import milliseconds
 from hub.stores.paging import listing
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.client.scripts import script
 from hub.stores.redis.codec import packed_entry
 from hub.stores.redis.index_scan import cursor_at, id_of, until_page
 from hub.stores.redis.key_names import KeyNames
 from hub.stores.redis.loss_detection import LossDetection
+from hub.stores.redis.scripts import script
 
-_SAVE: Final = script("save_task", "indexes", "vigil")
+_SAVE: Final = script("save_task")
 
 
 class RedisTasks(Tasks):

@@ -6,8 +6,8 @@ from typing import Final
 from hub.stores.base import Tickets
 from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.client.scripts import script
 from hub.stores.redis.index_scan import DIGITS
+from hub.stores.redis.scripts import script
 
 _PUT: Final = script("put_ticket")
 _TAKE: Final = script("take_ticket")

@@ -8,13 +8,13 @@ from hub.errors import HubError
 from hub.stores.base import Upkeep
 from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.client.scripts import script
 from hub.stores.redis.loss_detection import LossDetection
+from hub.stores.redis.scripts import script
 
-_PURGE: Final = script("purge", "indexes")
-_PURGE_EXPIRED: Final = script("purge_expired", "indexes")
-_TRIM_FEED: Final = script("trim_feed", "indexes")
-_TOUCH: Final = script("touch")
+_PURGE: Final = script("purge")
+_PURGE_EXPIRED: Final = script("purge_expired")
+_TRIM_FEED: Final = script("trim_feed")
+_TOUCH: Final = script("write_probe")
 _STEP: Final = 250
 """So many removals are some milliseconds' work for a script."""
 _DELIVERIES_AT_ONCE: Final = 100

@@ -1,4 +1,5 @@
 #!lua
+-- needs: key, calls, feed, signals, indexes, loss, ready, new_delivery
 -- Accept events, of many requests at once, each request as if it came alone and in this order.
 --
 -- ARGV: now (ms), process, number of the call, epoch, feed id seen, batches (msgpack). A batch is an array of
@@ -17,9 +18,9 @@ local answer = calls.answered(process, 'accept', number)
 if answer then return calls.answer(process, 'accept', number, answer) end
 
 local ACCEPTED, REPLAYED, STALE, TAKEN = 0, 1, 2, 3
-local epoch, gone = vigil.keep(ARGV[4], ARGV[5], now)
+local epoch, gone = loss.keep(ARGV[4], ARGV[5], now)
 local version = tonumber(redis.call('HGET', key.meta, 'version') or 0)
-local feed = {}
+local feed_entries = {}
 
 local function is_taken(entries)
   local ids = {}
@@ -41,9 +42,9 @@ local function write(tenant, entry)
   end
   indexes.event_added({ id = id, tenant = tenant, subject = subject, at = at }, #deliveries, fans_out)
   for _, delivery in ipairs(deliveries) do
-    arriving.add({ id = id, tenant = tenant, type = type }, delivery[1], delivery[2], delivery[3], at, due, now)
+    new_delivery.add({ id = id, tenant = tenant, type = type }, delivery[1], delivery[2], delivery[3], at, due, now)
   end
-  feed[#feed + 1] = shown
+  feed_entries[#feed_entries + 1] = shown
 end
 
 -- The id of the event that came with the same source and source id before, if there is one.
@@ -87,8 +88,7 @@ end
 
 local outcomes = {}
 for _, batch in ipairs(cmsgpack.unpack(ARGV[6])) do outcomes[#outcomes + 1] = accept(batch) end
-indexes.feed_appended(feed, now)
-waiting.added(now)
+feed.append(feed_entries, now)
+ready.added(now)
 signals.send()
-local last = tonumber(redis.call('HGET', key.meta, 'feed') or 0)
-return calls.answer(process, 'accept', number, { epoch, gone, last, outcomes })
+return calls.answer(process, 'accept', number, { epoch, gone, feed.last(), outcomes })

@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- needs: key, calls, indexes
 -- Mark events cancelled and drop their fan-out cursors.
 --
 -- ARGV: process, number of the call, cancellations (msgpack): arrays of tenant, event id, at (ms).

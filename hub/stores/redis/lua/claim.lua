@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
+-- needs: key, calls, indexes, gate, ready, claims
 -- Lease due deliveries.
 --
--- ARGV: now (ms), process, number of the call, number of the last one whose answer was heard (or 0), the gate's
---   numbers, wants (msgpack): arrays of lane, limit, retries first, lease (ms), cap, rate (or nil), revision.
+-- ARGV: now (ms), process, number of the call, number of the last one whose answer was heard (or 0), wants
+--   (msgpack): arrays of lane, limit, retries first, lease (ms), cap, rate (or nil), revision.
 -- Reply: rows and events as in claims.lua; and for each want when to ask again (ms, or -1), whether it is full, whether
 --   it rests, whether nothing may start before.
 
 local now, process, number, heard = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
-gate.go_by(ARGV[5])
 local handed = {}
 
 local function hand_out(delivery)
@@ -38,9 +38,9 @@ end
 
 local function take(lane, want)
   local limit = math.min(want[2], gate.room(lane))
-  waiting.mature(lane.id, now)
+  ready.mature(lane.id, now)
   local found = {}
-  local ids = waiting.take(lane.id, want[3], process, limit, function(id, place)
+  local ids = ready.take(lane.id, want[3], process, limit, function(id, place)
     local delivery = claims.read(id)
     found[id] = delivery
     return delivery and delivery.st == 'pending' and delivery.place == place
@@ -51,21 +51,21 @@ end
 
 local function outlook(lane)
   local resting = gate.breaker(lane) == 'open' and 1 or 0
-  local first = waiting.first_due(lane.id)
+  local first = ready.first_due(lane.id)
   if not first then return { -1, 0, resting, 0 } end
   local opens = gate.not_before(lane)
-  local ready = opens > now and math.max(first, opens) or first
+  local possible = opens > now and math.max(first, opens) or first
   local barred = opens > now and opens >= first and 1 or 0
-  if ready <= now and gate.is_full(lane) then
+  if possible <= now and gate.is_full(lane) then
     gate.asked(lane, process)
     return { -1, 1, resting, 0 }
   end
-  return { ready, 0, resting, barred }
+  return { possible, 0, resting, barred }
 end
 
 local repeated = hand_out_again() == tonumber(number)
 local outlooks = {}
-for _, want in ipairs(cmsgpack.unpack(ARGV[6])) do
+for _, want in ipairs(cmsgpack.unpack(ARGV[5])) do
   local lane = gate.lane(want[1], now)
   gate.adopt(lane, want[5], want[6], want[7])
   if not repeated then take(lane, want) end

@@ -1,4 +1,5 @@
 #!lua
+-- needs: key, calls, signals, indexes, ready, new_delivery
 -- Create deliveries of events that fan out, and move their cursors.
 --
 -- ARGV: now (ms), process, number of the call, expansions (msgpack): arrays of tenant, event id, type, cursor before,
@@ -15,7 +16,7 @@ local function expand(expansion)
   if redis.call('HGET', state, 'fan') ~= before then return 0 end
   indexes.event_grown(id, #deliveries)
   for _, delivery in ipairs(deliveries) do
-    arriving.add({ id = id, tenant = tenant, type = type }, delivery[1], delivery[2], delivery[3], now, due or now, now)
+    new_delivery.add({ id = id, tenant = tenant, type = type }, delivery[1], delivery[2], delivery[3], now, due or now, now)
   end
   if after then
     redis.call('HSET', state, 'fan', after)
@@ -28,6 +29,6 @@ end
 
 local outcomes = {}
 for _, expansion in ipairs(cmsgpack.unpack(ARGV[4])) do outcomes[#outcomes + 1] = expand(expansion) end
-waiting.added(now)
+ready.added(now)
 signals.send()
 return calls.answer(process, 'expand', number, outcomes)

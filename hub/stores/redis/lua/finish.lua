@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
+-- needs: key, calls, feed, signals, indexes, loss, gate, ready, claims
 -- Write what became of deliveries.
 --
--- ARGV: now (ms), process, number of the call, epoch, feed id seen, the gate's numbers, results (msgpack): arrays of
+-- ARGV: now (ms), process, number of the call, epoch, feed id seen, results (msgpack): arrays of
 --   delivery id, token, status, reason (or nil), attempts, schedule base, cause, due (ms, or nil), updated (ms),
 --   number of the attempt and the attempt (or nil both), feed entries, sign, spread of a rest, pause until (ms, or nil).
 -- Reply: epoch, lost feed entries, last feed id, and for each result 0 (recorded), 1 (fenced) or 2 (its event is
@@ -12,15 +13,14 @@ local answer = calls.answered(process, 'finish', number)
 if answer then return answer end
 
 local RECORDED, FENCED, EVENT_CANCELLED = 0, 1, 2
-local epoch, gone = vigil.keep(ARGV[4], ARGV[5], now)
-gate.go_by(ARGV[6])
-local feed, lanes, waited = {}, {}, {}
+local epoch, gone = loss.keep(ARGV[4], ARGV[5], now)
+local entries, lanes, waited = {}, {}, {}
 
 -- Take the delivery out of where it stood: the work that waits, or the work under way.
 local function leave(delivery, lane)
   local waits = delivery.st == 'pending'
   if waits or delivery.place then
-    waiting.remove(lane.id, waiting.class(delivery.n, delivery.by), delivery.id, delivery.place)
+    ready.remove(lane.id, ready.class(delivery.n, delivery.by), delivery.id, delivery.place)
   end
   if waits then waited[lane.id] = true else gate.ended(lane, delivery.id) end
 end
@@ -48,9 +48,9 @@ local function write(delivery, result)
   })
   indexes.delivery_moved(indexed, delivery.st, delivery.upd, status, updated)
   if attempt then indexes.attempt_logged(indexed, number, attempt) end
-  for _, entry in ipairs(shown) do feed[#feed + 1] = entry end
+  for _, entry in ipairs(shown) do entries[#entries + 1] = entry end
   if due then
-    waiting.add(delivery.sub, waiting.class(attempts, cause), delivery.id, due, now)
+    ready.add(delivery.sub, ready.class(attempts, cause), delivery.id, due, now)
   end
 end
 
@@ -70,15 +70,14 @@ local function finish(result)
 end
 
 local outcomes = {}
-for _, result in ipairs(cmsgpack.unpack(ARGV[7])) do outcomes[#outcomes + 1] = finish(result) end
-indexes.feed_appended(feed, now)
-waiting.added(now)
-for id in pairs(waited) do waiting.first_due(id) end
+for _, result in ipairs(cmsgpack.unpack(ARGV[6])) do outcomes[#outcomes + 1] = finish(result) end
+feed.append(entries, now)
+ready.added(now)
+for id in pairs(waited) do ready.first_due(id) end
 for id, lane in pairs(lanes) do
   local news = gate.news(lane, process)
   if news then signals.lane(id, news > 0 and news or nil) end
 end
 gate.save()
 signals.send()
-local last = tonumber(redis.call('HGET', key.meta, 'feed') or 0)
-return calls.answer(process, 'finish', number, { epoch, gone, last, outcomes })
+return calls.answer(process, 'finish', number, { epoch, gone, feed.last(), outcomes })

@@ -1,3 +1,4 @@
+-- needs: key, indexes
 -- Removes closed events, the oldest first, with all that belongs to them.
 -- ARGV: only those accepted before this (ms); how many events at most; how many deliveries at most.
 -- Reply: how many events were removed, and 1 when it stopped for the number of deliveries (or for very big events), else 0.

@@ -1,14 +1,15 @@
+-- needs: key, indexes
 -- Removes idempotency records past their time, and then tasks that ended long ago.
 -- ARGV: now (ms); tasks updated before this (ms); how many at most.
 -- Reply: how many.
 
 local now, ended_before, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local ended = HUB .. ':tasks-ended'
+local ended = key.tasks_ended
 
 -- Up to and with `now`: a record lives until its expiry.
 local keys = redis.call('ZRANGEBYLEX', key.expiring, '-', '(' .. indexes.member(now + 1, ''), 'LIMIT', 0, limit)
 for _, entry in ipairs(keys) do
-  redis.call('UNLINK', HUB .. ':i:' .. string.sub(entry, 14))
+  redis.call('UNLINK', key.expired(string.sub(entry, 14)))
   redis.call('ZREM', key.expiring, entry)
 end
 
@@ -16,9 +17,9 @@ local room = limit - #keys
 local tasks = redis.call('ZRANGEBYLEX', ended, '-', '(' .. indexes.member(ended_before, ''), 'LIMIT', 0, room)
 for _, entry in ipairs(tasks) do
   local id, created = string.match(entry, '^%d%d%d%d%d%d%d%d%d%d%d%d%d(.*) (%d+)$')
-  local task = HUB .. ':task:' .. id
+  local task = key.task(id)
   local tenant = redis.call('HGET', task, 'ten')
-  if tenant then redis.call('ZREM', HUB .. ':tasks:' .. tenant, indexes.member(created, id)) end
+  if tenant then redis.call('ZREM', key.tasks(tenant), indexes.member(created, id)) end
   redis.call('UNLINK', task)
   redis.call('ZREM', ended, entry)
 end

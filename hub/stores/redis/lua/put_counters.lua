@@ -1,3 +1,4 @@
+-- needs: key, transfer
 -- Lets the counters go on from where those of another store are.
 -- ARGV: where the section ended ('' for nowhere); the catalogue's version, the feed's last id, the last one trimmed away.
 
@@ -10,4 +11,4 @@ end
 raise('version', ARGV[2])
 raise('feed', ARGV[3])
 raise('trimmed', ARGV[4])
-moving.reached('counters', ARGV[1])
+transfer.reached('counters', ARGV[1])

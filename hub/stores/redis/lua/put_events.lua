@@ -1,3 +1,4 @@
+-- needs: key, indexes, gate, ready, transfer
 -- Writes events of another store with their deliveries and attempts. What is there already stays as it is.
 --
 -- ARGV: where the piece ended; events (msgpack): arrays of id, tenant, type, subject, source, source id, accepted (ms),
@@ -40,9 +41,9 @@ end
 
 -- Whatever is due waits in order of due time, so nothing is ready yet; what is under way has a lease that has run out.
 local function put_in_lane(tenant, lane, id, status, attempts, cause, due, updated)
-  waiting.seen(tenant, lane)
+  ready.seen(tenant, lane)
   if status == 'pending' then
-    waiting.add(lane, waiting.class(attempts, cause), id, due, 0)
+    ready.add(lane, ready.class(attempts, cause), id, due, 0)
   else
     gate.leased_anew(lane, id, updated)
   end
@@ -69,5 +70,5 @@ for _, event in ipairs(cmsgpack.unpack(ARGV[2])) do
   end
   if open > 0 then indexes.event_opened(event[1], event[7], open) end
 end
-waiting.added(0)
-moving.reached('events', ARGV[1])
+ready.added(0)
+transfer.reached('events', ARGV[1])

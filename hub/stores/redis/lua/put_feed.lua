@@ -1,3 +1,4 @@
+-- needs: key, transfer
 -- Writes entries of another store's feed under the ids that they have there.
 -- ARGV: where the piece ended; each as id, when it was written (ms) and entry.
 
@@ -7,4 +8,4 @@ for place = 2, #ARGV, 3 do
   local id, at, entry = unpack(ARGV, place, place + 2)
   if tonumber(id) > last then redis.call('XADD', key.feed, id .. '-0', 'at', at, 'entry', entry) end
 end
-moving.reached('feed', ARGV[1])
+transfer.reached('feed', ARGV[1])

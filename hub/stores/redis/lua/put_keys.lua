@@ -1,3 +1,4 @@
+-- needs: key, indexes, transfer
 -- Writes idempotency records of another store.
 -- ARGV: where the piece ended; each as tenant, digest, expiry (ms) and record.
 
@@ -7,4 +8,4 @@ for place = 2, #ARGV, 4 do
   redis.call('SET', key.idempotency(tenant, digest), record)
   indexes.key_kept(tenant, digest, expires, former and cmsgpack.unpack(former)[3])
 end
-moving.reached('idempotency', ARGV[1])
+transfer.reached('idempotency', ARGV[1])

@@ -1,7 +1,8 @@
+-- needs: key, transfer
 -- Writes documents of the catalogue with the versions that they have in another store. Keys as in write_records.lua.
 -- ARGV: where the piece ended; each as name, version and doc ('' for a deletion).
 
-local docs, versions = HUB .. ':records', HUB .. ':record-versions'
+local docs, versions = key.records, key.record_versions
 
 for place = 2, #ARGV, 3 do
   local name, digits, doc = ARGV[place], string.format('%013d', ARGV[place + 1]), ARGV[place + 2]
@@ -10,4 +11,4 @@ for place = 2, #ARGV, 3 do
   redis.call('HSET', docs, name, digits .. doc)
   redis.call('ZADD', versions, 0, digits .. name)
 end
-moving.reached('records', ARGV[1])
+transfer.reached('records', ARGV[1])

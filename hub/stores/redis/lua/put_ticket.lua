@@ -1,4 +1,5 @@
+-- needs: key
 -- Keeps a ticket: a string of 13 digits of its expiry (ms) and the holder.
 -- ARGV: digest, expiry and holder, after how much real time to forget it (ms).
 
-redis.call('SET', KEYS[1] .. ':ticket:' .. ARGV[1], ARGV[2], 'PX', ARGV[3])
+redis.call('SET', key.ticket(ARGV[1]), ARGV[2], 'PX', ARGV[3])

@@ -1,10 +1,11 @@
+-- needs: key
 -- Reads documents of the catalogue in the order of their versions.
 -- ARGV: the place after which to begin (a member of record-versions, or the digits of a version and '\255'); how many.
 -- Reply: the current version, epoch or nothing, the last feed id, then in turn each member of record-versions and its document, '' for a deletion.
 
-local docs, versions = KEYS[1] .. ':records', KEYS[1] .. ':record-versions'
+local docs, versions = key.records, key.record_versions
 
-local version, epoch, feed = unpack(redis.call('HMGET', KEYS[1] .. ':meta', 'version', 'epoch', 'feed'))
+local version, epoch, feed = unpack(redis.call('HMGET', key.meta, 'version', 'epoch', 'feed'))
 local reply = { tonumber(version or 0), epoch or '', tonumber(feed or 0) }
 for _, place in ipairs(redis.call('ZRANGEBYLEX', versions, '(' .. ARGV[1], '+', 'LIMIT', 0, ARGV[2])) do
   reply[#reply + 1] = place

@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- needs: key, gate, ready, claims
 -- Take over deliveries whose lease has run out: a new token, a new lease, the rest as it is.
 --
 -- ARGV: now (ms), process, new lease end (ms), limit, 1 to take everyone's leases.
@@ -12,7 +13,7 @@ local function take_over(lane, id)
   if not delivery or delivery.st ~= 'sending' then return false end
   delivery.tok = delivery.tok + 1
   redis.call('HSET', key.delivery(id), 'tok', delivery.tok)
-  if delivery.place then waiting.hand_over(lane, delivery.place, process) end
+  if delivery.place then ready.hand_over(lane, delivery.place, process) end
   claims.add(delivery)
   return true
 end

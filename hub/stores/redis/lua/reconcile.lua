@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- needs: key, signals, gate, ready, claims
 -- Put back, a bounded part a call, what fell out of its place: pending deliveries that wait nowhere, deliveries under
 -- way that nobody's lease covers, lanes that say nothing of what is due.
 --
@@ -8,17 +9,16 @@
 
 local now, left = tonumber(ARGV[1]), tonumber(ARGV[2])
 local LANES_AT_ONCE = 50
-local WALK = HUB .. ':reconciler'
 local mended = 0
 
 local function mend_pending(lane, delivery)
-  local class = waiting.class(delivery.n, delivery.by)
-  if waiting.has(lane, class, delivery.id, delivery.place) then return end
-  waiting.remove(lane, class, delivery.id, delivery.place)
+  local class = ready.class(delivery.n, delivery.by)
+  if ready.has(lane, class, delivery.id, delivery.place) then return end
+  ready.remove(lane, class, delivery.id, delivery.place)
   redis.call('HDEL', key.delivery(delivery.id), 'place')
   local due = tonumber(delivery.due or now)
   redis.call('HSET', key.delivery(delivery.id), 'due', due)
-  waiting.add(lane, class, delivery.id, due, now)
+  ready.add(lane, class, delivery.id, due, now)
   mended = mended + 1
 end
 
@@ -46,14 +46,14 @@ local function is_empty(tenant, lane)
 end
 
 local function leave_lane(tenant, lane)
-  waiting.added(now)
-  waiting.first_due(lane)
-  waiting.forget_consumers(lane)
-  if is_empty(tenant, lane) then waiting.unseen(tenant, lane) end
+  ready.added(now)
+  ready.first_due(lane)
+  ready.forget_consumers(lane)
+  if is_empty(tenant, lane) then ready.unseen(tenant, lane) end
 end
 
-local place = redis.call('HMGET', WALK, 'lane', 'status', 'after')
-local member, status, after = place[1] or waiting.next_seen(''), place[2] or 'pending', place[3] or ''
+local place = redis.call('HMGET', key.reconciler, 'lane', 'status', 'after')
+local member, status, after = place[1] or ready.next_seen(''), place[2] or 'pending', place[3] or ''
 local lanes = 0
 while member and left > 0 and lanes < LANES_AT_ONCE do
   local tenant, lane = string.match(member, '^(%S*) (.*)$')
@@ -62,14 +62,14 @@ while member and left > 0 and lanes < LANES_AT_ONCE do
     status = 'sending'
   elseif after == '' then
     leave_lane(tenant, lane)
-    member, status, lanes = waiting.next_seen(member), 'pending', lanes + 1
+    member, status, lanes = ready.next_seen(member), 'pending', lanes + 1
   end
 end
-waiting.added(now)
+ready.added(now)
 signals.send()
 if member then
-  redis.call('HSET', WALK, 'lane', member, 'status', status, 'after', after)
+  redis.call('HSET', key.reconciler, 'lane', member, 'status', status, 'after', after)
 else
-  redis.call('DEL', WALK)
+  redis.call('DEL', key.reconciler)
 end
 return { mended, member and 0 or 1 }

@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- needs: key, gate
 -- Let leases run out later.
 --
 -- ARGV: lease end (ms), claims (msgpack): delivery id and token in turn.

@@ -1,3 +1,4 @@
+-- needs: key, feed, indexes, loss
 -- Inserts or replaces a task, unless the one that is kept has ended.
 -- ARGV: a name of this call, so that one that is repeated since its reply was lost writes once; epoch;
 -- feed id seen; now (ms); id, tenant, status, created (ms), updated (ms), document; ready feed entries.
@@ -9,11 +10,11 @@
 
 local call, now = ARGV[1], tonumber(ARGV[4])
 local id, tenant, status, created, updated, doc = unpack(ARGV, 5, 10)
-local task, unfinished = HUB .. ':task:' .. id, HUB .. ':tasks-unfinished'
+local task, unfinished = key.task(id), key.tasks_unfinished
 
-local epoch, gone = vigil.keep(ARGV[2], ARGV[3], now)
+local epoch, gone = loss.keep(ARGV[2], ARGV[3], now)
 local function answer(written)
-  return { epoch, gone, tonumber(redis.call('HGET', key.meta, 'feed') or 0), written }
+  return { epoch, gone, feed.last(), written }
 end
 
 local function is_unfinished(status)
@@ -25,12 +26,12 @@ if last_call == call then return answer(1) end
 if former and not is_unfinished(former) then return answer(0) end
 
 redis.call('HSET', task, 'ten', tenant, 'st', status, 'doc', doc, 'call', call)
-redis.call('ZADD', HUB .. ':tasks:' .. tenant, 0, indexes.member(created, id))
+redis.call('ZADD', key.tasks(tenant), 0, indexes.member(created, id))
 if is_unfinished(status) then
   redis.call('ZADD', unfinished, 0, indexes.member(created, id))
 else
   redis.call('ZREM', unfinished, indexes.member(created, id))
-  redis.call('ZADD', HUB .. ':tasks-ended', 0, indexes.member(updated, id .. ' ' .. created))
+  redis.call('ZADD', key.tasks_ended, 0, indexes.member(updated, id .. ' ' .. created))
 end
-indexes.feed_appended(indexes.arguments(11), now)
+feed.append(feed.arguments(11), now)
 return answer(1)

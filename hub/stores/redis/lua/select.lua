@@ -1,3 +1,4 @@
+-- needs: selection
 -- Picks what a query wants.
 -- ARGV: wanted, as selection.lua has it (msgpack); what stands before an id in the names of the hashes to look at; ids.
 -- Reply: the ids that are wanted, in this order.

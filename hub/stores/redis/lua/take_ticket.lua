@@ -1,4 +1,5 @@
+-- needs: key
 -- Gives a ticket as it was put, once.
 -- ARGV: digest.
 
-return redis.call('GETDEL', KEYS[1] .. ':ticket:' .. ARGV[1])
+return redis.call('GETDEL', key.ticket(ARGV[1]))

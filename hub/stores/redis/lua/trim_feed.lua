@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
+-- needs: key, feed
 -- Removes the oldest feed entries, from the front only, so that no hole is left.
 -- ARGV: those written before this (ms); all but so many of the newest; how many at most.
 -- Reply: how many.
 
 local before, keep, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 
-local surplus = tonumber(redis.call('HGET', key.meta, 'feed') or 0) - keep
+local surplus = feed.last() - keep
 local last
 for _, row in ipairs(redis.call('XRANGE', key.feed, '-', '+', 'COUNT', limit)) do
   local id = tonumber(string.match(row[1], '^%d+'))

@@ -1,3 +1,4 @@
+-- needs: key, feed, signals, loss
 -- Writes documents of the catalogue as one, in a new version.
 -- ARGV: a name of this call, so that one that is repeated since its reply was lost writes once; epoch;
 -- feed id seen; now (ms); the version that must be the current one, or ''; how many records; each as name and doc ('' for
@@ -9,11 +10,11 @@
 
 local call, now, expected = ARGV[1], tonumber(ARGV[4]), ARGV[5]
 local count, first = tonumber(ARGV[6]), 7
-local docs, versions = HUB .. ':records', HUB .. ':record-versions'
+local docs, versions = key.records, key.record_versions
 
-local epoch, gone = vigil.keep(ARGV[2], ARGV[3], now)
+local epoch, gone = loss.keep(ARGV[2], ARGV[3], now)
 local function answer(version)
-  return { epoch, gone, tonumber(redis.call('HGET', key.meta, 'feed') or 0), version }
+  return { epoch, gone, feed.last(), version }
 end
 
 local version = tonumber(redis.call('HGET', key.meta, 'version') or 0)
@@ -32,7 +33,7 @@ if count > 0 then
   end
   signals.catalogue()
 end
-indexes.feed_appended(indexes.arguments(first + 2 * count), now)
+feed.append(feed.arguments(first + 2 * count), now)
 signals.send()
 redis.call('HSET', key.meta, 'written', call)
 return answer(version)

@@ -16,18 +16,19 @@ from hub.stores.milliseconds import instant
 from hub.stores.redis import idempotency
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.client.scripts import Script, script
+from hub.stores.redis.client.scripts import Script
 from hub.stores.redis.codec import pack
 from hub.stores.redis.loss_detection import LossDetection
+from hub.stores.redis.scripts import script
 from hub.stores.redis.tasks import RedisTasks
 from hub.stores.redis.transfer.event_documents import event_row
 
-_COUNTERS: Final = script("put_counters", "indexes", "moving")
-_RECORDS: Final = script("put_records", "indexes", "moving")
-_EVENTS: Final = script("put_events", "indexes", "gate", "waiting", "moving")
-_KEYS: Final = script("put_keys", "indexes", "moving")
-_FEED: Final = script("put_feed", "indexes", "moving")
-_REACH: Final = script("reach", "indexes", "moving")
+_COUNTERS: Final = script("put_counters")
+_RECORDS: Final = script("put_records")
+_EVENTS: Final = script("put_events")
+_KEYS: Final = script("put_keys")
+_FEED: Final = script("put_feed")
+_REACH: Final = script("transfer_mark")
 
 
 class Entering:

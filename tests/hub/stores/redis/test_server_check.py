@@ -189,9 +189,9 @@ async def test_the_advised_rights_are_enough(tmp_path: Path) -> None:
 def test_every_command_that_the_scripts_call_is_tried() -> None:
     called = {
         command
-        for path in LUA.glob("*.lua")
+        for path in LUA.rglob("*.lua")
         for command in re.findall(r"redis\.p?call\('([A-Z]+)'|local command = \{ '([A-Z]+)'", path.read_text())
         for command in command
         if command
     }
-    assert called - set(re.findall(r"\{ '([A-Z]+)'", (LUA / "probe.lua").read_text())) == set()
+    assert called - set(re.findall(r"\{ '([A-Z]+)'", (LUA / "command_probe.lua").read_text())) == set()

@@ -9,9 +9,10 @@ from hub.errors import Unavailable
 from hub.models import Record
 from hub.stores.base import Signal
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.client.scripts import Script, script
+from hub.stores.redis.client.scripts import Script
 from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.records import RedisRecords
+from hub.stores.redis.scripts import SCRIPTS
 from hub.stores.redis.signals import open_signals
 from tests.clock import START
 from tests.hub.stores.redis.engines import engine_on
@@ -19,11 +20,10 @@ from tests.patience import soon
 from tests.redis_servers import VALKEY, RedisServer
 
 START_MS = int(START.timestamp() * 1000)
-LIBRARY = script("touch", "indexes").text
 
 
 def telling(lines: str) -> Script:
-    return Script("telling", f"{LIBRARY}\n{lines}\nsignals.send()", "0" * 40)
+    return SCRIPTS.build("telling", f"-- needs: signals\n{lines}\nsignals.send()")
 
 
 async def tell(engine: Engine, lines: str) -> None:

@@ -14,7 +14,7 @@ from hub.errors import HubError, Unavailable
 from hub.stores.redis.client.engine import PATIENCE_SECONDS, Engine
 from hub.stores.redis.client.errors import Lost
 from hub.stores.redis.client.pool import AT_ONCE
-from hub.stores.redis.client.scripts import Script, script
+from hub.stores.redis.client.scripts import Script
 from tests.clock import ManualClock
 from tests.faults.toxic_proxy import ToxicProxy
 from tests.hub.stores.redis.engines import engine_on
@@ -44,14 +44,6 @@ async def engine(valkey: RedisServer, proxy: ToxicProxy, prefix: str) -> AsyncIt
 def server(tmp_path: Path) -> Iterator[RedisServer]:
     with RedisServer(VALKEY, tmp_path / "own") as server:
         yield server
-
-
-def test_a_script_has_its_libraries_before_it_and_a_shebang_first() -> None:
-    accept = script("accept", "indexes", "calls")
-    lines = accept.text.splitlines()
-    assert lines[0] == "#!lua"
-    assert accept.text.index("local indexes") < accept.text.index("local calls") < accept.text.index("ARGV: now (ms)")
-    assert accept.digest == sha1(accept.text.encode()).hexdigest()
 
 
 async def test_replies_come_as_they_are(engine: Engine) -> None:

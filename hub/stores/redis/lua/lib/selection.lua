@@ -28,3 +28,5 @@ function selection.of(wanted)
     return true
   end
 end
+
+return selection

@@ -1,3 +1,4 @@
+-- needs: key
 -- Calls that are made again after their answer was lost.
 --
 -- A process numbers its calls of each kind and makes one at a time, so the answer to the last of each is all that is
@@ -6,13 +7,9 @@
 local calls = {}
 local KEPT_SECONDS = 3600
 
-local function place(process, kind)
-  return HUB .. ':call:' .. process .. ':' .. kind
-end
-
 -- The last call of a process, if it came after the call `heard`: its number and its answer.
 function calls.after(process, kind, heard)
-  local kept = redis.call('GET', place(process, kind))
+  local kept = redis.call('GET', key.call(process, kind))
   if not kept then return nil end
   local last, answer = cmsgpack.unpack(kept)
   if last > tonumber(heard) then return last, answer end
@@ -26,6 +23,8 @@ end
 
 -- Keep an answer, and give it.
 function calls.answer(process, kind, number, answer)
-  redis.call('SET', place(process, kind), cmsgpack.pack(tonumber(number), answer), 'EX', KEPT_SECONDS)
+  redis.call('SET', key.call(process, kind), cmsgpack.pack(tonumber(number), answer), 'EX', KEPT_SECONDS)
   return answer
 end
+
+return calls

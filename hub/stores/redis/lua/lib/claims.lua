@@ -1,3 +1,4 @@
+-- needs: key
 -- Deliveries that are handed to a process, each with its event.
 
 local claims = { rows = {}, events = {} }
@@ -41,3 +42,5 @@ function claims.add(delivery)
   end
   claims.rows[#claims.rows + 1] = row
 end
+
+return claims

@@ -1,3 +1,4 @@
+-- needs: key
 -- The rules by which a lane lets deliveries through: those of hub/stores/gate.py, kept for all processes at once.
 --
 -- gate:<lane> is a hash of cap, rate, revision (the policy last wanted), failures, open_until (while the breaker is not
@@ -9,35 +10,21 @@
 local gate = {}
 local UNBOUNDED = 2 ^ 31
 local TEXT = { asking = true }
-local rules = {}
 local loaded = {}
-
--- The numbers of hub/stores/gate.py: a msgpack array of THRESHOLD, FIRST_REST_SECONDS, LONGEST_REST_SECONDS,
--- REST_SPREAD, CATCH_UP_SECONDS, FORGET_SECONDS, SLACK_SECONDS.
-function gate.go_by(numbers)
-  local n = cmsgpack.unpack(numbers)
-  rules = {
-    threshold = n[1], first_rest = n[2], longest_rest = n[3], spread = n[4], catch_up = n[5], forget = n[6], slack = n[7],
-  }
-end
-
-local function place(id) return HUB .. ':gate:' .. id end
-local function leases_of(id) return HUB .. ':leases:' .. id end
-local ALL_LEASES = HUB .. ':leases'
 
 -- A lane as it was kept. `now` is in milliseconds everywhere but inside of this file.
 function gate.lane(id, now)
   local lane = loaded[id]
   if lane then return lane end
   lane = { id = id, now = now / 1000, cap = UNBOUNDED, revision = 0, failures = 0, rests = 0 }
-  local kept = redis.call('HGETALL', place(id))
+  local kept = redis.call('HGETALL', key.gate(id))
   local remembered = {}
   for i = 1, #kept, 2 do
     remembered[kept[i]] = TEXT[kept[i]] and kept[i + 1] or tonumber(kept[i + 1])
   end
   lane.kept = #kept > 0
-  lane.under_way = redis.call('ZCARD', leases_of(id))
-  if lane.under_way > 0 or lane.now - (remembered.touched_at or lane.now) < rules.forget then
+  lane.under_way = redis.call('ZCARD', key.under_way(id))
+  if lane.under_way > 0 or lane.now - (remembered.touched_at or lane.now) < FORGET_SECONDS then
     for name, value in pairs(remembered) do lane[name] = value end
   end
   loaded[id] = lane
@@ -74,7 +61,7 @@ local function whole(seconds)
 end
 
 local function burst(lane)
-  return 1 / lane.rate + rules.catch_up
+  return 1 / lane.rate + CATCH_UP_SECONDS
 end
 
 local function caught_up(lane)
@@ -86,7 +73,7 @@ end
 function gate.room(lane)
   if lane.paused_until and lane.now < lane.paused_until then return 0 end
   local room = allowance(lane) - lane.under_way
-  if lane.rate then room = math.min(room, math.floor((lane.now + rules.slack - caught_up(lane)) * lane.rate)) end
+  if lane.rate then room = math.min(room, math.floor((lane.now + SLACK_SECONDS - caught_up(lane)) * lane.rate)) end
   return math.max(room, 0)
 end
 
@@ -98,7 +85,7 @@ end
 function gate.not_before(lane)
   local at = math.max(lane.paused_until or 0, lane.open_until or 0)
   if lane.rate and lane.spent_until then
-    at = math.max(at, whole(lane.spent_until + 1 / lane.rate - rules.slack / 2))
+    at = math.max(at, whole(lane.spent_until + 1 / lane.rate - SLACK_SECONDS / 2))
   end
   return math.floor(at * 1000 + 0.5)
 end
@@ -108,53 +95,53 @@ function gate.started(lane, ids, lease_end)
   lane.touched_at = lane.now
   if lane.rate then lane.spent_until = caught_up(lane) + #ids / lane.rate end
   if #ids == 0 then return end
-  for _, id in ipairs(ids) do redis.call('ZADD', leases_of(lane.id), lease_end, id) end
-  redis.call('ZADD', ALL_LEASES, 'LT', lease_end, lane.id)
+  for _, id in ipairs(ids) do redis.call('ZADD', key.under_way(lane.id), lease_end, id) end
+  redis.call('ZADD', key.lanes_under_way, 'LT', lease_end, lane.id)
   lane.under_way = lane.under_way + #ids
 end
 
 -- A delivery is not under way any more.
 function gate.ended(lane, id)
-  if redis.call('ZREM', leases_of(lane.id), id) == 1 then
+  if redis.call('ZREM', key.under_way(lane.id), id) == 1 then
     lane.under_way = lane.under_way - 1
-    if lane.under_way == 0 then redis.call('ZREM', ALL_LEASES, lane.id) end
+    if lane.under_way == 0 then redis.call('ZREM', key.lanes_under_way, lane.id) end
   end
 end
 
 -- A lease runs out at `lease_end` (ms) instead.
 function gate.renewed(id, delivery, lease_end)
-  redis.call('ZADD', leases_of(id), 'XX', lease_end, delivery)
+  redis.call('ZADD', key.under_way(id), 'XX', lease_end, delivery)
 end
 
 -- A lease that has run out already, for a delivery under way that had none. False if it had one.
 function gate.leased_anew(id, delivery, now)
-  if redis.call('ZADD', leases_of(id), 'NX', now, delivery) == 0 then return false end
-  redis.call('ZADD', ALL_LEASES, 'LT', now, id)
+  if redis.call('ZADD', key.under_way(id), 'NX', now, delivery) == 0 then return false end
+  redis.call('ZADD', key.lanes_under_way, 'LT', now, id)
   return true
 end
 
 -- The lanes where leases may have run out by `horizon`.
 function gate.lanes_leased(horizon)
-  return redis.call('ZRANGEBYSCORE', ALL_LEASES, '-inf', horizon)
+  return redis.call('ZRANGEBYSCORE', key.lanes_under_way, '-inf', horizon)
 end
 
 -- At most `limit` deliveries of a lane whose leases have run out by `horizon`, in this order.
 function gate.leased(id, horizon, limit)
-  return redis.call('ZRANGEBYSCORE', leases_of(id), '-inf', horizon, 'LIMIT', 0, limit)
+  return redis.call('ZRANGEBYSCORE', key.under_way(id), '-inf', horizon, 'LIMIT', 0, limit)
 end
 
 -- A lease of what is not under way.
 function gate.dropped(id, delivery)
-  redis.call('ZREM', leases_of(id), delivery)
+  redis.call('ZREM', key.under_way(id), delivery)
 end
 
 -- Say of a lane when the first of its leases runs out.
 function gate.tidy(id)
-  local first = redis.call('ZRANGE', leases_of(id), 0, 0, 'WITHSCORES')[2]
+  local first = redis.call('ZRANGE', key.under_way(id), 0, 0, 'WITHSCORES')[2]
   if first then
-    redis.call('ZADD', ALL_LEASES, first, id)
+    redis.call('ZADD', key.lanes_under_way, first, id)
   else
-    redis.call('ZREM', ALL_LEASES, id)
+    redis.call('ZREM', key.lanes_under_way, id)
   end
 end
 
@@ -170,10 +157,10 @@ end
 local function failed(lane, spread)
   lane.failures = lane.failures + 1
   local state = gate.breaker(lane)
-  if state == 'half_open' or (state == 'closed' and lane.failures >= rules.threshold) then
-    local rest = math.min(rules.first_rest * 2 ^ lane.rests, rules.longest_rest)
+  if state == 'half_open' or (state == 'closed' and lane.failures >= THRESHOLD) then
+    local rest = math.min(FIRST_REST_SECONDS * 2 ^ lane.rests, LONGEST_REST_SECONDS)
     lane.rests = math.min(lane.rests + 1, 16)
-    lane.open_until = whole(lane.now + rest * (1 + rules.spread * spread))
+    lane.open_until = whole(lane.now + rest * (1 + REST_SPREAD * spread))
   end
 end
 
@@ -214,7 +201,7 @@ end
 -- Keep what is to be remembered of every lane that was loaded.
 function gate.save()
   for id, lane in pairs(loaded) do
-    if lane.kept then redis.call('DEL', place(id)) end
+    if lane.kept then redis.call('DEL', key.gate(id)) end
     if not is_idle(lane) then
       local fields = {}
       for _, name in ipairs({ 'cap', 'rate', 'revision', 'failures', 'open_until', 'rests', 'ramp',
@@ -228,8 +215,10 @@ function gate.save()
         fields[#fields + 1] = 'asking'
         fields[#fields + 1] = lane.asking
       end
-      redis.call('HSET', place(id), unpack(fields))
-      redis.call('EXPIRE', place(id), rules.forget)
+      redis.call('HSET', key.gate(id), unpack(fields))
+      redis.call('EXPIRE', key.gate(id), FORGET_SECONDS)
     end
   end
 end
+
+return gate

@@ -1,14 +1,17 @@
+-- needs: key, indexes, ready
 -- Deliveries that come into being.
 
-local arriving = {}
+local new_delivery = {}
 
 -- A new pending delivery of `event` (id, tenant, type) at `at`, due then: its hash, its indexes, its place in its lane.
-function arriving.add(event, id, lane, channel, at, due, now)
+function new_delivery.add(event, id, lane, channel, at, due, now)
   redis.call('HSET', key.delivery(id), 'ten', event.tenant, 'evt', event.id, 'type', event.type, 'sub', lane,
     'chan', channel, 'st', 'pending', 'due', due, 'at', at, 'upd', at)
   indexes.delivery_added({
     id = id, event = event.id, tenant = event.tenant, channel = channel, lane = lane, at = at,
   })
-  waiting.seen(event.tenant, lane)
-  waiting.add(lane, 'first', id, due, now)
+  ready.seen(event.tenant, lane)
+  ready.add(lane, 'first', id, due, now)
 end
+
+return new_delivery

@@ -1,3 +1,4 @@
+-- needs: key
 -- Writes what is there already, to see whether writes are taken.
 
-redis.call('HINCRBY', KEYS[1] .. ':meta', 'touched', 0)
+redis.call('HINCRBY', key.meta, 'touched', 0)

@@ -1,64 +1,13 @@
+-- needs: key
 -- What every list, count and number is read from. Each script that writes has this library before it and keeps the
 -- indexes true by calling it; none of them touches an index by itself.
---
--- Keys, each after the prefix, which is the hash tag of the whole hub (KEYS[1]):
---   e:<event>    string: the event as it was accepted, a msgpack array beginning with
---                tenant, type, subject, source, source_id, accepted_at
---   s:<event>    hash, the event's state:
---                at (accepted, ms), type, open (how many deliveries are pending or sending),
---                fan (the fan-out cursor, while there is one), cancelled (ms, once it is)
---   o:<event>    index of its deliveries
---   d:<delivery> hash: ten, evt, type, sub (its lane), chan, st (status), why (reason), n (attempts), base (schedule
---                base), tok (token), by (cause), due (ms), at (created, ms), upd (updated, ms); what is empty is absent.
---                Fields that are numbers are its short attempts, by number
---   a:<delivery> hash: its long attempts, by number. One value over 64 bytes would make any hash three times as big
---   meta         hash of counters: feed, trimmed (feed ids), signals, version (of the catalogue), leases
---   feed         stream, ids <n>-0 without holes, but where a server lost some: at (ms), entry (msgpack)
---   signals      stream, ids <n>-0 without holes, the newest some ten thousand: due (msgpack map lane -> ms, 0 for now),
---                fans_out, catalogue
---   i:<tenant>:<digest>  an idempotency record, whose index is `expiring`
---   source:<tenant>:<digest>  string: the id of the event that came with this (source, source_id)
--- Indexes are sorted sets whose scores are all 0 and whose members are `<13 digits of milliseconds><id>`:
---   events:<tenant>, subject:<tenant>:<digest>, closed, fan-outs           by acceptance
---   status:<tenant>:<channel>:<status>, lane:<tenant>:<lane>:<status>      by creation; a delivery is in one of each
---   dead:<tenant>:<channel>                                                by last update
---   attempts:<tenant>:<channel>:<outcome>, members end in `:<number>:<duration in ms>`   by start
---   expiring                                                               by expiry, members end in `<tenant>:<digest>`
--- Sets: channels:<tenant> and lanes:<tenant>, what deliveries there are of; tenants, who ever published.
 --
 -- A `delivery` given to a function is a table of id, event, tenant, channel, lane, at (created, ms). Instants are
 -- milliseconds, as numbers or as digits.
 
-local HUB = KEYS[1]
 local SHORT = 64
-local SIGNALS_KEPT = 10000
 local STATUSES = { 'pending', 'sending', 'delivered', 'dead', 'cancelled' }
 local OUTCOMES = { 'succeeded', 'failed', 'unknown' }
-
-local key = {
-  meta = HUB .. ':meta',
-  feed = HUB .. ':feed',
-  signals = HUB .. ':signals',
-  closed = HUB .. ':closed',
-  fan_outs = HUB .. ':fan-outs',
-  expiring = HUB .. ':expiring',
-  tenants = HUB .. ':tenants',
-}
-function key.event(id) return HUB .. ':e:' .. id end
-function key.state(id) return HUB .. ':s:' .. id end
-function key.deliveries_of(event) return HUB .. ':o:' .. event end
-function key.delivery(id) return HUB .. ':d:' .. id end
-function key.attempts_of(delivery) return HUB .. ':a:' .. delivery end
-function key.events(tenant) return HUB .. ':events:' .. tenant end
-function key.subject(tenant, subject) return HUB .. ':subject:' .. tenant .. ':' .. redis.sha1hex(subject) end
-function key.source(tenant, source, id) return HUB .. ':source:' .. tenant .. ':' .. redis.sha1hex(source .. '\0' .. id) end
-function key.idempotency(tenant, digest) return HUB .. ':i:' .. tenant .. ':' .. digest end
-function key.by_status(tenant, channel, status) return HUB .. ':status:' .. tenant .. ':' .. channel .. ':' .. status end
-function key.by_lane(tenant, lane, status) return HUB .. ':lane:' .. tenant .. ':' .. lane .. ':' .. status end
-function key.dead(tenant, channel) return HUB .. ':dead:' .. tenant .. ':' .. channel end
-function key.attempts(tenant, channel, outcome) return HUB .. ':attempts:' .. tenant .. ':' .. channel .. ':' .. outcome end
-function key.channels(tenant) return HUB .. ':channels:' .. tenant end
-function key.lanes(tenant) return HUB .. ':lanes:' .. tenant end
 
 local indexes = {}
 
@@ -213,23 +162,6 @@ function indexes.attempt_logged(delivery, number, attempt)
   redis.call('ZADD', index, 0, entry)
 end
 
--- The script's arguments from this one on.
-function indexes.arguments(from)
-  local found = {}
-  for place = from, #ARGV do found[#found + 1] = ARGV[place] end
-  return found
-end
-
--- Add entries, each ready msgpack, to the feed.
-function indexes.feed_appended(entries, now)
-  if #entries == 0 then return end
-  local id = redis.call('HINCRBY', key.meta, 'feed', #entries) - #entries
-  for _, entry in ipairs(entries) do
-    id = id + 1
-    redis.call('XADD', key.feed, string.format('%d-0', id), 'at', now, 'entry', entry)
-  end
-end
-
 -- An idempotency record that the caller wrote, in place of one that expired at `before` (or nil).
 function indexes.key_kept(tenant, digest, expires, before)
   local entry = tenant .. ':' .. digest
@@ -237,38 +169,4 @@ function indexes.key_kept(tenant, digest, expires, before)
   redis.call('ZADD', key.expiring, 0, member(expires, entry))
 end
 
--- What other processes are told of this script, all at once by `signals.send()` at its end.
-local signals = { due = {} }
-
--- A lane has work from `due` on (nil: now).
-function signals.lane(lane, due)
-  due = tonumber(due or 0)
-  local other = signals.due[lane]
-  if not other or due < other then signals.due[lane] = due end
-  signals.any = true
-end
-
-function signals.fans_out()
-  signals.fan, signals.any = true, true
-end
-
-function signals.catalogue()
-  signals.cat, signals.any = true, true
-end
-
-function signals.send()
-  if not signals.any then return end
-  local fields = {}
-  if next(signals.due) then
-    fields[1], fields[2] = 'due', cmsgpack.pack(signals.due)
-  end
-  for name, told in pairs({ fans_out = signals.fan, catalogue = signals.cat }) do
-    if told then
-      fields[#fields + 1] = name
-      fields[#fields + 1] = 1
-    end
-  end
-  local id = string.format('%d-0', redis.call('HINCRBY', key.meta, 'signals', 1))
-  redis.call('XADD', key.signals, 'MAXLEN', '~', SIGNALS_KEPT, id, unpack(fields))
-  signals.due, signals.fan, signals.cat, signals.any = {}, nil, nil, nil
-end
+return indexes

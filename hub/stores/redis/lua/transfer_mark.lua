@@ -1,4 +1,5 @@
+-- needs: transfer
 -- Remembers how far a section was moved.
 -- ARGV: section, where it ended.
 
-moving.reached(ARGV[1], ARGV[2])
+transfer.reached(ARGV[1], ARGV[2])

@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- needs: key
 -- Takes or renews a right.
 -- ARGV: name, holder, now (ms), for how long (ms), after how much real time to forget it (ms).
 -- Reply: the fencing token, or nil while another holds it.
@@ -7,14 +8,14 @@
 --   rights        sorted set of all names by until (ms)
 
 local name, holder, now, span, forgotten = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-local lease, rights = KEYS[1] .. ':lease:' .. name, KEYS[1] .. ':rights'
+local lease = key.lease(name)
 
 local former, token, ends = unpack(redis.call('HMGET', lease, 'holder', 'token', 'until'), 1, 3)
 local held = former and tonumber(ends) > now
 if held and former ~= holder then return nil end
-if not held then token = redis.call('HINCRBY', KEYS[1] .. ':meta', 'leases', 1) end
+if not held then token = redis.call('HINCRBY', key.meta, 'leases', 1) end
 redis.call('HSET', lease, 'holder', holder, 'token', token, 'until', string.format('%d', now + span))
 redis.call('PEXPIRE', lease, forgotten)
-redis.call('ZREMRANGEBYSCORE', rights, '-inf', now)
-redis.call('ZADD', rights, now + span, name)
+redis.call('ZREMRANGEBYSCORE', key.leases, '-inf', now)
+redis.call('ZADD', key.leases, now + span, name)
 return tonumber(token)

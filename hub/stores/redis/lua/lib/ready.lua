@@ -1,3 +1,4 @@
+-- needs: key, signals
 -- Where pending deliveries wait, lane by lane. The delivery's hash is the truth; what is here are hints to it, which a
 -- claim checks and the reconciler puts back.
 --
@@ -8,28 +9,23 @@
 -- due is a sorted set of all lanes with pending deliveries by when the first is due (ms).
 -- lanes is a sorted set, all scores 0, of `<tenant> <lane>`: where the reconciler has to look.
 
-local waiting = {}
+local ready = {}
 local GROUP = 'workers'
 local MOVED_AT_ONCE = 500
-local DUE = HUB .. ':due'
-local LANES = HUB .. ':lanes'
-
-local function ready_of(lane, class) return HUB .. ':ready:' .. lane .. ':' .. class end
-local function delayed_of(lane) return HUB .. ':delayed:' .. lane end
 
 -- First attempts and replays, or retries: a delivery of `attempts`, the next one made because of `cause`.
-function waiting.class(attempts, cause)
+function ready.class(attempts, cause)
   return tonumber(attempts or 0) > 0 and cause ~= 'replay' and 'retry' or 'first'
 end
 
 local function make_ready(lane, class, id)
-  local entry = redis.call('XADD', ready_of(lane, class), '*', 'id', id)
+  local entry = redis.call('XADD', key.ready(lane, class), '*', 'id', id)
   redis.call('HSET', key.delivery(id), 'place', class .. ':' .. entry)
 end
 
 -- Move what is due, at most some hundreds, from the delayed to the ready.
-function waiting.mature(lane, now)
-  local delayed = delayed_of(lane)
+function ready.mature(lane, now)
+  local delayed = key.delayed(lane)
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, MOVED_AT_ONCE)) do
     local class, id = string.match(member, '^(%a+):(.*)$')
     redis.call('ZREM', delayed, member)
@@ -40,46 +36,46 @@ end
 local matured, soonest = {}, {}
 
 -- A pending delivery, due then, waits from now on.
-function waiting.add(lane, class, id, due, now)
+function ready.add(lane, class, id, due, now)
   if due <= now then
     if not matured[lane] then
       matured[lane] = true
-      waiting.mature(lane, now)
+      ready.mature(lane, now)
     end
     make_ready(lane, class, id)
   else
-    redis.call('ZADD', delayed_of(lane), due, class .. ':' .. id)
+    redis.call('ZADD', key.delayed(lane), due, class .. ':' .. id)
   end
   soonest[lane] = math.min(soonest[lane] or due, due)
 end
 
 -- Note when the lanes that `add` was called for are due, and send word where that is sooner than was known: who was told
 -- before either sees to the lane or was told when to look again. Once, at the end of a script.
-function waiting.added(now)
+function ready.added(now)
   for lane, due in pairs(soonest) do
-    if redis.call('ZADD', DUE, 'LT', 'CH', due, lane) == 1 then signals.lane(lane, due > now and due or nil) end
+    if redis.call('ZADD', key.due, 'LT', 'CH', due, lane) == 1 then signals.lane(lane, due > now and due or nil) end
   end
   soonest = {}
 end
 
 -- The lane of a tenant has deliveries.
 local seen = {}
-function waiting.seen(tenant, lane)
+function ready.seen(tenant, lane)
   local member = tenant .. ' ' .. lane
   if not seen[member] then
     seen[member] = true
-    redis.call('ZADD', LANES, 0, member)
+    redis.call('ZADD', key.all_lanes, 0, member)
   end
 end
 
 -- The lane, as `<tenant> <lane>`, after this one ('' for the first), or nil.
-function waiting.next_seen(member)
-  return redis.call('ZRANGEBYLEX', LANES, member == '' and '-' or '(' .. member, '+', 'LIMIT', 0, 1)[1]
+function ready.next_seen(member)
+  return redis.call('ZRANGEBYLEX', key.all_lanes, member == '' and '-' or '(' .. member, '+', 'LIMIT', 0, 1)[1]
 end
 
 -- The lane has no deliveries that are pending or under way.
-function waiting.unseen(tenant, lane)
-  redis.call('ZREM', LANES, tenant .. ' ' .. lane)
+function ready.unseen(tenant, lane)
+  redis.call('ZREM', key.all_lanes, tenant .. ' ' .. lane)
 end
 
 local function drop(stream, entry)
@@ -89,35 +85,35 @@ local function drop(stream, entry)
 end
 
 -- A delivery waits no more, or is under way no more: it leaves its `place`, or where it is delayed.
-function waiting.remove(lane, class, id, place)
+function ready.remove(lane, class, id, place)
   if place then
     local at, entry = string.match(place, '^(%a+):(.*)$')
-    drop(ready_of(lane, at), entry)
+    drop(key.ready(lane, at), entry)
   else
-    redis.call('ZREM', delayed_of(lane), class .. ':' .. id)
+    redis.call('ZREM', key.delayed(lane), class .. ':' .. id)
   end
 end
 
 -- Whether a pending delivery is where its hash says, and can be read there by a claim.
-function waiting.has(lane, class, id, place)
-  if not place then return redis.call('ZSCORE', delayed_of(lane), class .. ':' .. id) and true or false end
+function ready.has(lane, class, id, place)
+  if not place then return redis.call('ZSCORE', key.delayed(lane), class .. ':' .. id) and true or false end
   local at, entry = string.match(place, '^(%a+):(.*)$')
-  local stream = ready_of(lane, at)
+  local stream = key.ready(lane, at)
   if #redis.call('XRANGE', stream, entry, entry) == 0 then return false end
   local taken = redis.pcall('XPENDING', stream, GROUP, entry, entry, 1)
   return taken.err ~= nil or #taken == 0
 end
 
 -- Give an entry that is under way to another process.
-function waiting.hand_over(lane, place, process)
+function ready.hand_over(lane, place, process)
   local at, entry = string.match(place, '^(%a+):(.*)$')
-  redis.pcall('XCLAIM', ready_of(lane, at), GROUP, process, 0, entry, 'JUSTID')
+  redis.pcall('XCLAIM', key.ready(lane, at), GROUP, process, 0, entry, 'JUSTID')
 end
 
 -- Forget the processes that hold nothing here and were not seen for an hour.
-function waiting.forget_consumers(lane)
+function ready.forget_consumers(lane)
   for _, class in ipairs({ 'first', 'retry' }) do
-    local stream = ready_of(lane, class)
+    local stream = key.ready(lane, class)
     local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, GROUP)
     for _, fields in ipairs(consumers.err and {} or consumers) do
       local consumer = {}
@@ -142,7 +138,7 @@ end
 -- Take at most `number` entries of a class for a process: a list of delivery ids. `is_here(id, place)` tells whether the
 -- delivery's hash agrees; what it does not agree with is dropped.
 local function take(lane, class, process, number, is_here)
-  local stream, ids = ready_of(lane, class), {}
+  local stream, ids = key.ready(lane, class), {}
   if redis.call('EXISTS', stream) == 0 then return ids end
   while #ids < number do
     local wanted = number - #ids
@@ -161,7 +157,7 @@ local function take(lane, class, process, number, is_here)
 end
 
 -- Take at most `number` deliveries that are due, one class before the other.
-function waiting.take(lane, retries_first, process, number, is_here)
+function ready.take(lane, retries_first, process, number, is_here)
   local classes = retries_first and { 'retry', 'first' } or { 'first', 'retry' }
   local ids = take(lane, classes[1], process, number, is_here)
   if #ids < number then
@@ -180,7 +176,7 @@ local function last_read(stream)
 end
 
 local function head_due(lane, class)
-  local stream = ready_of(lane, class)
+  local stream = key.ready(lane, class)
   if redis.call('EXISTS', stream) == 0 then return nil end
   for _, entry in ipairs(redis.call('XRANGE', stream, '(' .. last_read(stream), '+', 'COUNT', 20)) do
     local due = redis.call('HGET', key.delivery(entry[2][2]), 'due')
@@ -189,17 +185,19 @@ local function head_due(lane, class)
 end
 
 -- When the first pending delivery of a lane is due (ms), or nil; `due` is made to say so.
-function waiting.first_due(lane)
+function ready.first_due(lane)
   local first = head_due(lane, 'first')
   local retry = head_due(lane, 'retry')
-  local delayed = tonumber(redis.call('ZRANGE', delayed_of(lane), 0, 0, 'WITHSCORES')[2])
+  local delayed = tonumber(redis.call('ZRANGE', key.delayed(lane), 0, 0, 'WITHSCORES')[2])
   for _, other in ipairs({ retry or false, delayed or false }) do
     if other and (not first or other < first) then first = other end
   end
   if first then
-    redis.call('ZADD', DUE, first, lane)
+    redis.call('ZADD', key.due, first, lane)
   else
-    redis.call('ZREM', DUE, lane)
+    redis.call('ZREM', key.due, lane)
   end
   return first
 end
+
+return ready

@@ -1,3 +1,4 @@
+-- needs: key, selection
 -- Counts what a query wants of deliveries.
 -- ARGV: wanted, as selection.lua has it (msgpack); ids of deliveries.
 -- Reply: in turn lane, status and how many.
@@ -6,7 +7,7 @@ local is_wanted = selection.of(cmsgpack.unpack(ARGV[1]))
 
 local counts, reply = {}, {}
 for place = 2, #ARGV do
-  local delivery = KEYS[1] .. ':d:' .. ARGV[place]
+  local delivery = key.delivery(ARGV[place])
   if is_wanted(delivery) then
     local lane, status = unpack(redis.call('HMGET', delivery, 'sub', 'st'), 1, 2)
     counts[lane] = counts[lane] or {}

@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+-- needs: key
 -- Keeps the last run of a schedule, unless one was noted with a higher fencing token.
 -- ARGV: name, run, token.
 -- Reply: 1, or 0 when nothing was kept.
@@ -6,10 +7,10 @@
 --   schedules, schedule-tokens  hashes by name
 
 local name, run, token = ARGV[1], ARGV[2], ARGV[3]
-local tokens = KEYS[1] .. ':schedule-tokens'
+local tokens = key.schedule_tokens
 
 local former = redis.call('HGET', tokens, name)
 if former and tonumber(former) > tonumber(token) then return 0 end
 redis.call('HSET', tokens, name, token)
-redis.call('HSET', KEYS[1] .. ':schedules', name, run)
+redis.call('HSET', key.schedules, name, run)
 return 1
