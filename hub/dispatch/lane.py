@@ -3,7 +3,7 @@
 Instants are monotonic seconds; `inf` means never.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
@@ -76,13 +76,13 @@ class Asked(State):
     ready_at: float = field(default=inf, init=False)
 
     def notified(self, due_at: float) -> State:
-        return replace(self, due_at=due_at) if due_at < self.due_at else self
+        return Asked(due_at, self.was_freed, self.was_changed) if due_at < self.due_at else self
 
     def freed(self, now: float) -> State:
-        return self if self.was_freed else replace(self, was_freed=True)
+        return self if self.was_freed else Asked(self.due_at, True, self.was_changed)
 
     def changed(self, now: float) -> State:
-        return replace(self, was_changed=True)
+        return Asked(self.due_at, self.was_freed, True)
 
     def answered(self, now: float, due_at: float, *, full: bool, barred: bool) -> State:
         next_due_at = min(self.due_at, due_at)

@@ -94,12 +94,12 @@ class Lanes:
     def take(self) -> list[ClaimRequest]:
         """Share the free room out over the lanes that are ready, in turns; `answered` or `unanswered` must follow."""
         requests = []
-        entitled = self._pop_entitled()
+        fair, entitled = self._fair_share(), self._pop_entitled()
         for number, (place, policy) in enumerate(entitled):
             lane = place[2]
             free = self._room - self.in_flight
             share = min(policy.max_in_flight - lane.in_flight, ceil(free / (len(entitled) - number)))
-            slots = min(share, self._entitlement(lane))
+            slots = min(share, max(fair - lane.in_flight, free - self._reserve))
             if slots > 0:
                 lane.queued_for = inf
                 self.in_flight += slots
@@ -146,6 +146,8 @@ class Lanes:
         """Take the ready lanes that may have room out of the queue, no more of them than there is room for."""
         now = self._clock.monotonic()
         free = self._room - self.in_flight
+        # What is free beyond the reserve is for every lane; the reserve is for those below their fair share.
+        fair = inf if free > self._reserve else self._fair_share()
         entitled: list[tuple[Place, LanePolicy]] = []
         while len(entitled) < free and self._queue and self._queue[0][0] <= now:
             place = at, _, lane = heapq.heappop(self._queue)
@@ -157,22 +159,26 @@ class Lanes:
             elif lane.in_flight >= policy.max_in_flight:
                 lane.fill(now)
                 lane.queued_for = inf
-            elif self._entitlement(lane) > 0:
+            elif lane.in_flight < fair:
                 entitled.append((place, policy))
             else:
                 self._over_share.append(place)
         return entitled
 
-    def _entitlement(self, lane: Lane) -> int:
-        """How much of the free room this lane may have: up to its fair share, or what is not reserved for others."""
-        fair = max(1, self._room // max(1, len(self._lanes)))
-        return max(fair - lane.in_flight, self._room - self.in_flight - self._reserve)
+    def _fair_share(self) -> int:
+        return max(1, self._room // max(1, len(self._lanes)))
 
     def _restore_over_share(self) -> None:
-        """Room became free: those over their share get back to the places that they had."""
-        for place in self._over_share:
-            heapq.heappush(self._queue, place)
-        self._over_share.clear()
+        """Room became free: those that may have some of it now get back to the places that they had."""
+        if not self._over_share:
+            return
+        fair = inf if self._room - self.in_flight > self._reserve else self._fair_share()
+        over_share, self._over_share = self._over_share, []
+        for place in over_share:
+            if place[2].in_flight < fair:
+                heapq.heappush(self._queue, place)
+            else:
+                self._over_share.append(place)
 
     def _settle(self, lane: Lane) -> None:
         """Queue a lane whose state has changed, or forget it when it is idle."""
@@ -182,8 +188,8 @@ class Lanes:
 
     def _enqueue(self, lane: Lane) -> None:
         """Queue a lane for when it is ready: never before now, so that it goes behind those that wait already."""
-        at = max(lane.state.ready_at, self._clock.monotonic())
-        if at < lane.queued_for:
+        ready_at = lane.state.ready_at
+        if ready_at < lane.queued_for and (at := max(ready_at, self._clock.monotonic())) < lane.queued_for:
             lane.queued_for = at
             heapq.heappush(self._queue, (at, next(self._order), lane))
 
