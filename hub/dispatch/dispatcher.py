@@ -12,11 +12,11 @@ from typing import Final
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
-from hub.dispatch.attempter import Attempter
-from hub.dispatch.fetcher import Fetcher, policy_of
+from hub.dispatch.attempting import Attempter
+from hub.dispatch.fetching import Fetcher, policy_of
 from hub.dispatch.heartbeat import Heartbeat
 from hub.dispatch.lanes import Lanes
-from hub.dispatch.recorder import Recorder
+from hub.dispatch.recording import Recorder
 from hub.dispatch.sender import Sender
 from hub.dispatch.store_backoff import StoreBackoff
 from hub.failpoints import Failpoint

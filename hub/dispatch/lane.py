@@ -18,6 +18,11 @@ LONGEST_MISS_SECONDS: Final = 5.0
 """How long to leave a lane alone that keeps saying that something is due and gives nothing; doubled each time."""
 
 
+Turn = tuple[float, int]
+"""A lane's place in the queue: when it is ready, and a number that keeps the order in which lanes came."""
+NO_TURN: Final[Turn] = (inf, 0)
+
+
 class State:
     """What this process expects of a lane. Each method gives the state that follows; by default the same one."""
 
@@ -86,7 +91,7 @@ class Asked(State):
 
     def answered(self, now: float, due_at: float, *, full: bool, barred: bool) -> State:
         next_due_at = min(self.due_at, due_at)
-        answered: State = Idle()
+        answered: State = _IDLE
         if full:
             answered = Full(now + FULL_SECONDS).notified(next_due_at)
             if self.was_freed:
@@ -143,6 +148,12 @@ class Held(State):
         return Waiting(now)
 
 
+# States never change, so that one object of each of these serves all lanes.
+_IDLE: Final = Idle()
+_ASKED: Final = Asked()
+_HELD: Final = Held()
+
+
 class Lane:
     """What this process knows of one lane, and what it has under way in it.
 
@@ -163,17 +174,17 @@ class Lane:
     on as one that is waiting does.
     """
 
-    __slots__ = ("_claims", "_misses", "breaker_open", "id", "in_flight", "queued_for", "state")
+    __slots__ = ("_claims", "_misses", "breaker_open", "id", "in_flight", "state", "turn")
 
     def __init__(self, lane_id: str) -> None:
         self.id = lane_id
-        self.state: State = Idle()
+        self.state: State = _IDLE
         self.in_flight = 0
         """Attempts of this process, and the room that a claim under way wants to fill."""
         self.breaker_open = False
         """As the last answer had it. It bars nothing by itself: the store says until when the lane is barred."""
-        self.queued_for = inf
-        """Its place in the queue of lanes; earlier places that are still in the queue do not count."""
+        self.turn = NO_TURN
+        """Its place in the queue of lanes; any other place that the queue still has does not count."""
         self._claims = 0
         self._misses = 0
 
@@ -197,7 +208,7 @@ class Lane:
 
     def hold(self) -> None:
         """The subscription of this lane is disabled."""
-        self.state = Held()
+        self.state = _HELD
 
     def fill(self, now: float) -> None:
         """This process alone has as many attempts under way as the subscription allows."""
@@ -205,7 +216,7 @@ class Lane:
 
     def ask(self, slots: int, policy: LanePolicy) -> ClaimRequest:
         """Take that much room until the answer comes."""
-        self.state = Asked()
+        self.state = _ASKED
         self.in_flight += slots
         self._claims += 1
         return ClaimRequest(self.id, slots, retries_first=self._claims % RETRIES_FIRST_EVERY == 0, policy=policy)

@@ -10,14 +10,11 @@ from math import ceil, inf
 from typing import Final
 
 from hub.clock import Clock
-from hub.dispatch.lane import Lane
+from hub.dispatch.lane import NO_TURN, Lane, Turn
 from hub.stores.base import ClaimRequest, ClaimResult, LanePolicy
 
 RESERVED_SHARE: Final = 0.25
 """The part of all room that is kept for lanes which hold less than their fair share."""
-
-Place = tuple[float, int, Lane]
-"""A lane's place in the queue: when it is ready; a number that keeps the order in which lanes came; the lane."""
 
 
 class Lanes:
@@ -43,12 +40,12 @@ class Lanes:
         self._clock = clock
         self._lanes: dict[str, Lane] = {}
         # A place in a heap cannot be moved. A lane that is ready sooner gets a second place; the old one is skipped
-        # when it comes to the front, because its time is not `Lane.queued_for` any more.
-        self._queue: list[Place] = []
-        self._order = count()
-        # These lanes are ready, but have to leave what room there is to others. They keep their places, and are out of
+        # when it comes to the front, because it is not the turn of its lane any more.
+        self._queue: list[tuple[Turn, Lane]] = []
+        self._order = count(1)
+        # These lanes are ready, but have to leave what room there is to others. They keep their turns, and are out of
         # the queue until more room is free, because they would be looked at again before all others.
-        self._over_share: list[Place] = []
+        self._over_share: list[Lane] = []
 
     def __len__(self) -> int:
         return len(self._lanes)
@@ -80,8 +77,8 @@ class Lanes:
         lane = self._lanes[lane_id]
         lane.end_attempt(self._clock.monotonic())
         self.in_flight -= 1
-        self._restore_over_share()
         self._settle(lane)
+        self._restore_over_share()
         self.changed.set()
 
     def prune(self) -> None:
@@ -95,17 +92,16 @@ class Lanes:
         """Share the free room out over the lanes that are ready, in turns; `answered` or `unanswered` must follow."""
         requests = []
         fair, entitled = self._fair_share(), self._pop_entitled()
-        for number, (place, policy) in enumerate(entitled):
-            lane = place[2]
+        for number, (lane, policy) in enumerate(entitled):
             free = self._room - self.in_flight
             share = min(policy.max_in_flight - lane.in_flight, ceil(free / (len(entitled) - number)))
             slots = min(share, max(fair - lane.in_flight, free - self._reserve))
             if slots > 0:
-                lane.queued_for = inf
+                lane.turn = NO_TURN
                 self.in_flight += slots
                 requests.append(lane.ask(slots, policy))
             else:
-                self._over_share.append(place)
+                self._over_share.append(lane)
         return requests
 
     def answered(self, requests: Sequence[ClaimRequest], result: ClaimResult) -> None:
@@ -117,68 +113,68 @@ class Lanes:
         for lane_id, number in given.items():
             self._lane(lane_id).in_flight += number
             self.in_flight += number
-        self._restore_over_share()
         for request in requests:
             lane = self._lanes[request.lane]
             due_at = result.next_due.get(lane.id)
             due_in = inf if due_at is None else (due_at - at).total_seconds()
             lane.answered(result, now, due_in, given=lane.id in given)
             self._settle(lane)
+        self._restore_over_share()
 
     def unanswered(self, requests: Sequence[ClaimRequest]) -> None:
         """The store did not answer these requests."""
         self._give_back(requests)
-        self._restore_over_share()
         for request in requests:
             lane = self._lanes[request.lane]
             lane.unanswered(self._clock.monotonic())
             self._settle(lane)
+        self._restore_over_share()
 
     def next_ready(self) -> float:
         """Seconds until a lane may be ready; `inf` when only an event can make one ready."""
         if self.in_flight >= self._room or not self._queue:
             return inf
-        return max(0.0, self._queue[0][0] - self._clock.monotonic())
+        return max(0.0, self._queue[0][0][0] - self._clock.monotonic())
 
     # -- the queue and the shares ------------------------------------------------------------------------------------
 
-    def _pop_entitled(self) -> list[tuple[Place, LanePolicy]]:
+    def _pop_entitled(self) -> list[tuple[Lane, LanePolicy]]:
         """Take the ready lanes that may have room out of the queue, no more of them than there is room for."""
         now = self._clock.monotonic()
         free = self._room - self.in_flight
         # What is free beyond the reserve is for every lane; the reserve is for those below their fair share.
         fair = inf if free > self._reserve else self._fair_share()
-        entitled: list[tuple[Place, LanePolicy]] = []
-        while len(entitled) < free and self._queue and self._queue[0][0] <= now:
-            place = at, _, lane = heapq.heappop(self._queue)
-            if at != lane.queued_for:
+        entitled: list[tuple[Lane, LanePolicy]] = []
+        while len(entitled) < free and self._queue and self._queue[0][0][0] <= now:
+            turn, lane = heapq.heappop(self._queue)
+            if turn is not lane.turn:
                 continue
             if (policy := self._policy(lane.id)) is None:
                 lane.hold()
-                lane.queued_for = inf
+                lane.turn = NO_TURN
             elif lane.in_flight >= policy.max_in_flight:
                 lane.fill(now)
-                lane.queued_for = inf
+                lane.turn = NO_TURN
             elif lane.in_flight < fair:
-                entitled.append((place, policy))
+                entitled.append((lane, policy))
             else:
-                self._over_share.append(place)
+                self._over_share.append(lane)
         return entitled
 
     def _fair_share(self) -> int:
         return max(1, self._room // max(1, len(self._lanes)))
 
     def _restore_over_share(self) -> None:
-        """Room became free: those that may have some of it now get back to the places that they had."""
+        """Room became free: those that may have some of it now go back into the queue."""
         if not self._over_share:
             return
         fair = inf if self._room - self.in_flight > self._reserve else self._fair_share()
         over_share, self._over_share = self._over_share, []
-        for place in over_share:
-            if place[2].in_flight < fair:
-                heapq.heappush(self._queue, place)
+        for lane in over_share:
+            if lane.in_flight < fair:
+                heapq.heappush(self._queue, (lane.turn, lane))
             else:
-                self._over_share.append(place)
+                self._over_share.append(lane)
 
     def _settle(self, lane: Lane) -> None:
         """Queue a lane whose state has changed, or forget it when it is idle."""
@@ -189,9 +185,9 @@ class Lanes:
     def _enqueue(self, lane: Lane) -> None:
         """Queue a lane for when it is ready: never before now, so that it goes behind those that wait already."""
         ready_at = lane.state.ready_at
-        if ready_at < lane.queued_for and (at := max(ready_at, self._clock.monotonic())) < lane.queued_for:
-            lane.queued_for = at
-            heapq.heappush(self._queue, (at, next(self._order), lane))
+        if ready_at < lane.turn[0] and (at := max(ready_at, self._clock.monotonic())) < lane.turn[0]:
+            lane.turn = at, next(self._order)
+            heapq.heappush(self._queue, (lane.turn, lane))
 
     def _give_back(self, requests: Sequence[ClaimRequest]) -> None:
         for request in requests:

@@ -55,7 +55,7 @@ async def start_worker(stack: AsyncExitStack, core: Core, worker: Worker) -> Non
     dispatcher, lanes, watch = worker.dispatcher, worker.dispatcher.lanes, core.metrics.watch
     watch("attempts_in_flight", "Attempts under way.", lambda: lanes.in_flight)
     watch("lanes", "Subscriptions with work or trouble.", lambda: len(lanes))
-    watch("lanes_open", "Lanes with an open breaker.", lambda: lanes.breakers_open)
+    watch("lanes_resting", "Lanes with an open breaker.", lambda: lanes.breakers_open)
     await dispatcher.sweep(all_owners=not core.store.shared)
     run_in_background(stack, "fan-out", worker.fan_out.run, core.clock)
     run_in_background(stack, "dispatcher", dispatcher.run, core.clock)

@@ -11,7 +11,7 @@ from channels.base import Receipt
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.subscriptions import Subscription
 from hub.clock import Clock
-from hub.dispatch.recorder import Recorder
+from hub.dispatch.recording import Recorder
 from hub.dispatch.sender import Sender
 from hub.dispatch.transitions import AttemptResult, Skipped, Timing, Unknown, reason_to_skip, release, skip
 from hub.failpoints import Failpoint

@@ -7,7 +7,7 @@ from typing import Final
 
 from hub.catalogue.catalogue import Catalogue
 from hub.clock import Clock
-from hub.dispatch.attempter import Attempter
+from hub.dispatch.attempting import Attempter
 from hub.dispatch.heartbeat import Heartbeat
 from hub.dispatch.lanes import Lanes
 from hub.dispatch.store_backoff import StoreBackoff
