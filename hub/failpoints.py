@@ -1,4 +1,4 @@
-"""Crashes on purpose, at named places, so that fault drills are exact; inert unless the operator sets them."""
+"""Crashes on purpose at named places, which make fault drills exact; they do nothing unless the operator sets them."""
 
 import os
 import signal
@@ -10,7 +10,8 @@ Failpoint = Callable[[str], None]
 def failpoints(text: str) -> Failpoint:
     """A function to call at each named place, from text such as `after_accept:kill,after_2xx:kill:3`.
 
-    The number is which passage dies, the first by default. Raises `ValueError` for text of another form.
+    The number says at which passage the process is killed; by default at the first. Raises `ValueError` for text of any
+    other form.
     """
     left: dict[str, int] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):

@@ -1,4 +1,4 @@
-"""When a failed attempt is followed by another."""
+"""When a failed attempt is followed by another one."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -23,23 +23,27 @@ DEFAULT_SCHEDULE = (
     20 * 3_600.0,
     24 * 3_600.0,
 )
-"""Seconds after attempt 1, 2, …: eleven retries in some three and a half days."""
+"""Seconds after attempt 1, 2, …: eleven retries within a little more than three days."""
 
 RetrySchedule = Annotated[
     tuple[Annotated[float, Field(ge=0, le=MAX_WAIT, allow_inf_nan=False, strict=True)], ...],
     Field(max_length=50, examples=[[5, 60, 600]]),
 ]
-"""A subscription's own schedule: up to 50 waits of at most seven days; empty for a single attempt."""
+"""A subscription's own schedule: at most 50 waits of at most seven days each; none for a single attempt."""
 
 
 def next_wait(
     schedule: Sequence[float], attempt: int, *, retry_after: float | None, random: Callable[[], float]
 ) -> float | None:
-    """Seconds from the end of failed attempt number `attempt` (from 1) to the next; None when there is no other.
+    """Seconds from the end of failed attempt number `attempt` (from 1) to the next; None when there is no next one.
 
-    The scheduled wait is drawn anew from ±20 % with `random` (0 ≤ x < 1), so that deliveries that failed together come
-    back apart. A `retry_after` of the receiving side takes its place and is kept to the second, up to 24 hours
-    (RFC 9110, section 10.2.3); one that is not positive and finite says nothing.
+    The scheduled wait is varied by up to 20 % with `random` (0 ≤ x < 1), so that deliveries which failed together do
+    not come back together. A `retry_after` of the target replaces the schedule and is obeyed exactly, up to 24 hours
+    (RFC 9110, section 10.2.3); one that is zero, negative or not a number is ignored.
+
+        next_wait((5.0, 30.0), 1, retry_after=None, random=random)  # 4 to 6
+        next_wait((5.0, 30.0), 1, retry_after=120.0, random=random)  # 120
+        next_wait((5.0, 30.0), 3, retry_after=None, random=random)  # None
     """
     if attempt > len(schedule):
         return None

@@ -1,7 +1,6 @@
-"""From a due delivery to its next state: lanes share out the room, a sender makes the one try, `settle` decides."""
+"""From a due delivery to its next state: claim it, make one attempt, record what became of it."""
 
 from hub.dispatch.dispatcher import Dispatcher
-from hub.dispatch.lanes import Lanes
 from hub.dispatch.sender import Sender
 
-__all__ = ["Dispatcher", "Lanes", "Sender"]
+__all__ = ["Dispatcher", "Sender"]

@@ -1,16 +1,16 @@
-"""What the operator sees of an attempt: one wide line in the log, and the numbers."""
+"""What the operator sees of an attempt: one wide line in the log, and the metrics."""
 
 import structlog
 
-from hub.models import Status
+from hub.models import Delivery, Status
 from hub.stores.base import Result
 from hub.telemetry.metrics import Metrics
 
 _log = structlog.get_logger("hub.attempt")
 
 
-def report(result: Result, metrics: Metrics, seconds: float | None) -> None:
-    """An attempt ended after so many seconds; None when nobody knows how long it took."""
+def report_attempt(result: Result, metrics: Metrics, seconds: float | None) -> None:
+    """Log and count an attempt that took `seconds`; None when its duration is not known."""
     delivery, attempt = result.delivery, result.attempt
     if attempt is None:
         return
@@ -18,7 +18,7 @@ def report(result: Result, metrics: Metrics, seconds: float | None) -> None:
     if delivery.status is not Status.PENDING:
         metrics.ended(delivery.channel, delivery.status)
     _log.info(
-        "attempt",
+        "delivery.attempted",
         tenant=delivery.tenant,
         event_id=delivery.event_id,
         event_type=delivery.event_type,
@@ -33,4 +33,19 @@ def report(result: Result, metrics: Metrics, seconds: float | None) -> None:
         duration_ms=attempt.duration_ms,
         status=delivery.status,
         next_attempt_at=delivery.next_attempt_at and delivery.next_attempt_at.isoformat(),
+    )
+
+
+def report_dead(delivery: Delivery) -> None:
+    """Warn that a delivery has become a dead letter, which nothing but a replay will send."""
+    _log.warning(
+        "delivery.dead",
+        tenant=delivery.tenant,
+        event_id=delivery.event_id,
+        event_type=delivery.event_type,
+        delivery_id=delivery.id,
+        subscription_id=delivery.subscription_id,
+        channel=delivery.channel,
+        attempt_count=delivery.attempt_count,
+        reason=delivery.reason,
     )

@@ -1,4 +1,4 @@
-"""Deliveries as people see and steer them: cancel, replay, and why a subscription did or did not get an event."""
+"""Deliveries for people: read, cancel, replay, and explain why a subscription did or did not get an event."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.patterns import matches
 from hub.catalogue.subscriptions import Subscription
 from hub.clock import Clock
-from hub.dispatch.transitions import cancel, replay
+from hub.dispatch.transitions import EVENT_CANCELLED, cancel, replay
 from hub.errors import Conflict, Fault, Invalid, NotFound
 from hub.models import Delivery, Event, Status
 from hub.stores.base import (
@@ -31,7 +31,7 @@ Explained = Literal["matched", "filtered", "disabled", "held", "no_match", "expi
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What became of one event for one subscription, and why."""
+    """What became of an event for one subscription, and why."""
 
     subscription_id: str
     outcome: Explained
@@ -39,7 +39,11 @@ class Explanation:
 
 
 class Deliveries:
-    """Reads deliveries with `held` shown in place of `pending` while their subscription is disabled."""
+    """Reads and changes deliveries. Those that are pending are shown as `held` while their subscription is disabled.
+
+    `held` is not stored, so that disabling a subscription costs the same however much waits for it; see
+    docs/decisions/0005.
+    """
 
     def __init__(self, archive: Archive, intake: Intake, queue: Queue, catalogue: Catalogue, clock: Clock) -> None:
         self._archive = archive
@@ -48,7 +52,7 @@ class Deliveries:
         self._catalogue = catalogue
         self._clock = clock
 
-    # -- looking -----------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------------------------
 
     async def event(self, tenant: str, event_id: str) -> Event:
         """Raises `NotFound`."""
@@ -93,7 +97,7 @@ class Deliveries:
         return delivery
 
     async def explain(self, tenant: str, event_id: str) -> list[Explanation]:
-        """For every subscription of the tenant what became of the event, and why."""
+        """What became of the event for each subscription of the tenant, and why; in the order of subscription ids."""
         event = await self.event(tenant, event_id)
         made = {delivery.subscription_id: delivery async for delivery in self._of_event(event)}
         seen = event.seen(orjson.loads(event.data))
@@ -102,29 +106,34 @@ class Deliveries:
         gone = [_explain_made(d) for d in made.values() if d.subscription_id not in subscriptions]
         return sorted([*known, *gone], key=lambda explanation: explanation.subscription_id)
 
-    # -- steering ----------------------------------------------------------------------------------------------------
+    # -- changing ----------------------------------------------------------------------------------------------------
 
     async def cancel_event(self, tenant: str, event_id: str) -> int:
-        """Cancel what of an event is not yet sent; gives how many deliveries. Attempts under way end as they may, and
-        are not repeated."""
+        """Cancel the deliveries of an event that have not been sent; gives how many these were.
+
+        Attempts under way are not interrupted, and not repeated when they fail. Raises `NotFound`.
+        """
         event = await self.event(tenant, event_id)
         now = self._clock.now()
         await self._intake.cancel(tenant, event_id, now)
         waiting = [d async for d in self._of_event(event) if d.status in (Status.PENDING, Status.HELD)]
-        written = await self._queue.finish([cancel(d, "the event was cancelled", now) for d in waiting])
+        written = await self._queue.finish([cancel(d, EVENT_CANCELLED, now) for d in waiting])
         return sum(result is WriteOutcome.RECORDED for result in written)
 
     async def cancel(self, tenant: str, delivery_id: str) -> Delivery:
-        """Raises `Conflict` when it is being sent or has ended."""
+        """Cancel a delivery. Raises `Conflict` when it is being sent or has ended, and `NotFound`."""
         delivery = await self.delivery(tenant, delivery_id)
         if delivery.status is Status.SENDING:
             raise Conflict(_BUSY, retry_after=1)
         if delivery.status not in (Status.PENDING, Status.HELD):
-            raise Conflict(f"The delivery is {delivery.status} already: there is nothing to cancel.")
+            raise Conflict(f"The delivery is already {delivery.status}: there is nothing to cancel.")
         return await self._write(cancel(delivery, "cancelled on request", self._clock.now()))
 
     async def replay(self, tenant: str, delivery_id: str) -> Delivery:
-        """Send again, now. Raises `Conflict` when it is being sent, or its event was cancelled."""
+        """Send a delivery again, at once.
+
+        Raises `Conflict` when it is being sent, or when its event was cancelled or has expired, and `NotFound`.
+        """
         delivery = await self.delivery(tenant, delivery_id)
         if delivery.status is Status.SENDING:
             raise Conflict(_BUSY, retry_after=1)
@@ -132,16 +141,17 @@ class Deliveries:
         return await self._write(replay(delivery, self._clock.now()))
 
     async def replay_event(self, tenant: str, event_id: str, subscription_ids: Sequence[str] | None) -> list[Delivery]:
-        """Send an event again to all, or these, of the subscriptions that were to get it; gives those deliveries.
+        """Send an event again to all of the subscriptions that it was meant for, or to these; gives their deliveries.
 
-        What is still to be sent stays as it is. Raises `Invalid` for a subscription that has no delivery of the event.
+        Deliveries that are still to be sent stay as they are. Raises `Conflict` when the event was cancelled or has
+        expired, `Invalid` for a subscription that has no delivery of the event, and `NotFound`.
         """
         event = await self._refuse_cancelled(tenant, event_id)
         made = {delivery.subscription_id: delivery async for delivery in self._of_event(event)}
-        for place, subscription_id in enumerate(subscription_ids or ()):
+        for index, subscription_id in enumerate(subscription_ids or ()):
             if subscription_id not in made:
-                fault = Fault("has no delivery of this event", f"/subscription_ids/{place}")
-                raise Invalid("The event was never meant for one of these subscriptions.", errors=[fault])
+                fault = Fault("has no delivery of this event", f"/subscription_ids/{index}")
+                raise Invalid("The event was not meant for one of these subscriptions.", errors=[fault])
         asked = [d for d in made.values() if subscription_ids is None or d.subscription_id in subscription_ids]
         results = [replay(d, self._clock.now()) for d in asked if d.status in _ENDED]
         written = await self._queue.finish(results)
@@ -158,7 +168,7 @@ class Deliveries:
     async def _write(self, result: Result) -> Delivery:
         (written,) = await self._queue.finish([result])
         if written is WriteOutcome.FENCED:
-            raise Conflict("The delivery changed meanwhile; look at it and try again.", retry_after=1)
+            raise Conflict("The delivery changed in the meantime; read it again before you repeat this.", retry_after=1)
         return self._as_shown(result.delivery)
 
     async def _of_event(self, event: Event) -> AsyncIterator[Delivery]:
@@ -184,9 +194,9 @@ def _explain(
         return Explanation(subscription.id, "no_match", f"no pattern matches the type {event.type}")
     if subscription.created_at > event.accepted_at:
         return Explanation(subscription.id, "no_match", "the subscription was created after the event was accepted")
-    complaint = subscription.filter.check(seen) if subscription.filter else None
-    if complaint is not None:
-        return Explanation(subscription.id, "filtered", complaint)
+    mismatch = subscription.filter.check(seen) if subscription.filter else None
+    if mismatch is not None:
+        return Explanation(subscription.id, "filtered", mismatch)
     if not subscription.spec.enabled:
         return Explanation(subscription.id, "disabled", f"the subscription is disabled: {subscription.disabled_reason}")
     changed = subscription.updated_at > event.accepted_at

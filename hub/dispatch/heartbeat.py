@@ -1,4 +1,4 @@
-"""Keeping claims for as long as they are worked on: whoever stops renewing them, dead or cut off, loses them."""
+"""Keeping claims for as long as they are worked on: a process that stops renewing them loses them to the others."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,21 +14,25 @@ _log = structlog.get_logger(__name__)
 
 
 class Heartbeat:
-    """Renews the leases of what is under way, each third of their time, while anything is."""
+    """Renews the leases of the claims under way each time a third of their duration has passed.
+
+    A lease is short, so that the work of a dead process is taken over soon; an attempt may take longer than a lease
+    (see docs/decisions/0010).
+    """
 
     def __init__(
-        self, queue: Queue, clock: Clock, trouble: StoreBackoff, lease: float, under_way: Callable[[], Sequence[Claim]]
+        self, queue: Queue, clock: Clock, backoff: StoreBackoff, lease: float, under_way: Callable[[], Sequence[Claim]]
     ) -> None:
-        """`lease` is how many seconds a lease lasts."""
+        """`lease` is the duration of a lease in seconds."""
         self._queue = queue
         self._clock = clock
-        self._trouble = trouble
+        self._backoff = backoff
         self._under_way = under_way
         self._beating: asyncio.Task[None] | None = None
         self.lease = lease
 
     def start(self) -> None:
-        """Something is under way."""
+        """Beat until nothing is under way any more."""
         if self._beating is None or self._beating.done():
             self._beating = asyncio.create_task(self._beat(), name="heartbeat")
 
@@ -38,7 +42,7 @@ class Heartbeat:
             await asyncio.wait([self._beating])
 
     async def renew(self) -> None:
-        """Raises `Unavailable`."""
+        """Renew all leases now. Raises `Unavailable`."""
         if claims := self._under_way():
             await self._queue.renew(claims, self.lease)
 
@@ -50,7 +54,8 @@ class Heartbeat:
             try:
                 await self.renew()
             except Unavailable as error:
+                # The next beat could come too late: each try that fails uses up a third of the lease.
                 wait = min(wait, RETRY_SECONDS)
-                self._trouble.note(error)
-            except Exception:  # noqa: BLE001 - a beat that fails as nobody foresaw must not be the last
-                _log.exception("leases not renewed")
+                self._backoff.failed(error)
+            except Exception:  # noqa: BLE001 - an unexpected error must not end the beating
+                _log.exception("claim.renew_failed")

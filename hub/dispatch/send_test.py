@@ -1,4 +1,4 @@
-"""Trying a subscription out: one attempt now, of which nothing is stored."""
+"""Sending a sample to a subscription: one attempt at once, of which nothing is stored."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from hub.models import Delivery, Event, Outcome, Status
 
 
 class SendTestResult(BaseModel):
-    """How the sample was taken."""
+    """How the target answered the sample."""
 
     outcome: Outcome
     status_code: int | None = None
@@ -27,7 +27,7 @@ class SendTestResult(BaseModel):
 async def send_test(
     sender: Sender, sample: Event, subscription: Subscription, clock: Clock, seconds: float
 ) -> SendTestResult:
-    """Send the sample, guarded and bounded in time as every attempt is."""
+    """Send the sample as any attempt is sent, with the same guards and bounds; `seconds` is the time limit."""
     started_at, started = clock.now(), clock.monotonic()
     delivery = Delivery(
         id=new_id("dlv"),
@@ -41,13 +41,13 @@ async def send_test(
         created_at=started_at,
         updated_at=started_at,
     )
-    tried = await sender.send(sample, delivery, subscription, at=started_at, seconds=seconds)
-    error = None if isinstance(tried, Receipt) else tried.detail[:ERROR_CHARS]
+    attempted = await sender.send(sample, delivery, subscription, at=started_at, seconds=seconds)
+    error = None if isinstance(attempted, Receipt) else attempted.detail[:ERROR_CHARS]
     return SendTestResult(
         outcome=Outcome.SUCCEEDED if error is None else Outcome.FAILED,
-        status_code=tried.status_code,
+        status_code=attempted.status_code,
         error=error,
-        response_body=tried.response_body[:RESPONSE_BODY_CHARS] if tried.response_body else None,
+        response_body=attempted.response_body[:RESPONSE_BODY_CHARS] if attempted.response_body else None,
         started_at=started_at,
         duration_ms=round((clock.monotonic() - started) * 1000),
     )

@@ -1,4 +1,4 @@
-"""The one try of a delivery: render, hand to the channel, bound it in time."""
+"""Sending a message once: render it, hand it to the channel, and bound the time that this may take."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,7 +18,11 @@ _log = structlog.get_logger(__name__)
 
 
 class Sender:
-    """Sends an event to a subscription's target through its channel."""
+    """Sends an event to a subscription's target through its channel.
+
+    sender = Sender(channels, Renderer({kind: type(channel) for kind, channel in channels.items()}), tracing)
+    receipt = await sender.send(event, delivery, subscription, at=clock.now(), seconds=15.0)
+    """
 
     def __init__(self, channels: Mapping[str, Channel[Any]], renderer: Renderer, tracing: Tracing) -> None:
         self._channels = channels
@@ -28,7 +32,7 @@ class Sender:
     async def send(
         self, event: Event, delivery: Delivery, subscription: Subscription, *, at: datetime, seconds: float
     ) -> Receipt | SendFailed:
-        """Exactly one try, ended after so many `seconds`; whatever goes wrong comes back as `SendFailed`."""
+        """Send exactly once, and give up after `seconds`. Every failure is returned as `SendFailed`, none is raised."""
         channel = self._channels[subscription.spec.channel]
         try:
             with self._tracing.attempt(delivery, event.traceparent):
@@ -42,8 +46,8 @@ class Sender:
             return SendFailed(f"the template cannot be rendered: {failure}", permanent=True)
         except TimeoutError:
             return SendFailed(f"no answer within {seconds:g} s")
-        except Exception as error:  # noqa: BLE001 - a channel may be anybody's code, and one bad one must stop nothing
-            _log.exception("channel raised", channel=subscription.spec.channel, delivery_id=delivery.id)
+        except Exception as error:  # noqa: BLE001 - a channel may be code of others, whose defects must stop nothing else
+            _log.exception("channel.crashed", channel=subscription.spec.channel, delivery_id=delivery.id)
             return SendFailed(f"the channel {subscription.spec.channel} failed: {type(error).__name__}")
 
     def _compose(
@@ -51,7 +55,8 @@ class Sender:
     ) -> tuple[Message, TargetModel]:
         content: Mapping[str, Any] = {}
         target = subscription.target
-        if self._renderer.concerns(channel.kind):
+        # Most webhooks have nothing to render. For them the data are not parsed at all: they are sent as they came.
+        if self._renderer.renders(channel.kind):
             seen = event.seen(orjson.loads(event.data))
             content = self._renderer.content(subscription.spec.channel, seen, subscription.spec.template)
             target = self._renderer.target(target, seen)

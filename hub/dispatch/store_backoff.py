@@ -1,4 +1,4 @@
-"""When the store last could not answer."""
+"""When the store last could not answer, and when to ask it again."""
 
 from math import inf
 from typing import Final
@@ -8,21 +8,22 @@ from hub.errors import Unavailable
 
 RETRY_SECONDS: Final = 1.0
 RECOVERY_SECONDS: Final = 5.0
-"""After trouble with the store every process gets so long to renew its leases before any is taken from it."""
+"""After an outage of the store each process has this long to renew its leases before any is taken over."""
 
 
 class StoreBackoff:
-    """Shared by all that speak to the store on behalf of one dispatcher."""
+    """Shared by all parts of one dispatcher that use the store."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._noted_at = -inf
+        self._failed_at = -inf
 
     @property
-    def recent(self) -> bool:
-        return self._clock.monotonic() - self._noted_at < RECOVERY_SECONDS
+    def recovering(self) -> bool:
+        """The store failed a short time ago: other processes may not have renewed their leases yet."""
+        return self._clock.monotonic() - self._failed_at < RECOVERY_SECONDS
 
-    def note(self, error: Unavailable) -> float:
-        """Gives after how many seconds to try again."""
-        self._noted_at = self._clock.monotonic()
+    def failed(self, error: Unavailable) -> float:
+        """Remember that the store could not answer; gives the seconds to wait before the next try."""
+        self._failed_at = self._clock.monotonic()
         return error.retry_after or RETRY_SECONDS

@@ -1,7 +1,7 @@
 """The transitions of a delivery, as pure functions; `settle` is the one place that decides about retries."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from math import ceil
@@ -16,20 +16,21 @@ from hub.stores.base import Claim, HealthMark, Result
 
 RESPONSE_BODY_CHARS = 4_096
 ERROR_CHARS = 1_000
+EVENT_CANCELLED = "the event was cancelled"
 LONGEST_PAUSE_SECONDS = 300.0
-"""How long one answer 429 may hold back a whole lane; its own delivery waits as long as was asked."""
+"""How long one answer 429 may hold back a whole lane; the delivery itself waits for as long as the target asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The process stopped between sending and recording: the target may have taken it or not."""
+    """The process stopped between sending and recording: the target may have taken the message or not."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Nothing was tried, and nothing will be: the delivery ends in `status` for this reason."""
+    """No attempt is made: the delivery ends in `status` for this reason."""
 
     status: Status
     reason: str
@@ -46,29 +47,47 @@ ENDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """When an attempt began, and when it was known to have ended; None when nobody knows how long it took."""
+    """When an attempt began, and when it was known to have ended; `duration_ms` is None when its
+    duration is not known."""
 
     started_at: datetime
     ended_at: datetime
     duration_ms: int | None
 
 
-def settle(claim: Claim, tried: AttemptResult, timing: Timing, schedule: Sequence[float], random: Random) -> Result:
-    """The next state of a claimed delivery after one attempt, with the attempt and its feed entries."""
-    attempt = _attempt(claim, tried, timing)
-    status, reason, due_at = _next_state(claim, tried, timing.ended_at, schedule, random)
+def settle(claim: Claim, attempted: AttemptResult, timing: Timing, schedule: Sequence[float], random: Random) -> Result:
+    """The next state of a claimed delivery after one attempt, with the attempt and its feed entries.
+
+    settle(claim, Receipt(204), timing, schedule, random).delivery.status                         # delivered
+    settle(claim, SendFailed("HTTP 500"), timing, (5.0, 30.0), random).delivery.next_attempt_at  # in 4 to 6 seconds
+    settle(claim, SendFailed("HTTP 500"), timing, (), random).delivery.status                     # dead
+    """
+    attempt = _attempt(claim, attempted, timing)
+    status, reason, due_at = _next_state(claim, attempted, timing.ended_at, schedule, random)
     delivery = claim.delivery.model_copy(
         update={"status": status, "reason": reason, "next_attempt_at": due_at, "updated_at": timing.ended_at}
     )
-    entries = [attempted(delivery, attempt)]
+    feed = [attempted_entry(delivery, attempt)]
     if status in ENDINGS:
-        entries.append(entry(ENDINGS[status], delivery))
-    sign, pause_until = _health(tried, timing.ended_at)
-    return Result(delivery, attempt, tuple(entries), claim.cause, sign, pause_until)
+        feed.append(entry(ENDINGS[status], delivery))
+    health_mark, pause_until = _health(attempted, timing.ended_at)
+    return Result(delivery, attempt, tuple(feed), claim.cause, health_mark, pause_until)
+
+
+def reason_to_skip(claim: Claim, now: datetime) -> Skipped | None:
+    """Why a claimed delivery must not be sent; None when it may be."""
+    event = claim.event
+    if claim.damage is not None:
+        return Skipped(Status.DEAD, claim.damage)
+    if event.cancelled_at is not None:
+        return Skipped(Status.CANCELLED, EVENT_CANCELLED)
+    if event.expires_at is not None and event.expires_at <= now:
+        return Skipped(Status.DEAD, "expired before it could be sent")
+    return None
 
 
 def skip(claim: Claim, skipped: Skipped, now: datetime) -> Result:
-    """The next state of a claimed delivery that is not tried: the claim's attempt is taken back."""
+    """End a claimed delivery without an attempt; the attempt that the claim counted is taken back."""
     delivery = claim.delivery.model_copy(
         update={
             "status": skipped.status,
@@ -82,7 +101,7 @@ def skip(claim: Claim, skipped: Skipped, now: datetime) -> Result:
 
 
 def release(claim: Claim, now: datetime) -> Result:
-    """Give a claim back untried, due at once."""
+    """Give a claim back, due at once; the attempt that the claim counted is taken back."""
     delivery = claim.delivery.model_copy(
         update={
             "status": Status.PENDING,
@@ -102,8 +121,14 @@ def cancel(delivery: Delivery, reason: str, now: datetime) -> Result:
     return Result(ended, feed=(entry(FeedKind.DELIVERY_CANCELLED, ended),))
 
 
+def cancel_instead(result: Result) -> Result:
+    """What to write of an attempt after which its delivery may not wait any more, because its event was cancelled."""
+    cancelled = cancel(result.delivery, EVENT_CANCELLED, result.delivery.updated_at)
+    return replace(result, delivery=cancelled.delivery, feed=(*result.feed, *cancelled.feed))
+
+
 def replay(delivery: Delivery, now: datetime) -> Result:
-    """Send again: due at once, with the whole retry schedule before it; attempts go on being numbered."""
+    """Send again: due at once, with the whole retry schedule ahead of it. Attempt numbers continue."""
     again = delivery.model_copy(
         update={
             "status": Status.PENDING,
@@ -129,60 +154,63 @@ def entry(kind: FeedKind, delivery: Delivery, data: bytes | None = None) -> Feed
     )
 
 
-def attempted(delivery: Delivery, attempt: Attempt) -> FeedEntry:
-    """The delivery as it stands after an attempt, with that attempt; bodies are left to the REST API."""
+def attempted_entry(delivery: Delivery, attempt: Attempt) -> FeedEntry:
+    """A feed entry that shows the delivery after an attempt, with the attempt; its body is left to the REST API."""
     shown = attempt.model_dump(mode="json", exclude={"response_body"})
     data = orjson.dumps({**delivery.model_dump(mode="json"), "attempt": shown})
     return entry(FeedKind.DELIVERY_ATTEMPTED, delivery, data)
 
 
-def _attempt(claim: Claim, tried: AttemptResult, timing: Timing) -> Attempt:
+def _attempt(claim: Claim, attempted: AttemptResult, timing: Timing) -> Attempt:
     outcome, error = Outcome.SUCCEEDED, None
-    if isinstance(tried, SendFailed):
-        outcome, error = Outcome.FAILED, tried.detail[:ERROR_CHARS]
-    elif isinstance(tried, Unknown):
-        outcome, error = Outcome.UNKNOWN, tried.detail
-    answered = None if isinstance(tried, Unknown) else tried
-    body = answered.response_body if answered else None
+    if isinstance(attempted, SendFailed):
+        outcome, error = Outcome.FAILED, attempted.detail[:ERROR_CHARS]
+    elif isinstance(attempted, Unknown):
+        outcome, error = Outcome.UNKNOWN, attempted.detail
+    answer = None if isinstance(attempted, Unknown) else attempted
+    body = answer.response_body if answer else None
     return Attempt(
         number=claim.delivery.attempt_count,
         cause=claim.cause,
         started_at=timing.started_at,
         duration_ms=timing.duration_ms,
         outcome=outcome,
-        status_code=answered.status_code if answered else None,
+        status_code=answer.status_code if answer else None,
         error=error,
         response_body=body[:RESPONSE_BODY_CHARS] if body else None,
     )
 
 
-def _health(tried: AttemptResult, now: datetime) -> tuple[HealthMark, datetime | None]:
-    """What an attempt says of its target, and until when the target wants no other."""
-    if isinstance(tried, Receipt):
+def _health(attempted: AttemptResult, now: datetime) -> tuple[HealthMark, datetime | None]:
+    """What an attempt says of its target's health, and until when the target wants no other attempt."""
+    if isinstance(attempted, Receipt):
         return HealthMark.GOOD, None
-    if isinstance(tried, Unknown) or tried.permanent:
-        # A message that can never be taken, such as to a mailbox that is not there, is not a target in trouble.
+    if isinstance(attempted, Unknown) or attempted.permanent:
+        # A message that the target can never take, such as one to a mailbox that does not exist, says nothing of the
+        # target itself. If it counted, one bad address would open the breaker for all others.
         return HealthMark.NONE, None
-    if tried.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+    if attempted.status_code != HTTPStatus.TOO_MANY_REQUESTS:
         return HealthMark.BAD, None
-    pause = min(tried.retry_after or 0.0, LONGEST_PAUSE_SECONDS)
+    pause = min(attempted.retry_after or 0.0, LONGEST_PAUSE_SECONDS)
     return HealthMark.GOOD, now + timedelta(seconds=pause) if pause > 0 else None
 
 
 def _next_state(
-    claim: Claim, tried: AttemptResult, now: datetime, schedule: Sequence[float], random: Random
+    claim: Claim, attempted: AttemptResult, now: datetime, schedule: Sequence[float], random: Random
 ) -> tuple[Status, str | None, datetime | None]:
-    if isinstance(tried, Receipt):
+    if isinstance(attempted, Receipt):
         return Status.DELIVERED, None, None
-    if isinstance(tried, SendFailed) and (tried.permanent or tried.status_code == HTTPStatus.GONE):
-        return Status.DEAD, tried.detail[:ERROR_CHARS], None
-    detail = tried.detail[:ERROR_CHARS]
-    asked = tried.retry_after if isinstance(tried, SendFailed) else None
+    if isinstance(attempted, SendFailed) and (attempted.permanent or attempted.status_code == HTTPStatus.GONE):
+        return Status.DEAD, attempted.detail[:ERROR_CHARS], None
+    detail = attempted.detail[:ERROR_CHARS]
+    asked = attempted.retry_after if isinstance(attempted, SendFailed) else None
     number = claim.delivery.attempt_count - claim.delivery.schedule_base
     wait = next_wait(schedule, number, retry_after=asked, random=random.random)
     if wait is None:
         return Status.DEAD, f"gave up after attempt {number} of the retry schedule: {detail}", None
-    if isinstance(tried, Unknown):
+    if isinstance(attempted, Unknown):
+        # The process failed and not the target, so there is nothing to wait for; the attempt counts all the same, so
+        # that a message which kills processes comes to an end.
         wait = 0.0
     due_at = now + timedelta(milliseconds=ceil(wait * 1000))
     if claim.event.expires_at is not None and due_at >= claim.event.expires_at:

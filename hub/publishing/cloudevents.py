@@ -1,7 +1,7 @@
 """CloudEvents 1.0 over HTTP: structured, batched and binary mode (JSON format 1.0.2, HTTP binding 1.0.2).
 
-A batch is `rawjson.split_array` and then `structured` for each element. The extensions `partitionkey`, `expirytime`
-and `traceparent` are also read as ordering key, expiry and trace context.
+A batch is read with `rawjson.split_array`, and then each element with `parse_structured`. The extensions
+`partitionkey`, `expirytime` and `traceparent` are also used as ordering key, expiry and trace context.
 """
 
 import base64
@@ -36,9 +36,9 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 def mode(content_type: str | None, headers: Mapping[str, str]) -> Mode | None:
-    """How a request carries CloudEvents; None if it carries none. Header names are lower-case.
+    """In which mode a request carries CloudEvents; None when it carries none. Header names are lower-case.
 
-    Raises `UnsupportedMedia` for an event format other than JSON. Section 3 of the HTTP binding.
+    Raises `UnsupportedMedia` for an event format other than JSON. See section 3 of the HTTP binding.
     """
     media = media_type(content_type)
     if media.startswith("application/cloudevents"):
@@ -46,12 +46,15 @@ def mode(content_type: str | None, headers: Mapping[str, str]) -> Mode | None:
             return "batch"
         if media == CLOUDEVENT:
             return "structured"
-        raise UnsupportedMedia("Of the CloudEvents formats only JSON is read.")
+        raise UnsupportedMedia("The only CloudEvents format that this hub reads is JSON.")
     return "binary" if "ce-specversion" in headers else None
 
 
 def parse_structured(raw: bytes) -> ParsedEvent:
-    """Read an event in the JSON format. Raises `BadRequest` and `Invalid`, the latter with pointers."""
+    """Read an event in the JSON format.
+
+    Raises `BadRequest` when it is not JSON, and `Invalid`, with pointers, when it breaks a rule of CloudEvents.
+    """
     members, slices = parse_object(raw)
     attributes = {name: value for name, value in members.items() if value is not None}
     given = members.keys() & {"data", "data_base64"}
@@ -60,29 +63,30 @@ def parse_structured(raw: bytes) -> ParsedEvent:
     content_type = attributes.get("datacontenttype")
     payload = _Payload(b"null", None)
     if len(given) == 2:
-        raise _invalid(Fault("must not stand beside data", "/data_base64"))
+        raise _invalid(Fault("must be absent when data is present", "/data_base64"))
     if "data" in given:
         payload = _Payload(bytes(slices["data"]), members["data"])
     elif "data_base64" in given:
         payload = _payload(_unbase64(members["data_base64"]), content_type if isinstance(content_type, str) else None)
-    return _incoming(attributes, payload, "")
+    return _parsed(attributes, payload, "")
 
 
 def parse_binary(headers: Mapping[str, str], body: bytes) -> ParsedEvent:
     """Read an event whose attributes are headers and whose data is the body. Header names are lower-case.
 
-    Data of a JSON media type is taken as it is, text as a JSON string, anything else as base64.
+    Data of a JSON media type is kept as it is. Text becomes a JSON string, and anything else a string of base64.
+    Raises as `parse_structured` does; pointers name the headers.
     """
     attributes: dict[str, Any] = {}
     for name, value in headers.items():
         if name.startswith("ce-"):
             attributes[name[3:]] = _header(name, value)
     for name in attributes.keys() & {"data", "data_base64", "datacontenttype"}:
-        raise _invalid(Fault("is no header; data is the body and its type Content-Type", f"/ce-{name}"))
+        raise _invalid(Fault("must not be a header: the body is the data, and Content-Type is its type", f"/ce-{name}"))
     content_type = headers.get("content-type")
     if content_type:
         attributes["datacontenttype"] = content_type
-    return _incoming(attributes, _payload(body, content_type), "ce-")
+    return _parsed(attributes, _payload(body, content_type), "ce-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ def _unbase64(value: Any) -> bytes:
 
 
 def _header(name: str, value: str) -> str:
-    """Section 3.1.3.2: unquote, then decode percent escapes once; what is not UTF-8 then must be refused."""
+    """Section 3.1.3.2 of the HTTP binding: unquote, then decode percent escapes once; the result must be UTF-8."""
     quoted = _QUOTED.fullmatch(value)
     plain = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else value
     try:
@@ -128,15 +132,15 @@ def _header(name: str, value: str) -> str:
         raise _invalid(Fault("must be ASCII with UTF-8 percent-encoded", pointer(name))) from None
 
 
-def _incoming(attributes: Mapping[str, Any], payload: _Payload, prefix: str) -> ParsedEvent:
-    """Check the attributes; `prefix` stands before their names where they are pointed at."""
+def _parsed(attributes: Mapping[str, Any], payload: _Payload, prefix: str) -> ParsedEvent:
+    """Check the attributes; `prefix` precedes their names in pointers."""
     reader = _Reader(attributes, prefix)
     if reader.text("specversion", required=True) not in ("1.0", None):
         reader.wrong("specversion", "must be 1.0")
     type_ = reader.text("type", required=True, longest=MAX_TYPE_LENGTH)
     if type_ is not None and not is_type(type_):
         reader.wrong("type", "must be printable ASCII without spaces and `*`")
-    incoming = ParsedEvent(
+    event = ParsedEvent(
         type=type_ or "",
         source=reader.text("source", required=True) or "",
         source_id=reader.text("id", required=True),
@@ -153,11 +157,11 @@ def _incoming(attributes: Mapping[str, Any], payload: _Payload, prefix: str) -> 
     )
     if reader.faults:
         raise _invalid(*reader.faults)
-    return incoming
+    return event
 
 
 class _Reader:
-    """Attributes by their rules (CloudEvents 1.0.2, section 3); what breaks one is collected in `faults`."""
+    """Reads attributes by the rules of CloudEvents 1.0.2, section 3, and collects what breaks one in `faults`."""
 
     def __init__(self, attributes: Mapping[str, Any], prefix: str) -> None:
         self._attributes = attributes
@@ -191,21 +195,21 @@ class _Reader:
             return None
 
     def extensions(self) -> Mapping[str, Value]:
-        found: dict[str, Value] = {}
+        extensions: dict[str, Value] = {}
         for name, value in self._attributes.items():
             if name in _KNOWN:
                 continue
             if not _NAME.fullmatch(name):
-                self.wrong(name, "must be named with 1 to 20 lower-case letters and digits")
+                self.wrong(name, "must have a name of 1 to 20 lower-case letters and digits")
             elif isinstance(value, str) and (len(value) > MAX_TEXT or not value.isprintable()):
                 self.wrong(name, f"must be at most {MAX_TEXT} characters long, without control characters")
             elif not isinstance(value, Value) or (isinstance(value, int) and not -(2**31) <= value < 2**31):
-                self.wrong(name, "must be a string, a boolean, or an integer of 32 bits")
+                self.wrong(name, "must be a string, a boolean, or a 32-bit integer")
             else:
-                found[name] = value
-        if len(found) > MAX_EXTENSIONS:
+                extensions[name] = value
+        if len(extensions) > MAX_EXTENSIONS:
             self.faults.append(Fault(f"must not have more than {MAX_EXTENSIONS} extensions", ""))
-        return found
+        return extensions
 
     def traceparent(self) -> str | None:
         value = self._attributes.get("traceparent")

@@ -1,4 +1,4 @@
-"""An event as a publisher sent it, whatever the format: `ParsedEvent`, and the hub's native format."""
+"""A published event after parsing and before acceptance (`ParsedEvent`), and the hub's native format."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,12 +15,15 @@ from hub.publishing.rawjson import parse_object
 from hub.validation import pointer, pydantic_faults
 
 DEFAULT_SOURCE = "urn:notification-hub"
-"""The source of a native event that names none."""
+"""The source of a native event that was published without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedEvent:
-    """One event to accept. `data` is the publisher's JSON byte for byte, `data_value` the same parsed."""
+    """One event to accept. `data` is the publisher's JSON, byte for byte; `data_value` is the same parsed.
+
+    The bytes are what receivers get and what is signed; see docs/decisions/0003.
+    """
 
     type: str
     source: str
@@ -32,7 +35,7 @@ class ParsedEvent:
     data_value: Any = field(repr=False)
     content_type: str | None = None
     data_base64: bool = False
-    """`data` is a JSON string with base64 of a body that is not JSON."""
+    """`data` is a JSON string that holds a body which is not JSON, in base64."""
     extensions: Mapping[str, str | int | bool] = field(default_factory=dict)
     ordering_key: str | None = None
     deliver_at: datetime | None = None
@@ -88,11 +91,12 @@ class NewEvent(BaseModel):
 def parse_native(raw: bytes) -> ParsedEvent:
     """Read one event in the native format.
 
-    Raises `BadRequest` when it is no JSON, and `Invalid` with pointers when it is no object or a member breaks a rule.
+    Raises `BadRequest` when it is not JSON, and `Invalid`, with pointers, when it is not an object or a member breaks a
+    rule.
     """
     members, slices = parse_object(raw)
     if "specversion" in members:
-        raise Invalid("This is a CloudEvent; send it with the media type application/cloudevents+json.")
+        raise Invalid("This is a CloudEvent: send it with the media type application/cloudevents+json.")
     try:
         event = NewEvent.model_validate(members)
     except ValidationError as error:
@@ -121,17 +125,18 @@ def check_times(deliver_at: datetime | None, expires_at: datetime | None) -> Non
 def fill_from_path(event: ParsedEvent, *, subject: str, member: str, value: str) -> ParsedEvent:
     """The event with its subject set and `member` of its data filled in, as the typed routes promise.
 
-    Raises `Invalid` when either was sent with another value, or the data is no object.
+    Only that member is added; all other bytes of the data stay as they were sent. Raises `Invalid` when subject or
+    member were sent with another value, or when the data is not an object.
     """
-    wrong = []
+    faults = []
     if event.subject not in (None, subject):
-        wrong.append(Fault("must be absent, or what the path says", "/subject"))
+        faults.append(Fault("must be absent, or equal to the value in the path", "/subject"))
     if not isinstance(event.data_value, dict):
-        raise Invalid("The event is malformed.", errors=[*wrong, Fault("must be an object", "/data")])
+        raise Invalid("The event is malformed.", errors=[*faults, Fault("must be an object", "/data")])
     if event.data_value.get(member, value) != value:
-        wrong.append(Fault("must be absent, or what the path says", pointer("data", member)))
-    if wrong:
-        raise Invalid("The event contradicts the path it was sent to.", errors=wrong)
+        faults.append(Fault("must be absent, or equal to the value in the path", pointer("data", member)))
+    if faults:
+        raise Invalid("The event contradicts the path it was sent to.", errors=faults)
     if member in event.data_value:
         return replace(event, subject=subject)
     filled = orjson.dumps({member: value})

@@ -1,4 +1,4 @@
-"""Expanding events with very many matching subscriptions into deliveries, in chunks, resumably."""
+"""Expanding events with very many matching subscriptions into deliveries, in chunks and resumably."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -18,12 +18,15 @@ CHUNK = 500
 EVENTS_AT_ONCE = 10
 RETRY_SECONDS = 1.0
 YIELD_SECONDS = 0.5
-"""How long an event is left to another process that is expanding it."""
+"""How long to leave an event to the other process that is expanding it."""
 
 
 class FanOutExpander:
-    """Runs until cancelled. A cursor in the store says how far each event is, so another process, or this one after a
-    restart, goes on from there."""
+    """Makes the deliveries that were too many for the request that published the event. Runs until it is cancelled.
+
+    A cursor in the store says how far each event is, so another process, or this one after a restart, goes on from
+    there.
+    """
 
     def __init__(
         self,
@@ -42,13 +45,13 @@ class FanOutExpander:
         self._awake.set()
 
     async def run(self) -> None:
-        """Expand what there is, then wait to be woken."""
+        """Expand what is waiting, then wait until `wake` is called."""
         while True:
             self._awake.clear()
             try:
                 fan_outs = await self._intake.fan_outs(EVENTS_AT_ONCE)
                 if fan_outs:
-                    # Every subscription of the time when the event was accepted is to get it, however new.
+                    # Another process may have accepted the event for a subscription that is not known here yet.
                     await self._catalogue.refresh()
                 ours = [await self._expand(fan_out) for fan_out in fan_outs]
             except Unavailable as error:
@@ -60,9 +63,10 @@ class FanOutExpander:
                 await self._clock.sleep(YIELD_SECONDS)
 
     async def _expand(self, fan_out: FanOut) -> bool:
-        """Create deliveries in the order of subscription ids until none is left; False when another process does.
+        """Create deliveries in the order of subscription ids until none is left.
 
-        Subscriptions made after the event was accepted do not get it.
+        Subscriptions created after the event was accepted do not get it. Gives False when another process is expanding
+        the same event.
         """
         remaining = iter(self._remaining(fan_out))
         while True:

@@ -20,7 +20,7 @@ from hub.telemetry.metrics import Metrics
 
 ACCEPT_TRIES = 8
 PATIENCE_SECONDS = 5.0
-"""How long a request waits for another one with the same idempotency key before it is answered 409."""
+"""How long a request waits for another one with the same idempotency key before it is answered with 409."""
 _IN_FLIGHT = "A request with this Idempotency-Key is still in flight; try again when it has been answered."
 
 
@@ -58,15 +58,15 @@ class Publisher:
     async def publish(
         self, tenant: str, items: Sequence[ParsedEvent | HubError], idempotency: Idempotency | None
     ) -> Published:
-        """Accept a batch; an item that cannot be accepted gets a verdict of its own and does not spoil the others.
+        """Accept a batch; an item that cannot be accepted gets a result of its own, and the others are accepted.
 
         Raises `Unavailable` when the store cannot take it now, `Conflict` while another request with the same
-        idempotency key is under way, `Invalid` when that key came with another request before.
+        idempotency key is under way, and `Invalid` when an earlier request with that key was a different one.
         """
         return await self._accept(lambda: self._batch(tenant, items, idempotency))
 
     async def publish_one(self, tenant: str, item: ParsedEvent, idempotency: Idempotency | None) -> Published:
-        """Accept one event; raises `Invalid` where a batch would have a rejected item."""
+        """Accept one event. Raises as `publish` does, and `Invalid` where a batch would have a rejected item."""
         try:
             self._check(tenant, item)
         except Invalid:
@@ -79,7 +79,7 @@ class Publisher:
         )
 
     async def _accept(self, build: Callable[[], Batch]) -> Published:
-        """Commit a batch, built anew where the catalogue moved on meanwhile."""
+        """Commit a batch; build it again when the catalogue has changed meanwhile (see docs/decisions/0006)."""
         started = self._clock.monotonic()
         batch = build()
         async with self._turn(batch.tenant, batch.idempotency):
@@ -92,16 +92,16 @@ class Publisher:
                     continue
                 self._count(answer, self._clock.monotonic() - started)
                 return Published(answer, _due(batch), any(entry.fan_out for entry in batch.entries))
-        raise StaleCatalogue("The catalogue is being changed by many at once; try again.", retry_after=1)
+        raise StaleCatalogue("The catalogue is being changed by many callers at once; try again.", retry_after=1)
 
     @asynccontextmanager
     async def _turn(self, tenant: str, idempotency: Idempotency | None) -> AsyncIterator[None]:
-        """Requests with one idempotency key wait until the first of them is answered, and then find its answer."""
+        """Requests with the same idempotency key wait until the first of them is answered, and then find its answer."""
         if idempotency is None:
             yield
             return
-        place = tenant, idempotency.key
-        if (first := self._under_way.get(place)) is not None:
+        request = tenant, idempotency.key
+        if (first := self._under_way.get(request)) is not None:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await first.wait()
@@ -109,11 +109,11 @@ class Publisher:
                 raise Conflict(_IN_FLIGHT, retry_after=1) from None
             yield
             return
-        answered = self._under_way[place] = asyncio.Event()
+        answered = self._under_way[request] = asyncio.Event()
         try:
             yield
         finally:
-            del self._under_way[place]
+            del self._under_way[request]
             answered.set()
 
     def _batch(self, tenant: str, items: Sequence[ParsedEvent | HubError], idempotency: Idempotency | None) -> Batch:
@@ -135,7 +135,7 @@ class Publisher:
         if item.type in BUILT_IN:
             faults = validate_builtin(item.type, item.data_value)
         elif registered is None and self._strict_types:
-            raise Invalid("This hub takes registered types only.", errors=[Fault("is not registered", "/type")])
+            raise Invalid("This hub accepts registered event types only.", errors=[Fault("is not registered", "/type")])
         if registered is not None and registered.validator is not None:
             faults = [*faults, *registered.validator.validate(item.data_value)]
         if item.expires_at is not None and item.expires_at <= self._clock.now():
@@ -194,7 +194,7 @@ def new_delivery(subscription: Subscription) -> NewDelivery:
 
 
 def _due(batch: Batch) -> dict[str, datetime | None]:
-    """For each lane when the first of its new deliveries is due."""
+    """For each lane, when the first of its new deliveries is due (None: at once)."""
     due: dict[str, datetime | None] = {}
     for entry in batch.entries:
         at = entry.event.deliver_at

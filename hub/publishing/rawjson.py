@@ -1,4 +1,4 @@
-"""Reading JSON bodies strictly, while keeping every part byte for byte as it was sent."""
+"""Reading JSON bodies strictly, and keeping each part as the bytes that were sent (see docs/decisions/0003)."""
 
 import re
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ import orjson
 from hub.errors import BadRequest, Fault, Invalid, TooLarge
 
 MAX_DEPTH = 100
-"""Arrays and objects within each other. What the hub sends on must be readable by others too."""
+"""How deep arrays and objects may be nested. What the hub sends on must be readable by other parsers too."""
 
 _slices = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LINE = re.compile(rb"\S[^\n]*")
 
 
 def parse(raw: bytes) -> Any:
-    """Parse JSON as RFC 8259 has it: UTF-8, no NaN, the last of equal names. Raises `BadRequest`."""
+    """Parse JSON by RFC 8259: UTF-8, without NaN; the last of members with equal names counts. Raises `BadRequest`."""
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -30,9 +30,13 @@ def parse(raw: bytes) -> Any:
 
 
 def parse_object(raw: bytes) -> tuple[dict[str, Any], Mapping[str, msgspec.Raw]]:
-    """A JSON object's members, parsed and as the bytes that were sent (`bytes(raw)` of each).
+    """The members of a JSON object: parsed, and as the bytes that were sent (`bytes(…)` of each).
 
-    Raises `BadRequest` for what is no JSON, `Invalid` for what is no object.
+    Raises `BadRequest` when the body is not JSON, and `Invalid` when it is not an object.
+
+        members, slices = parse_object(b'{"data": {"n": 1.0}}')
+        members["data"]         # {"n": 1.0}
+        bytes(slices["data"])   # b'{"n": 1.0}'
     """
     members = parse(raw)
     if not isinstance(members, dict):
@@ -41,7 +45,10 @@ def parse_object(raw: bytes) -> tuple[dict[str, Any], Mapping[str, msgspec.Raw]]
 
 
 def split_array(body: bytes, limit: int) -> list[bytes]:
-    """The elements of a JSON array, unread. Raises `BadRequest` when it is none or empty, `TooLarge` over `limit`."""
+    """The elements of a JSON array, each as its bytes.
+
+    Raises `BadRequest` when the body is not an array or is empty, and `TooLarge` when there are more than `limit`.
+    """
     try:
         batch = _batch(limit + 1).decode(body)
     except (msgspec.DecodeError, RecursionError):
@@ -50,7 +57,10 @@ def split_array(body: bytes, limit: int) -> list[bytes]:
 
 
 def split_lines(body: bytes, limit: int) -> list[bytes]:
-    """The lines of NDJSON that are not blank, unread. Raises `BadRequest` for none, `TooLarge` over `limit`."""
+    """The lines of NDJSON that are not blank, each as its bytes.
+
+    Raises `BadRequest` when there is none, and `TooLarge` when there are more than `limit`.
+    """
     return _counted([line.group() for line in islice(_LINE.finditer(body), limit + 1)], limit)
 
 
@@ -64,8 +74,8 @@ def _counted(elements: list[bytes], limit: int) -> list[bytes]:
 
 @lru_cache(maxsize=8)
 def _batch(size: int) -> msgspec.json.Decoder[Any]:
-    # An array read as a struct of that many places skips what is over, where a list would hold millions of elements.
-    fields = [(f"_{place}", msgspec.Raw, msgspec.Raw()) for place in range(size)]
+    # Read as a struct with this many fields, an array that is too long is cut off; a list would hold all its elements.
+    fields = [(f"_{index}", msgspec.Raw, msgspec.Raw()) for index in range(size)]
     return msgspec.json.Decoder(msgspec.defstruct("Batch", fields, array_like=True))
 
 

@@ -1,4 +1,4 @@
-"""Templates: what a channel is given to say about an event."""
+"""Templates: from an event to the text that a channel sends."""
 
 from hub.rendering.renderer import Renderer
 from hub.rendering.sandbox import RenderFailed

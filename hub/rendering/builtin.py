@@ -1,7 +1,8 @@
 """The templates that come with the hub, read once from `hub/templates/<channel>/`.
 
-`<event type>.json` holds template fields of the channel, `<event type>.<field>.liquid` the text of one. What begins
-with an underscore is a partial, to be included as `<channel>/<name>` without the underscore and the ending.
+`<event type>.json` holds template fields of the channel, and `<event type>.<field>.liquid` the text of one field. A
+file whose name begins with an underscore is a partial. It is included as `<channel>/<name>`, without the underscore and
+the ending.
 """
 
 import json
@@ -14,7 +15,7 @@ _ENDING = ".liquid"
 
 
 def _texts() -> Iterator[tuple[str, str, str]]:
-    """Channel, name and text of every file."""
+    """The channel, name and text of each file."""
     for channel in _ROOT.iterdir():
         for file in channel.iterdir():
             yield channel.name, file.name, file.read_text("utf-8").rstrip("\n")
@@ -38,5 +39,5 @@ _TEMPLATES, PARTIALS = _read()
 
 
 def built_in_templates(kind: str) -> Mapping[str, Mapping[str, Any]]:
-    """The template fields of a channel by event type."""
+    """The template fields of a channel, by event type."""
     return _TEMPLATES.get(kind, {})

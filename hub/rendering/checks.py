@@ -1,4 +1,4 @@
-"""What is wrong with a template of a stranger, found before it is kept. Everything here raises a `LiquidError`."""
+"""Checks of a subscription's template before it is stored. Everything here raises a `LiquidError`."""
 
 import re
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from hub.rendering.liquid_filters import FILTERS
 MAX_TAGS = 1_000
 MAX_TAG_LENGTH = 4_096
 MAX_MARKUP = 16_384
-"""Characters in all tags of a template: what parsing it costs goes with these."""
+"""Characters in all tags of a template together; the cost of parsing it grows with these."""
 
 _OPENING = re.compile(r"\{\{|\{%")
 _BLANKS = re.compile(r"\s{65}")
@@ -22,7 +22,7 @@ _END_OF_RAW = re.compile(r"\{%-?\s{0,64}endraw\s{0,64}-?%\}")
 
 
 def check_markup(source: str) -> None:
-    """Refuse what Liquid's own lexer would take quadratic time over: tags that are not closed, long runs of blanks."""
+    """Refuse what takes Liquid's lexer quadratic time: tags that are not closed, and long runs of blanks."""
     count = total = position = 0
     while opening := _OPENING.search(source, position):
         start = opening.end()
@@ -48,7 +48,10 @@ def _token_at(source: str, index: int) -> Token:
 
 
 def check_nodes(nodes: Iterable[Node], context: RenderContext) -> None:
-    """Refuse filters that do not exist, which Liquid notices too late, and ranges outside of `for`."""
+    """Refuse filters that do not exist, which Liquid notices only when it renders, and ranges outside of `for`.
+
+    A range is one short tag that makes a list of any length; in `for` it is charged before it runs.
+    """
     for node in nodes:
         for expression in node.expressions():
             if isinstance(expression, LoopExpression) and isinstance(expression.iterable, RangeLiteral):
@@ -62,7 +65,7 @@ def check_nodes(nodes: Iterable[Node], context: RenderContext) -> None:
 def _check_expressions(expressions: Iterable[Expression]) -> None:
     for expression in expressions:
         if isinstance(expression, RangeLiteral):
-            raise LiquidSyntaxError("ranges may stand in for only", token=expression.token)
+            raise LiquidSyntaxError("ranges are allowed in for only", token=expression.token)
         for used in (isinstance(expression, FilteredExpression) and expression.filters) or ():
             if used.name not in FILTERS:
                 raise UnknownFilterError("unknown filter", token=used.token)

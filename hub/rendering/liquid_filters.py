@@ -1,4 +1,4 @@
-"""The filters of templates: those of Liquid that are safe here, and the hub's own for money, dates and links."""
+"""The filters of templates: those of Liquid that are safe, and the hub's own for money, dates and links."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,9 +14,9 @@ from liquid.builtin.filters import array, math, misc, string
 from liquid.exceptions import ResourceLimitError
 
 MAX_VALUE = 524_288
-"""Characters of a text that a filter may make."""
+"""Characters that a text made by a filter may have."""
 MAX_ELEMENTS = 50_000
-"""Elements of an array that a filter may make."""
+"""Elements that an array made by a filter may have."""
 
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 _DATE = re.compile(
@@ -29,19 +29,19 @@ _MINOR_UNITS = {
     **dict.fromkeys(_WORD.findall("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"), 0),
     **dict.fromkeys(_WORD.findall("BHD IQD JOD KWD LYD OMR TND"), 3),
 }
-"""ISO 4217's exceptions from two decimals."""
+"""The currencies of ISO 4217 that do not have two decimals."""
 _MONTHS = _WORD.findall("January February March April May June July August September October November December")
 _DAYS = _WORD.findall("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
 
 
 class Escaped(str):
-    """Text that has been escaped for its place already."""
+    """Text that is escaped already, and must not be escaped again."""
 
     __slots__ = ()
 
 
 def text_of(value: object) -> str:
-    """A value as text: nothing for null and what is missing, JSON for objects, the elements of arrays joined."""
+    """A value as text: empty for null and missing values, JSON for objects, the joined elements for arrays."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -54,7 +54,7 @@ def text_of(value: object) -> str:
 
 
 def money(amount: object, currency: object = "") -> str:
-    """`"1299.5" | money: "EUR"` is `EUR 1 299.50`, with no-break spaces; what is no decimal stays as it is."""
+    """`"1299.5" | money: "EUR"` is `EUR 1 299.50`, with no-break spaces; other text stays as it is."""
     text = str(amount)
     if isinstance(amount, bool) or not _DECIMAL.fullmatch(text):
         return "" if isinstance(amount, Undefined) or amount is None else text
@@ -67,7 +67,7 @@ def money(amount: object, currency: object = "") -> str:
 
 
 def date(value: object, form: object = None) -> str:
-    """An RFC 3339 instant, shown in UTC, or a date, by strftime directives in English; anything else stays as it is."""
+    """An RFC 3339 instant (shown in UTC) or a date, by strftime directives in English; other text stays as it is."""
     text = "" if value is None else str(value)
     if not _DATE.fullmatch(text):
         return text
@@ -79,7 +79,7 @@ def date(value: object, form: object = None) -> str:
     usual = "%Y-%m-%d" if len(text) == 10 else "%Y-%m-%d %H:%M %Z"
     directives = form if isinstance(form, str) and form else usual
     return re.sub(
-        r"%(-?)([A-Za-z%])", lambda found: _directive(moment, found[2], padded=not found[1]), directives
+        r"%(-?)([A-Za-z%])", lambda match: _directive(moment, match[2], padded=not match[1]), directives
     ).rstrip()
 
 
@@ -117,7 +117,7 @@ _DIRECTIVES: Mapping[str, Callable[[datetime], str]] = {
 
 
 def web_url(value: object) -> str:
-    """An http or https address that is safe in an attribute and in a Slack link; nothing for what is none."""
+    """An http or https address that is safe in an attribute and in a Slack link; empty for any other value."""
     text = value.strip() if isinstance(value, str) else ""
     if not re.match(r"https?://[^/\s]", text, re.IGNORECASE) or len(text) > 2_048:
         return ""
@@ -125,19 +125,19 @@ def web_url(value: object) -> str:
 
 
 def json(value: object, indent: object = None) -> str:
-    """The value as JSON, with any `indent` over several lines."""
+    """The value as JSON; with an `indent` above 0 on several lines."""
     option = orjson.OPT_INDENT_2 if isinstance(indent, int) and indent > 0 else 0
     return orjson.dumps(None if isinstance(value, Undefined) else value, option=option).decode()
 
 
 def newline_to_br(value: object) -> Escaped:
-    """For HTML: the text escaped, with its lines broken."""
+    """For HTML: the text, escaped, with a `<br>` at the end of each line."""
     text = value if isinstance(value, Escaped) else escape_html(text_of(value))
     return Escaped(re.sub(r"\r?\n", "<br>\n", text))
 
 
 def escape(value: object) -> Escaped:
-    """For HTML, where values are escaped anyway; it does not escape twice."""
+    """For HTML, where values are escaped in any case: text is not escaped twice."""
     return value if isinstance(value, Escaped) else Escaped(escape_html(text_of(value)))
 
 
@@ -162,7 +162,7 @@ def join(value: object, separator: object = " ") -> str:
 
 
 def uniq(value: object, key: object = None) -> list[object]:
-    """The first of those that are equal as JSON, themselves or their member `key`."""
+    """The elements without those that equal an earlier one as JSON; with `key`, that member of them is compared."""
     kept: dict[tuple[type, object], object] = {}
     for item in value if isinstance(value, list | tuple) else ():
         compared = item.get(key) if isinstance(key, str) and isinstance(item, dict) else item

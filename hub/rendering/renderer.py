@@ -1,4 +1,4 @@
-"""Rendering a channel's template fields, and the templates in a target, for one event."""
+"""Rendering the template fields of a channel, and the templates in a target, for one event."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -24,64 +24,69 @@ Place = tuple[str | int, ...]
 
 
 class Renderer:
-    """Renders for each channel, by kind, what its class says of its templates. Built-in event types have templates of
-    their own for some channels; a subscription's override of a field comes before these, and these before the channel's
-    default."""
+    """Renders the template fields that a channel's class declares.
+
+    For each field the first of these counts: the subscription's override, the template that comes with the hub for this
+    event type, the channel's default. See docs/decisions/0004.
+
+        renderer = Renderer({"slack": SlackChannel})
+        renderer.content("slack", event.seen(data), None)  # {"text": "Order 1001 …", "blocks": […]}
+    """
 
     def __init__(self, channels: Mapping[str, type[Channel[Any]]]) -> None:
         self._channels = channels
         self._built_in = {kind: built_in_templates(kind) for kind in channels}
-        self._strangers = {how: _Compiled(Sandbox(escape)) for how, escape in _ESCAPES.items()}
-        self._own = {how: _Compiled(Sandbox(escape, PARTIALS)) for how, escape in _ESCAPES.items()}
+        self._untrusted = {how: _Compiled(Sandbox(escape)) for how, escape in _ESCAPES.items()}
+        self._trusted = {how: _Compiled(Sandbox(escape, PARTIALS)) for how, escape in _ESCAPES.items()}
 
-    def concerns(self, kind: str) -> bool:
-        """Whether this channel has anything to render."""
+    def renders(self, kind: str) -> bool:
+        """Whether a channel has anything to render."""
         channel = self._channels[kind]
         return bool(channel.default_template or _rendered_fields(channel.Target))
 
     def check(self, kind: str, template: Mapping[str, Any]) -> None:
-        """Check the override of a subscription. Raises `Invalid` with pointers under `/template`."""
+        """Check a subscription's override. Raises `Invalid`, with pointers under `/template`."""
         channel = self._channels[kind]
-        wrong = _Walk(self._strangers, channel.escapes).check(template, channel.default_template)
-        if wrong:
-            raise Invalid("The template is not usable.", errors=wrong)
+        faults = _Check(self._untrusted, channel.escapes).check(template, channel.default_template)
+        if faults:
+            raise Invalid("The template cannot be used.", errors=faults)
 
     def check_target(self, target: TargetModel) -> None:
-        """Check the templates in a target. Raises `Invalid` with pointers under `/target`."""
-        walk = _Walk(self._strangers, {})
+        """Check the templates in a target. Raises `Invalid`, with pointers under `/target`."""
+        check = _Check(self._untrusted, {})
         for field in _rendered_fields(type(target)):
-            walk.check_leaves(getattr(target, field), None, ("target", _shown_name(type(target), field)))
-        if walk.wrong:
-            raise Invalid("A template in the target is not usable.", errors=walk.wrong)
+            check.check_leaves(getattr(target, field), None, ("target", _shown_name(type(target), field)))
+        if check.faults:
+            raise Invalid("A template in the target cannot be used.", errors=check.faults)
 
     def content(self, kind: str, seen: Mapping[str, Any], override: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The channel's template fields rendered for `{"id", "type", "source", "subject", "time", "data"}`.
+        """The channel's template fields, rendered for an event as `Event.seen` shows it.
 
-        Every string in a field is a template of its own, so that no value can break the structure around it. Raises
+        Each string in a field is a template of its own, so that no value can break the structure around it. Raises
         `RenderFailed`.
         """
         channel = self._channels[kind]
-        own = self._built_in[kind].get(seen["type"])
+        built_in = self._built_in[kind].get(seen["type"], {})
         meter = Meter()
         content: dict[str, Any] = {}
         for field, default in channel.default_template.items():
             how = channel.escapes.get(field)
             if override is not None and field in override:
-                content[field] = self._strangers[how].render(override[field], seen, meter, (field,))
+                content[field] = self._untrusted[how].render(override[field], seen, meter, (field,))
             else:
-                content[field] = self._own[how].render((own or {}).get(field, default), seen, meter, (field,))
+                content[field] = self._trusted[how].render(built_in.get(field, default), seen, meter, (field,))
         return content
 
     def target(self, target: TargetModel, seen: Mapping[str, Any]) -> TargetModel:
-        """The target with the templates in its `Rendered` fields rendered; the same one if it has none.
+        """The target with the templates in its `Rendered` fields rendered; the same target when it has no templates.
 
-        The channel judges what comes out. Raises `RenderFailed`.
+        The result is checked by the channel. Raises `RenderFailed`.
         """
         fields = [name for name in _rendered_fields(type(target)) if _has_template(getattr(target, name))]
         if not fields:
             return target
         meter = Meter()
-        plain = self._strangers[None]
+        plain = self._untrusted[None]
         update = {name: plain.render(getattr(target, name), seen, meter, ("target", name)) for name in fields}
         return target.model_copy(update=update)
 
@@ -95,23 +100,23 @@ _ESCAPES: Mapping[str | None, Callable[[str], str]] = {None: str, "html": escape
 
 
 class _Compiled:
-    """A sandbox with the templates it compiled last, up to a number of characters."""
+    """A sandbox, and a cache of the templates that it compiled last, bounded by their number of characters."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._kept: OrderedDict[str, BoundTemplate] = OrderedDict()
+        self._cache: OrderedDict[str, BoundTemplate] = OrderedDict()
         self._characters = 0
 
     def get(self, source: str) -> BoundTemplate:
         """Raises `LiquidError`."""
-        found = self._kept.get(source)
-        if found is not None:
-            self._kept.move_to_end(source)
-            return found
-        template = self._kept[source] = self._sandbox.compile(source)
+        cached = self._cache.get(source)
+        if cached is not None:
+            self._cache.move_to_end(source)
+            return cached
+        template = self._cache[source] = self._sandbox.compile(source)
         self._characters += len(source)
         while self._characters > _CACHED_CHARACTERS:
-            oldest, _ = self._kept.popitem(last=False)
+            oldest, _ = self._cache.popitem(last=False)
             self._characters -= len(oldest)
         return template
 
@@ -135,15 +140,15 @@ class _Compiled:
             raise RenderFailed(f"{where}: a filter cannot take the value ({type(error).__name__})") from None
 
 
-class _Walk:
-    """Checks templates before they are kept, and collects what is wrong."""
+class _Check:
+    """Checks templates before they are stored, and collects what is wrong with them in `faults`."""
 
     def __init__(self, compiled: Mapping[str | None, _Compiled], escapes: Mapping[str, str]) -> None:
         self._compiled = compiled
         self._escapes = escapes
         self._leaves = 0
         self._characters = 0
-        self.wrong: list[Fault] = []
+        self.faults: list[Fault] = []
 
     def check(self, template: Mapping[str, Any], default: Mapping[str, Any]) -> list[Fault]:
         for field, value in template.items():
@@ -155,13 +160,13 @@ class _Walk:
                 self._fault(f"must be {_json_type(default[field])}", place)
             else:
                 self.check_leaves(value, self._escapes.get(field), place)
-        return self.wrong
+        return self.faults
 
     def check_leaves(self, value: Any, how: str | None, place: Place) -> None:
         self._leaves += 1
         if len(place) > MAX_NESTING or self._leaves > MAX_LEAVES:
             self._fault(f"is too large: at most {MAX_LEAVES} values, {MAX_NESTING} deep", place[:2])
-            raise Invalid("The template is not usable.", errors=self.wrong)
+            raise Invalid("The template cannot be used.", errors=self.faults)
         if isinstance(value, Mapping):
             for name, inner in value.items():
                 self.check_leaves(inner, how, (*place, name))
@@ -174,24 +179,28 @@ class _Walk:
     def _check_text(self, source: str, how: str | None, place: Place) -> None:
         self._characters += len(source)
         if self._characters > MAX_SOURCE:
-            self._fault(f"makes more than {MAX_SOURCE} characters in all", place)
-            raise Invalid("The template is not usable.", errors=self.wrong)
+            self._fault(f"brings the templates to more than {MAX_SOURCE} characters in total", place)
+            raise Invalid("The template cannot be used.", errors=self.faults)
         try:
             self._compiled[how].get(source)
         except LiquidError as error:
             self._fault(f"{place_of(error)}: {_reason(error)}".removeprefix(": "), place)
 
     def _fault(self, detail: str, place: Place) -> None:
-        self.wrong.append(Fault(detail, pointer(*place)))
+        self.faults.append(Fault(detail, pointer(*place)))
 
 
 def _reason(error: LiquidError) -> str:
-    """What is wrong, without a word of the template or of a value."""
+    """What is wrong, without quoting the template or a value: either may hold a secret."""
     if isinstance(error, ResourceLimitError):
         return f"the template {error.message}" if error.args else "the template asks for too much"
     if isinstance(error, UnknownFilterError):
-        return f"there is no such filter; there are {', '.join(sorted(FILTERS))}"
-    return "it is not valid Liquid" if isinstance(error, LiquidSyntaxError) else "it asks for what cannot be done"
+        return f"there is no such filter; the filters are {', '.join(sorted(FILTERS))}"
+    return (
+        "it is not valid Liquid"
+        if isinstance(error, LiquidSyntaxError)
+        else "it asks for something that cannot be done"
+    )
 
 
 def _json_type(value: Any) -> str:

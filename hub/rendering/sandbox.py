@@ -1,9 +1,9 @@
-"""Liquid for templates of strangers: no files, no clock, a fixed set of tags and filters, and bounded work.
+"""Liquid for templates that anybody may have written: no files, no clock, fixed tags and filters, and bounded work.
 
-What a value may cost is known before it is made: ranges stand in `for` only, loops are charged before they run, filters
-that multiply are checked before and all others after. What no such rule foresees ends at a limit of CPU time, which
-unlike wall-clock time does not depend on what else the machine does. Templates of the hub and of channels, which are
-code, may include partials and have no limit of CPU time.
+Costs are limited before they arise: ranges are allowed in `for` only, loops are charged before they run, and filters
+whose result may be much larger than their input are checked before they run (all others afterwards). What no such rule
+foresees ends at a limit of CPU time, which unlike wall-clock time does not depend on what else the machine does.
+Templates of the hub and of channels are code: they may include partials, and have no limit of CPU time.
 """
 
 import math
@@ -38,22 +38,22 @@ from hub.rendering.liquid_filters import FILTERS, MAX_ELEMENTS, MAX_VALUE, Escap
 
 MAX_SOURCE = 65_536
 MAX_WRITTEN = 1_048_576
-"""Characters, of all fields together and with what `capture` takes in."""
+"""Characters that all fields of a message may have together, including the text that `capture` takes."""
 MAX_STORED = 4 * 1_048_576
 MAX_STEPS = 20_000
 MAX_CPU_SECONDS = 0.04
-_TICKS_PER_LOOK = 8
-# Liquid takes these from the machine's clock; but a message that is sent again must say the same.
+_TICKS_PER_CHECK = 8
+# Liquid takes these from the machine's clock; but a message that is sent again must have the same text.
 _NO_CLOCK = {"now": None, "today": None}
 _CHARACTERS_PER_STEP = 100
 
 
 class RenderFailed(Exception):
-    """A template cannot be rendered for this event. The text names the place in the template, and no value."""
+    """A template cannot be rendered for this event. The text names the place in the template, and quotes no value."""
 
 
 class Meter:
-    """What rendering one message has cost so far; shared by all of its templates."""
+    """What rendering one message has cost so far; all templates of the message share it."""
 
     def __init__(self) -> None:
         self._cpu_seconds = MAX_CPU_SECONDS
@@ -65,7 +65,7 @@ class Meter:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Let CPU time count against what is left of the limit."""
+        """Count CPU time against what is left of the limit."""
         self._ends_at = time.thread_time() + self._cpu_seconds
         try:
             yield
@@ -74,12 +74,12 @@ class Meter:
             self._ends_at = math.inf
 
     def tick(self) -> None:
-        """Look at the time now and then: what was done since the last tick is short."""
+        """Check the time once in a few ticks: what happens between two of them is short, and the clock costs time."""
         self._ticks += 1
-        if self._ticks % _TICKS_PER_LOOK == 0:
-            self.look()
+        if self._ticks % _TICKS_PER_CHECK == 0:
+            self.check_time()
 
-    def look(self) -> None:
+    def check_time(self) -> None:
         if time.thread_time() > self._ends_at:
             raise ResourceLimitError("takes too long", token=None)
 
@@ -100,7 +100,7 @@ class Meter:
 
 
 class _Context(RenderContext):
-    """Charges each look-up, filter, loop and variable, and escapes what is put out."""
+    """Charges each look-up, filter, loop and variable, and escapes what is written."""
 
     meter: Meter
     loop_weight: int
@@ -117,7 +117,7 @@ class _Context(RenderContext):
         return value
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
-        self.meter.look()
+        self.meter.check_time()
         return partial(_bounded, super().filter(name, token))
 
     def assign(self, key: str, val: Any) -> None:
@@ -210,7 +210,13 @@ _TAGS = (
 
 
 class Sandbox(Environment):
-    """Templates whose values are escaped by `escape` where they are put out. With `partials`, they may include them."""
+    """Compiles and renders templates. `escape` is applied to each value that is written.
+
+    With `partials` the templates are trusted: they may include these, and are not checked.
+
+        sandbox = Sandbox(html.escape)
+        sandbox.render_template(sandbox.compile("Order {{ data.order_id }}"), {"data": {"order_id": 7}}, Meter())
+    """
 
     block_nesting_limit = 20
     context_depth_limit = 30
@@ -242,7 +248,7 @@ class Sandbox(Environment):
         return template
 
     def render_template(self, template: BoundTemplate, seen: Mapping[str, object], meter: Meter) -> str:
-        """Raises `LiquidError`, and whatever else filters raise on values they cannot take."""
+        """Raises `LiquidError`, and anything that a filter raises for a value which it cannot take."""
         context = _Context(template, globals={**_NO_CLOCK, **seen})
         context.meter, context.loop_weight = meter, 1
         buffer = context.get_buffer()
@@ -252,9 +258,9 @@ class Sandbox(Environment):
 
 
 def place_of(error: LiquidError) -> str:
-    """Where in the template: `line 3, column 7`, or nothing if that is not known."""
+    """Where in the template: `line 3, column 7`, or an empty string when that is not known."""
     try:
-        found = error.context()
+        context = error.context()
     except ValueError:
-        found = None
-    return f"line {found[0]}, column {found[1] + 1}" if found else ""
+        context = None
+    return f"line {context[0]}, column {context[1] + 1}" if context else ""

@@ -21,7 +21,7 @@ class Worker:
     def on_signal(self, signal: Signal) -> None:
         """There is work, here or in another process."""
         if signal.due:
-            self.dispatcher.notice(signal.due)
+            self.dispatcher.notify(signal.due)
         if signal.fans_out:
             self.fan_out.wake()
 
@@ -47,7 +47,7 @@ def make_worker(core: Core) -> Worker:
         random=SystemRandom(),
         lease=settings.lease,
     )
-    return Worker(dispatcher, FanOutExpander(core.store.intake, core.catalogue, core.clock, dispatcher.notice))
+    return Worker(dispatcher, FanOutExpander(core.store.intake, core.catalogue, core.clock, dispatcher.notify))
 
 
 async def start_worker(stack: AsyncExitStack, core: Core, worker: Worker) -> None:
@@ -55,7 +55,7 @@ async def start_worker(stack: AsyncExitStack, core: Core, worker: Worker) -> Non
     dispatcher, lanes, watch = worker.dispatcher, worker.dispatcher.lanes, core.metrics.watch
     watch("attempts_in_flight", "Attempts under way.", lambda: lanes.in_flight)
     watch("lanes", "Subscriptions with work or trouble.", lambda: len(lanes))
-    watch("lanes_resting", "Lanes with an open breaker.", lambda: lanes.resting)
+    watch("lanes_resting", "Lanes with an open breaker.", lambda: lanes.breakers_open)
     await dispatcher.sweep(all_owners=not core.store.shared)
     run_in_background(stack, "fan-out", worker.fan_out.run, core.clock)
     run_in_background(stack, "dispatcher", dispatcher.run, core.clock)

@@ -45,14 +45,14 @@ class ClaimResult:
 
     `next_due` is when to ask again: when its next pending delivery is due, or later where the lane's rate, a pause or
     its breaker lets none start before (absent: none is left, or the lane is full). `full` are the lanes with due
-    deliveries that wait for an attempt of their lane to end, in whichever process. `resting` are those whose breaker is
-    open.
+    deliveries that wait for an attempt of their lane to end, in whichever process. `breaker_open` are those whose
+    breaker is open.
     """
 
     claims: tuple[Claim, ...]
     next_due: Mapping[str, datetime]
     full: frozenset[str] = frozenset()
-    resting: frozenset[str] = frozenset()
+    breaker_open: frozenset[str] = frozenset()
     barred: frozenset[str] = frozenset()
 
 

@@ -138,8 +138,8 @@ class GatedQueue(Queue):
                 full.add(name)
             else:
                 next_due[name] = due_at
-        resting = {want.lane for want in wants if self._lanes[want.lane].breaker.state(now) is BreakerState.OPEN}
-        return ClaimResult(claimed.claims, next_due, frozenset(full), frozenset(resting), frozenset(barred))
+        breaker_open = {want.lane for want in wants if self._lanes[want.lane].breaker.state(now) is BreakerState.OPEN}
+        return ClaimResult(claimed.claims, next_due, frozenset(full), frozenset(breaker_open), frozenset(barred))
 
 
 def _health(lane: LaneState, now: float, at: datetime) -> LaneHealth:

@@ -151,7 +151,7 @@ class RedisQueue(Queue):
             tuple(_claims(rows, events)),
             {lane: instant(at) for lane, at, _, _, _ in told if at >= 0},
             full=frozenset(lane for lane, _, full, _, _ in told if full),
-            resting=frozenset(lane for lane, _, _, resting, _ in told if resting),
+            breaker_open=frozenset(lane for lane, _, _, is_open, _ in told if is_open),
             barred=frozenset(lane for lane, _, _, _, barred in told if barred),
         )
 

@@ -268,7 +268,7 @@ async def test_a_target_that_is_gone_may_be_deleted_while_it_says_so(api: Api) -
         subscription = await subscribe(api, receiver)
         await api.publish()
         await receiver.arrived(1)
-        (attempt,) = api.dispatcher._attempts
+        (attempt,) = api.dispatcher._attempter._attempts
         (await api.admin.delete(f"/v1/subscriptions/{subscription}")).raise_for_status()
         gate.set()
         (dead,) = await api.deliveries("dead")

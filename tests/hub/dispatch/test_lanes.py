@@ -8,7 +8,8 @@ from math import inf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.dispatch.lanes import FIRST_MISS_SECONDS, FULL_SECONDS, LONGEST_MISS_SECONDS, RETRIES_FIRST_EVERY, Lanes
+from hub.dispatch.lane import FIRST_MISS_SECONDS, FULL_SECONDS, LONGEST_MISS_SECONDS, RETRIES_FIRST_EVERY
+from hub.dispatch.lanes import Lanes
 from hub.models import Cause, Delivery, Status
 from hub.stores.base import Claim, ClaimRequest, ClaimResult, LanePolicy
 from tests.clock import START, ManualClock
@@ -44,24 +45,24 @@ def answer(
     *,
     full: Collection[str] = (),
     barred: Collection[str] = (),
-    resting: Collection[str] = (),
+    breaker_open: Collection[str] = (),
 ) -> ClaimResult:
     found = tuple(one for lane, number in given_out.items() for one in claims(lane, number))
-    return ClaimResult(found, next_due or {}, frozenset(full), frozenset(resting), frozenset(barred))
+    return ClaimResult(found, next_due or {}, frozenset(full), frozenset(breaker_open), frozenset(barred))
 
 
 def serve(some: Lanes, clock: ManualClock, *, more: bool = True) -> dict[str, int]:
     """One round in which every want is filled, and more is due afterwards."""
     wants = some.take()
     given_out = {want.lane: want.limit for want in wants}
-    some.claimed(wants, answer(given_out, dict.fromkeys(given_out, clock.now()) if more else {}))
+    some.answered(wants, answer(given_out, dict.fromkeys(given_out, clock.now()) if more else {}))
     return given_out
 
 
 def ask(some: Lanes, told: ClaimResult) -> list[str]:
     """One round that is answered so; gives which lanes were asked for."""
     wants = some.take()
-    some.claimed(wants, told)
+    some.answered(wants, told)
     return [want.lane for want in wants]
 
 
@@ -70,74 +71,74 @@ def ask(some: Lanes, told: ClaimResult) -> list[str]:
 
 def test_a_lane_is_asked_for_no_more_than_its_cap() -> None:
     some, clock = lanes(room=100)
-    some.notice("a", None)
+    some.notify("a", None)
     assert serve(some, clock) == {"a": 10}
     assert serve(some, clock) == {}
-    some.ended("a")
+    some.end_attempt("a")
     assert serve(some, clock) == {"a": 1}
 
 
 def test_lanes_share_the_room_and_take_turns_when_there_is_not_enough() -> None:
     some, clock = lanes(room=4)
     for name in "abcdefgh":
-        some.notice(name, None)
+        some.notify(name, None)
     assert serve(some, clock) == {"a": 1, "b": 1, "c": 1, "d": 1}
     for name in "abcd":
-        some.ended(name)
+        some.end_attempt(name)
     assert serve(some, clock) == {"e": 1, "f": 1, "g": 1, "h": 1}
 
 
 def test_the_last_quarter_of_the_room_is_kept_for_lanes_under_their_fair_share() -> None:
     some, clock = lanes(room=100, policy=LanePolicy(max_in_flight=1_000))
     for name in "abcd":
-        some.notice(name, None)
-    some.notice("late", clock.now() + timedelta(days=1))
+        some.notify(name, None)
+    some.notify("late", clock.now() + timedelta(days=1))
     for _ in range(200):
         if not serve(some, clock):
             break
     assert some.in_flight < 100, "the hogs left room"
-    some.notice("late", None)
+    some.notify("late", None)
     assert serve(some, clock)["late"] == 5
 
 
 def test_what_the_store_did_not_have_is_given_back() -> None:
     some, _ = lanes(room=20)
-    some.notice("a", None)
+    some.notify("a", None)
     assert ask(some, answer({"a": 3})) == ["a"]
     assert some.in_flight == 3
     for _ in range(3):
-        some.ended("a")
+        some.end_attempt("a")
     assert (some.in_flight, len(some)) == (0, 0), "an idle lane is forgotten"
 
 
 def test_every_few_claims_retries_go_first() -> None:
     some, clock = lanes(room=1)
-    some.notice("a", None)
+    some.notify("a", None)
     preferences = []
     for _ in range(RETRIES_FIRST_EVERY * 2):
         (want,) = some.take()
         preferences.append(want.retries_first)
-        some.claimed([want], answer({"a": 1}, {"a": clock.now()}))
-        some.ended("a")
+        some.answered([want], answer({"a": 1}, {"a": clock.now()}))
+        some.end_attempt("a")
     assert preferences == ([False] * (RETRIES_FIRST_EVERY - 1) + [True]) * 2
 
 
 def test_the_want_carries_the_policy_for_all_processes() -> None:
     policy = LanePolicy(3, 5.0, revision=7)
     some, _ = lanes(a=policy)
-    some.notice("a", None)
+    some.notify("a", None)
     assert some.take() == [ClaimRequest("a", 3, policy=policy)]
 
 
 def test_claims_whose_answer_was_lost_come_back_whatever_is_wanted_now_and_take_room() -> None:
     some, _ = lanes(room=20)
-    some.notice("a", None)
-    some.unclaimed(some.take())
-    some.notice("b", None)
+    some.notify("a", None)
+    some.unanswered(some.take())
+    some.notify("b", None)
     wants = [want for want in some.take() if want.lane == "b"]
-    some.claimed([*wants], answer({"a": 8, "b": 2}))
+    some.answered([*wants], answer({"a": 8, "b": 2}))
     for name in "a" * 8 + "b" * 2:
-        some.ended(name)
+        some.end_attempt(name)
 
 
 # -- when -------------------------------------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def test_claims_whose_answer_was_lost_come_back_whatever_is_wanted_now_and_take_
 
 def test_a_lane_waits_for_what_is_due_later() -> None:
     some, clock = lanes()
-    some.notice("a", clock.now() + timedelta(seconds=5))
+    some.notify("a", clock.now() + timedelta(seconds=5))
     assert some.take() == []
     assert some.next_ready() == 5
     clock.advance(5)
@@ -154,50 +155,50 @@ def test_a_lane_waits_for_what_is_due_later() -> None:
 
 def test_what_becomes_due_while_a_claim_is_under_way_is_asked_for_next() -> None:
     some, _ = lanes()
-    some.notice("a", None)
+    some.notify("a", None)
     wants = some.take()
-    some.notice("a", None)
-    some.claimed(wants, answer({}))
+    some.notify("a", None)
+    some.answered(wants, answer({}))
     assert ask(some, answer({})) == ["a"]
     assert some.next_ready() == inf
 
 
 def test_a_store_that_does_not_answer_is_asked_for_the_same_again() -> None:
     some, _ = lanes()
-    some.notice("a", None)
-    some.unclaimed(some.take())
+    some.notify("a", None)
+    some.unanswered(some.take())
     assert some.in_flight == 0
     assert ask(some, answer({})) == ["a"]
 
 
 def test_a_full_lane_is_asked_again_when_an_attempt_of_it_ends_here() -> None:
     some, _ = lanes()
-    some.notice("a", None)
+    some.notify("a", None)
     assert ask(some, answer({"a": 1}, full="a")) == ["a"]
     assert some.take() == []
     assert some.next_ready() == inf
-    some.ended("a")
+    some.end_attempt("a")
     assert ask(some, answer({})) == ["a"]
 
 
 def test_an_attempt_that_ends_before_the_answer_that_its_lane_is_full_counts() -> None:
     some, _ = lanes()
-    some.notice("a", None)
+    some.notify("a", None)
     ask(some, answer({"a": 2}))
-    some.notice("a", None)
+    some.notify("a", None)
     wants = some.take()
-    some.ended("a")
-    some.claimed(wants, answer({}, full="a"))
+    some.end_attempt("a")
+    some.answered(wants, answer({}, full="a"))
     assert ask(some, answer({})) == ["a"]
 
 
 def test_a_lane_that_others_fill_is_asked_again_when_a_signal_names_it_but_not_time_and_again() -> None:
     some, clock = lanes()
-    some.notice("a", None)
+    some.notify("a", None)
     ask(some, answer({}, full="a"))
     asked = 0
     for _ in range(1_000):
-        some.notice("a", None)
+        some.notify("a", None)
         asked += len(ask(some, answer({}, full="a")))
         clock.advance(0.001)
     assert 9 <= asked <= 1 / FULL_SECONDS
@@ -205,33 +206,33 @@ def test_a_lane_that_others_fill_is_asked_again_when_a_signal_names_it_but_not_t
 
 def test_a_lane_that_lets_nothing_start_is_left_alone_until_then_however_much_comes_in() -> None:
     some, clock = lanes()
-    some.notice("a", None)
+    some.notify("a", None)
     opens_at = clock.now() + timedelta(seconds=30)
-    assert ask(some, answer({}, {"a": opens_at}, barred="a", resting="a")) == ["a"]
-    assert some.resting == 1
-    some.notice("a", None)
+    assert ask(some, answer({}, {"a": opens_at}, barred="a", breaker_open="a")) == ["a"]
+    assert some.breakers_open == 1
+    some.notify("a", None)
     assert some.take() == []
     clock.advance(30)
     assert ask(some, answer({"a": 1})) == ["a"]
-    assert some.resting == 0
+    assert some.breakers_open == 0
 
 
 def test_a_lane_whose_next_delivery_is_due_later_is_asked_at_once_when_another_is_due() -> None:
     some, clock = lanes()
-    some.notice("a", None)
+    some.notify("a", None)
     ask(some, answer({}, {"a": clock.now() + timedelta(hours=1)}))
     assert some.take() == []
-    some.notice("a", None)
+    some.notify("a", None)
     assert ask(some, answer({})) == ["a"]
 
 
 def test_a_lane_that_says_that_something_is_due_and_gives_nothing_is_not_asked_in_a_loop() -> None:
     some, clock = lanes()
-    some.notice("a", None)
+    some.notify("a", None)
     waits = []
     for _ in range(12):
         ask(some, answer({}, {"a": clock.now()}))
-        some.notice("a", None)
+        some.notify("a", None)
         waits.append(round(some.next_ready(), 6))
         clock.advance(some.next_ready())
     assert waits[:3] == [0.0, FIRST_MISS_SECONDS, FIRST_MISS_SECONDS * 2]
@@ -246,7 +247,7 @@ def test_a_changed_subscription_is_asked_for_whatever_was_said_before() -> None:
         ("rests", answer({}, {"rests": clock.now() + timedelta(hours=1)}, barred=["rests"])),
         ("full", answer({}, full=["full"])),
     ):
-        some.notice(name, None)
+        some.notify(name, None)
         ask(some, told)
         assert some.take() == []
         some.refresh(name)
@@ -258,7 +259,7 @@ def test_a_changed_subscription_is_asked_for_whatever_was_said_before() -> None:
 def test_a_disabled_lane_keeps_its_work_and_flows_again_when_enabled() -> None:
     clock, switch = ManualClock(), {"on": False}
     some = Lanes(20, lambda lane: FREE if switch["on"] else None, clock)
-    some.notice("a", None)
+    some.notify("a", None)
     assert some.take() == []
     assert some.next_ready() == inf
     switch["on"] = True
@@ -268,11 +269,11 @@ def test_a_disabled_lane_keeps_its_work_and_flows_again_when_enabled() -> None:
 
 def test_a_sweep_forgets_what_was_said_of_full_lanes() -> None:
     some, _ = lanes()
-    some.notice("a", None)
+    some.notify("a", None)
     ask(some, answer({}, full="a"))
     some.prune()
     assert len(some) == 0
-    some.notice("a", None)
+    some.notify("a", None)
     assert ask(some, answer({})) == ["a"]
 
 
@@ -312,18 +313,18 @@ def test_the_room_is_never_exceeded_and_never_lost_and_everything_is_asked_for(
     def one(action: str, lane: str) -> None:
         if action == "due":
             stock.due[lane] += 2
-            some.notice(lane, None)
+            some.notify(lane, None)
         elif action == "ask":
             wants = some.take()
             told = stock.claim(wants, clock.now())
-            some.claimed(wants, told)
+            some.answered(wants, told)
             under_way.update(claim.delivery.subscription_id for claim in told.claims)
         elif action == "fail":
-            some.unclaimed(some.take())
+            some.unanswered(some.take())
         elif action == "end" and under_way[lane]:
             under_way[lane] -= 1
             stock.under_way[lane] -= 1
-            some.ended(lane)
+            some.end_attempt(lane)
         else:
             clock.advance(0.05)
         assert some.in_flight == under_way.total() <= room

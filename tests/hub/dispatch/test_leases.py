@@ -12,9 +12,9 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.keys.model import Principal
 from hub.catalogue.subscriptions import SubscriptionSpec
 from hub.catalogue.subscriptions.service import Subscriptions
-from hub.dispatch.dispatcher import _reason_to_skip
 from hub.dispatch.heartbeat import Heartbeat
 from hub.dispatch.store_backoff import RECOVERY_SECONDS, StoreBackoff
+from hub.dispatch.transitions import reason_to_skip
 from hub.errors import Unavailable
 from hub.models import Scope, Status
 from hub.stores.base import Claim, ClaimRequest
@@ -101,7 +101,7 @@ async def test_a_result_is_recorded_when_the_store_is_back_and_nothing_is_sent_a
 ) -> None:
     with outage(api):
         gate.opened.set()
-        (attempt,) = api.dispatcher._attempts
+        (attempt,) = api.dispatcher._attempter._attempts
         await asyncio.wait([attempt], timeout=0.1)
         for _ in range(60):
             api.clock.advance(1)
@@ -149,7 +149,7 @@ async def test_work_that_cannot_be_claimed_is_claimed_when_the_store_is_back(api
 async def test_a_dispatcher_that_waits_for_its_store_stops_at_once(api: Api) -> None:
     (loop,) = [task for task in asyncio.all_tasks() if task.get_name() == "dispatcher"]
     with outage(api):
-        api.dispatcher.notice({"sub_1": None})
+        api.dispatcher.notify({"sub_1": None})
         await turn()
         api.dispatcher.stop_claiming()
         async with patience():
@@ -157,20 +157,20 @@ async def test_a_dispatcher_that_waits_for_its_store_stops_at_once(api: Api) -> 
 
 
 async def test_a_beat_that_fails_is_repeated_soon(api: Api, under_way: Receiver) -> None:
-    claims = list(api.dispatcher._attempts.values())
+    claims = list(api.dispatcher._attempter._attempts.values())
     clock, beats = ManualClock(), []
-    trouble = StoreBackoff(clock)
+    backoff = StoreBackoff(clock)
 
     def counted() -> list[Claim]:
         beats.append(clock.monotonic())
         return claims
 
-    heartbeat = Heartbeat(api.services.store.queue, clock, trouble, LEASE, counted)
+    heartbeat = Heartbeat(api.services.store.queue, clock, backoff, LEASE, counted)
     heartbeat.start()
     with outage(api):
         await clock.elapse(10)
         await turn()
-        assert trouble.recent
+        assert backoff.recovering
         beats.clear()
         await clock.elapse(5)
     assert len(set(beats)) >= 4
@@ -181,18 +181,18 @@ async def test_a_beat_that_fails_is_repeated_soon(api: Api, under_way: Receiver)
 
 def test_trouble_with_the_store_is_recent_for_a_while() -> None:
     clock = ManualClock()
-    trouble = StoreBackoff(clock)
-    recent = [trouble.recent]
-    assert (trouble.note(Unavailable("away", retry_after=3.0)), trouble.note(Unavailable("away"))) == (3.0, 1.0)
+    backoff = StoreBackoff(clock)
+    recent = [backoff.recovering]
+    assert (backoff.failed(Unavailable("away", retry_after=3.0)), backoff.failed(Unavailable("away"))) == (3.0, 1.0)
     for wait in (RECOVERY_SECONDS - 0.001, 0.001):
         clock.advance(wait)
-        recent.append(trouble.recent)
+        recent.append(backoff.recovering)
     assert recent == [False, True, False]
 
 
 def test_an_event_that_is_damaged_is_never_sent() -> None:
     damaged = replace(claim(), damage="the stored event is not what was accepted")
-    skipped = _reason_to_skip(damaged, damaged.claimed_at)
+    skipped = reason_to_skip(damaged, damaged.claimed_at)
     assert skipped is not None
     assert (skipped.status, skipped.reason) == (Status.DEAD, "the stored event is not what was accepted")
 
@@ -210,6 +210,6 @@ async def test_a_subscription_whose_news_has_not_come_yet_is_not_taken_for_delet
         await api.services.store.intake.accept(
             batch(entry(new, [made.id]), tenant="default", catalogue_version=elsewhere.version)
         )
-        api.dispatcher.notice({made.id: None})
+        api.dispatcher.notify({made.id: None})
         await api.deliveries("delivered")
         assert len(receiver.requests) == 1

@@ -107,15 +107,19 @@ def test_templates_are_liquid_and_lenient_with_what_is_missing(renderer: Rendere
         ({"plain": "a\nb {{ data.x"}, "/template/plain", "line 2, column 3: it is not valid Liquid"),
         ({"plain": "{% if x %}"}, "/template/plain", "it is not valid Liquid"),
         ({"plain": "{% bad %}"}, "/template/plain", "it is not valid Liquid"),
-        ({"plain": "{{ x | nope }}"}, "/template/plain", "there is no such filter; there are abs, "),
+        ({"plain": "{{ x | nope }}"}, "/template/plain", "there is no such filter; the filters are abs, "),
         ({"plain": "{% include 'email/layout.html' %}"}, "/template/plain", "it is not valid Liquid"),
         ({"plain": "{% render 'email/layout.html' %}"}, "/template/plain", "it is not valid Liquid"),
         ({"blocks": [{"a": ["x", "{{ x"]}]}, "/template/blocks/0/a/1", "it is not valid Liquid"),
         ({"blocks": ["x"] * 600}, "/template/blocks", "is too large"),
-        ({"plain": "x" * 40_000, "html": "x" * 40_000}, "/template/html", "makes more than 65536 characters"),
+        (
+            {"plain": "x" * 40_000, "html": "x" * 40_000},
+            "/template/html",
+            "brings the templates to more than 65536 characters",
+        ),
     ],
 )
-def test_a_template_that_cannot_work_is_refused_before_it_is_kept(
+def test_a_template_that_cannot_work_is_refused_before_it_is_stored(
     renderer: Renderer, template: dict[str, Any], pointer: str, detail: str
 ) -> None:
     with pytest.raises(Invalid) as caught:
@@ -172,9 +176,9 @@ def test_templates_in_a_target_are_checked_too(renderer: Renderer) -> None:
     assert [fault.pointer for fault in caught.value.errors] == ["/target/to/1", "/target/from"]
 
 
-def test_compiled_templates_are_kept_up_to_a_size(renderer: Renderer) -> None:
+def test_compiled_templates_are_cached_up_to_a_size(renderer: Renderer) -> None:
     for number in range(60):
         show(renderer, {}, plain=f"{number}{{{{ id }}}}" + "x" * 60_000)
-    compiled = renderer._strangers[None]
-    assert sum(map(len, compiled._kept)) == compiled._characters <= 2 * 1_048_576
-    assert len(compiled._kept) > 30
+    compiled = renderer._untrusted[None]
+    assert sum(map(len, compiled._cache)) == compiled._characters <= 2 * 1_048_576
+    assert len(compiled._cache) > 30

@@ -210,15 +210,15 @@ async def test_many_failures_in_a_row_let_the_lane_rest_and_then_one_delivery_is
     store: Store, clock: ManualClock
 ) -> None:
     await break_down(store)
-    resting = await ask(store)
-    assert (resting.claims, resting.resting, resting.barred) == ((), HERE, HERE)
-    rest = (resting.next_due[LANE] - START).total_seconds()
+    opened = await ask(store)
+    assert (opened.claims, opened.breaker_open, opened.barred) == ((), HERE, HERE)
+    rest = (opened.next_due[LANE] - START).total_seconds()
     assert FIRST_REST_SECONDS * (1 - REST_SPREAD) <= rest <= FIRST_REST_SECONDS * (1 + REST_SPREAD) + 0.001
     health = (await store.queue.health([LANE]))[LANE]
-    assert health == LaneHealth(THRESHOLD, BreakerState.OPEN, resting.next_due[LANE])
+    assert health == LaneHealth(THRESHOLD, BreakerState.OPEN, opened.next_due[LANE])
     clock.advance(rest)
     tried = await ask(store)
-    assert (len(tried.claims), tried.full, tried.resting) == (1, HERE, NONE)
+    assert (len(tried.claims), tried.full, tried.breaker_open) == (1, HERE, NONE)
     assert (await ask(store)).claims == ()
     assert (await store.queue.health([LANE]))[LANE].breaker is BreakerState.HALF_OPEN
 
@@ -313,7 +313,7 @@ async def test_a_process_that_has_not_heard_of_a_change_does_not_undo_it(store: 
     await backlog(store, THRESHOLD * 3)
     claims = (await ask(store, LanePolicy(THRESHOLD, revision=5), limit=THRESHOLD)).claims
     await end(store, claims, HealthMark.BAD)
-    assert (await ask(store, LanePolicy(1_000, revision=4))).resting == HERE
+    assert (await ask(store, LanePolicy(1_000, revision=4))).breaker_open == HERE
     assert (await store.queue.health([LANE]))[LANE].failures == THRESHOLD
 
 

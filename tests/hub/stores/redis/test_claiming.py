@@ -171,7 +171,7 @@ async def test_failures_seen_by_any_process_open_the_breaker_for_all_and_one_of_
         await store.queue.finish(bad)
     for store in (behind, other):
         asked = await ask(store)
-        assert (asked.claims, set(asked.resting)) == ((), {SUBSCRIPTION})
+        assert (asked.claims, set(asked.breaker_open)) == ((), {SUBSCRIPTION})
     clock.advance(3)
     tried = [await ask(store) for store in (behind, other)]
     assert [len(asked.claims) for asked in tried] == [1, 0]

@@ -85,7 +85,7 @@ class Both:
 
 
 def _told(claimed: Any) -> tuple[Any, ...]:
-    return dict(claimed.next_due), set(claimed.full), set(claimed.resting), set(claimed.barred)
+    return dict(claimed.next_due), set(claimed.full), set(claimed.breaker_open), set(claimed.barred)
 
 
 lanes = st.sampled_from(LANES)

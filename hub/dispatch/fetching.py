@@ -1,0 +1,121 @@
+"""Fetching: claim due deliveries while there is room for them, and start an attempt of each."""
+
+import asyncio
+from collections.abc import Sequence
+from math import inf
+from typing import Final
+
+from hub.catalogue.catalogue import Catalogue
+from hub.clock import Clock
+from hub.dispatch.attempting import Attempter
+from hub.dispatch.heartbeat import Heartbeat
+from hub.dispatch.lanes import Lanes
+from hub.dispatch.store_backoff import StoreBackoff
+from hub.errors import Unavailable
+from hub.stores.base import Claim, ClaimRequest, LanePolicy, Queue
+
+DELETED_LANE_ROOM: Final = 100
+"""How many deliveries of a deleted subscription are claimed at once, to be cancelled."""
+
+
+class Fetcher:
+    """The loop of the dispatcher. It asks the store only for lanes that are ready, and sleeps while none is."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        catalogue: Catalogue,
+        clock: Clock,
+        lanes: Lanes,
+        attempter: Attempter,
+        heartbeat: Heartbeat,
+        backoff: StoreBackoff,
+    ) -> None:
+        self._queue = queue
+        self._catalogue = catalogue
+        self._clock = clock
+        self._lanes = lanes
+        self._attempter = attempter
+        self._heartbeat = heartbeat
+        self._backoff = backoff
+        self._stopping = asyncio.Event()
+        self._claiming = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Fetch until `stop`."""
+        while not self._stopping.is_set():
+            # Cleared before the lanes are looked at, so that nothing which comes after the look is missed.
+            self._lanes.changed.clear()
+            requests = self._lanes.take()
+            if not requests:
+                await self._sleep(self._lanes.next_ready(), self._lanes.changed)
+                continue
+            async with self._claiming:
+                pause = await self._claim(requests)
+            if pause:
+                await self._sleep(pause, self._stopping)
+
+    def stop(self) -> None:
+        """Claim nothing more; `run` returns."""
+        self._stopping.set()
+        self._lanes.changed.set()
+
+    async def finish_claim(self) -> None:
+        """Return when the claim under way, if there is one, has been answered and its attempts are started."""
+        async with self._claiming:
+            pass
+
+    async def _sleep(self, seconds: float, waking: asyncio.Event) -> None:
+        waiting: list[asyncio.Task[object]] = [asyncio.create_task(waking.wait())]
+        if seconds < inf:
+            waiting.append(asyncio.create_task(self._clock.sleep(seconds)))
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    async def _claim(self, requests: Sequence[ClaimRequest]) -> float:
+        """Start an attempt of each delivery that the store gives; gives the seconds to leave the store alone then."""
+        try:
+            result = await self._queue.claim(requests, {request.lane: self._heartbeat.lease for request in requests})
+        except BaseException as error:
+            self._lanes.unanswered(requests)
+            if not isinstance(error, Unavailable):
+                raise
+            return self._backoff.failed(error)
+        self._lanes.answered(requests, result)
+        up_to_date = await self._catch_up(result.claims)
+        for claim in result.claims:
+            self._attempter.start(claim, catalogue_up_to_date=up_to_date)
+        if result.claims:
+            self._heartbeat.start()
+        return 0.0
+
+    async def _catch_up(self, claims: Sequence[Claim]) -> bool:
+        """Whether the catalogue has all subscriptions of these claims that exist.
+
+        Another process may have made one a moment ago: then its first event can be here before the news of it, and it
+        must not be taken for a deleted one.
+        """
+        if all(self._catalogue.subscription(claim.delivery.subscription_id) is not None for claim in claims):
+            return True
+        try:
+            await self._catalogue.refresh()
+        except Unavailable as error:
+            self._backoff.failed(error)
+            return False
+        return True
+
+
+def policy_of(catalogue: Catalogue, lane_id: str) -> LanePolicy | None:
+    """What may be claimed of a lane; None while its subscription is disabled, which holds its deliveries.
+
+    Those of a deleted subscription are claimed too: nothing else would end them.
+    """
+    subscription = catalogue.subscription(lane_id)
+    if subscription is None:
+        return LanePolicy(DELETED_LANE_ROOM, revision=catalogue.version)
+    if not subscription.spec.enabled:
+        return None
+    return LanePolicy(subscription.spec.max_in_flight, subscription.per_second, subscription.version)

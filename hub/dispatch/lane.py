@@ -1,0 +1,240 @@
+"""One lane as this process knows it: the states it can be in, and what takes it from one to the next.
+
+Instants are monotonic seconds; `inf` means never.
+"""
+
+from dataclasses import dataclass, field
+from math import inf
+from typing import Final
+
+from hub.stores.base import ClaimRequest, ClaimResult, LanePolicy
+
+RETRIES_FIRST_EVERY: Final = 4
+"""One claim in this many prefers retries, so that neither first attempts nor retries starve the other."""
+FULL_SECONDS: Final = 0.1
+"""How long to leave a lane alone that other processes keep full, however much becomes due in it."""
+FIRST_MISS_SECONDS: Final = 0.05
+LONGEST_MISS_SECONDS: Final = 5.0
+"""How long to leave a lane alone that keeps saying that something is due and gives nothing; doubled each time."""
+
+
+Turn = tuple[float, int]
+"""A lane's place in the queue: when it is ready, and a number that keeps the order in which lanes came."""
+NO_TURN: Final[Turn] = (inf, 0)
+
+
+class State:
+    """What this process expects of a lane. Each method gives the state that follows; by default the same one."""
+
+    __slots__ = ()
+
+    ready_at: float
+    """When the lane may be asked for."""
+
+    def notified(self, due_at: float) -> "State":
+        """A delivery of the lane is due at that instant."""
+        return self
+
+    def freed(self, now: float) -> "State":
+        """An attempt of the lane ended in this process."""
+        return self
+
+    def changed(self, now: float) -> "State":
+        """The subscription changed: what the store said before may not hold any more."""
+        return self
+
+    def answered(self, now: float, due_at: float, *, full: bool, barred: bool) -> "State":
+        """The store answered a claim; `due_at` is when it wants to be asked again."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Idle(State):
+    """Nothing is known to be due."""
+
+    ready_at: float = field(default=inf, init=False)
+
+    def notified(self, due_at: float) -> State:
+        return Waiting(due_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(State):
+    """Something is due at `ready_at`; from then on the lane is ready, and waits for its turn."""
+
+    ready_at: float
+
+    def notified(self, due_at: float) -> State:
+        return Waiting(due_at) if due_at < self.ready_at else self
+
+    def changed(self, now: float) -> State:
+        return Waiting(now)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(State):
+    """A claim is under way. What happens meanwhile is kept, because the answer may have been made before it."""
+
+    due_at: float = inf
+    was_freed: bool = False
+    was_changed: bool = False
+    ready_at: float = field(default=inf, init=False)
+
+    def notified(self, due_at: float) -> State:
+        return Asked(due_at, self.was_freed, self.was_changed) if due_at < self.due_at else self
+
+    def freed(self, now: float) -> State:
+        return self if self.was_freed else Asked(self.due_at, True, self.was_changed)
+
+    def changed(self, now: float) -> State:
+        return Asked(self.due_at, self.was_freed, True)
+
+    def answered(self, now: float, due_at: float, *, full: bool, barred: bool) -> State:
+        next_due_at = min(self.due_at, due_at)
+        answered: State = _IDLE
+        if full:
+            answered = Full(now + FULL_SECONDS).notified(next_due_at)
+            if self.was_freed:
+                answered = answered.freed(now)
+        elif barred:
+            answered = Barred(due_at)
+        elif next_due_at < inf:
+            answered = Waiting(next_due_at)
+        return answered.changed(now) if self.was_changed else answered
+
+
+@dataclass(frozen=True, slots=True)
+class Barred(State):
+    """The rate, a pause, the breaker or repeated misses let nothing start before `ready_at`, whatever becomes due."""
+
+    ready_at: float
+
+    def changed(self, now: float) -> State:
+        return Waiting(now)
+
+
+@dataclass(frozen=True, slots=True)
+class Full(State):
+    """Something is due, and waits for an attempt of the lane to end.
+
+    The end of an attempt in another process is not heard of here, but what becomes due there is; then the lane is asked
+    for again, although not before `not_before`.
+    """
+
+    not_before: float
+    ready_at: float = inf
+
+    def notified(self, due_at: float) -> State:
+        ready_at = max(due_at, self.not_before)
+        return Full(self.not_before, ready_at) if ready_at < self.ready_at else self
+
+    def freed(self, now: float) -> State:
+        return Waiting(now)
+
+    def changed(self, now: float) -> State:
+        return Waiting(now)
+
+
+@dataclass(frozen=True, slots=True)
+class Held(State):
+    """Something is due, and the subscription is disabled."""
+
+    ready_at: float = field(default=inf, init=False)
+
+    def notified(self, due_at: float) -> State:
+        return Waiting(due_at)
+
+    def changed(self, now: float) -> State:
+        return Waiting(now)
+
+
+# States never change, so that one object of each of these serves all lanes.
+_IDLE: Final = Idle()
+_ASKED: Final = Asked()
+_HELD: Final = Held()
+
+
+class Lane:
+    """What this process knows of one lane, and what it has under way in it.
+
+    A lane is in one of six states:
+
+                 notify              ask             answered
+        Idle ────────────▶ Waiting ───────▶ Asked ──────────────▶ Idle, Waiting, Barred or Full
+                            ▲ │ │ ▲          │
+                            │ │ │ └──────────┘ unanswered
+                            │ │ └────────────▶ Held     its subscription is disabled
+                            │ └──────────────▶ Full     this process alone has as much under way as it allows
+                            │
+                            ├── Full           when an attempt of it ends here, or its subscription changes
+                            ├── Barred         when its subscription changes
+                            └── Held           when its subscription changes, or more is due
+
+    A lane that is barred is ready again when its time has come, and a full one when more became due in it. Both then go
+    on as one that is waiting does.
+    """
+
+    __slots__ = ("_claims", "_misses", "breaker_open", "id", "in_flight", "state", "turn")
+
+    def __init__(self, lane_id: str) -> None:
+        self.id = lane_id
+        self.state: State = _IDLE
+        self.in_flight = 0
+        """Attempts of this process, and the room that a claim under way wants to fill."""
+        self.breaker_open = False
+        """As the last answer had it. It bars nothing by itself: the store says until when the lane is barred."""
+        self.turn = NO_TURN
+        """Its place in the queue of lanes; any other place that the queue still has does not count."""
+        self._claims = 0
+        self._misses = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is under way in it, and nothing is expected of it."""
+        return self.in_flight == 0 and isinstance(self.state, Idle)
+
+    @property
+    def is_dormant(self) -> bool:
+        """As `is_idle`; or other processes fill it, and only news from them makes it ready again."""
+        return self.in_flight == 0 and self.state.ready_at == inf and not isinstance(self.state, Held)
+
+    def notify(self, due_at: float) -> None:
+        """A delivery of this lane is due then."""
+        self.state = self.state.notified(due_at)
+
+    def change(self, now: float) -> None:
+        """The subscription of this lane changed."""
+        self.state = self.state.changed(now)
+
+    def hold(self) -> None:
+        """The subscription of this lane is disabled."""
+        self.state = _HELD
+
+    def fill(self, now: float) -> None:
+        """This process alone has as many attempts under way as the subscription allows."""
+        self.state = Full(now)
+
+    def ask(self, slots: int, policy: LanePolicy) -> ClaimRequest:
+        """Take that much room until the answer comes."""
+        self.state = _ASKED
+        self.in_flight += slots
+        self._claims += 1
+        return ClaimRequest(self.id, slots, retries_first=self._claims % RETRIES_FIRST_EVERY == 0, policy=policy)
+
+    def answered(self, result: ClaimResult, now: float, due_in: float, *, given: bool) -> None:
+        """What the store said of this lane; `due_in` is `inf` where there is nothing more to ask for."""
+        self._misses = 0 if given or due_in > 0 else self._misses + 1
+        if missed := self._misses > 1:
+            due_in = min(FIRST_MISS_SECONDS * 2.0 ** (self._misses - 2), LONGEST_MISS_SECONDS)
+        self.breaker_open = self.id in result.breaker_open
+        barred = missed or (due_in < inf and self.id in result.barred)
+        self.state = self.state.answered(now, now + max(due_in, 0.0), full=self.id in result.full, barred=barred)
+
+    def unanswered(self, now: float) -> None:
+        """The store did not answer, so nothing is known but that something was due."""
+        self.state = Waiting(now)
+
+    def end_attempt(self, now: float) -> None:
+        """An attempt of this lane ended in this process."""
+        self.in_flight -= 1
+        self.state = self.state.freed(now)

@@ -1,0 +1,111 @@
+"""Recording: what an attempt makes of its delivery is written, and what follows from that is set going."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from http import HTTPStatus
+from random import Random
+
+from channels.base import SendFailed
+from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.subscriptions import Subscription
+from hub.catalogue.subscriptions.service import Subscriptions
+from hub.clock import Clock
+from hub.dispatch.attempt_log import report_attempt, report_dead
+from hub.dispatch.store_backoff import RETRY_SECONDS, StoreBackoff
+from hub.dispatch.transitions import AttemptResult, Timing, Unknown, cancel_instead, settle
+from hub.errors import Unavailable
+from hub.models import Status
+from hub.retry import DEFAULT_SCHEDULE
+from hub.stores.base import Claim, Queue, Result, WriteOutcome
+from hub.telemetry.metrics import Metrics
+
+_GONE = "the target answered 410 Gone: it wants no more messages"
+_LOST = Unknown("the process stopped before the result was recorded; the target may have received it")
+
+
+class Recorder:
+    """Writes results until the store has taken them. The lanes hear through `notify` when a delivery is due again."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        catalogue: Catalogue,
+        subscriptions: Subscriptions,
+        clock: Clock,
+        metrics: Metrics,
+        random: Random,
+        backoff: StoreBackoff,
+        notify: Callable[[str, datetime | None], None],
+    ) -> None:
+        self._queue = queue
+        self._catalogue = catalogue
+        self._subscriptions = subscriptions
+        self._clock = clock
+        self._metrics = metrics
+        self._random = random
+        self._backoff = backoff
+        self._notify = notify
+
+    async def record_attempt(
+        self, claim: Claim, subscription: Subscription, attempted: AttemptResult, timing: Timing, seconds: float
+    ) -> None:
+        """Decide what follows from an attempt that took `seconds`, and record it."""
+        result = settle(claim, attempted, timing, subscription.schedule, self._random)
+        report_attempt(result, self._metrics, seconds)
+        await self.record(result)
+        if isinstance(attempted, SendFailed) and attempted.status_code == HTTPStatus.GONE:
+            await self._disable(subscription)
+
+    async def record(self, result: Result) -> None:
+        """Write a result, however long the store cannot take it.
+
+        The target has answered, so trying to write again is better than sending again. It cannot do harm: when the
+        lease has run out meanwhile and the delivery is another process's, the fencing token keeps the result out.
+        """
+        while (written := await self._write(result)) is None:
+            await self._clock.sleep(RETRY_SECONDS)
+        if written is WriteOutcome.EVENT_CANCELLED:
+            await self.record(cancel_instead(result))
+        elif written is WriteOutcome.RECORDED:
+            self._follow_up(result)
+
+    async def record_lost(self, claims: Sequence[Claim]) -> None:
+        """Record attempts of a process that is dead as unknown. Raises `Unavailable`."""
+        results = [self._settle_lost(claim) for claim in claims]
+        for result, written in zip(results, await self._queue.finish(results), strict=True):
+            if written is WriteOutcome.EVENT_CANCELLED:
+                await self.record(cancel_instead(result))
+            elif written is WriteOutcome.RECORDED:
+                self._follow_up(result)
+
+    def _settle_lost(self, claim: Claim) -> Result:
+        subscription = self._catalogue.subscription(claim.delivery.subscription_id)
+        schedule = subscription.schedule if subscription else DEFAULT_SCHEDULE
+        result = settle(claim, _LOST, Timing(claim.claimed_at, self._clock.now(), None), schedule, self._random)
+        report_attempt(result, self._metrics, None)
+        return result
+
+    async def _write(self, result: Result) -> WriteOutcome | None:
+        """None when the store cannot take it now."""
+        try:
+            (written,) = await self._queue.finish([result])
+        except Unavailable as error:
+            self._backoff.failed(error)
+            return None
+        return written
+
+    def _follow_up(self, result: Result) -> None:
+        delivery = result.delivery
+        if delivery.status is Status.PENDING:
+            self._notify(delivery.subscription_id, delivery.next_attempt_at)
+        elif delivery.status is Status.DEAD:
+            report_dead(delivery)
+
+    async def _disable(self, subscription: Subscription) -> None:
+        """Take a target at its word that it wants no more messages; the subscription may be deleted meanwhile."""
+        while self._catalogue.subscription(subscription.id) is not None:
+            try:
+                await self._subscriptions.disable(subscription.tenant, subscription.id, _GONE)
+                return
+            except Unavailable as error:
+                await self._clock.sleep(self._backoff.failed(error))
