@@ -22,17 +22,17 @@ class Leadership:
         self.token: int | None = None
         self._lease = Lease(leases, LEADER, process_id, clock)
 
-    async def run(self, reign: Callable[[], AbstractAsyncContextManager[None]]) -> NoReturn:
+    async def run(self, lead: Callable[[], AbstractAsyncContextManager[None]]) -> NoReturn:
         """Reign whenever the right to lead is ours, until cancelled."""
         while True:
             token = self.token = await self._lease.acquire()
-            _log.info("leads", token=token)
+            _log.info("leadership.acquired", token=token)
             try:
-                async with reign():
+                async with lead():
                     await self._lease.lost()
             finally:
                 self.token = None
-                _log.info("leads no more", token=token)
+                _log.info("leadership.lost", token=token)
 
     async def confirm(self) -> int | None:
         """The token if this process leads at this moment, by the store's word and not by its own: a process that was

@@ -44,5 +44,5 @@ def start_housekeeping(stack: AsyncExitStack, core: Core, housekeeping: Housekee
     if Role.SCHEDULER in core.roles:
         core.metrics.watch("leads", "1 where the hub's schedules are fired.", lambda: leadership.token is not None)
         stack.push_async_callback(leadership.resign)
-        run_in_background(stack, "leadership", partial(leadership.run, housekeeping.reign), core.clock)
+        run_in_background(stack, "leadership", partial(leadership.run, housekeeping.lead), core.clock)
     stack.push_async_callback(housekeeping.stop, core.settings.shutdown_grace)

@@ -47,7 +47,7 @@ def make_worker(core: Core) -> Worker:
         random=SystemRandom(),
         lease=settings.lease,
     )
-    return Worker(dispatcher, FanOutExpander(core.store.intake, core.catalogue, core.clock, dispatcher.notice))
+    return Worker(dispatcher, FanOutExpander(core.store.intake, core.catalogue, core.clock, core.notifier.notify))
 
 
 async def start_worker(stack: AsyncExitStack, core: Core, worker: Worker) -> None:

@@ -7,7 +7,7 @@ to the millisecond.
 """
 
 from hub.stores.base.archive import Archive, ChannelStats, DeliveryQuery, EventQuery, RecentFailure, Stats
-from hub.stores.base.coordination import Leases, Schedules, Signal, Signals, Tickets
+from hub.stores.base.coordination import Leases, Notify, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
 from hub.stores.base.lanes import UNBOUNDED, BreakerState, HealthMark, LaneHealth, LanePolicy
@@ -43,6 +43,7 @@ __all__ = [
     "Leases",
     "Listing",
     "NewDelivery",
+    "Notify",
     "Page",
     "Piece",
     "Queue",
