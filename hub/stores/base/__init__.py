@@ -16,7 +16,7 @@ from hub.stores.base.queue import Claim, ClaimRequest, ClaimResult, Queue, Resul
 from hub.stores.base.records import Records
 from hub.stores.base.store import Store
 from hub.stores.base.tasks import Tasks
-from hub.stores.base.transfer import Piece, Section, Transfer
+from hub.stores.base.transfer import CopyState, Piece, Section, Transfer
 from hub.stores.base.upkeep import Upkeep
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Claim",
     "ClaimRequest",
     "ClaimResult",
+    "CopyState",
     "DeliveryQuery",
     "EventQuery",
     "FanOut",
