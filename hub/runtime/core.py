@@ -91,7 +91,7 @@ async def open_core(
 
 
 async def _open_channels(stack: AsyncExitStack, settings: Settings) -> Mapping[str, Channel[Any]]:
-    """One instance of each channel, over one shared HTTP client."""
+    """One instance of each installed channel, all on one HTTP client."""
     http = await stack.enter_async_context(open_client(settings.allow_private_targets))
     context = ChannelContext(http, settings.data_dir, settings.channel_options)
     try:

@@ -20,4 +20,5 @@ def test_a_copy_is_complete_once_the_feed_is_marked_as_whole() -> None:
 
 def test_the_beginning_and_the_end_are_kept_in_the_places_of_two_sections() -> None:
     assert begun("8c1f", [b"{}"]) == (Section.COUNTERS, Piece([b"{}"], "8c1f"))
-    assert COMPLETED == (Section.FEED, Piece((), "whole"))
+    section, piece = COMPLETED
+    assert (section, piece) == (Section.FEED, Piece((), "whole"))
