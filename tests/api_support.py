@@ -18,6 +18,7 @@ from hub.settings import Settings
 from hub.stores.base import Store
 from hub.telemetry.tracing import Tracing
 from tests.clock import ManualClock
+from tests.patience import patience
 
 ADMIN_KEY = "the-admin-key-of-every-hub-in-these-tests"
 ORDER = {
@@ -54,8 +55,10 @@ class Api:
 
     async def holder(self, *scopes: str, tenant: str = "default") -> httpx.AsyncClient:
         """A client with a new key; its tenant is made when it is missing."""
-        await self.admin.post("/v1/tenants", json={"id": tenant, "name": tenant})
-        issued = await self.admin.post("/v1/keys", json={"name": "a key", "scopes": scopes, "tenant": tenant})
+        made = await self.admin.post("/v1/tenants", json={"id": tenant, "name": tenant})
+        assert made.status_code in {201, 409}, made.text
+        new = {"name": "a key", "scopes": scopes, "tenant": tenant}
+        issued = (await self.admin.post("/v1/keys", json=new)).raise_for_status()
         return self.client(issued.json()["key"])
 
     async def subscribe(self, client: httpx.AsyncClient | None = None, **members: Any) -> dict[str, Any]:
@@ -74,7 +77,7 @@ class Api:
 
     async def until(self, holds: Callable[[], Coroutine[Any, Any, bool]]) -> None:
         """Return once it holds; asked again when the feed moves, and now and then for what comes after a feed entry."""
-        async with asyncio.timeout(5):
+        async with patience():
             while True:
                 _, newest = await self.store.feed.bounds()
                 if await holds():
@@ -88,7 +91,7 @@ class Api:
         found: list[dict[str, Any]] = []
 
         async def enough() -> bool:
-            answer = await self.admin.get("/v1/deliveries", params={"status": status, **query})
+            answer = (await self.admin.get("/v1/deliveries", params={"status": status, **query})).raise_for_status()
             found[:] = answer.json()["items"]
             return len(found) >= count
 

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Self
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
+from tests.patience import patience
+
 
 class Arrival(NamedTuple):
     """One request as it came. `headers` is case-insensitive; `at` is the event loop's time."""
@@ -69,8 +71,8 @@ class Receiver:
         self._answers = None if callable(script) else iter(script)
 
     async def arrived(self, count: int = 1) -> list[Arrival]:
-        """The journal, once it holds at least `count` requests; waits at most 5 s."""
-        async with asyncio.timeout(5), self._arrived:
+        """The journal, once it holds at least `count` requests; waits as long as `patience`."""
+        async with patience(), self._arrived:
             await self._arrived.wait_for(lambda: len(self.requests) >= count)
         return self.requests
 

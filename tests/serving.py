@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, Queue
 
+from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 
 HUB = Path(sys.executable).with_name("hub")
 SERVE = ("serve", "--port", "0")
 PLATFORM = {"PORT", "WEB_CONCURRENCY"}
-START_SECONDS = 40.0
-STOP_SECONDS = 40.0
 
 
 def surroundings(**settings: str) -> dict[str, str]:
@@ -54,13 +53,13 @@ class ServedHub:
         return (self.data_dir / "admin.key").read_text().strip()
 
     def wait_until_it_serves(self) -> None:
-        served = self.wait_for_line(r"serves (http://\S+);|is at work(?:; (http://\S+)/readyz)?")
+        served = self.wait_for_line(r"serves (http://\S+);|is running(?:; its health is at (http://\S+)/readyz)?")
         self.url = served[1] or served[2] or ""
 
     def wait_for_line(self, pattern: str) -> re.Match[str]:
         """The next line that has the pattern. Raises `AssertionError` when the process ends or is silent instead."""
         try:
-            while (line := self._new.get(timeout=START_SECONDS)) is not None:
+            while (line := self._new.get(timeout=PATIENCE_SECONDS)) is not None:
                 if found := re.search(pattern, line):
                     return found
         except Empty:
@@ -71,8 +70,8 @@ class ServedHub:
         """Send a signal and give the exit status, -15 for one that ended by SIGTERM."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        status = self.process.wait(STOP_SECONDS)
-        self._reader.join(STOP_SECONDS)
+        status = self.process.wait(PATIENCE_SECONDS)
+        self._reader.join(PATIENCE_SECONDS)
         assert self.process.stderr is not None
         self.process.stderr.close()
         return status

@@ -1,6 +1,8 @@
-"""The documents say what is so: every setting with its default, every problem, every route, and no dead link."""
+"""The documents are true: every setting with its default, problem, route, log event and path, and no dead link."""
 
+import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +77,40 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     known = _named(ROOT / "docs/reference/settings.md") | {"HUB_URL", "HUB_KEY", "HUB_CONFIG"}
     assert _named(page) - known == set()
+
+
+def test_every_path_that_the_architecture_names_exists() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    paths = re.findall(r"`((?:hub|channels|schedules|tests)/[\w./-]*)`", text)
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_picture_of_the_rooms_shows_the_layers_of_the_import_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    shown: dict[float, set[str]] = {}
+    picture = (ROOT / "docs/images/rooms.svg").read_text()
+    for height, room in re.findall(r'class="name"[^>]*y="([\d.]+)">(\w+)</text>', picture):
+        shown.setdefault(float(height), set()).add(room)
+    assert [shown[height] for height in sorted(shown)] == [set(re.findall(r"\w+", row)) for row in layers]
+
+
+def test_the_reference_of_logs_holds_every_event_with_its_level() -> None:
+    text = (ROOT / "docs/reference/logs.md").read_text()
+    documented = set(re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \| (\w+)", text, re.MULTILINE))
+    assert documented == {event for package in ("hub", "schedules") for event in _logged(ROOT / package)}
+
+
+def _logged(package: Path) -> Iterator[tuple[str, str]]:
+    """The events that the modules of a package write to their logger `_log`, each with its level."""
+    for module in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(module.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name(id="_log"), attr=level), args=[ast.Constant(value=key)]
+                ):
+                    yield str(key), "error" if level == "exception" else level
 
 
 def _named(page: Path) -> set[str]:

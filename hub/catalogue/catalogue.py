@@ -1,7 +1,8 @@
-"""The catalogue: tenants, keys, subscriptions and event types, all in this process's memory, in step with the store.
+"""The catalogue: tenants, keys, subscriptions and event types, in each process's memory and in step with the store.
 
-The store keeps versioned records; whoever writes names the version it built on, and whoever reads catches up by
-version. So a route reads without I/O, and an event is never matched against a catalogue that is behind.
+The store keeps versioned records. A writer names the version that its change was built on, and a reader catches up by
+version. So a route reads without I/O, and an event is never matched against a catalogue that is behind
+(docs/decisions/0006).
 """
 
 import asyncio
@@ -24,7 +25,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Catalogue:
-    """What is registered, by tenant. `change` is the only way to alter it."""
+    """What is registered, by tenant. `change` is the only way to change it."""
 
     def __init__(self, records: Records, decode_subscription: Callable[[Record], Subscription]) -> None:
         self._records = records
@@ -42,7 +43,7 @@ class Catalogue:
         self.keys: dict[str, Key] = {}
         self.tenants: dict[str, Tenant] = {}
         self.fingerprints: dict[str, str] = {}
-        """Of the operator's secrets, by name (`hub.cluster.operator_secrets`)."""
+        """Fingerprints of the operator's secrets, by name (`hub.cluster.operator_secrets`)."""
         self.version = 0
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -55,7 +56,8 @@ class Catalogue:
         return self._by_tenant.get(tenant, {})
 
     def subscribed(self, tenant: str, event_type: str) -> Sequence[Subscription]:
-        """The tenant's subscriptions with a pattern that matches, disabled ones among them; filters are not asked."""
+        """The tenant's subscriptions with a pattern that matches the type, including disabled ones. Filters are not
+        applied."""
         index = self._index.get(tenant)
         if index is None:
             index = PatternIndex((pattern, s) for s in self.subscriptions(tenant).values() for pattern in s.patterns)
@@ -74,16 +76,16 @@ class Catalogue:
         return (kind for (owner, _), kind in self._event_types.items() if owner == tenant)
 
     def watch(self, changed: Callable[[str], None]) -> None:
-        """Call `changed` with the id of each subscription that is made, changed or deleted, by whichever process."""
+        """Call `changed` with the id of each subscription that any process creates, changes or deletes."""
         self._watchers.append(changed)
 
     # -- changing ----------------------------------------------------------------------------------------------------
 
     async def change(self, build: Callable[[], tuple[Sequence[Record], Sequence[FeedEntry]]]) -> None:
-        """Write the records and feed entries that `build` makes of the catalogue as it stands, as one.
+        """Write, as one, the records and feed entries that `build` makes from the current catalogue.
 
-        `build` is called again when another process wrote meanwhile; it may give nothing, or raise, to write nothing.
-        When this returns, this process sees the change.
+        `build` is called again when another process wrote in between; it may give nothing, or raise, to write nothing.
+        When this returns, this process sees the change. Raises `StaleCatalogue` after eight tries.
         """
         async with self._writing:
             for _ in range(WRITE_TRIES):
@@ -97,22 +99,22 @@ class Catalogue:
                     continue
                 await self.refresh()
                 return
-        raise StaleCatalogue("The catalogue is being changed by many at once; try again.", retry_after=1)
+        raise StaleCatalogue("The catalogue is being changed by many callers at once; try again.", retry_after=1)
 
     async def refresh(self) -> None:
-        """Catch up with the store, also where it has lost what came after a backup or a failover."""
+        """Catch up with the store, also after it has lost changes by a restored backup or a failover."""
         async with self._reading:
             records, version = await self._records.changes(self.version)
             lost: list[str] = []
             if version < self.version:
-                _log.error("catalogue lost", had_version=self.version, has_version=version)
+                _log.error("catalogue.rolled_back", had_version=self.version, has_version=version)
                 records, version = await self._records.changes(0)
                 lost = [*self._subscriptions]
                 self._forget()
             for record in records:
                 self._apply(record)
             self.version = version
-            self._tell(lost)
+            self._notify_watchers(lost)
 
     def _apply(self, record: Record) -> None:
         match record.kind:
@@ -128,16 +130,16 @@ class Catalogue:
                 _put(self.fingerprints, record.id, record, lambda doc: orjson.loads(doc)["fingerprint"])
 
     def _apply_subscription(self, record: Record) -> None:
-        mine = self._by_tenant.setdefault(record.tenant, {})
+        of_tenant = self._by_tenant.setdefault(record.tenant, {})
         self._index.pop(record.tenant, None)
         if record.doc is None:
-            mine.pop(record.id, None)
+            of_tenant.pop(record.id, None)
             self._subscriptions.pop(record.id, None)
         else:
-            mine[record.id] = self._subscriptions[record.id] = self._decode_subscription(record)
-        self._tell([record.id])
+            of_tenant[record.id] = self._subscriptions[record.id] = self._decode_subscription(record)
+        self._notify_watchers([record.id])
 
-    def _tell(self, subscription_ids: Iterable[str]) -> None:
+    def _notify_watchers(self, subscription_ids: Iterable[str]) -> None:
         for subscription_id in subscription_ids:
             for changed in self._watchers:
                 changed(subscription_id)

@@ -1,4 +1,4 @@
-"""Which events a subscription is for, by type: exact names, `order.*` and `*`."""
+"""Event type patterns, by which a subscription selects events: exact names, `order.*` and `*`."""
 
 import re
 from collections import defaultdict
@@ -15,9 +15,9 @@ _CACHED_TYPES = 4_096
 
 
 def is_type(text: str) -> bool:
-    """Whether an event type may have this name: 1 to 255 printable ASCII characters but space and `*`.
+    """Whether an event type may have this name: 1 to 255 printable ASCII characters, without space and `*`.
 
-    Dots part it into segments for patterns. What CloudEvents calls a type fits, such as `com.example.order/v1`.
+    Dots separate its segments. The types of CloudEvents fit, such as `com.example.order/v1`.
     """
     return _TYPE.fullmatch(text) is not None
 
@@ -28,7 +28,7 @@ def is_pattern(text: str) -> bool:
 
 
 def check_patterns(patterns: Iterable[str], pointer: str = "/event_types") -> None:
-    """Raise `Invalid` with a pointer to each pattern that is none."""
+    """Raise `Invalid` with a pointer to each text that is not a pattern."""
     wrong = tuple(
         Fault("must be an event type, a prefix such as `order.*`, or `*`", f"{pointer}/{index}")
         for index, pattern in enumerate(patterns)
@@ -39,7 +39,7 @@ def check_patterns(patterns: Iterable[str], pointer: str = "/event_types") -> No
 
 
 def matches(pattern: str, event_type: str) -> bool:
-    """Whether events of this type are meant: `order.*` stands for one or more trailing segments, `*` for all."""
+    """Whether the pattern matches the type: `order.*` stands for one or more trailing segments, `*` for all."""
     if not pattern.endswith("*"):
         return pattern == event_type
     prefix = pattern[:-1]
@@ -47,10 +47,12 @@ def matches(pattern: str, event_type: str) -> bool:
 
 
 class PatternIndex(Generic[T]):
-    """Items by their patterns, looked up by an event's type without going through all of them.
+    """Items by their patterns, found by an event's type without going through all of them.
 
-    It does not change: a changed catalogue makes a new one. A look-up costs one probe for each dot of the type, and
-    the second one of the same type a single probe.
+        PatternIndex([("order.*", "a"), ("*", "b")]).find("order.created")  # ("a", "b")
+
+    It never changes: a changed catalogue makes a new one. A look-up costs one probe for each dot of the type, and
+    a repeated look-up of the same type a single one.
     """
 
     def __init__(self, patterns: Iterable[tuple[str, T]]) -> None:
@@ -65,7 +67,7 @@ class PatternIndex(Generic[T]):
             self._by_pattern[pattern].add(place)
 
     def find(self, event_type: str) -> tuple[T, ...]:
-        """Every item that has a pattern for this type, once, in the order in which they were first given."""
+        """Each item with a pattern that matches the type, once, in the order in which they were first given."""
         found = self._found.get(event_type)
         if found is None:
             found = self._search(event_type)

@@ -1,4 +1,4 @@
-"""The command `hub`: run the hub, and use one."""
+"""The command `hub`: runs a hub, and calls one."""
 
 import sys
 from importlib.metadata import version as installed_version
@@ -42,11 +42,11 @@ def hub(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Event-driven notification hub: events in by REST; Slack, webhooks and email out; watched live."""
+    """Event-driven notification hub: events come in over REST and go out to Slack, webhooks and email."""
 
 
 def main() -> None:
-    """The entry point: an error is one line on standard error, and a status that is not 0."""
+    """The entry point: an error is one line on standard error and a non-zero exit status."""
     try:
         sys.exit(app(prog_name="hub", standalone_mode=False))
     except KeyboardInterrupt:

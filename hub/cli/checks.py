@@ -1,4 +1,4 @@
-"""What `hub doctor` looks at; each check gives findings and changes nothing that lasts."""
+"""What `hub doctor` checks. Each check gives findings and leaves nothing changed."""
 
 import asyncio
 import os
@@ -27,12 +27,12 @@ DISK_FULL_BYTES = 128 * MIB
 CHECK_SECONDS = 30.0
 SKEW_SECONDS = 5.0
 SKEW_LIMIT_SECONDS = 60.0
-SOUND_SQLITE = (3, 51, 3)
-"""Older ones can corrupt a database when its write-ahead log is reset (https://sqlite.org/wal.html)."""
+OLDEST_SQLITE = (3, 51, 3)
+"""Older versions can corrupt a database when its write-ahead log is reset (https://sqlite.org/wal.html)."""
 
 
 def local(settings: Settings, clock: Clock) -> Iterator[Finding]:
-    """This machine: the libraries and the data directory; and the file or the server that keeps everything."""
+    """This machine: the libraries, the data directory, and the database file or the Redis server."""
     yield _sqlite_version()
     yield from _data(settings.data_dir)
     scheme, _, address = settings.store_url.partition("://")
@@ -42,11 +42,11 @@ def local(settings: Settings, clock: Clock) -> Iterator[Finding]:
         yield from _redis(settings.store_url, settings.redis_wait_replicas, clock)
     else:
         advice = f"Begin HUB_STORE_URL with one of: {', '.join(map('{}://'.format, OPENERS))}"
-        yield Finding("store", "failed", f"{scheme}:// is no kind of store", advice)
+        yield Finding("store", "failed", f"there is no store {scheme}://", advice)
 
 
 def address(settings: Settings) -> Finding:
-    """Whether the hub could listen; for when no hub answers."""
+    """Whether the hub could listen on its address, for when no hub answers."""
     place = f"{settings.host}:{settings.port}"
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -60,9 +60,9 @@ def address(settings: Settings) -> Finding:
 
 
 def server(hub: HubClient, clock: Clock) -> Iterator[Finding]:
-    """A running hub: alive, ready, of this version, of one time with us, and willing to take the key.
+    """A running hub: whether it is alive and ready, its version, its clock, and whether it accepts the key.
 
-    Raises `Unreachable` when none answers.
+    Raises `Unreachable` when no hub answers.
     """
     alive = hub.probe("/livez")
     if not alive.is_success:
@@ -77,7 +77,7 @@ def server(hub: HubClient, clock: Clock) -> Iterator[Finding]:
 
 def _sqlite_version() -> Finding:
     text = apsw.sqlite_lib_version()
-    if tuple(int(part) for part in text.split(".")) < SOUND_SQLITE:
+    if tuple(int(part) for part in text.split(".")) < OLDEST_SQLITE:
         return Finding("sqlite", "failed", f"SQLite {text}", "Install the locked requirements: `make clean run`.")
     return Finding("sqlite", "ok", f"SQLite {text}, APSW {apsw.apsw_version()}")
 
@@ -95,12 +95,12 @@ def _data(path: Path) -> Iterator[Finding]:
 
 def _missing_directory(path: Path) -> Finding:
     if path.exists():
-        return Finding("data directory", "failed", f"{path} is no directory", "Point HUB_DATA_DIR somewhere else.")
+        return Finding("data directory", "failed", f"{path} is not a directory", "Point HUB_DATA_DIR somewhere else.")
     parent = next(above for above in path.absolute().parents if above.exists())
     if os.access(parent, os.W_OK | os.X_OK):
-        return Finding("data directory", "ok", f"{path} is made at the first start")
+        return Finding("data directory", "ok", f"{path} will be created at the first start")
     return Finding(
-        "data directory", "failed", f"{path} cannot be made in {parent}", "Set HUB_DATA_DIR, or allow writing there."
+        "data directory", "failed", f"{path} cannot be created in {parent}", "Set HUB_DATA_DIR, or allow writing there."
     )
 
 
@@ -108,7 +108,7 @@ def _directory(path: Path) -> Finding:
     if not os.access(path, os.W_OK | os.X_OK):
         return Finding("data directory", "failed", f"{path} is not writable", f"Run as its owner, or `chown` {path}.")
     if path.stat().st_mode & stat.S_IWOTH:
-        return Finding("data directory", "failed", f"everyone may write in {path}", f"`chmod o-w {path}`")
+        return Finding("data directory", "failed", f"everybody may write in {path}", f"`chmod o-w {path}`")
     return Finding("data directory", "ok", str(path))
 
 
@@ -133,56 +133,58 @@ def _disk(path: Path) -> Finding:
 
 def _database(path: Path, clock: Clock) -> Finding:
     if not path.exists():
-        return Finding("database", "ok", f"{path} is made at the first start")
+        return Finding("database", "ok", f"{path} will be created at the first start")
     deadline = clock.monotonic() + CHECK_SECONDS
     advice = f"Stop the hub, keep a copy of {path}, and restore a backup."
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             connection.set_progress_handler(lambda: clock.monotonic() > deadline, 100_000)
-            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()
+            result = connection.execute("PRAGMA quick_check(1)").fetchone()
         finally:
             connection.close()
     except apsw.InterruptError:
-        return Finding("database", "ok", f"sound as far as {CHECK_SECONDS:.0f} s of checking went")
+        return Finding("database", "ok", f"no error found in {CHECK_SECONDS:.0f} s of checking")
     except apsw.Error as error:
         return Finding("database", "failed", f"{path}: {error}", advice)
-    if verdict != ("ok",):
-        return Finding("database", "failed", f"{path}: {verdict[0] if verdict else 'no verdict'}", advice)
-    return Finding("database", "ok", f"{path} is sound, {path.stat().st_size // MIB:,} MiB")
+    if result != ("ok",):
+        return Finding("database", "failed", f"{path}: {result[0] if result else 'no result'}", advice)
+    return Finding("database", "ok", f"{path} is intact, {path.stat().st_size // MIB:,} MiB")
 
 
 def _redis(url: str, wait_replicas: int, clock: Clock) -> Sequence[Finding]:
-    # Resolved by name, because the client's imports take longer than the other checks do.
+    # Resolved by name, because importing the Redis client takes longer than the other checks.
     examine = pkgutil.resolve_name("hub.stores.redis.server_check:examine")
     try:
         findings: Sequence[Finding] = asyncio.run(examine(url, clock, wait_replicas))
         return findings
     except HubError as error:
-        return [Finding("redis", "failed", error.detail, "Until this is mended, no process of the hub starts.")]
+        return [Finding("redis", "failed", error.detail, "No process of the hub starts until this is fixed.")]
 
 
 def _clock_skew(response: httpx.Response, clock: Clock) -> Finding:
     try:
         skew = abs((parsedate_to_datetime(response.headers["Date"]) - clock.now()).total_seconds())
     except (KeyError, ValueError, TypeError):
-        return Finding("clock", "warning", "the hub's answer has no date", "Is something between that removes it?")
+        return Finding(
+            "clock", "warning", "the hub's answer has no date", "Check for a proxy that removes the Date header."
+        )
     advice = "Turn on time synchronisation (NTP); receivers refuse signatures that are minutes off."
     if skew > SKEW_SECONDS:
         state: State = "failed" if skew > SKEW_LIMIT_SECONDS else "warning"
-        return Finding("clock", state, f"{skew:.0f} s apart from the hub's", advice)
-    return Finding("clock", "ok", "in step with the hub's")
+        return Finding("clock", state, f"{skew:.0f} s apart from the hub's clock", advice)
+    return Finding("clock", "ok", "agrees with the hub's clock")
 
 
 def _ready(response: httpx.Response) -> Finding:
     if response.is_success:
-        return Finding("ready", "ok", "takes events")
+        return Finding("ready", "ok", "accepts events")
     try:
         problem = response.json()
         reasons = "; ".join(problem.get("reasons") or [problem["detail"]])
     except (ValueError, KeyError, TypeError, AttributeError):
         reasons = f"/readyz answers {response.status_code}"
-    return Finding("ready", "failed", reasons, "Until this is mended, events are refused with 503.")
+    return Finding("ready", "failed", reasons, "Events are refused with 503 until this is fixed.")
 
 
 def _version(response: httpx.Response) -> Finding:
@@ -193,7 +195,7 @@ def _version(response: httpx.Response) -> Finding:
         return Finding("version", "warning", f"/openapi.json answers {response.status_code}", "Is this a hub?")
     if theirs != ours:
         return Finding(
-            "version", "warning", f"the hub is {theirs}, this command {ours}", "Restart or install the newer."
+            "version", "warning", f"the hub is {theirs}, this command {ours}", "Restart the hub, or install the newer."
         )
     return Finding("version", "ok", ours)
 
@@ -205,4 +207,4 @@ def _key(hub: HubClient) -> Finding:
         raise
     except ClientError as error:
         return Finding("key", "failed", str(error), "Give --key, or set HUB_KEY; `hub keys create` makes one.")
-    return Finding("key", "ok", "is taken")
+    return Finding("key", "ok", "is accepted")

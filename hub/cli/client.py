@@ -1,4 +1,4 @@
-"""A thin client of the HTTP API: one call, one answer, and every failure one sentence that a person can act on."""
+"""A thin client of the HTTP API: one call, one answer, and each failure a sentence that a person can act on."""
 
 import ipaddress
 import json
@@ -15,11 +15,11 @@ Query = Mapping[str, str | list[str] | None]
 
 
 class ClientError(Exception):
-    """A call that gave nothing: `str()` says in one line what is wrong and what to do."""
+    """A call failed: `str()` says in one line what is wrong and what to do."""
 
 
 class Unreachable(ClientError):
-    """No answer came: the hub is not running, not there, or went away in the middle."""
+    """There was no answer: the hub is not running, not there, or the connection broke."""
 
 
 class Refused(ClientError):
@@ -31,7 +31,10 @@ class Refused(ClientError):
 
 
 class HubClient:
-    """Calls one hub with one key. Use as a context manager, which closes its connections.
+    """Calls one hub with one key. Use it as a context manager, which closes its connections.
+
+        with HubClient("http://127.0.0.1:8000", key) as hub:
+            hub.post("/v1/events", b'{"type": "order.created", "data": {}}')
 
     Raises `Unreachable` and `Refused`; never retries.
     """
@@ -41,7 +44,7 @@ class HubClient:
             raise ClientError("The hub's address must look like http://127.0.0.1:8000; give --url or set HUB_URL.")
         self.url = url.rstrip("/")
         if key and not (key.isascii() and key.isprintable()):
-            raise ClientError("The key holds characters that no key has; check --key and HUB_KEY.")
+            raise ClientError("The key has characters that a key never has; check --key and HUB_KEY.")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._timeout = timeout
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
@@ -59,7 +62,7 @@ class HubClient:
         return self._call("GET", path, params=_given(params or {}))
 
     def post(self, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Any:
-        """The JSON that answers a post of the JSON text `body`; None where the answer is empty."""
+        """Post the JSON text `body`; gives the JSON of the answer, None where it is empty."""
         return self._call("POST", path, content=body, headers={"Content-Type": JSON, **(headers or {})})
 
     def delete(self, path: str) -> Any:
@@ -74,7 +77,7 @@ class HubClient:
     def stream(
         self, path: str, params: Query, headers: Mapping[str, str], read_timeout: float
     ) -> Iterator[httpx.Response]:
-        """An open event stream to read as it comes; silent for `read_timeout` seconds, it is `Unreachable`."""
+        """An open event stream. Reading it raises `Unreachable` after `read_timeout` seconds of silence."""
         timeout = httpx.Timeout(self._timeout, read=read_timeout)
         with (
             self._reachable(),
@@ -84,7 +87,7 @@ class HubClient:
                 response.read()
                 raise _refusal(response)
             if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
-                raise self._no_hub(response)
+                raise self._not_a_hub(response)
             yield response
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
@@ -95,9 +98,9 @@ class HubClient:
         try:
             return response.json() if response.content else None
         except ValueError:
-            raise self._no_hub(response) from None
+            raise self._not_a_hub(response) from None
 
-    def _no_hub(self, response: httpx.Response) -> Refused:
+    def _not_a_hub(self, response: httpx.Response) -> Refused:
         return Refused(f"What answers at {self.url} is not a hub.", response.status_code)
 
     @contextmanager
@@ -113,7 +116,7 @@ class HubClient:
 
 
 def is_local(url: str) -> bool:
-    """Whether the address is this machine's own, by name or number, without asking a resolver."""
+    """Whether the URL names this machine (`localhost` or a loopback address), without asking a resolver."""
     host = _host(url)
     try:
         return ipaddress.ip_address(host or "").is_loopback

@@ -18,7 +18,10 @@ MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[bold red]
 
 
 def doctor(url: Url = DEFAULT_URL, key: Key = None, as_json: AsJson = False) -> None:
-    """Check this machine and the hub; the exit status is 1 when something must be mended."""
+    """Check this machine and the hub, and say what to do. Exits with 1 when something must be fixed.
+
+    Run it before the first start, after an update, and when events are not delivered.
+    """
     clock = SystemClock()
     findings = []
     for finding in _findings(url, key, clock):
@@ -50,7 +53,7 @@ def _findings(url: str, key: str | None, clock: Clock) -> Iterator[Finding]:
 
 
 def _without_server(settings: Settings | None, error: Unreachable) -> Iterator[Finding]:
-    """A hub of this machine that is not running is no fault; one somewhere else is."""
+    """No hub answers: a warning for a hub of this machine, a failure for one elsewhere."""
     if settings is None:
         yield Finding("alive", "failed", str(error), "Check --url, and the network in between.")
         return
@@ -59,7 +62,7 @@ def _without_server(settings: Settings | None, error: Unreachable) -> Iterator[F
 
 
 def _without_secrets(store_url: str) -> str:
-    """Without the user, and the options, in which there may be passwords, too."""
+    """The URL without user and options, both of which may hold passwords."""
     scheme, separator, rest = store_url.partition("://")
     if scheme == "sqlite":
         return store_url

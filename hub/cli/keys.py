@@ -1,4 +1,4 @@
-"""`hub keys`: who may call the hub."""
+"""`hub keys`: creates, lists and revokes API keys."""
 
 from typing import Annotated
 
@@ -18,12 +18,12 @@ def create(
     *,
     scope: Annotated[list[Scope], typer.Option("--scope", "-s", help="What the key may do; repeat for several.")],
     tenant: Annotated[str | None, typer.Option(help="The tenant it belongs to. [default: yours]")] = None,
-    expires_at: Annotated[str | None, typer.Option(help="RFC 3339 instant at which it ends.")] = None,
+    expires_at: Annotated[str | None, typer.Option(help="RFC 3339 instant at which it expires.")] = None,
     url: Url = DEFAULT_URL,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a key. It is shown once, alone on standard output."""
+    """Create a key for a service or a person. It is shown once, alone on standard output."""
     wanted = {"name": name, "scopes": scope, "tenant": tenant, "expires_at": expires_at}
     body = orjson.dumps({member: value for member, value in wanted.items() if value is not None})
     with connect(url, key) as hub:

@@ -1,4 +1,4 @@
-"""`hub publish` and `hub replay`: make something be sent."""
+"""`hub publish` and `hub replay`: send something now."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ def publish(
     event_type: Annotated[str, typer.Argument(metavar="TYPE", help="Type of the event, such as order.created.")],
     *,
     data: Annotated[str, typer.Option("--data", "-d", help="The event's data: JSON, @FILE, or - for standard input.")],
-    source: Annotated[str | None, typer.Option(help="Who says so, as a URI reference.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where the event comes from, as a URI reference.")] = None,
     subject: Annotated[str | None, typer.Option(help="What it is about, such as orders/o-1.")] = None,
     event_id: Annotated[str | None, typer.Option("--id", help="Your own id; unique within the source.")] = None,
     deliver_at: Annotated[str | None, typer.Option(help="RFC 3339 instant before which nothing is sent.")] = None,
@@ -28,7 +28,7 @@ def publish(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Publish one event; prints its id once it is stored."""
+    """Publish one event, to try the hub or from a script. Prints its id once it is stored."""
     event = {
         "type": event_type,
         "source": source,
@@ -44,7 +44,7 @@ def publish(
     if as_json:
         print_json(accepted)
     else:
-        note = " (a duplicate: nothing new is sent)" if accepted.get("duplicate") else ""
+        note = " (a duplicate: nothing is sent again)" if accepted.get("duplicate") else ""
         out.print(f"[bold]{accepted['id']}[/] accepted{note}")
 
 
@@ -54,7 +54,7 @@ def replay(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a delivery again, whatever became of it."""
+    """Send a delivery again, whatever its status."""
     with connect(url, key) as hub:
         delivery = hub.post(f"/v1/deliveries/{delivery_id}/replay")
     if as_json:
@@ -64,7 +64,7 @@ def replay(
 
 
 def _json_text(given: str) -> bytes:
-    """The data as it was given, byte for byte; it is only checked to be JSON."""
+    """The data byte for byte as it was given, checked to be JSON."""
     try:
         if given == "-":
             text = sys.stdin.buffer.read()

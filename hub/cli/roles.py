@@ -1,23 +1,23 @@
-"""`hub web`, `hub worker` and `hub scheduler`: one role a process, any number of each, over one shared store."""
+"""`hub web`, `hub worker` and `hub scheduler`: one role in each process, any number of each, over one shared store."""
 
 from typing import Annotated
 
 import typer
 
-from hub.cli.serve import DataDir, Host, load, load_settings, play
+from hub.cli.serve import DataDir, Host, load, load_settings, run_roles
 from hub.cluster.roles import Role
 from hub.settings import Platform, Settings
 
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - where a platform says on which port, it is the platform who connects
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - a platform that gives the port connects from outside
 HealthPort = Annotated[
     int | None,
     typer.Option(
         min=0,
         max=65_535,
-        help="Port that says how it is: /livez, /readyz, /metrics; 0 for none. [default: HUB_HEALTH_PORT, or 0]",
+        help="Port of /livez, /readyz and /metrics; 0 for none. [default: HUB_HEALTH_PORT, or 0]",
     ),
 ]
-HealthHost = Annotated[str | None, typer.Option(help="Its address. [default: HUB_HOST, or 127.0.0.1]")]
+HealthHost = Annotated[str | None, typer.Option(help="Address of the health port. [default: HUB_HOST, or 127.0.0.1]")]
 
 
 def web(
@@ -28,24 +28,34 @@ def web(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """AcceptResult requests; in WEB_CONCURRENCY processes, if that is set."""
+    """Answer requests: accept events, serve the API and the live stream.
+
+    Needs a redis:// store. Run as many as requests need, behind one load balancer; WEB_CONCURRENCY starts several
+    processes on one port.
+    """
     platform = load(Platform)
-    settings = placed_by(platform, load_settings(host=host, port=port, data_dir=data_dir))
-    play(settings, frozenset({Role.WEB}), processes=platform.web_concurrency)
+    settings = with_platform_port(platform, load_settings(host=host, port=port, data_dir=data_dir))
+    run_roles(settings, frozenset({Role.WEB}), processes=platform.web_concurrency)
 
 
 def worker(host: HealthHost = None, health_port: HealthPort = None, data_dir: DataDir = None) -> None:
-    """Deliver."""
-    play(load_settings(host=host, health_port=health_port, data_dir=data_dir), frozenset({Role.WORKER}))
+    """Deliver events to their targets.
+
+    Needs a redis:// store. Run as many as deliveries need, on any machine.
+    """
+    run_roles(load_settings(host=host, health_port=health_port, data_dir=data_dir), frozenset({Role.WORKER}))
 
 
 def scheduler(host: HealthHost = None, health_port: HealthPort = None, data_dir: DataDir = None) -> None:
-    """Keep house; of several one does, and another goes on when it ends."""
-    play(load_settings(host=host, health_port=health_port, data_dir=data_dir), frozenset({Role.SCHEDULER}))
+    """Run the schedules: retention, feed trimming, and other housekeeping.
+
+    Needs a redis:// store. Run two: one leads, and the other takes over when it ends.
+    """
+    run_roles(load_settings(host=host, health_port=health_port, data_dir=data_dir), frozenset({Role.SCHEDULER}))
 
 
-def placed_by(platform: Platform, settings: Settings) -> Settings:
-    """The settings, listening where the platform says as far as they do not say so themselves."""
+def with_platform_port(platform: Platform, settings: Settings) -> Settings:
+    """The settings, with the port that the platform gives unless they name one themselves."""
     if platform.port is None or "port" in settings.model_fields_set:
         return settings
     host = settings.host if "host" in settings.model_fields_set else EVERYWHERE

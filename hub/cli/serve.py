@@ -1,4 +1,4 @@
-"""`hub serve`: every role in one process; and what it shares with the commands that play one role."""
+"""`hub serve`: every role in one process; and what it shares with the commands that run one role."""
 
 import gc
 import pkgutil
@@ -31,15 +31,15 @@ def serve(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Run the hub, every role in one process."""
-    play(load_settings(host=host, port=port, data_dir=data_dir), EVERY_ROLE)
+    """Run the hub with every role in one process, as `make run` does. One on each store."""
+    run_roles(load_settings(host=host, port=port, data_dir=data_dir), EVERY_ROLE)
 
 
-def play(settings: Settings, roles: frozenset[Role], *, processes: int = 1) -> None:
-    """Play these roles, in one process or several on one port, until told to end."""
-    # What starting up makes stays, so looking through it for garbage is in vain: the server does so once it serves.
+def run_roles(settings: Settings, roles: frozenset[Role], *, processes: int = 1) -> None:
+    """Run these roles, in one process or several on one port, until told to stop."""
+    # Objects made at the start stay, so collecting them finds nothing; the server turns collection on once it serves.
     gc.disable()
-    # Resolved by name, because the server's imports take longer than a whole client command does.
+    # Resolved by name, because the server's imports take longer than a whole client command.
     run: Callable[..., None] = pkgutil.resolve_name("hub.server.server:serve")
     first_start = settings.admin_key is None and not _key_file(settings).exists()
     try:
@@ -53,12 +53,12 @@ def play(settings: Settings, roles: frozenset[Role], *, processes: int = 1) -> N
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """The settings, as one clear line where one of them is wrong. Overrides that are None are left out."""
+    """The settings; overrides that are None are left out. Raises `ClientError` in one line where a setting is wrong."""
     return load(Settings, **overrides)
 
 
 def load(kind: type[SettingsT], **overrides: Any) -> SettingsT:
-    """Settings of this kind, likewise."""
+    """Settings of this kind, as `load_settings` gives them."""
     prefix = kind.model_config.get("env_prefix", "")
     try:
         return kind(**{name: value for name, value in overrides.items() if value is not None})
@@ -73,8 +73,8 @@ def _announce(settings: Settings, roles: frozenset[Role], port: int, first_start
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
     if Role.WEB not in roles:
-        health = f"; {url}/readyz says how it is" if port else ""
-        err.print(f"The hub's {'and '.join(roles)} is at work{health}.")
+        health = f"; its health is at {url}/readyz" if port else ""
+        err.print(f"The hub's {' and '.join(roles)} is running{health}.")
         return
     key_file = _key_file(settings)
     if first_start:

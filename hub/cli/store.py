@@ -1,4 +1,4 @@
-"""`hub store`: what an operator does with where everything is kept."""
+"""`hub store`: commands about the store as a whole."""
 
 import asyncio
 import pkgutil
@@ -18,10 +18,10 @@ from hub.errors import HubError
 from hub.telemetry.log import configure
 
 LINE_SECONDS = 5.0
-"""How often progress is a line, where there is no terminal."""
+"""Between lines of progress, where there is no terminal."""
 _SQLITE = "sqlite:///"
 
-Told = Callable[[str, int, int], None]
+Show = Callable[[str, int, int], None]
 
 store = typer.Typer(no_args_is_help=True, help="Move everything from one store to another.")
 
@@ -34,26 +34,29 @@ def _group() -> None:
 @store.command()
 def copy(
     source: Annotated[
-        str, typer.Option("--from", envvar="HUB_COPY_FROM", metavar="URL", help="The store that holds everything now.")
+        str, typer.Option("--from", envvar="HUB_COPY_FROM", metavar="URL", help="The store to copy from.")
     ],
     destination: Annotated[
-        str, typer.Option("--to", envvar="HUB_COPY_TO", metavar="URL", help="The empty store that is to hold it.")
+        str, typer.Option("--to", envvar="HUB_COPY_TO", metavar="URL", help="The empty store to copy to.")
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Copy everything to another store, while no hub runs on either. Interrupted, the same command goes on."""
+    """Copy everything to another store, while no hub runs on either.
+
+    Use it to move from SQLite to Redis, or back. When it is interrupted, the same command continues.
+    """
     if source.startswith(_SQLITE) and not Path(source.removeprefix(_SQLITE)).exists():
         raise ClientError(f"There is no database at {source.removeprefix(_SQLITE)}.")
     configure("warning", "auto")
     clock = SystemClock()
     started = clock.monotonic()
-    # Resolved by name, because a store's imports take longer than a whole client command does.
+    # Resolved by name, because a store's imports take longer than a whole client command.
     run: Callable[..., Coroutine[Any, Any, Mapping[str, int]]] = pkgutil.resolve_name("hub.maintenance.copy:copy")
     try:
-        with _telling(clock) as told:
-            totals = asyncio.run(run(source, destination, clock, told))
+        with _showing_progress(clock) as show:
+            totals = asyncio.run(run(source, destination, clock, show))
     except KeyboardInterrupt:
-        err.print("Stopped. The same command goes on from here.")
+        err.print("Stopped. The same command continues from here.")
         raise
     except HubError as error:
         raise ClientError(error.detail) from None
@@ -66,15 +69,15 @@ def _report(totals: Mapping[str, int], seconds: float, *, as_json: bool) -> None
         return
     for name, count in totals.items():
         out.print(f"{count:>12,} {name}")
-    out.print(f"All of it is there, counted on both sides, after {seconds:,.1f} s.")
+    out.print(f"Everything is copied, and the counts of both stores agree, after {seconds:,.1f} s.")
     out.print("Next: start the hub with HUB_STORE_URL set to the new store, and with the same HUB_SECRET_KEY.")
 
 
 @contextmanager
-def _telling(clock: Clock) -> Iterator[Told]:
-    """Show progress while the block runs: as bars on a terminal, and else as lines now and then."""
+def _showing_progress(clock: Clock) -> Iterator[Show]:
+    """Show progress while the block runs: bars on a terminal, otherwise a line every few seconds."""
     if not err.is_terminal:
-        yield _Lines(clock).told
+        yield _Lines(clock).show
         return
     columns = (
         TextColumn("{task.description:12}"),
@@ -84,17 +87,17 @@ def _telling(clock: Clock) -> Iterator[Told]:
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(*columns, console=err) as progress:
-        yield _Bars(progress).told
+        yield _Bars(progress).show
 
 
 class _Bars:
-    """One bar a section."""
+    """One bar for each section."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._bars: dict[str, TaskID] = {}
 
-    def told(self, section: str, done: int, total: int) -> None:
+    def show(self, section: str, done: int, total: int) -> None:
         if section not in self._bars:
             self._bars[section] = self._progress.add_task(section, total=total, completed=done)
         self._progress.update(self._bars[section], completed=done)
@@ -110,15 +113,15 @@ class _RateColumn(TextColumn):
 
 
 class _Lines:
-    """Where each section begins and ends, and how far it is in between."""
+    """A line when a section begins and ends, and every few seconds between."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._told_at = 0.0
+        self._shown_at = 0.0
         self._section = ""
 
-    def told(self, section: str, done: int, total: int) -> None:
+    def show(self, section: str, done: int, total: int) -> None:
         now = self._clock.monotonic()
-        if section != self._section or done >= total or now - self._told_at >= LINE_SECONDS:
+        if section != self._section or done >= total or now - self._shown_at >= LINE_SECONDS:
             err.print(f"{section}: {done:,} of {total:,}")
-            self._section, self._told_at = section, now
+            self._section, self._shown_at = section, now

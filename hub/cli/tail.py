@@ -1,4 +1,4 @@
-"""`hub tail`: the live stream in a terminal, resumed after every break without a hole."""
+"""`hub tail`: the live stream in a terminal, resumed after each break without a hole."""
 
 import json
 import random
@@ -17,7 +17,7 @@ from hub.cli.client import HubClient, Refused, Unreachable
 from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, err, out
 
 SILENCE_SECONDS = 45.0
-"""Three heartbeats of the default stream."""
+"""Three heartbeats of a stream with default settings."""
 LONGEST_WAIT_SECONDS = 30.0
 
 STYLES = {
@@ -48,7 +48,7 @@ def tail(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Watch events and deliveries as they happen."""
+    """Watch events and deliveries as they happen. Reconnects by itself, and misses nothing."""
     params = {
         "types": ",".join(types or ()),
         "event_id": event_id,
@@ -65,7 +65,7 @@ def tail(
 def follow(hub: HubClient, params: dict[str, str | None]) -> Iterator[ServerSentEvent]:
     """Every event of the stream, over as many connections as it takes.
 
-    The first connection must succeed; later ones are tried until they do. A problem of the caller's (4xx) ends it.
+    The first connection must succeed; later ones are tried until they do. Raises `Refused` for a 4xx answer.
     """
     cursor = ""
     retry_seconds = 1.0
@@ -82,8 +82,8 @@ def follow(hub: HubClient, params: dict[str, str | None]) -> Iterator[ServerSent
                     if event.data:
                         yield event
         except (Unreachable, Refused) as error:
-            lasting = isinstance(error, Refused) and error.status < httpx.codes.INTERNAL_SERVER_ERROR
-            if lasting or not connected:
+            permanent = isinstance(error, Refused) and error.status < httpx.codes.INTERNAL_SERVER_ERROR
+            if permanent or not connected:
                 raise
             failures += 1
             err.print(f"[dim]{escape(str(error))} Trying again …[/]")
@@ -117,8 +117,8 @@ def as_line(event: ServerSentEvent) -> Text:
 
 
 def _printable(text: str) -> str:
-    """A receiver's words may not steer the terminal."""
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+    """The text without control characters: a receiver's answer must not control the terminal."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def _ids(data: dict[str, Any]) -> str:

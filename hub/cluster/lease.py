@@ -22,9 +22,9 @@ _log = structlog.get_logger(__name__)
 class Lease:
     """One named lease as one holder sees it: acquired, renewed, lost or released.
 
-        lease = Lease(store.leases, "scheduler", process_id, clock)
-        token = await lease.acquire()
-        await lease.lost()
+    lease = Lease(store.leases, "scheduler", process_id, clock)
+    token = await lease.acquire()
+    await lease.lost()
     """
 
     def __init__(self, leases: Leases, name: str, holder: str, clock: Clock) -> None:

@@ -10,7 +10,7 @@ from channels.base import Channel, ChannelContext
 from channels.discovery import load_channels
 from channels.http import open_client
 from hub.catalogue.catalogue import Catalogue
-from hub.catalogue.subscriptions import SubscriptionForms
+from hub.catalogue.subscriptions import SubscriptionCodec
 from hub.catalogue.subscriptions.sealing import Sealer
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
@@ -70,7 +70,7 @@ async def open_core(
     channels = await _open_channels(stack, settings)
     renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
     secret = kept_secret(settings.secret_key, settings.data_dir / "secret.key")
-    forms = SubscriptionForms(channels, renderer, Sealer(secret))
+    forms = SubscriptionCodec(channels, renderer, Sealer(secret))
     catalogue = Catalogue(store.records, forms.decode)
     await catalogue.refresh()
     if await first_fingerprint(catalogue, "secret_key", secret) != fingerprint(secret):

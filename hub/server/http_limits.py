@@ -1,4 +1,4 @@
-"""HTTP/1.1 connections with the limits that uvicorn leaves open: how slow, how long, how many."""
+"""HTTP/1.1 connections with the limits that uvicorn does not set: how slow a head, how long, how many connections."""
 
 import asyncio
 from typing import Any, ClassVar
@@ -7,14 +7,14 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 10.0
-"""How long a client may take over the head of a request."""
+"""How long a client may take to send the head of a request."""
 HEAD_BYTES = 65_536
 
 
 def bounded(max_connections: int, head_seconds: float = HEAD_SECONDS) -> type[asyncio.Protocol]:
     """A protocol for `uvicorn.Config(http=…)` that drops a connection whose request head is too slow or too long.
 
-    uvicorn itself keeps silent and dripping connections for ever, and each is a descriptor. Over `max_connections` a
+    uvicorn keeps silent and slow connections without limit, and each needs a descriptor. Over `max_connections` a
     request is answered 503 and its connection closed.
     """
     limits = {"max_connections": max_connections, "head_seconds": head_seconds}
@@ -33,21 +33,21 @@ class _BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if len(self.connections) > self.max_connections:
             self.app = _overloaded
-        self._await_head()
+        self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_done()
+        self._stop_head_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        # Nearly every head comes whole, and then there is nothing to watch.
+        # Nearly every head arrives whole, and then there is nothing to time.
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self._drop()
             elif self._head_timer is None:
-                self._await_head()
+                self._start_head_timer()
 
     def on_message_begin(self) -> None:
         self._in_head = True
@@ -57,24 +57,24 @@ class _BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self._head_timer is not None:
-            self._head_done()
+            self._stop_head_timer()
         super().on_headers_complete()
 
-    def _await_head(self) -> None:
+    def _start_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(self.head_seconds, self._drop)
 
-    def _head_done(self) -> None:
+    def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
     def _drop(self) -> None:
-        self._head_done()
+        self._stop_head_timer()
         self.transport.abort()
 
 
 async def _overloaded(_scope: Any, _receive: Any, send: Any) -> None:
-    """The 503 of a process that has no descriptor to spare; it cannot wait for the app's own."""
+    """Answers 503 for a process that has no descriptor to spare, without going through the app."""
     body = orjson.dumps(
         {
             "type": "urn:notification-hub:problem:unavailable",

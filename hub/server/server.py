@@ -1,4 +1,4 @@
-"""The processes of the hub: the app under uvicorn, from the socket to the graceful stop."""
+"""The processes of the hub: the app under uvicorn, from the listening socket to the graceful stop."""
 
 import gc
 import resource
@@ -20,21 +20,21 @@ from hub.settings import Settings
 from hub.telemetry.log import configure
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than the 60 s after which nginx closes its idle upstream connections, so that it is nginx who closes."""
+"""Longer than the 60 s after which nginx closes idle upstream connections, so that nginx is the side that closes."""
 CONNECTIONS_SECONDS = 3
-"""How long connections get to end when the hub stops: requests take milliseconds, and listeners are told to go."""
+"""How long connections have to end when the hub stops: requests take milliseconds, and listeners are told to leave."""
 PATIENCE_SECONDS = 10.0
-"""What a process that is one of several gets, on top of what stopping may take, before it is killed."""
+"""How long one of several processes has beyond its graceful stop, before it is killed."""
 DESCRIPTORS = 65_536
-"""What is asked for at most; the hard limit of the process rules."""
-DESCRIPTORS_OF_OUR_OWN = 128
-"""Files, the store, the resolver."""
+"""The limit on open files that the hub asks for; the hard limit of the process may be lower."""
+RESERVED_DESCRIPTORS = 128
+"""For files, the store and the resolver."""
 
 
 class HubServer(uvicorn.Server):
-    """uvicorn around an open hub: says when it serves, and lets the hub stop before it waits for its connections.
+    """uvicorn around the app: reports when it serves, and stops the hub before it waits for its connections.
 
-    It runs the app's lifespan itself, because uvicorn's turns an error in it into a traceback in the log.
+    It runs the app's lifespan itself, because uvicorn turns an error in a lifespan into a traceback in the log.
     """
 
     def __init__(self, config: uvicorn.Config, app: FastAPI, on_started: Callable[[], None]) -> None:
@@ -60,34 +60,36 @@ class HubServer(uvicorn.Server):
 
 
 def serve(settings: Settings, roles: frozenset[Role], on_started: Callable[[int], None], *, processes: int = 1) -> None:
-    """Play these roles until SIGTERM or SIGINT, in this process or in several on one port; `on_started` is given the
-    port, 0 where none is listened on.
+    """Run these roles until SIGTERM or SIGINT, in this process or in several that share one port.
 
-    Raises `OSError` when the address cannot be listened on, `HubError` when the hub cannot start, saying why.
+    `on_started` is given the port, 0 where there is none. Raises `OSError` when the address cannot be listened on, and
+    `HubError`, which says why, when the hub cannot start.
     """
     listening = _listen(settings, roles)
     port = int(listening.getsockname()[1]) if listening is not None else 0
     if processes == 1:
-        _play(settings, roles, listening, lambda: on_started(port))
+        _run_roles(settings, roles, listening, lambda: on_started(port))
         return
     configure(settings.log_level, settings.log_format, role="supervisor")
     patience = settings.shutdown_grace + CONNECTIONS_SECONDS + PATIENCE_SECONDS
-    Supervisor(processes, lambda ready: _play(settings, roles, listening, ready), SystemClock(), patience=patience).run(
-        lambda: on_started(port)
-    )
+
+    def work(on_ready: Callable[[], None]) -> None:
+        _run_roles(settings, roles, listening, on_ready)
+
+    Supervisor(processes, work, SystemClock(), patience=patience).run(lambda: on_started(port))
 
 
 def _listen(settings: Settings, roles: frozenset[Role]) -> socket.socket | None:
-    """Where requests are answered; or, by those who answer none, how they are, if that is wanted."""
+    """The socket for requests; for a worker or scheduler that of its health port, if it has one."""
     if Role.WEB in roles:
         return listening_socket(settings.host, settings.port)
     return listening_socket(settings.host, settings.health_port) if settings.health_port else None
 
 
-def _play(
+def _run_roles(
     settings: Settings, roles: frozenset[Role], listening: socket.socket | None, on_started: Callable[[], None]
 ) -> None:
-    room = _raise_descriptor_limit() - DESCRIPTORS_OF_OUR_OWN - settings.max_in_flight
+    room = _raise_descriptor_limit() - RESERVED_DESCRIPTORS - settings.max_in_flight
     try:
         app = create_app(settings, roles)
     except (ValueError, RuntimeError) as wrong:
@@ -109,14 +111,15 @@ def _play(
 
 
 def _settle_heap() -> None:
-    """Spare the garbage collector what lives as long as the process: looking through it takes tens of milliseconds,
-    during which nothing is answered."""
+    """Exclude the objects that live as long as the process from garbage collection: scanning them takes tens of
+    milliseconds, during which nothing is answered."""
     gc.freeze()
     gc.enable()
 
 
 def _raise_descriptor_limit() -> int:
-    """Each listener and each attempt is a descriptor, and the usual soft limit is 1,024."""
+    """Raise the soft limit on open files, and give it: each listener and each attempt needs one, and the usual soft
+    limit is 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

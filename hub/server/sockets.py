@@ -5,11 +5,11 @@ import socket
 BACKLOG = 2_048
 """Connections that may wait to be accepted, as when thousands of listeners reconnect at once."""
 STUCK_SECONDS = 20
-"""How long what was sent may stay unacknowledged, or a full receiver closed, before the kernel drops the connection."""
+"""How long sent data may stay unacknowledged, or the receive window closed, before the kernel drops the connection."""
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A bound, listening TCP socket; an empty host or `::` takes IPv6 and IPv4 alike, port 0 is a free one.
+    """A bound, listening TCP socket. An empty host or `::` accepts IPv6 and IPv4; port 0 takes a free one.
 
     Raises `OSError` when the address is unknown, taken or not allowed.
     """
@@ -22,8 +22,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # Accepted connections inherit it (tcp(7)). Without it, a client that stopped reading holds its descriptor
-            # for as long as the kernel goes on probing, although the response was given up.
+            # Accepted connections inherit it (tcp(7)). Without it, a client that stopped reading would hold its
+            # descriptor as long as the kernel goes on probing, although the response was given up.
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_SECONDS * 1000)
         listening.bind(address)
         listening.listen(BACKLOG)

@@ -1,4 +1,4 @@
-"""The live stream: who listens, what each is told, and how it resumes."""
+"""The live stream: its listeners, what each is sent, and how it resumes."""
 
 from hub.stream.broadcaster import Broadcaster, Limits, open_broadcaster
 from hub.stream.selection import Selection

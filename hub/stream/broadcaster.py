@@ -1,7 +1,7 @@
 """The live stream as connections see it: where each begins, what it is told of history, and when it ends.
 
-A listener first reads history at its own pace and is then attached to the live end, at a seam that leaves no hole and
-no duplicate. From there its buffer is bounded: whoever falls behind is ended, and resumes as history.
+A listener first reads history at its own pace and is then attached to the live tail, at a cursor that leaves neither a
+hole nor a duplicate. From there its buffer is bounded: a listener that falls behind is ended, and resumes as history.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from hub.clock import Clock
 from hub.errors import Unavailable
 from hub.stores.base import Feed
 from hub.stream import frames
-from hub.stream.listener import Listener
-from hub.stream.live import PAGE, RETRY, RETRY_BUSY, LiveTail
+from hub.stream.listener import Listener, State
+from hub.stream.live_tail import PAGE, RETRY, RETRY_BUSY, LiveTail
 from hub.stream.registry import Registry
 from hub.stream.selection import Selection
 
 EARLIEST = "earliest"
 TICK_SECONDS = 1.0
-"""Between looks at the heartbeats, ages and keys of all listeners."""
+"""Between checks of the heartbeats, ages and keys of all listeners."""
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a listener begins: after `cursor`, when `newest` was the newest; `opening` is what it is told first."""
+    """Where a listener begins: after `cursor`. `newest` was the newest entry then; `opening` is sent first."""
 
     cursor: int
     newest: int
@@ -50,7 +50,12 @@ class Start:
 
 
 class Broadcaster:
-    """Tells listeners what the feed says. Made by `open_broadcaster`."""
+    """Sends the feed to listeners. `open_broadcaster` makes one:
+
+    async with open_broadcaster(store.feed, clock, Limits()) as stream:
+        async for chunk in await stream.listen("default", Selection(), None, lambda: True):
+            ...
+    """
 
     def __init__(self, feed: Feed, clock: Clock, limits: Limits) -> None:
         self.closing = anyio.Event()
@@ -72,20 +77,20 @@ class Broadcaster:
         return self._live.overflows
 
     async def listen(
-        self, tenant: str, selection: Selection, last_event_id: str | None, allowed: Callable[[], bool]
+        self, tenant: str, selection: Selection, last_event_id: str | None, is_allowed: Callable[[], bool]
     ) -> AsyncIterator[bytes]:
         """The stream after `last_event_id` (None: now; `earliest`: the oldest kept), as ready bytes.
 
-        Where it begins is settled when this returns: what is published from then on will be told. It ends, with
-        `retry:`, at its maximum age, at shutdown, on overload, when its buffer overflows, and soon after `allowed`
-        gives False. A cursor that is older than what is kept gives `gap` and then all that is kept; one that was never
-        given out (as after a backup was restored), or cannot be read, gives `gap` and then what comes from now on.
+        Its beginning is fixed when this returns: what is published after that is in the stream. It ends, with `retry:`,
+        at its maximum age, at shutdown, on overload, when its buffer overflows, and about a second after `is_allowed`
+        gives False. A cursor older than what is kept gives `gap` and then all that is kept. A cursor that cannot be
+        read, or that was never given out (as after a backup was restored), gives `gap` and then what is new.
         """
         try:
             start = await self._start(last_event_id)
         except Unavailable:
             return _only(_refusal("the store does not answer"))
-        return self._stream(tenant, selection, start, allowed)
+        return self._stream(tenant, selection, start, is_allowed)
 
     async def _start(self, last_event_id: str | None) -> Start:
         trimmed, newest = await self._feed.bounds()
@@ -99,9 +104,9 @@ class Broadcaster:
         return Start(requested, newest)
 
     async def _stream(
-        self, tenant: str, selection: Selection, start: Start, allowed: Callable[[], bool]
+        self, tenant: str, selection: Selection, start: Start, is_allowed: Callable[[], bool]
     ) -> AsyncIterator[bytes]:
-        listener = self._admit(tenant, selection, allowed)
+        listener = self._admit(tenant, selection, is_allowed)
         if listener is None:
             yield _refusal("no room for another listener")
             return
@@ -117,41 +122,40 @@ class Broadcaster:
         finally:
             self._live.remove(listener)
 
-    def _admit(self, tenant: str, selection: Selection, allowed: Callable[[], bool]) -> Listener | None:
+    def _admit(self, tenant: str, selection: Selection, is_allowed: Callable[[], bool]) -> Listener | None:
         if self.closing.is_set():
             return None
         if self._registry.full:
             other = self._registry.evictable(tenant)
             if other is None:
                 return None
-            self._live.end(other, _refusal("others need the room"))
+            self._live.end(other, _refusal("another listener needs the room"))
         now = self._clock.monotonic()
         age = self._limits.max_age * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
-        beats_at = now + self._limits.heartbeat
-        listener = Listener(tenant, selection, allowed=allowed, beats_at=beats_at, ends_at=now + age)
+        heartbeat_at = now + self._limits.heartbeat
+        listener = Listener(tenant, selection, is_allowed=is_allowed, heartbeat_at=heartbeat_at, ends_at=now + age)
         self._registry.add(listener)
         return listener
 
     async def _history(self, listener: Listener, start: Start) -> AsyncGenerator[bytes, None]:
-        """Pages of what came after the start, until live entries take over. On the way the listener is attached."""
+        """Pages of the entries after the start, up to those that the live tail offers; attaches the listener there."""
         cursor, until = start.cursor, start.newest
-        while listener.attached or not listener.ended:
-            if cursor >= until:
-                if listener.attached:
-                    return
-                far = self._live.seam - cursor > PAGE
-                until = self._live.seam if far else self._live.attach(listener, cursor)
+        while listener.owes_history(cursor):
+            if listener.state is State.HISTORY and cursor >= until:
+                # Attached too early, it would buffer live entries for as long as it reads the pages before them.
+                far = self._live.hand_over_cursor - cursor > PAGE
+                until = self._live.hand_over_cursor if far else self._live.attach(listener, cursor)
                 continue
             rows = await self._feed.read(cursor, PAGE, listener.tenant)
             page = [row for row in rows if row.id <= until]
             trimmed, _ = await self._feed.bounds()
-            # Asked after the read: what the page begins with proves that nothing before it was trimmed by then.
+            # Asked after the read: the page's first entry proves that nothing before it was trimmed by then.
             lost = trimmed > cursor and not (page and page[0].id <= trimmed)
             opening = frames.gap(trimmed, trimmed + 1, cursor) if lost else b""
             cursor = page[-1].id if len(page) == PAGE else max(until, trimmed if lost else 0)
-            told = [row for row in page if listener.selection.passes(row.entry)]
-            closing = b"" if told and told[-1].id == cursor else frames.mark(cursor)
-            yield opening + b"".join(map(frames.entry, told)) + closing
+            selected = [row for row in page if listener.selection.passes(row.entry)]
+            closing = b"" if selected and selected[-1].id == cursor else frames.mark(cursor)
+            yield opening + b"".join(map(frames.entry, selected)) + closing
 
     def close(self) -> None:
         """End every connection and admit no more."""
@@ -159,37 +163,37 @@ class Broadcaster:
         self._live.end_all("the hub is stopping")
 
     async def run(self) -> None:
-        """Tell what is new, keep watch over connections, and close when `closing` is set."""
+        """Broadcast new entries, check the listeners, and close when `closing` is set."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._repeat(self._live.round), name="stream reader")
-            tasks.create_task(self._repeat(self._look_after), name="stream watch")
+            tasks.create_task(self._repeat(self._live.broadcast_next), name="stream reader")
+            tasks.create_task(self._repeat(self._check_listeners), name="stream checks")
             await self.closing.wait()
             self.close()
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
-        """For ever, through errors too: what is late is still told, since the cursor stays where it was."""
+        """Until cancelled, through errors too: the cursor stays where it was, so nothing is skipped, only late."""
         while True:
             try:
                 await step()
             except Unavailable as error:
-                _log.warning("the live stream waits for the store", reason=error.detail)
+                _log.warning("stream.delayed", reason=error.detail)
                 await self._clock.sleep(error.retry_after or TICK_SECONDS)
-            except Exception:  # noqa: BLE001 - what nobody foresaw must not end every stream for good
-                _log.exception("the live stream stumbled")
+            except Exception:  # noqa: BLE001 - an unforeseen error must not end every stream
+                _log.exception("stream.failed")
                 await self._clock.sleep(TICK_SECONDS)
 
-    async def _look_after(self) -> None:
-        """After a while: keep quiet connections alive; end those that are too old or whose key is gone."""
+    async def _check_listeners(self) -> None:
+        """After a tick, keep quiet connections alive, and end those that are too old or whose key is not valid."""
         await self._clock.sleep(min(TICK_SECONDS, self._limits.heartbeat / 2))
         now = self._clock.monotonic()
         for listener in self._registry:
             if now >= listener.ends_at:
                 self._live.end(listener, frames.retry(*RETRY))
-            elif not listener.allowed():
+            elif not listener.is_allowed():
                 self._live.end(listener, _refusal("the key is no longer valid"))
-            elif now >= listener.beats_at and listener.attached and listener.idle:
-                self._live.beat(listener)
-                listener.beats_at = now + self._limits.heartbeat
+            elif now >= listener.heartbeat_at and listener.state is State.ATTACHED and listener.buffer_empty:
+                self._live.send_heartbeat(listener)
+                listener.heartbeat_at = now + self._limits.heartbeat
 
 
 def _refusal(reason: str) -> bytes:

@@ -9,7 +9,7 @@ HEARTBEAT = b":\n"
 
 
 def event(cursor: int, kind: FeedKind, data: bytes) -> bytes:
-    """One event. `data` should be one line; line ends inside it would end the field, so each line gets its own."""
+    """One event. `data` should be one line: a line end would end the field, so each further line gets a field."""
     if b"\n" in data or b"\r" in data:
         data = b"\ndata: ".join(data.splitlines())
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (cursor, kind.encode(), data)
@@ -21,14 +21,15 @@ def entry(row: FeedRow) -> bytes:
 
 
 def gap(cursor: int, oldest: int, requested: int | None) -> bytes:
-    """What came before `cursor` is not told: the listener's own cursor `requested` (None: not readable) is older than
-    the oldest that is kept, or was never given out."""
+    """Says that entries before `cursor` are missing: the listener's cursor `requested` (None: not readable) is older
+    than the oldest entry that is kept, or was never given out."""
     asked = b"null" if requested is None else b"%d" % requested
     return event(cursor, FeedKind.GAP, b'{"oldest":%d,"requested":%b}' % (oldest, asked))
 
 
 def retry(least: float, most: float) -> bytes:
-    """After how many seconds to reconnect: at random between two bounds, lest all listeners return at once."""
+    """Tells to reconnect after a random number of seconds between two bounds, so that listeners do not all return at
+    once."""
     seconds = random.uniform(least, most)  # noqa: S311 - spreads load, guards nothing
     return b"retry: %d\n\n" % round(seconds * 1000)
 
@@ -39,5 +40,5 @@ def mark(cursor: int) -> bytes:
 
 
 def comment(text: str) -> bytes:
-    """A line that people read and programs ignore."""
+    """A line for people; programs ignore it."""
     return b": %b\n\n" % text.encode()

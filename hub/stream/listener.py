@@ -2,58 +2,87 @@
 
 import asyncio
 from collections.abc import Callable
+from enum import Enum, auto
 
 from hub.stream.selection import Selection
 
 
-class Listener:
-    """What waits to be sent to one connection. Offering never waits: whoever falls behind is ended instead."""
+class State(Enum):
+    """Where a listener is in its life; `Listener` draws the transitions."""
 
+    HISTORY = auto()
+    """It reads what the feed keeps, page by page, at its own pace. Nothing is offered to it."""
+    ATTACHED = auto()
+    """Live entries are offered to its buffer. It may still be reading the history before them."""
+    ENDED = auto()
+    """Its last bytes are in the buffer, or sent; nothing is offered to it any more."""
+
+
+class Listener:
+    """What waits to be sent to one connection. Offering never waits: a listener that falls behind is ended.
+
+        HISTORY ──attach──▶ ATTACHED ──end──▶ ENDED
+           └──────────────end───────────────────▲
+
+    A listener that is ended while it reads history leaves the rest of it for its next connection. One that was attached
+    is told its history up to the hand-over first: the entries in its buffer come after it.
+    """
+
+    # One instance a connection, thousands of them: slots save a third of its memory.
     __slots__ = (
         "_bytes",
         "_chunks",
         "_entries",
         "_ready",
-        "after",
-        "allowed",
-        "attached",
-        "beats_at",
-        "ended",
         "ends_at",
+        "hand_over",
+        "heartbeat_at",
+        "is_allowed",
+        "offered",
         "selection",
+        "state",
         "tenant",
     )
 
     def __init__(
-        self, tenant: str, selection: Selection, *, allowed: Callable[[], bool], beats_at: float, ends_at: float
+        self, tenant: str, selection: Selection, *, is_allowed: Callable[[], bool], heartbeat_at: float, ends_at: float
     ) -> None:
         self.tenant = tenant
         self.selection = selection
-        self.allowed = allowed
+        self.is_allowed = is_allowed
         """Whether it may go on listening."""
-        self.beats_at = beats_at
+        self.heartbeat_at = heartbeat_at
         """When a heartbeat is due, on the monotonic clock."""
         self.ends_at = ends_at
         """When it is told to reconnect, on the monotonic clock."""
-        self.attached = False
-        """Whether live entries are offered yet."""
-        self.after = 0
-        """Once attached: entries up to this id have been offered, or are told as history."""
-        self.ended = False
+        self.state = State.HISTORY
+        self.hand_over = 0
+        """The id of the last entry that it reads as history; 0 until it is attached."""
+        self.offered = 0
+        """The id of the last entry that was offered to it, or is told as history; 0 until it is attached."""
         self._chunks: list[bytes] = []
         self._entries = 0
         self._bytes = 0
         self._ready = asyncio.Event()
 
     @property
-    def idle(self) -> bool:
-        """Nothing waits."""
+    def buffer_empty(self) -> bool:
         return not self._chunks
+
+    def owes_history(self, cursor: int) -> bool:
+        """Whether entries after `cursor` are to be read for it as history."""
+        return self.state is State.HISTORY or cursor < self.hand_over
+
+    def attach(self, hand_over: int) -> None:
+        """From now on it is offered the entries after `hand_over`."""
+        self.state = State.ATTACHED
+        self.hand_over = self.offered = hand_over
 
     def offer(self, chunk: bytes, entries: int, *, max_entries: int, max_bytes: int) -> bool:
         """Buffer `chunk`, which holds `entries` events; False, buffering nothing, when that would be too much.
 
-        An empty buffer takes any chunk, so that one large event cannot end every connection for ever.
+        An empty buffer takes any chunk: otherwise one event over the limit would end each connection that resumes
+        before it.
         """
         if self._chunks and (self._entries + entries > max_entries or self._bytes + len(chunk) > max_bytes):
             return False
@@ -64,17 +93,17 @@ class Listener:
         return True
 
     def end(self, last_words: bytes, *, discard: bool = False) -> None:
-        """Let the connection end after what waits (or, with `discard`, without it) and `last_words`."""
+        """Let the connection end after the buffer (or, with `discard`, without it) and `last_words`."""
         if discard:
             self._chunks.clear()
         self._chunks.append(last_words)
-        self.ended = True
+        self.state = State.ENDED
         self._ready.set()
 
     async def take(self) -> bytes | None:
-        """Everything that waits, as one chunk, as soon as there is any; None after the end."""
+        """The whole buffer as one chunk, as soon as there is any; None after the end."""
         if not self._chunks:
-            if self.ended:
+            if self.state is State.ENDED:
                 return None
             self._ready.clear()
             await self._ready.wait()

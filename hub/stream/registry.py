@@ -1,4 +1,4 @@
-"""Who listens: counted by tenant, and grouped by what they select, so that one filter is applied once."""
+"""The listeners of a process, counted by tenant and grouped by selection, so that each filter is applied once."""
 
 from collections.abc import Collection, Iterator
 
@@ -16,7 +16,7 @@ class Registry:
         self.count = 0
 
     def __iter__(self) -> Iterator[Listener]:
-        """Every listener; the registry may change meanwhile."""
+        """Every listener. The registry may change during the iteration."""
         return iter([listener for members in self._members.values() for listener in members])
 
     @property
@@ -24,15 +24,17 @@ class Registry:
         return self.count >= self._room
 
     @property
-    def anyone_attached(self) -> bool:
+    def has_attached(self) -> bool:
         return bool(self._groups)
 
     def evictable(self, tenant: str) -> Listener | None:
-        """Who gives way when all places are taken: the oldest listener of the tenant that holds the most, unless
-        `tenant` would then hold more than it."""
-        crowd = max(self._members.values(), key=len)
+        """The listener that gives way to one of `tenant` when all places are taken.
+
+        It is the oldest of the tenant that has the most; None where `tenant` would then have more than that one.
+        """
+        largest = max(self._members.values(), key=len)
         own = len(self._members.get(tenant, ()))
-        return next(iter(crowd)) if len(crowd) > own + 1 else None
+        return next(iter(largest)) if len(largest) > own + 1 else None
 
     def add(self, listener: Listener) -> None:
         self._members.setdefault(listener.tenant, {})[listener] = None

@@ -8,10 +8,10 @@ from hub.models import FeedEntry, Status
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """All that are given must hold, and an entry that lacks what is asked for does not pass.
+    """All members that are given must hold; an entry that lacks what one of them asks for does not pass.
 
     `types` are patterns of which one must match the entry's event type or its own name in the stream
-    (`delivery.dead`), so that `order.*` shows orders and whatever became of them, and `task.*` shows tasks.
+    (`delivery.dead`): `order.*` shows order events and their deliveries, `task.*` shows tasks.
     """
 
     types: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Tickets: what stands in for a key where a client cannot set headers, as the browser's `EventSource` cannot."""
+"""Tickets, which stand in for a key where a client cannot set headers, such as the browser's `EventSource`."""
 
 import hashlib
 from datetime import timedelta
@@ -23,13 +23,16 @@ class StreamTickets:
         self._clock = clock
 
     async def issue(self, principal: Principal) -> str:
-        """A ticket that stands for this caller: 256 random bits, of which only a hash is kept."""
+        """A ticket for this caller: 256 random bits, of which only a hash is kept."""
         text = token_urlsafe(32)
         await self._tickets.put(_digest(text), _PRINCIPAL.dump_json(principal), self._clock.now() + LIFETIME)
         return text
 
     async def redeem(self, text: str) -> Principal:
-        """Who the ticket was issued to. Raises `Unauthorized` when it was used before or is older than a minute."""
+        """The caller to whom the ticket was issued.
+
+        Raises `Unauthorized` for one that is unknown, used, or over a minute old.
+        """
         holder = await self._tickets.take(_digest(text))
         if holder is None:
             raise Unauthorized("The ticket is unknown, used or expired; get another from POST /v1/stream-tickets.")

@@ -1,7 +1,7 @@
-"""One line of JSON (or, for people, of text) for whatever the process logs, whichever library it comes from.
+"""One line of JSON (or, for people, of text) for everything that the process logs, from every library.
 
-A line is written to standard error by the one who logs it: a reader of that pipe who stops reading stops the hub too
-once the pipe is full, so give it a reader that never waits, such as a file or journald.
+The caller that logs writes the line to standard error itself. A reader of that pipe that stops reading stops the hub
+too once the pipe is full, so give it a reader that never waits, such as a file or journald.
 """
 
 import json
@@ -18,11 +18,11 @@ from hub.telemetry.redaction import redact
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 QUIET = ("aiohttp", "apscheduler", "asyncio", "httpcore", "httpx", "mail.log", "opentelemetry", "urllib3")
-"""Libraries that are heard from `warning` on only: below it, HTTP clients print addresses with their secrets."""
+"""Libraries that are logged from `warning` on only: below it, HTTP clients print addresses with their secrets."""
 
 
 def configure(level: str, style: str, stream: TextIO | None = None, *, role: str = "") -> None:
-    """Set up logging for the whole process; `stream` is standard error unless given. A `role` stands in every line.
+    """Set up logging for the whole process; `stream` is standard error unless given. Every line has the `role`, if any.
 
     Raises `ValueError` for an unknown `level` (`debug` to `critical`) or `style` (`json`, `console`, or `auto`, which
     is `console` on a terminal).
@@ -39,7 +39,7 @@ def configure(level: str, style: str, stream: TextIO | None = None, *, role: str
         structlog.processors.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        # Here, for what follows would show local variables, and redaction needs the text.
+        # Here, because the renderers would show local variables, and redaction needs the text.
         structlog.processors.format_exc_info,
         redact,
         _json if style == "json" else structlog.dev.ConsoleRenderer(colors=stream.isatty()),
@@ -57,12 +57,12 @@ def configure(level: str, style: str, stream: TextIO | None = None, *, role: str
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
-    # The attempts and problems that matter are logged by the hub, and a request's line may hold a ticket.
+    # The hub logs attempts and problems itself, and the line of a request may hold a ticket.
     logging.getLogger("uvicorn.access").propagate = False
 
 
 class _Line:
-    """Where a structlog logger ends: each of its levels writes a finished line."""
+    """The end of a structlog logger: the method of each level writes a finished line."""
 
     def __init__(self, name: str, stream: TextIO) -> None:
         self.name = name
@@ -73,14 +73,14 @@ class _Line:
             self._stream.write(line + "\n")
             self._stream.flush()
         except (OSError, ValueError):
-            # The reader is gone or the disk is full, and there is nowhere left to say so. Work goes on.
+            # The reader is gone or the disk is full, and there is nowhere to report it. Work goes on.
             pass
 
     debug = info = warning = error = critical = exception = msg
 
 
 class _Bridge(logging.Handler):
-    """Sends the records of the standard library the way of the hub's own."""
+    """Sends the records of the standard library through the hub's own chain."""
 
     def __init__(self, chain: Sequence[Processor], stream: TextIO) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class _Bridge(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             message = record.getMessage()
-        except Exception:  # noqa: BLE001 - arguments that do not fit their text must not fail what they are about
+        except Exception:  # noqa: BLE001 - a log call with wrong arguments must not fail its caller
             message = str(record.msg)
         line = _Line(record.name, self._stream)
         event: Any = {"event": message}
@@ -102,7 +102,7 @@ class _Bridge(logging.Handler):
 
 
 class _Member:
-    """Puts something into every line."""
+    """Adds a member to every line."""
 
     def __init__(self, name: str, value: str) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""What the hub counts, for Prometheus; each hub has a registry of its own."""
+"""What the hub counts, for Prometheus. Each process has a registry of its own."""
 
 from collections.abc import Callable
 from functools import cache
@@ -13,14 +13,14 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Metrics:
-    """Counters that the work drives, and gauges that are read when they are asked for.
+    """Counters and histograms that the work updates, and gauges that are read when the metrics are rendered.
 
     Label values come from code alone (channels, outcomes, statuses), so the number of series is bounded.
     """
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
-        events = Counter("hub_events", "Published events, by what became of them.", ["status"], registry=registry)
+        events = Counter("hub_events", "Published events, by result.", ["status"], registry=registry)
         self._accepted = events.labels("accepted")
         self._duplicates = events.labels("duplicate")
         self._rejected = events.labels("rejected")
@@ -37,7 +37,7 @@ class Metrics:
         deliveries = Counter(
             "hub_deliveries", "Deliveries that ended, by how.", ["channel", "status"], registry=registry
         )
-        # Looking a child up in the library takes longer than counting does.
+        # Looking up a child in the library takes longer than counting does.
         self._attempts = cache(attempts.labels)
         self._attempt_seconds = cache(attempt_seconds.labels)
         self._deliveries = cache(deliveries.labels)
@@ -54,7 +54,7 @@ class Metrics:
             self._rejected.inc(rejected)
 
     def attempted(self, channel: str, outcome: Outcome, seconds: float | None) -> None:
-        """An attempt ended; None when nobody knows how long it took."""
+        """An attempt ended after `seconds`; None when its duration is unknown."""
         self._attempts(channel, outcome).inc()
         if seconds is not None:
             self._attempt_seconds(channel).observe(seconds)
@@ -64,11 +64,11 @@ class Metrics:
         self._deliveries(channel, status).inc()
 
     def watch(self, name: str, description: str, read: Callable[[], float]) -> None:
-        """Show a gauge `hub_<name>` whose value is read when the metrics are rendered; once a name."""
+        """Show a gauge `hub_<name>` whose value is read when the metrics are rendered. Each name once."""
         Gauge(f"hub_{name}", description, registry=self._registry).set_function(read)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The exposition and its content type: Prometheus text, or OpenMetrics where `Accept` asks for it."""
-        # The library fails on versions and parameters that it cannot read, so it is only told which of the two it is.
+        # The library fails on versions and parameters that it cannot read, so it is given only which of the two it is.
         encode, content_type = choose_encoder(_OPEN_METRICS if _OPEN_METRICS in accept else "")
         return encode(self._registry), content_type

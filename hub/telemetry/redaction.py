@@ -1,4 +1,4 @@
-"""Takes secrets out of what is logged, by the names they go under and by how they look."""
+"""Removes secrets from what is logged, by the names of members and by the form of values."""
 
 import re
 from functools import lru_cache
@@ -37,7 +37,7 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 
 def clean(value: Any, name: str = "", depth: int = 0) -> Any:
-    """A value as plain JSON without secrets, given the name it goes under.
+    """A value as plain JSON without secrets, given the name of the member that holds it.
 
     Numbers are never secrets: a fencing token stays.
     """

@@ -32,7 +32,7 @@ def current_traceparent(incoming: str | None) -> str | None:
 
 
 class Tracing:
-    """Tracing to the collector at `endpoint`, or none at all if that is empty.
+    """Tracing to the collector at `endpoint`; without tracing if that is empty.
 
     `telemetry` is the argument of the same name of `FastAPI`. The standard `OTEL_…` variables choose sampling, headers
     and resource attributes. Raises `RuntimeError` if the extra that it needs is not installed.
@@ -51,12 +51,12 @@ class Tracing:
     def attempt(self, delivery: Delivery, traceparent: str | None) -> AbstractContextManager[None]:
         """The span of one attempt, a child of the request that published the event; raising marks it failed.
 
-        Within it `current_traceparent` gives what to send along. Without tracing it is no span.
+        Within it `current_traceparent` gives the header to send. Without tracing there is no span.
         """
         return _NO_SPAN if self._tracer is None else _attempt(self._tracer, delivery, traceparent)
 
     async def aclose(self) -> None:
-        """Send what is left, giving a collector that is away some seconds only."""
+        """Send the spans that are left, within a few seconds."""
         if self._pipeline is not None:
             await self._pipeline.aclose()
 
@@ -103,7 +103,7 @@ def _attempt(tracer: Tracer, delivery: Delivery, traceparent: str | None) -> Ite
             "hub.subscription.id": delivery.subscription_id,
             "hub.attempt.number": delivery.attempt_count,
         },
-        # An exception's text may hold what a span must not, such as a target's address.
+        # The text of an exception may hold what a span must not, such as the address of a target.
         record_exception=False,
         set_status_on_exception=False,
     ) as span:

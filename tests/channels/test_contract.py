@@ -23,6 +23,7 @@ from channels import load_channels
 from channels.base import Channel, ChannelContext, Receipt, SendFailed, TargetModel
 from hub.rendering import Renderer
 from tests.channels.messages import MESSAGE
+from tests.patience import patience
 from tests.receivers import Answer, Arrival, Receiver
 from tests.smtp import MailServer
 
@@ -159,7 +160,7 @@ async def test_a_send_that_is_cancelled_at_any_moment_hinders_no_later_one(
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        async with asyncio.timeout(5):
+        async with patience():
             await channel.send(MESSAGE, target)
 
 

@@ -8,6 +8,7 @@ import pytest
 import channels
 from channels import ChannelConflict, load_channels
 from channels.webhook import WebhookChannel
+from tests.patience import PATIENCE_SECONDS
 
 PACKAGE = Path(channels.__file__).parent
 
@@ -72,7 +73,12 @@ def load_in(directory: Path) -> subprocess.CompletedProcess[str]:
     """Load the channels of the package in a directory, in a process of its own."""
     program = "from channels.discovery import load_channels; print(*load_channels())"
     return subprocess.run(
-        [sys.executable, "-c", program], cwd=directory, capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, "-c", program],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
     )
 
 
@@ -103,4 +109,4 @@ def test_django_channels_over_our_files_is_told(copy: Path, overwritten: bool) -
 def test_django_channels_elsewhere_is_nobodys_business(copy: Path, tmp_path: Path) -> None:
     distribute(copy / "site", "channels", record="channels/__init__.py,,\n")
     program = "import sys; sys.path.append('site'); from channels.discovery import load_channels; load_channels()"
-    subprocess.run([sys.executable, "-c", program], cwd=copy, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", program], cwd=copy, check=True, timeout=PATIENCE_SECONDS)

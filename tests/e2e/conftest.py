@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.tenant import Tenant
 from tests.faults.hub import Hub, hub_on
+from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 
 
@@ -37,6 +38,6 @@ async def tenant(hub: Hub) -> AsyncIterator[Tenant]:
         new = {"name": "all", "scopes": ["events:write", "read", "manage"], "tenant": name}
         key = (await operator.post("/v1/keys", json=new)).raise_for_status().json()["key"]
     async with httpx.AsyncClient(
-        base_url=hub.url, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False
+        base_url=hub.url, headers={"Authorization": f"Bearer {key}"}, timeout=PATIENCE_SECONDS, trust_env=False
     ) as api:
         yield Tenant(api, name)

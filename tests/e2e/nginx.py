@@ -13,11 +13,11 @@ from typing import Self
 
 import trustme
 
+from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import free_port
 
 GUIDE = Path(__file__).parents[2] / "docs/guides/deploy.md"
 NGINX = Path(shutil.which("nginx") or "/usr/sbin/nginx")
-START_SECONDS = 10.0
 _MAIN = """
 daemon off;
 worker_processes 1;
@@ -80,7 +80,7 @@ class Nginx:
     def __enter__(self) -> Self:
         command = [str(NGINX), "-c", str(self.directory / "nginx.conf")]
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()

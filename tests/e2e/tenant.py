@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
 
+from tests.patience import patience
+
 ORDER = {
     "order_id": "1001",
     "total": "99.90",
@@ -15,7 +17,6 @@ ORDER = {
     "customer": {"email": "ada@example.com", "name": "Ada <Lovelace>"},
     "items": [{"sku": "A-1", "name": "Analytical engine", "quantity": 1, "unit_price": "99.90"}],
 }
-PATIENCE_SECONDS = 20.0
 
 
 class Tenant:
@@ -50,7 +51,7 @@ class Tenant:
     async def delivery(self, event_id: str, *statuses: str) -> dict[str, Any]:
         """The only delivery of an event, once it is `delivered`, or in one of these statuses."""
         wanted = statuses or ("delivered",)
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with patience():
             while True:
                 (delivery,) = await self.deliveries(event_id)
                 if delivery["status"] in wanted:

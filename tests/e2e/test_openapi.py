@@ -24,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
 
 from hub.app import create_app
 from tests.api_support import ADMIN_KEY, ORDER, settings_for
+from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +73,7 @@ def hub(server: RedisServer | None, tmp_path_factory: pytest.TempPathFactory) ->
 def known(hub: str) -> dict[str, str]:
     """Path parameters that name something there is."""
     spec = {"name": "all", "event_types": ["*"], "channel": "webhook", "target": HOOK, "enabled": False}
-    with httpx.Client(base_url=hub, headers=HEADERS) as client:
+    with httpx.Client(base_url=hub, headers=HEADERS, timeout=PATIENCE_SECONDS) as client:
         subscription_id = client.post("/v1/subscriptions", json=spec).json()["id"]
         event = client.post("/v1/events", json={"type": "order.created", "data": ORDER}).json()
         (delivery,) = client.get("/v1/deliveries", params={"subscription_id": subscription_id}).json()["items"]
@@ -127,14 +128,15 @@ def test_every_example_works(
     if isinstance(body, dict) and body.get("channel") in SENDING:
         body = {**body, "enabled": False}
     content = body if isinstance(body, str) else json.dumps(body)
-    with httpx.Client(base_url=hub, headers={**HEADERS, "content-type": media_type}) as client:
+    headers = {**HEADERS, "content-type": media_type}
+    with httpx.Client(base_url=hub, headers=headers, timeout=PATIENCE_SECONDS) as client:
         answer = client.request(method, path.format(**known), content=content)
     assert answer.is_success, answer.text
     assert '"rejected"' not in answer.text
 
 
 def test_every_route_needs_a_key_but_those_of_health(hub: str) -> None:
-    with httpx.Client(base_url=hub) as client:
+    with httpx.Client(base_url=hub, timeout=PATIENCE_SECONDS) as client:
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 answers = set(operation["responses"])

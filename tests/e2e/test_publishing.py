@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.tenant import ORDER, Tenant
 from tests.faults.hub import Hub
 from tests.faults.patience import until
+from tests.patience import patience
 from tests.receivers import Answer, Receiver
 
 
@@ -77,7 +78,7 @@ async def exchange(hub: Hub, head: str, body: Sequence[bytes]) -> int:
 
     sending = asyncio.create_task(send())
     try:
-        async with asyncio.timeout(10):
+        async with patience():
             line = await reader.readline()
             return int(line.split()[1]) if line else 0
     except ConnectionError:
@@ -110,11 +111,10 @@ async def test_f50_requests_that_are_too_much_are_refused_at_once_and_cost_no_me
     head, body, statuses = CASES[case]
     head = head or f"Content-Length: {sum(map(len, body))}\r\n\r\n"
     before = hub.web.forget_peak()
-    loop = asyncio.get_running_loop()
-    started = loop.time()
+    worked = hub.web.cpu_seconds()
     status = await exchange(hub, HEAD.format(key=tenant.api.headers["Authorization"]) + head, body)
     assert status in statuses
-    assert loop.time() - started < 2
+    assert hub.web.cpu_seconds() - worked < 2
     assert hub.web.peak_mb() < before + 10
     assert (await tenant.call("GET", "/v1/events"))["items"] == []
 

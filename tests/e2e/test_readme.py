@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 from tests.serving import HUB, kept_on, serving, surroundings
 
@@ -19,7 +20,7 @@ STAND_IN = f"""#!{sys.executable}
 import sys, httpx
 _, _, url, _, header, _, body = sys.argv
 headers = dict([header.split(": ", 1)], **{{"Content-Type": "application/json"}})
-print(httpx.post(url, content=body, headers=headers).raise_for_status().text)
+print(httpx.post(url, content=body, headers=headers, timeout=40).raise_for_status().text)
 """
 """Takes `-sS URL -H HEADER --json BODY`, for machines without curl, such as a bare Debian."""
 
@@ -52,7 +53,7 @@ def test_the_first_event_of_the_readme_arrives(server: RedisServer | None, tmp_p
             env=surroundings(HUB_URL=hub.url, PATH=path),
             capture_output=True,
             text=True,
-            timeout=40,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
     assert (ran.returncode, ran.stderr) == (0, "")

@@ -5,7 +5,6 @@ import json
 import random
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from http.client import HTTPConnection
@@ -17,6 +16,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 
 from tests.api_support import ORDER
 from tests.hub.stream.ears import Ear, Parser
+from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 from tests.serving import ServedHub, kept_on, serving
 
@@ -36,7 +36,9 @@ async def api(hub: ServedHub) -> AsyncIterator[httpx.AsyncClient]:
 def client(hub: ServedHub, key: str | None = None) -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=None)
     headers = {"Authorization": f"Bearer {key or hub.key}"}
-    return httpx.AsyncClient(base_url=hub.url, headers=headers, timeout=10, limits=limits, trust_env=False)
+    return httpx.AsyncClient(
+        base_url=hub.url, headers=headers, timeout=PATIENCE_SECONDS, limits=limits, trust_env=False
+    )
 
 
 async def publish(api: httpx.AsyncClient, *types: str, count: int = 1) -> list[str]:
@@ -52,7 +54,7 @@ async def publish(api: httpx.AsyncClient, *types: str, count: int = 1) -> list[s
 
 async def holder(api: httpx.AsyncClient, tenant: str, *scopes: str) -> tuple[str, str]:
     """The text and the id of a new key of a tenant, which is made if it is missing."""
-    await api.post("/v1/tenants", json={"id": tenant, "name": tenant})
+    (await api.post("/v1/tenants", json={"id": tenant, "name": tenant})).raise_for_status()
     issued = (await api.post("/v1/keys", json={"name": "a key", "scopes": scopes, "tenant": tenant})).json()
     return issued["key"], issued["id"]
 
@@ -82,7 +84,7 @@ async def test_an_order_is_watched_from_acceptance_to_delivery(api: httpx.AsyncC
                 told.append(message)
             if message.event == "delivery.delivered":
                 break
-    await api.delete(f"/v1/subscriptions/{subscription}")
+    (await api.delete(f"/v1/subscriptions/{subscription}")).raise_for_status()
     assert [message.event for message in told] == ["event.accepted", "delivery.attempted", "delivery.delivered"]
     accepted, _, delivered = [message.json() for message in told]
     assert (accepted["id"], accepted["type"], accepted["subject"]) == (event, "order.created", "orders/1001")
@@ -170,7 +172,7 @@ async def test_who_may_not_read_is_refused(hub: ServedHub, api: httpx.AsyncClien
     async with client(hub, writer) as stranger:
         assert (await stranger.get("/v1/stream")).status_code == 403
         assert (await stranger.post("/v1/stream-tickets")).status_code == 403
-    async with httpx.AsyncClient(base_url=hub.url, trust_env=False) as nobody:
+    async with httpx.AsyncClient(base_url=hub.url, timeout=PATIENCE_SECONDS, trust_env=False) as nobody:
         assert (await nobody.get("/v1/stream")).status_code == 401
         assert (await nobody.get("/v1/stream", params={"ticket": "made-up"})).status_code == 401
         assert (await nobody.post("/v1/stream-tickets")).status_code == 401
@@ -181,7 +183,7 @@ async def test_a_ticket_opens_the_stream_once_without_a_key(hub: ServedHub, api:
     assert (issued.status_code, issued.headers["cache-control"]) == (201, "no-store")
     ticket = issued.json()["ticket"]
     async with (
-        httpx.AsyncClient(base_url=hub.url, timeout=10, trust_env=False) as browser,
+        httpx.AsyncClient(base_url=hub.url, timeout=PATIENCE_SECONDS, trust_env=False) as browser,
         listening(browser, ticket=ticket) as ear,
     ):
         await publish(api)
@@ -235,7 +237,7 @@ async def test_a_client_that_does_not_read_is_cut_off_and_resumes_while_others_h
     with closing(HTTPConnection(address.host, address.port)) as stuck:
         stuck.sock = socket.socket()
         stuck.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        stuck.sock.settimeout(10)
+        stuck.sock.settimeout(PATIENCE_SECONDS)
         stuck.sock.connect((address.host, address.port))
         stuck.request("GET", "/v1/stream?types=flood.*", headers={"Authorization": f"Bearer {hub.key}"})
         response = stuck.getresponse()
@@ -253,7 +255,8 @@ async def test_a_client_that_does_not_read_is_cut_off_and_resumes_while_others_h
 
 
 async def test_stopping_lets_two_hundred_listeners_go_at_once(server: RedisServer | None, tmp_path: Path) -> None:
-    with serving(tmp_path, **kept_on(server)) as hub:
+    # The time of grace is longer than the test waits, so that nothing here ends by it.
+    with serving(tmp_path, HUB_SHUTDOWN_GRACE="600", **kept_on(server)) as hub:
         async with client(hub) as api, AsyncExitStack() as stack:
             ears = [await stack.enter_async_context(listening(api)) for _ in range(200)]
             for ear in ears:
@@ -261,15 +264,12 @@ async def test_stopping_lets_two_hundred_listeners_go_at_once(server: RedisServe
             await publish(api)
             for ear in ears:
                 await ear.hears(1)
-            begun = time.monotonic()
             hub.process.send_signal(signal.SIGTERM)
             for ear in ears:
                 await ear.ends()
-            assert time.monotonic() - begun < 2
             assert {ear.parser.cursor for ear in ears} == {"1"}
             assert len({ear.parser.retry for ear in ears}) > 20
-            assert await asyncio.to_thread(hub.process.wait, 10) in {0, -signal.SIGTERM}
-            assert time.monotonic() - begun < 5
+            assert await asyncio.to_thread(hub.process.wait, PATIENCE_SECONDS) in {0, -signal.SIGTERM}
 
 
 async def test_over_the_limit_a_client_is_told_to_come_back_later(server: RedisServer | None, tmp_path: Path) -> None:

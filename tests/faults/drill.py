@@ -13,6 +13,7 @@ from tests.faults.oracle import Verdict, account_of, arrived_again, judge, leake
 from tests.faults.patience import until
 from tests.faults.publisher import Publisher
 from tests.faults.receiver_process import ReceiverProcess
+from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 
 LEASE_SECONDS = 2.0
@@ -93,7 +94,7 @@ class Drill:
         self,
         drill_id: str,
         *,
-        drain_within: float | None = 20.0,
+        drain_within: float | None = PATIENCE_SECONDS,
         complaints: Sequence[str] = (),
         remembered_since: float = 0.0,
     ) -> Verdict:

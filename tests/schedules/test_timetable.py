@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from schedules.timetable import Job, RecordRun, Report, Run, Timetable, TimetableEntry
 from tests.clock import START, ManualClock
+from tests.patience import patience
 
 FAR = "every 1 d"
 
@@ -60,7 +61,7 @@ class Work:
 async def test_a_due_job_fires_by_itself_and_is_due_again_later() -> None:
     work = Work()
     work.finish.set()
-    async with running(Job("a", "every 1 h", work)) as timetable, asyncio.timeout(5):
+    async with running(Job("a", "every 1 h", work)) as timetable, patience():
         due = make_due(timetable, "a")
         await work.started.wait()
         next_run_at = entry(timetable, "a").next_run_at
@@ -71,7 +72,7 @@ async def test_a_due_job_fires_by_itself_and_is_due_again_later() -> None:
 async def test_many_missed_turns_make_one_run() -> None:
     work = Work()
     work.finish.set()
-    async with running(Job("a", "every 1 h", work)) as timetable, asyncio.timeout(5):
+    async with running(Job("a", "every 1 h", work)) as timetable, patience():
         make_due(timetable, "a", since=timedelta(hours=50.5))
         await work.started.wait()
         for _ in range(10):
@@ -82,7 +83,7 @@ async def test_many_missed_turns_make_one_run() -> None:
 async def test_jobs_marked_so_run_at_the_start_and_the_others_do_not() -> None:
     first, other = Work(), Work()
     first.finish.set()
-    async with running(Job("first", FAR, first, at_start=True), Job("other", FAR, other)), asyncio.timeout(5):
+    async with running(Job("first", FAR, first, at_start=True), Job("other", FAR, other)), patience():
         await first.started.wait()
     assert (first.runs, other.runs) == (1, 0)
 
@@ -135,7 +136,7 @@ async def test_a_failure_in_turn_is_logged_and_the_job_runs_again() -> None:
         return {}
 
     with capture_logs() as lines:
-        async with running(Job("a", FAR, run, at_start=True)) as timetable, asyncio.timeout(5):
+        async with running(Job("a", FAR, run, at_start=True)) as timetable, patience():
             await failed.wait()
             make_due(timetable, "a")
             await ran.wait()
@@ -154,7 +155,7 @@ async def test_an_unknown_name_is_a_key_error() -> None:
 
 async def test_a_job_never_runs_twice_at_once_and_a_run_out_of_turn_waits() -> None:
     work = Work()
-    async with running(Job("a", FAR, work, at_start=True)) as timetable, asyncio.timeout(5):
+    async with running(Job("a", FAR, work, at_start=True)) as timetable, patience():
         await work.started.wait()
         out_of_turn = asyncio.create_task(timetable.run_now("a"))
         await asyncio.sleep(0)
@@ -166,7 +167,7 @@ async def test_a_job_never_runs_twice_at_once_and_a_run_out_of_turn_waits() -> N
 async def test_a_turn_that_comes_while_the_job_runs_is_skipped() -> None:
     work = Work()
     with capture_logs() as lines:
-        async with running(Job("a", FAR, work, at_start=True)) as timetable, asyncio.timeout(5):
+        async with running(Job("a", FAR, work, at_start=True)) as timetable, patience():
             await work.started.wait()
             make_due(timetable, "a")
             for _ in range(10):
@@ -309,7 +310,7 @@ async def test_a_job_whose_turn_was_missed_by_all_runs_at_once(trigger: str) -> 
     timetable = Timetable([Job("a", trigger, work)], ManualClock())
     timetable.start([])
     timetable.schedule(["a"], {"a": ran(7_200)})
-    async with asyncio.timeout(5):
+    async with patience():
         await work.started.wait()
     await timetable.stop(grace=0)
     assert work.runs == 1
@@ -318,7 +319,7 @@ async def test_a_job_whose_turn_was_missed_by_all_runs_at_once(trigger: str) -> 
 async def test_what_is_unscheduled_fires_no_more_and_its_run_is_ended() -> None:
     work, other = Work(), Work()
     jobs = Job("a", FAR, work, at_start=True), Job("b", FAR, other, at_start=True)
-    async with running(*jobs) as timetable, asyncio.timeout(5):
+    async with running(*jobs) as timetable, patience():
         await work.started.wait()
         await other.started.wait()
         timetable.unschedule(["a"])
@@ -334,7 +335,7 @@ async def test_what_is_unscheduled_fires_no_more_and_its_run_is_ended() -> None:
 async def test_a_job_may_be_scheduled_again() -> None:
     work = Work()
     work.finish.set()
-    async with running(Job("a", FAR, work)) as timetable, asyncio.timeout(5):
+    async with running(Job("a", FAR, work)) as timetable, patience():
         for _ in range(2):
             timetable.unschedule(["a"])
             timetable.schedule(["a"], {})

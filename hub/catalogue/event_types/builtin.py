@@ -1,7 +1,6 @@
 """The event types that come with the hub: orders and users.
 
-Members beyond the named ones are allowed and kept. Those that the built-in templates show, if they are there, stand in
-the examples.
+Members beyond the named ones are allowed and kept. The examples have the members that the built-in templates show.
 """
 
 from collections.abc import Mapping

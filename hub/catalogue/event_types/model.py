@@ -1,4 +1,4 @@
-"""An event type: what a client says of it, and what is kept and shown of it."""
+"""An event type: as clients write it, and as it is kept and shown."""
 
 from datetime import datetime
 from functools import cached_property
@@ -13,7 +13,7 @@ _SCHEMA_EXAMPLE = {"type": "object", "required": ["sku"], "properties": {"sku": 
 
 
 class EventTypeSpec(BaseModel):
-    """What a client says of an event type."""
+    """An event type as clients write it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -29,7 +29,7 @@ class EventTypeSpec(BaseModel):
 
 
 class EventType(Resource):
-    """An event type as it is kept and shown. `built_in` ones are always there; registering one adds to its rules."""
+    """An event type as it is kept and shown. Those with `built_in` always exist; registering one adds to its rules."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
@@ -43,5 +43,5 @@ class EventType(Resource):
 
     @cached_property
     def validator(self) -> Schema | None:
-        """What checks an event's data; compiled once for each change of the type."""
+        """The compiled schema, which checks an event's data; compiled once for each change of the type."""
         return None if self.schema_ is None else Schema.compile(self.schema_)

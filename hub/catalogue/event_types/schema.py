@@ -1,4 +1,4 @@
-"""JSON Schemas of event data: compiled safely, and checked without repeating what was sent."""
+"""JSON Schemas of event data: compiled with limits, and applied without repeating what was sent."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +14,7 @@ from hub.validation import MAX_FAULTS, pointer
 MAX_BYTES = 65_536
 MAX_NESTING = 64
 MAX_WEIGHT = 5_000
-"""Subschemas after every `$ref` is put in its place: bounds what one check may cost."""
+"""Subschemas after each `$ref` is replaced by its target: bounds the cost of one check."""
 _REGEX_BYTES = 1_000_000
 _EMAIL = re.compile(r'[^@\x00-\x20\x7f-\x9f<>()\[\],;:\\"]{1,64}@[^@\x00-\x20\x7f-\x9f<>()\[\],;:\\"]{1,189}')
 _UNBOUNDED = frozenset(("$dynamicRef", "$recursiveRef", "$dynamicAnchor", "$recursiveAnchor", "$anchor"))
@@ -66,11 +66,11 @@ class Schema:
             elif error.kind.name in {"additionalProperties", "unevaluatedProperties"}:
                 yield from (Fault("is not a known member", pointer(*path, name)) for name in details["unexpected"])
             else:
-                tell = _TOLD.get(error.kind.name)
-                yield Fault(tell(details) if tell else f"breaks the rule `{error.kind.name}`", pointer(*path))
+                detail = _DETAILS.get(error.kind.name)
+                yield Fault(detail(details) if detail else f"breaks the rule `{error.kind.name}`", pointer(*path))
 
 
-_TOLD: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+_DETAILS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "type": lambda rule: f"must be of type {' or '.join(rule['types'])}",
     "enum": lambda rule: f"must be one of {_json(rule['options'])}",
     "const": lambda rule: f"must be {_json(rule['expected_value'])}",
@@ -92,11 +92,11 @@ _TOLD: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "oneOf": lambda _: "must have exactly one of the forms that are allowed",
     "falseSchema": lambda _: "is not allowed",
 }
-"""What is said of each broken rule: of the schema's own values only."""
+"""The text for each broken rule. It quotes the schema, never the data."""
 
 
 class _Weigher:
-    """Follows every reference of a schema and counts, so that no check can take exponential time."""
+    """Counts the subschemas along every reference, so that no check can take exponential time."""
 
     def __init__(self, document: Any, place: tuple[str | int, ...]) -> None:
         self._document = document

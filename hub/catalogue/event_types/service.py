@@ -1,4 +1,4 @@
-"""Registering event types, and what events of a type look like."""
+"""Registers event types, and gives samples of their events."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ _BUILT_IN = {
 class EventTypes:
     """A tenant's event types: those that are built in, and those it registered.
 
-    Registering a type that is built in adds a schema to its own, which holds on; deleting it takes that schema away.
+    Registering a built-in type adds a schema to its own, which stays in force; deleting it removes the added schema.
     """
 
     def __init__(self, catalogue: Catalogue, clock: Clock) -> None:
@@ -100,7 +100,7 @@ class EventTypes:
 
 
 def _check_example(kind: EventType) -> None:
-    """Raises `Invalid` when the schema is none, or the example does not fit."""
+    """Raises `Invalid` when the schema cannot be used, or the example does not fit it."""
     validator = kind.validator
     if kind.example is None:
         return

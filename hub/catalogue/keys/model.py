@@ -1,4 +1,4 @@
-"""Who may do what: tenants, and API keys of which only a SHA-256 hash is kept."""
+"""Tenants, and API keys, of which only a SHA-256 hash is kept."""
 
 import hashlib
 import hmac
@@ -15,7 +15,7 @@ DEFAULT_TENANT = "default"
 
 
 class Tenant(Resource):
-    """Owner of events, subscriptions and keys; its id is chosen by the operator."""
+    """The owner of events, subscriptions and keys. The operator chooses its id."""
 
     id: str
     name: str
@@ -64,14 +64,14 @@ class KeyView(Resource):
 
 
 class IssuedKey(KeyView):
-    """A key just made; `key` is shown this once."""
+    """A key that was just issued; `key` is shown only this once."""
 
     key: str = Field(examples=["hub_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c_pZ0…"])
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking: the tenant of the key, and what the key may do."""
+    """The caller of a request: the tenant of the key, and what the key may do."""
 
     key_id: str
     tenant: str
@@ -87,7 +87,7 @@ def expired(key: Key, now: datetime) -> bool:
 
 
 def digest(text: str) -> str:
-    """The hash a key is known by. A key has 256 random bits, so a fast hash is enough."""
+    """The hash by which a key is found. A key has 256 random bits, so a fast hash is enough."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The keyring: identifies callers, issues and revokes keys, and makes tenants."""
+"""The keyring: identifies callers, issues and revokes keys, and creates tenants."""
 
 from base64 import urlsafe_b64encode
 from secrets import token_bytes
@@ -23,11 +23,11 @@ from hub.ids import new_id
 from hub.models import FeedEntry, Record, Scope
 
 ADMIN_KEY_ID = "key_admin"
-_WRONG = "The key is unknown, expired or revoked; ask an administrator for another."
+_UNKNOWN_KEY = "The key is unknown, expired or revoked; ask an administrator for another."
 
 
 class Keyring:
-    """Keys look like `hub_<id>_<secret>`; the operator's own admin key, from the settings, may be any text."""
+    """Keys have the form `hub_<id>_<secret>`; the operator's admin key, from the settings, may be any text."""
 
     def __init__(self, catalogue: Catalogue, clock: Clock, admin_key: str) -> None:
         self._catalogue = catalogue
@@ -35,23 +35,23 @@ class Keyring:
         self._admin = digest(admin_key)
 
     def identify(self, text: str) -> Principal:
-        """Whose key this is. Raises `Unauthorized`."""
+        """The caller whose key this is. Raises `Unauthorized`."""
         hashed = digest(text)
         if same(hashed, self._admin):
             return Principal(ADMIN_KEY_ID, DEFAULT_TENANT, frozenset({Scope.ADMIN}))
         _, _, rest = text.partition("hub_")
         key = self._catalogue.keys.get("key_" + rest.partition("_")[0])
         if key is None or not same(hashed, key.hash) or expired(key, self._clock.now()):
-            raise Unauthorized(_WRONG)
+            raise Unauthorized(_UNKNOWN_KEY)
         return Principal(key.id, key.tenant, key.scopes)
 
     def is_valid(self, principal: Principal) -> bool:
-        """Whether the key that this caller came with is still good."""
+        """Whether the key of this caller is still valid."""
         key = self._catalogue.keys.get(principal.key_id)
         return principal.key_id == ADMIN_KEY_ID or (key is not None and not expired(key, self._clock.now()))
 
     async def issue(self, new: NewKey) -> IssuedKey:
-        """Make a key; its text is in the answer and nowhere else. Raises `Invalid` for an unknown tenant."""
+        """Issue a key, whose text is in the answer and nowhere else. Raises `Invalid` for an unknown tenant."""
         key_id = new_id("key")
         text = f"hub_{key_id.removeprefix('key_')}_{urlsafe_b64encode(token_bytes(32)).decode().rstrip('=')}"
         key = Key(
@@ -83,7 +83,7 @@ class Keyring:
         return sorted(self._catalogue.keys.values(), key=lambda key: key.id, reverse=True)
 
     async def revoke(self, key_id: str) -> None:
-        """From the answer on the key opens nothing."""
+        """Once this returns, the key is refused."""
 
         def build() -> tuple[list[Record], list[FeedEntry]]:
             key = self.find(key_id)
@@ -108,7 +108,7 @@ class Keyring:
         return sorted(self._catalogue.tenants.values(), key=lambda tenant: tenant.id)
 
     async def ensure_default_tenant(self) -> None:
-        """Make it where it is missing; another process may be at it too."""
+        """Create it where it is missing. Another process may do the same at the same time."""
         if DEFAULT_TENANT not in self._catalogue.tenants:
             try:
                 await self.create_tenant(NewTenant(id=DEFAULT_TENANT, name="Default"))

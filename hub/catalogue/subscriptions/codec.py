@@ -1,4 +1,4 @@
-"""Turning what clients say into subscriptions, and subscriptions into the store's records and back."""
+"""Makes subscriptions of what clients write, and encodes them as records of the store."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,8 +20,8 @@ from hub.rendering import Renderer
 from hub.validation import pydantic_faults
 
 
-class SubscriptionForms:
-    """Turns what clients say into subscriptions, and subscriptions into records and back."""
+class SubscriptionCodec:
+    """Builds subscriptions from specs, encodes them as records, and decodes records."""
 
     def __init__(self, channels: Mapping[str, Channel[Any]], renderer: Renderer, sealer: Sealer) -> None:
         self._channels = channels
@@ -71,7 +71,7 @@ class SubscriptionForms:
         )
 
     def _target(self, channel: Channel[Any], members: dict[str, Any]) -> TargetModel:
-        """Validate a target as its channel wants it; what only the hub may write is refused."""
+        """Validate a target by its channel's model; members that only the hub writes are refused."""
         if issubclass(channel.Target, SignedTarget) and "previous_secrets" in members:
             fault = Fault("is written by rotation only", "/target/previous_secrets")
             raise Invalid("The target is not valid; see `errors`.", errors=[fault])
@@ -96,7 +96,7 @@ class SubscriptionForms:
         return Record("subscription", subscription.tenant, subscription.id, orjson.dumps(doc))
 
     def decode(self, record: Record) -> Subscription:
-        """Raises `Conflict` when its channel is not installed any more, or its secrets cannot be opened."""
+        """Raises `Conflict` when its channel is not installed, or its secrets cannot be decrypted."""
         doc = orjson.loads(record.doc or b"{}")
         channel = self._channels.get(doc["channel"])
         if channel is None:
@@ -116,12 +116,12 @@ class SubscriptionForms:
 
 
 def _with_previous_secrets(target: TargetModel, current: Subscription | None) -> TargetModel:
-    """A changed target goes on honouring the secrets that its rotations left."""
+    """The target with the previous secrets of the current one, which stay valid through their grace time."""
     if current is None or not isinstance(target, SignedTarget) or not isinstance(current.target, SignedTarget):
         return target
     return target.model_copy(update={"previous_secrets": current.target.previous_secrets})
 
 
 def _shown(target: TargetModel) -> dict[str, Any]:
-    """A target as clients see it, and may send it back: secrets masked, and without what only rotation writes."""
+    """A target as it is shown and may be sent back: secrets masked, and without the members that rotation writes."""
     return {name: value for name, value in mask_model(target).items() if name != "previous_secrets"}

@@ -1,14 +1,14 @@
-"""Filters: rules over an event's members that must all hold before a subscription gets it.
+"""Filters: rules over an event's members, which must all hold before a subscription gets the event.
 
     {"data.total": {"gte": 100}, "data.currency": ["EUR", "USD"], "any": [{…}, {…}], "not": {…}}
 
 A path is dotted, starts at `id type source subject time data`, and goes through arrays by number. A scalar stands for
-`eq`, an array for `in`. Rules follow JSON: `1` equals `1.0` but neither `"1"` nor `true`, and null is a value. Of a
-path that leads nowhere only `exists: false`, `ne` and `not` hold.
+`eq`, an array for `in`. Rules follow JSON: `1` equals `1.0` but neither `"1"` nor `true`, and null is a value. Where
+a path leads nowhere, only `exists: false`, `ne` and `not` hold.
 
 Ordering (`gt gte lt lte`) compares numbers and strings that are plain decimals (`"10.50"`) as numbers. When the
-rule's own value is any other string it compares strings by code point, which orders RFC 3339 instants of one form. What
-cannot be compared does not hold.
+rule's own value is any other string, it compares strings by code point, which orders RFC 3339 instants of one form. A
+rule that cannot compare does not hold.
 """
 
 import json
@@ -36,7 +36,7 @@ _SHOWN = 64
 _MISSING: Any = object()
 
 Test = Callable[[Any], str | None]
-"""What speaks against a value, or None when the rule holds for it."""
+"""Gives why the rule does not hold for a value, or None when it holds."""
 Place = tuple[str | int, ...]
 
 
@@ -47,8 +47,8 @@ class _Rule:
     test: Test
 
     def check(self, event: Mapping[str, Any]) -> str | None:
-        complaint = self.test(_lookup(event, self.path))
-        return complaint and f"{self.label}: {complaint}"
+        reason = self.test(_lookup(event, self.path))
+        return reason and f"{self.label}: {reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,9 @@ class Filter:
         """None when every rule holds for `{"id", "type", "source", "subject", "time", "data"}`; else the first that
         does not, such as `data.total gte 100: was below`. The reason quotes the rule, never the event."""
         for rule in self.rules:
-            complaint = rule.check(event)
-            if complaint is not None:
-                return complaint
+            reason = rule.check(event)
+            if reason is not None:
+                return reason
         return None
 
 
@@ -194,8 +194,8 @@ def _string(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _what(complaint: str, value: Any) -> str:
-    return "was missing" if value is _MISSING else complaint
+def _what(reason: str, value: Any) -> str:
+    return "was missing" if value is _MISSING else reason
 
 
 def _eq(operand: Any, place: Place) -> Test:
@@ -215,7 +215,7 @@ def _in(operand: Any, place: Place) -> Test:
     return lambda value: None if any(_same(value, one) for one in wanted) else _what("was none of these", value)
 
 
-def _order(holds: Callable[[Any, Any], bool], complaint: str, operand: Any, place: Place) -> Test:
+def _order(holds: Callable[[Any, Any], bool], reason: str, operand: Any, place: Place) -> Test:
     number = _number(operand)
     if number is None and not isinstance(operand, str):
         raise _invalid("must be a number or a string", place)
@@ -226,14 +226,14 @@ def _order(holds: Callable[[Any, Any], bool], complaint: str, operand: Any, plac
         given = comparable(value)
         if given is None:
             return _what("could not be compared", value)
-        return None if holds(given, limit) else complaint
+        return None if holds(given, limit) else reason
 
     return test
 
 
-def _affix(has: Callable[[str, str], bool], complaint: str, operand: Any, place: Place) -> Test:
+def _affix(has: Callable[[str, str], bool], reason: str, operand: Any, place: Place) -> Test:
     text = _text(operand, place)
-    return lambda value: None if isinstance(value, str) and has(value, text) else _what(complaint, value)
+    return lambda value: None if isinstance(value, str) and has(value, text) else _what(reason, value)
 
 
 def _contains(operand: Any, place: Place) -> Test:

@@ -1,4 +1,4 @@
-"""A subscription: what a client says of it, what is shown of it, and what the hub sends by."""
+"""A subscription: as clients write it, as it is shown, and as the hub uses it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class RateLimit(BaseModel):
 
 
 class SubscriptionSpec(BaseModel):
-    """What a client says of a subscription."""
+    """A subscription as clients write it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -62,12 +62,12 @@ class Subscription:
     target: TargetModel
     filter: Filter | None
     per_second: float | None
-    """The rate of its lane: its own, or else the channel's."""
+    """Attempts per second of its lane: its own limit, otherwise the channel's."""
     disabled_reason: str | None
     created_at: datetime
     updated_at: datetime
     version: int = 0
-    """The catalogue's version in which it was written; 0 before that."""
+    """The version of the catalogue in which it was written; 0 before that."""
 
     @property
     def patterns(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Secrets of targets: encrypted where they are kept, masked where they are shown."""
+"""Secrets of targets: encrypted in the store, masked in answers."""
 
 import base64
 import os
@@ -26,11 +26,11 @@ _NONCE = 12
 _BROKEN = "A stored secret cannot be decrypted: start the hub with the HUB_SECRET_KEY that it was stored with."
 _LONG = 32
 _KIND = re.compile(r"https?://[a-z0-9.-]+/|[a-z]+://|whsec_|xox[a-z]-")
-"""The beginnings that say what a secret is and nothing of the secret."""
+"""Prefixes that tell the kind of a secret and nothing of the secret itself."""
 
 
 class SealBroken(Exception):
-    """A sealed text cannot be opened: the key is another one, or the text was altered or belongs elsewhere."""
+    """A sealed text cannot be decrypted: with another key, or where the text was altered or moved."""
 
 
 class Sealer:
@@ -50,7 +50,7 @@ class Sealer:
         return _VERSION + base64.urlsafe_b64encode(nonce + box).decode()
 
     def open(self, sealed: str, *, tenant: str, subscription: str, field: str) -> str:
-        """The text that was sealed for this very place. Raises `SealBroken`."""
+        """The text that was sealed for this place. Raises `SealBroken`."""
         if not sealed.startswith(_VERSION):
             raise SealBroken(_BROKEN)
         try:
@@ -86,7 +86,7 @@ class Sealer:
 
 
 def mask(secret: str) -> str:
-    """What may be shown of a secret: what kind it is, a host if it is a web address, and of a long one its end."""
+    """What may be shown of a secret: its kind, the host of a web address, and the end of a long one."""
     end = secret[-4:] if len(secret) >= _LONG else ""
     kind = _KIND.match(secret)
     return f"{kind[0] if kind else ''}{MASK}{end}"
@@ -103,7 +103,7 @@ def reveal_model(model: BaseModel) -> dict[str, Any]:
 
 
 def unmask(patch: Mapping[str, Any], current: BaseModel) -> dict[str, Any]:
-    """The patch of a target with each masked secret that came back as it is shown replaced by the secret itself.
+    """The patch of a target, in which each masked secret that came back as it is shown is replaced by the secret.
 
     Raises `Invalid` with pointers under `/target` for a masked value that belongs to no secret at its place.
     """
@@ -144,7 +144,7 @@ def _dumped(model: BaseModel, *, exclude_none: bool = False) -> dict[str, Any]:
 def _with_secrets(
     model: BaseModel, shown: Callable[[SecretStr, Path], str | None], *, exclude_none: bool = False
 ) -> dict[str, Any]:
-    """The model as JSON values with something else in place of each secret."""
+    """The model as JSON values with the text that `shown` gives in place of each secret."""
 
     def walk(value: Any, path: Path) -> Any:
         if isinstance(value, SecretStr):

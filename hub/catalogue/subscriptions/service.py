@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from channels.base import SignedTarget
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.keys.model import Principal
-from hub.catalogue.subscriptions.codec import SubscriptionForms
+from hub.catalogue.subscriptions.codec import SubscriptionCodec
 from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
 from hub.catalogue.subscriptions.sealing import reveal_model, unmask
 from hub.clock import Clock
@@ -20,11 +20,11 @@ from hub.validation import pydantic_faults
 
 
 class Subscriptions:
-    """What `manage` may do with a tenant's subscriptions. Each change is in force when its method returns."""
+    """Creates and changes the subscriptions of a tenant. A change is in force when its method returns."""
 
-    def __init__(self, catalogue: Catalogue, forms: SubscriptionForms, clock: Clock) -> None:
+    def __init__(self, catalogue: Catalogue, codec: SubscriptionCodec, clock: Clock) -> None:
         self._catalogue = catalogue
-        self._forms = forms
+        self._codec = codec
         self._clock = clock
 
     def find(self, tenant: str, subscription_id: str) -> Subscription:
@@ -40,8 +40,8 @@ class Subscriptions:
 
     async def create(self, principal: Principal, spec: SubscriptionSpec) -> Subscription:
         """Raises `Invalid` where the spec breaks a rule."""
-        made = self._forms.build(principal.tenant, spec, by_operator=principal.is_operator, at=self._clock.now())
-        await self._catalogue.change(lambda: ([self._forms.encode(made)], []))
+        made = self._codec.build(principal.tenant, spec, by_operator=principal.is_operator, at=self._clock.now())
+        await self._catalogue.change(lambda: ([self._codec.encode(made)], []))
         return made
 
     async def patch(self, principal: Principal, subscription_id: str, merge: dict[str, Any]) -> Subscription:
@@ -62,7 +62,7 @@ class Subscriptions:
                 raise Invalid(
                     "The patched subscription is not valid; see `errors`.", errors=pydantic_faults(error)
                 ) from None
-            return self._forms.build(
+            return self._codec.build(
                 principal.tenant,
                 spec,
                 by_operator=principal.is_operator,
@@ -79,23 +79,23 @@ class Subscriptions:
         )
 
     async def disable(self, tenant: str, subscription_id: str, reason: str) -> Subscription:
-        """New deliveries are made and held; those not yet sent are held too."""
+        """New deliveries are created and held, and so are those that are not sent yet."""
         return await self._edit(
             tenant, subscription_id, lambda current: self._switched(current, enabled=False, reason=reason)
         )
 
     async def rotate(self, tenant: str, subscription_id: str, grace: timedelta) -> Subscription:
-        """Give a new signing secret; for the time of grace messages are signed with the old one as well."""
+        """Make a new signing secret. For `grace`, messages are signed with the old one as well."""
 
         def edit(current: Subscription) -> Subscription:
             signed = signed_target(current)
             now = self._clock.now()
-            return self._forms.retarget(current, signed.rotated(now + grace), now)
+            return self._codec.retarget(current, signed.rotated(now + grace), now)
 
         return await self._edit(tenant, subscription_id, edit)
 
     async def delete(self, tenant: str, subscription_id: str) -> None:
-        """What it has not been sent yet is cancelled."""
+        """Deliveries that are not sent yet are cancelled."""
 
         def build() -> tuple[list[Record], list[FeedEntry]]:
             found = self.find(tenant, subscription_id)
@@ -117,7 +117,7 @@ class Subscriptions:
             edited = edit(current)
             if edited is current:
                 return [], []
-            return [self._forms.encode(edited)], _switch_entries(current, edited)
+            return [self._codec.encode(edited)], _switch_entries(current, edited)
 
         await self._catalogue.change(build)
         return self.find(tenant, subscription_id)

@@ -13,6 +13,7 @@ from channels.base import SendFailed
 from channels.http import AddressRefused, Guard, deliver, open_client
 from channels.http.resolver import MAX_LOOKUPS, LookupFailed, Resolver
 from tests.channels.conftest import LOOPBACK
+from tests.patience import patience
 from tests.receivers import Receiver
 
 SILENT = "silent.example"
@@ -108,7 +109,7 @@ async def test_silent_lookups_hold_up_no_other_name(names: NameServer) -> None:
     names.names["a.example"] = ["127.0.0.1"]
     resolver = Resolver(Guard(LOOPBACK))
     silent = [asyncio.create_task(resolver.resolve(f"{n}.{SILENT}")) for n in range(40)]
-    async with asyncio.timeout(1), Receiver() as receiver:
+    async with patience(), Receiver() as receiver:
         await asyncio.sleep(0)
         assert await resolver.resolve("a.example", receiver.port)
     for task in silent:
@@ -139,7 +140,7 @@ async def test_a_lookup_that_ends_after_its_asker_gave_up_leaves_nothing(names: 
         await resolver.resolve(SILENT)
     names.names[SILENT] = ["1.1.1.1"]
     names.released.set()
-    async with asyncio.timeout(2):
+    async with patience():
         await resolver._under_way[SILENT]
         await asyncio.sleep(0)
     assert resolver._under_way == {}

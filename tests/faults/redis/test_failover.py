@@ -10,12 +10,13 @@ import pytest
 from tests.faults.drill import Drill
 from tests.faults.patience import until
 from tests.faults.toxic_proxy import ToxicProxy
+from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import REDIS_7, VALKEY, RedisServer, Sentinels
 
 LAG_SECONDS = 1.5
 FAILOVER_SECONDS = 35.0
 """Sentinels that voted for different leaders wait, and vote again."""
-HEAL_SECONDS = 10.0
+HEAL_SECONDS = PATIENCE_SECONDS
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ import pytest
 
 from tests.faults.drill import Drill
 from tests.faults.patience import until
+from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import REDIS_7, VALKEY, RedisServer
 
 SMALL_DISK = 'mount -t tmpfs -o size=12m,mode=700 drill "$0" && echo mounted && exec cat'
-HEAL_SECONDS = 15.0
+HEAL_SECONDS = PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ async def test_f23_with_a_full_disk_publishing_is_refused_and_heals_when_there_i
         done.set()
         await asyncio.wait_for(publishing, HEAL_SECONDS)
         assert set(drill.publisher.refusals) == {503}
-        await drill.drained(10 + drill.takeover_seconds)
+        await drill.drained(PATIENCE_SECONDS)
         assert (await api.get("/readyz")).status_code == 200
     # What was promised is on the disk, and not only in memory.
     await asyncio.to_thread(drill.server.kill)

@@ -1,6 +1,5 @@
 """Drills F14 and F15: an answer of Redis is lost on its way, and with it the knowledge of what was done."""
 
-import asyncio
 from collections import Counter
 
 from hub.stores.redis.client.scripts import Script
@@ -9,6 +8,7 @@ from hub.stores.redis.queue import _CLAIM, _FINISH
 from tests.faults.drill import Drill
 from tests.faults.listeners import listening
 from tests.faults.toxic_proxy import ToxicProxy
+from tests.patience import PATIENCE_SECONDS, soon
 
 LONG_LEASE = "30"
 """Much longer than the drills take, so that nothing of what they see is owed to the end of a lease."""
@@ -29,8 +29,8 @@ async def lose_answer(drill: Drill, proxy: ToxicProxy, script: Script, name: str
     await start_behind(proxy, drill)
     proxy.lose_answer(script.digest.encode())
     await drill.publisher.publish()
-    await asyncio.wait_for(proxy.lost.wait(), 10)
-    verdict = await drill.verdict(name, drain_within=10)
+    await soon(proxy.lost.wait())
+    verdict = await drill.verdict(name, drain_within=PATIENCE_SECONDS)
     assert verdict.passed, verdict
     assert (verdict.delivered, verdict.dup) == (11, 0)
     async with drill.hub.client() as api:

@@ -10,8 +10,9 @@ from tests.faults.drill import Drill
 from tests.faults.receiver_process import ReceiverProcess
 from tests.faults.redis.network import OtherMachine
 from tests.faults.toxic_proxy import ToxicProxy
+from tests.patience import PATIENCE_SECONDS
 
-HEAL_SECONDS = 10.0
+HEAL_SECONDS = PATIENCE_SECONDS
 CUT_SECONDS = 30.0
 
 

@@ -9,9 +9,10 @@ import pytest
 from tests.faults.drill import Drill
 from tests.faults.listeners import Follower
 from tests.faults.patience import until
+from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 
-HEAL_SECONDS = 10.0
+HEAL_SECONDS = PATIENCE_SECONDS
 """How long it may take until the hub works again once its server does."""
 
 
@@ -167,7 +168,7 @@ def flip(log: Path, text: bytes) -> None:
     log.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
 
 
-async def refused(drill: Drill, within: float = 20) -> httpx.Response:
+async def refused(drill: Drill, within: float = PATIENCE_SECONDS) -> httpx.Response:
     """Publish large events until one is refused; gives the answer. What was accepted is in the journal."""
     big = {"type": "drill.big", "data": "x" * 200_000}
     async with drill.hub.client() as api, asyncio.timeout(within):

@@ -10,6 +10,7 @@ import pytest
 from tests.faults.drill import LEASE_SECONDS, Drill
 from tests.faults.hub_process import ROOT
 from tests.faults.patience import until
+from tests.patience import PATIENCE_SECONDS
 
 TAKEOVER_SECONDS = 20.0
 """Longer than the time between two runs of a schedule, and than a right lasts."""
@@ -39,7 +40,7 @@ async def test_f11_what_a_frozen_worker_held_is_done_by_another_and_its_late_res
     await drill.hub.add("worker").start()
     await drill.receiver.behave("slow")
     # All of it is sent once more, while answers wait for the one that sleeps.
-    await drill.receiver.arrived(20, within=drill.takeover_seconds)
+    await drill.receiver.arrived(20)
     before = [await drill.delivery(acked.event_id, "slow") for acked in drill.publisher.acked]
     frozen.signal(signal.SIGCONT)
     verdict = await drill.verdict("F11")
@@ -73,7 +74,7 @@ async def test_f12_a_lease_is_renewed_for_as_long_as_its_attempt_takes(drill: Dr
     await drill.subscribe("slow")
     await drill.receiver.behave("slow", delay=3 * LEASE_SECONDS)
     await drill.publisher.publish_many(4)
-    verdict = await drill.verdict("F12-renewed", drain_within=5 * LEASE_SECONDS)
+    verdict = await drill.verdict("F12-renewed", drain_within=PATIENCE_SECONDS)
     assert verdict.passed, verdict
     assert (verdict.delivered, verdict.dup) == (4, 0)
 

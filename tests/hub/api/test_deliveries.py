@@ -102,7 +102,7 @@ async def test_a_delivery_of_a_disabled_subscription_is_held_until_it_is_enabled
     (held,) = await api.deliveries("held")
     assert held["reason"] == "the subscription is disabled: disabled on request"
     assert (await api.admin.get("/v1/deliveries?status=pending")).json()["items"] == []
-    await api.admin.post(f"/v1/subscriptions/{made['id']}/enable")
+    (await api.admin.post(f"/v1/subscriptions/{made['id']}/enable")).raise_for_status()
     (delivered,) = await api.deliveries("delivered")
     assert delivered["id"] == held["id"]
 

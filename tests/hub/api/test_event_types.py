@@ -19,7 +19,9 @@ async def test_the_built_in_types_are_listed_by_name_each_with_schema_and_exampl
     assert all(kind["built_in"] and kind["schema"] and kind["description"] for kind in kinds)
     for kind in kinds:
         assert (
-            await api.admin.post("/v1/events", json={"type": kind["type"], "data": kind["example"]})
+            (
+                await api.admin.post("/v1/events", json={"type": kind["type"], "data": kind["example"]})
+            ).raise_for_status()
         ).status_code == 202
 
 
@@ -51,7 +53,7 @@ async def test_types_are_listed_page_by_page(api: Api) -> None:
 
 async def test_events_of_a_registered_type_must_fit_its_schema(api: Api) -> None:
     await api.publish(data={})
-    await api.admin.put(PATH, json={"schema": SCHEMA})
+    (await api.admin.put(PATH, json={"schema": SCHEMA})).raise_for_status()
     refused = await api.admin.post("/v1/events", json={"type": "stock.low", "data": {}})
     assert (refused.status_code, pointers(refused)) == (422, ["/data/sku"])
     await api.publish(data={"sku": "A-1"})
@@ -113,7 +115,7 @@ async def test_a_name_that_no_event_may_have_is_refused(api: Api, name: str) -> 
 
 async def test_the_types_of_a_tenant_are_its_own(api: Api) -> None:
     other = await api.holder("manage", "events:write", tenant="acme")
-    await api.admin.put(PATH, json={"schema": SCHEMA})
+    (await api.admin.put(PATH, json={"schema": SCHEMA})).raise_for_status()
     assert (await other.get(PATH)).status_code == 404
     assert (await other.delete(PATH)).status_code == 404
     assert (await other.post("/v1/events", json={"type": "stock.low", "data": {}})).status_code == 202

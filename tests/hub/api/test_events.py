@@ -143,7 +143,7 @@ async def test_an_event_is_not_replayed_to_a_subscription_that_never_was_to_get_
 
 async def test_a_cancelled_event_is_not_replayed(api: Api) -> None:
     event_id = await api.publish()
-    await api.admin.delete(f"/v1/events/{event_id}")
+    (await api.admin.delete(f"/v1/events/{event_id}")).raise_for_status()
     assert (await api.admin.post(f"/v1/events/{event_id}/replay")).status_code == 409
 
 

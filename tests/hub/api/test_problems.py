@@ -76,7 +76,9 @@ async def test_what_the_framework_refuses_is_a_problem_too(api: Api, method: str
     ],
 )
 async def test_no_problem_repeats_what_was_sent(api: Api, method: str, path: str, body: object) -> None:
-    await api.admin.put("/v1/event-types/registered", json={"schema": {"properties": {"sku": {"type": "integer"}}}})
+    (
+        await api.admin.put("/v1/event-types/registered", json={"schema": {"properties": {"sku": {"type": "integer"}}}})
+    ).raise_for_status()
     answer = await api.admin.request(method, path, json=body)
     assert answer.status_code >= 400 or isinstance(body, list)
     assert CANARY not in answer.text

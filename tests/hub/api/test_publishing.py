@@ -115,7 +115,7 @@ async def test_strict_types_refuse_what_is_neither_built_in_nor_registered(tmp_p
         assert refused.status_code == 422
         assert pointers(refused) == ["/type"]
         await api.publish("order.created", ORDER)
-        await api.admin.put("/v1/event-types/stock.low", json={})
+        (await api.admin.put("/v1/event-types/stock.low", json={})).raise_for_status()
         assert (await api.admin.post("/v1/events", json=event)).status_code == 202
 
 

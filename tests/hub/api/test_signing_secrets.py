@@ -48,7 +48,7 @@ async def test_after_a_rotation_messages_are_signed_with_both_secrets_until_the_
 
 async def test_a_rotation_without_a_body_grants_a_day(api: Api) -> None:
     made = (await api.admin.post("/v1/subscriptions", json=SPEC)).json()
-    await api.admin.post(f"/v1/subscriptions/{made['id']}/rotate-secret")
+    (await api.admin.post(f"/v1/subscriptions/{made['id']}/rotate-secret")).raise_for_status()
     target = api.services.subscriptions.find("default", made["id"]).target.model_dump()
     (previous,) = target["previous_secrets"]
     assert previous["expires_at"].isoformat() == "2026-11-24T12:00:00+00:00"

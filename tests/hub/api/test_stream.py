@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from hub.api.stream import EventStream
+from tests.patience import patience
 
 
 async def test_a_client_that_makes_no_room_frees_its_listener_and_is_waited_for_quietly() -> None:
@@ -30,7 +31,7 @@ async def test_a_client_that_makes_no_room_frees_its_listener_and_is_waited_for_
 
     response = EventStream(chunks(), ping=0, send_timeout=0.01)
     answering = asyncio.create_task(response({"type": "http", "method": "GET"}, receive, send))  # type: ignore[arg-type]
-    async with asyncio.timeout(5):
+    async with patience():
         await left.wait()
         await asyncio.sleep(0.02)
         assert not answering.done()

@@ -88,10 +88,10 @@ async def test_a_trial_sends_the_example_of_the_first_matching_type_and_stores_n
     ("pattern", "type"), [("none.such", "none.such"), ("none.*", "none.test"), ("stock.*", "stock.low")]
 )
 async def test_the_sample_fits_the_pattern_even_when_nobody_gave_an_example(api: Api, pattern: str, type: str) -> None:
-    await api.admin.put("/v1/event-types/stock.low", json={"example": {"sku": "A-1"}})
+    (await api.admin.put("/v1/event-types/stock.low", json={"example": {"sku": "A-1"}})).raise_for_status()
     async with Receiver() as receiver:
         made = await api.subscribe(channel="webhook", target={"url": receiver.url}, event_types=[pattern])
-        await api.admin.post(f"/v1/subscriptions/{made['id']}/test")
+        (await api.admin.post(f"/v1/subscriptions/{made['id']}/test")).raise_for_status()
     assert receiver.requests[0].json()["type"] == type
 
 

@@ -143,7 +143,7 @@ async def test_a_secret_is_replaced_by_a_new_one_and_a_header_removed_by_null(ap
     made = (await api.admin.post("/v1/subscriptions", json=SPEC)).json()
     other = "whsec_" + "B" * 40
     patch = {"target": {"secret": other, "headers": {"X-Token": None, "X-Other": "new"}}}
-    await api.admin.patch(f"/v1/subscriptions/{made['id']}", json=patch)
+    (await api.admin.patch(f"/v1/subscriptions/{made['id']}", json=patch)).raise_for_status()
     assert await stored_target(api, made) == {"url": HOOK["url"], "secret": other, "headers": {"X-Other": "new"}}
 
 
@@ -179,7 +179,7 @@ async def test_a_patch_that_breaks_a_rule_changes_nothing(api: Api, patch: dict[
 async def test_a_changed_subscription_gets_the_next_event_as_it_now_is(api: Api) -> None:
     made = await api.subscribe(event_types=["user.*"])
     await api.publish("order.created", ORDER)
-    await api.admin.patch(f"/v1/subscriptions/{made['id']}", json={"event_types": ["order.*"]})
+    (await api.admin.patch(f"/v1/subscriptions/{made['id']}", json={"event_types": ["order.*"]})).raise_for_status()
     event_id = await api.publish("order.created", ORDER)
     (delivered,) = await api.deliveries("delivered")
     assert delivered["event_id"] == event_id

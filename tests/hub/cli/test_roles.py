@@ -7,18 +7,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
-from hub.cli.roles import placed_by
+from hub.cli.roles import with_platform_port
 from hub.cli.serve import load, load_settings
 from hub.settings import Platform, Settings
+from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer, free_port, wait_until
 from tests.serving import HUB, serving, surroundings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HONCHO = Path(sys.executable).with_name("honcho")
 
 
@@ -30,7 +32,7 @@ def run(*command: str, directory: Path, **settings: str) -> subprocess.Completed
         env=surroundings(**settings),
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
@@ -43,9 +45,12 @@ def children(pid: int) -> set[int]:
     return {int(child) for child, state in zip(found[::2], found[1::2], strict=True) if not state.startswith("Z")}
 
 
+ask = partial(httpx.get, timeout=PATIENCE_SECONDS, trust_env=False)
+
+
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=5, trust_env=False).is_success
+        return ask(url).is_success
     except httpx.TransportError:
         return False
 
@@ -85,10 +90,10 @@ def test_a_process_without_requests_says_how_it_is_and_ends_when_told(
     }
     with serving(tmp_path, role, **settings) as process:
         assert process.url == f"http://127.0.0.1:{port}"
-        assert httpx.get(f"{process.url}/livez", trust_env=False).json() == {"status": "ok"}
-        assert httpx.get(f"{process.url}/readyz", trust_env=False).status_code == 200
-        assert "hub_" in httpx.get(f"{process.url}/metrics", trust_env=False).text
-        assert httpx.get(f"{process.url}/v1/events", trust_env=False).status_code == 404
+        assert ask(f"{process.url}/livez").json() == {"status": "ok"}
+        assert ask(f"{process.url}/readyz").status_code == 200
+        assert "hub_" in ask(f"{process.url}/metrics").text
+        assert ask(f"{process.url}/v1/events").status_code == 404
         assert process.stop() in {0, -signal.SIGTERM}
         assert all(f'"role":"{role}"' in line for line in process.lines if line.startswith("{"))
         assert not (process.data_dir / "admin.key").exists()
@@ -111,7 +116,7 @@ def test_web_listens_where_the_platform_says_unless_the_hubs_own_settings_say_ot
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    placed = placed_by(load(Platform), load_settings())
+    placed = with_platform_port(load(Platform), load_settings())
     assert (placed.host, placed.port) == place
 
 
@@ -127,7 +132,7 @@ def test_several_web_processes_share_a_port_and_one_that_dies_is_replaced(valkey
         wait_until(lambda: len(children(web.process.pid)) == 2 and children(web.process.pid) != first)
         headers = {"Authorization": f"Bearer {web.key}"}
         for _ in range(10):
-            assert httpx.get(f"{web.url}/v1/events", headers=headers, trust_env=False).status_code == 200
+            assert ask(f"{web.url}/v1/events", headers=headers).status_code == 200
         kept = children(web.process.pid)
         assert web.stop() == -signal.SIGTERM
         assert not any(Path(f"/proc/{pid}").exists() for pid in kept)
@@ -177,18 +182,19 @@ def honcho(directory: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[
 def test_honcho_runs_and_stops_the_procfile(valkey: RedisServer, tmp_path: Path) -> None:
     settings = {"HUB_STORE_URL": valkey.url(), "HUB_LOG_FORMAT": "json"}
     with honcho(tmp_path, **settings) as (process, port):
-        wait_until(lambda: all(answers(f"http://127.0.0.1:{port + number}/livez") for number in (0, 1)), 40)
+        wait_until(lambda: all(answers(f"http://127.0.0.1:{port + number}/livez") for number in (0, 1)))
         key = (tmp_path / Settings().data_dir / "admin.key").read_text().strip()
-        with httpx.Client(headers={"Authorization": f"Bearer {key}"}, trust_env=False) as client:
+        headers = {"Authorization": f"Bearer {key}"}
+        with httpx.Client(headers=headers, timeout=PATIENCE_SECONDS, trust_env=False) as client:
             one, other = (f"http://127.0.0.1:{port + number}" for number in (0, 1))
             spec = {"name": "log", "event_types": ["*"], "channel": "file", "target": {"name": "all"}}
             assert client.post(f"{one}/v1/subscriptions", json=spec).status_code == 201
             assert client.post(f"{other}/v1/events", json={"type": "stock.low", "data": 1}).status_code == 202
             written = tmp_path / Settings().data_dir / "files" / "default" / "all.jsonl"
-            wait_until(written.exists, 20)
+            wait_until(written.exists)
             wait_until(lambda: client.get(f"{one}/readyz").json() == {"status": "ready"})
         process.terminate()
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     stopped = dict(re.findall(r"(\S+\.\d) stopped \(rc=(-?\d+)\)", said))
     assert stopped.keys() == {"web.1", "web.2", "worker.1", "scheduler.1"}
     assert set(stopped.values()) <= {"0", "-15", "143"}

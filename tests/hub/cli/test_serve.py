@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.serving import HUB, ServedHub, serving, surroundings
 
 ORDER = {
@@ -37,7 +38,7 @@ def run(hub: ServedHub, *arguments: str, stdin: str = "") -> subprocess.Complete
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
@@ -51,7 +52,8 @@ def test_the_first_start_shows_the_key_once_and_keeps_it_private(hub: ServedHub)
 
 def test_an_event_is_published_delivered_and_watched(hub: ServedHub) -> None:
     spec = {"name": "log", "event_types": ["order.*"], "channel": "file", "target": {"name": "orders"}}
-    made = httpx.post(f"{hub.url}/v1/subscriptions", json=spec, headers={"Authorization": f"Bearer {hub.key}"})
+    headers = {"Authorization": f"Bearer {hub.key}"}
+    made = httpx.post(f"{hub.url}/v1/subscriptions", json=spec, headers=headers, timeout=PATIENCE_SECONDS)
     assert made.status_code == 201
 
     published = run(hub, "publish", "order.created", "--data", "-", "--json", stdin=json.dumps(ORDER))
@@ -125,7 +127,7 @@ def test_a_wrong_setting_is_one_clear_line(settings: dict[str, str], complaint: 
         env=surroundings(**{"HUB_PORT": "0", **settings}),
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     last = failed.stderr.splitlines()[-1]
@@ -145,7 +147,7 @@ def test_a_damaged_database_is_one_clear_line(tmp_path: Path) -> None:
         env=surroundings(),
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert failed.returncode == 1
@@ -157,7 +159,7 @@ def test_a_stopped_hub_leaves_with_its_listeners_and_starts_again_where_it_was(t
     with serving(tmp_path) as first:
         key = first.key
         headers = {"Authorization": f"Bearer {key}"}
-        with httpx.stream("GET", f"{first.url}/v1/stream", headers=headers, timeout=10) as stream:
+        with httpx.stream("GET", f"{first.url}/v1/stream", headers=headers, timeout=PATIENCE_SECONDS) as stream:
             lines = stream.iter_lines()
             assert any(line.startswith("retry:") for line in iter(lines.__next__, ""))
             first.process.terminate()

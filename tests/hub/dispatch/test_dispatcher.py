@@ -9,6 +9,7 @@ from hub.stores.base import ClaimRequest
 from hub.stores.gate import THRESHOLD
 from tests.api_support import Api, open_api, settings_for
 from tests.clock import ManualClock
+from tests.patience import patience
 from tests.receivers import Answer, Arrival, Receiver
 
 
@@ -92,7 +93,7 @@ async def test_410_disables_the_subscription_and_holds_what_comes_after(api: Api
         await api.publish()
         (held,) = await api.deliveries("held")
         assert "410" in held["reason"]
-        await api.admin.post(f"/v1/subscriptions/{subscription}/enable")
+        (await api.admin.post(f"/v1/subscriptions/{subscription}/enable")).raise_for_status()
         await api.deliveries("delivered")
 
 
@@ -164,7 +165,7 @@ async def test_an_event_that_expired_while_it_was_held_dies_unsent(api: Api) -> 
         await api.publish(expires_at=_shown(api.clock, 60))
         await api.deliveries("held")
         api.clock.advance(61)
-        await api.admin.post(f"/v1/subscriptions/{subscription}/enable")
+        (await api.admin.post(f"/v1/subscriptions/{subscription}/enable")).raise_for_status()
         (dead,) = await api.deliveries("dead")
         assert dead["reason"].startswith("expired")
         assert dead["attempt_count"] == 0
@@ -176,7 +177,7 @@ async def test_what_waits_for_a_deleted_subscription_is_cancelled(api: Api) -> N
         subscription = await subscribe(api, receiver, retry_schedule=[60])
         await api.publish()
         await due_again(api)
-        await api.admin.delete(f"/v1/subscriptions/{subscription}")
+        (await api.admin.delete(f"/v1/subscriptions/{subscription}")).raise_for_status()
         api.clock.advance(73)
         (cancelled,) = await api.deliveries("cancelled")
         assert cancelled["reason"] == "the subscription was deleted"
@@ -193,7 +194,7 @@ async def test_an_attempt_that_fails_after_its_event_was_cancelled_is_not_repeat
         await subscribe(api, receiver)
         event = await api.publish()
         await receiver.arrived(1)
-        await api.admin.delete(f"/v1/events/{event}")
+        (await api.admin.delete(f"/v1/events/{event}")).raise_for_status()
         gate.set()
         (cancelled,) = await api.deliveries("cancelled")
         attempts = (await detail(api, cancelled))["attempts"]
@@ -247,7 +248,7 @@ async def test_a_delivery_left_behind_by_a_dead_process_ends_when_its_event_was_
         event = await api.publish()
         queue = api.store.queue
         await queue.claim([ClaimRequest(subscription, 1)], {subscription: 1.0})
-        await api.admin.delete(f"/v1/events/{event}")
+        (await api.admin.delete(f"/v1/events/{event}")).raise_for_status()
         api.clock.advance(2)
         assert await api.dispatcher.sweep() == 1
         (cancelled,) = await api.deliveries("cancelled")
@@ -268,7 +269,7 @@ async def test_a_target_that_is_gone_may_be_deleted_while_it_says_so(api: Api) -
         await api.publish()
         await receiver.arrived(1)
         (attempt,) = api.dispatcher._attempts
-        await api.admin.delete(f"/v1/subscriptions/{subscription}")
+        (await api.admin.delete(f"/v1/subscriptions/{subscription}")).raise_for_status()
         gate.set()
         (dead,) = await api.deliveries("dead")
         assert "410" in dead["reason"]
@@ -282,7 +283,7 @@ async def test_a_claim_that_comes_while_stopping_is_given_back_uncounted(tmp_pat
             (loop,) = [task for task in asyncio.all_tasks() if task.get_name() == "dispatcher"]
             api.dispatcher.stop_claiming()
             await api.publish()
-            async with asyncio.timeout(2):
+            async with patience():
                 await loop
         assert receiver.requests == []
         async with open_api(settings_for(tmp_path)) as again:

@@ -17,6 +17,7 @@ from hub.models import Event, FeedEntry, FeedKind
 from hub.settings import Settings
 from hub.stores.base import Batch, BatchEntry, EventQuery, Idempotency, Page, Store
 from tests.clock import START, ManualClock
+from tests.patience import patience
 
 DAY = 86_400.0
 
@@ -53,7 +54,7 @@ async def accept(store: Store, clock: ManualClock, count: int, idempotency: Idem
 async def run_through(job: Awaitable[Mapping[str, Any]], clock: ManualClock) -> Mapping[str, Any]:
     """What a job gives, with the clock moved on whenever it pauses."""
     running = asyncio.ensure_future(job)
-    async with asyncio.timeout(10):
+    async with patience():
         while not running.done():
             await asyncio.wait([running], timeout=0.005)
             if clock.sleepers:

@@ -27,7 +27,7 @@ async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 def expander(api: Api) -> FanOutExpander:
     """Another process's, whose catalogue is as yet empty."""
-    catalogue = Catalogue(api.store.records, api.services.subscriptions._forms.decode)
+    catalogue = Catalogue(api.store.records, api.services.subscriptions._codec.decode)
     return FanOutExpander(api.store.intake, catalogue, api.clock, lambda signal: None)
 
 

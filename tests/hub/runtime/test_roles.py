@@ -18,7 +18,8 @@ from hub.settings import Settings
 from hub.tasks import UNFINISHED_PER_TENANT, Progress
 from tests.api_support import ADMIN_KEY, settings_for
 from tests.faults.patience import until
-from tests.receivers import Answer, Receiver
+from tests.patience import PATIENCE_SECONDS
+from tests.receivers import Arrival, Receiver
 from tests.redis_servers import RedisServer
 
 SECRET_KEY = "the-secret-key-of-every-hub-in-these-tests"
@@ -97,7 +98,7 @@ async def test_what_one_web_process_takes_a_worker_elsewhere_delivers(start: Sta
     async def delivered() -> bool:
         return await deliveries(one, "delivered") == 1
 
-    await until(delivered, 2)
+    await until(delivered, PATIENCE_SECONDS)
 
 
 async def test_an_event_accepted_after_a_subscription_was_made_reaches_it_whichever_process_made_it(
@@ -119,9 +120,9 @@ async def test_a_key_works_in_every_process_within_a_second_and_no_longer_when_i
     async def answered(status: int) -> bool:
         return (await other.client.get("/v1/events", headers=theirs)).status_code == status
 
-    await until(lambda: answered(200), 1)
+    await until(lambda: answered(200), PATIENCE_SECONDS)
     assert (await one.client.delete(f"/v1/keys/{key['id']}")).status_code == 204
-    await until(lambda: answered(401), 1)
+    await until(lambda: answered(401), PATIENCE_SECONDS)
 
 
 async def test_one_idempotency_key_in_two_processes_at_once_makes_one_event(start: Start) -> None:
@@ -153,7 +154,7 @@ async def test_a_task_is_cancelled_from_another_process_and_ends_where_it_runs(s
     async def ended() -> bool:
         return not one.services.tasks._runs
 
-    await until(ended, 2)
+    await until(ended, PATIENCE_SECONDS)
     assert (await one.client.get(f"/v1/tasks/{task.id}")).json()["status"] == "cancelled"
 
 
@@ -176,7 +177,7 @@ async def test_schedules_are_shown_and_run_in_a_process_that_fires_none(start: S
         async def ended(place: str = accepted.headers["Location"]) -> bool:
             return bool((await web.client.get(place)).json()["status"] == "completed")
 
-        await until(ended, 5)
+        await until(ended, PATIENCE_SECONDS)
     listed = (await web.client.get("/v1/schedules")).json()["items"]
     assert {schedule["last_outcome"] for schedule in listed} == {"succeeded"}
     assert all(schedule["next_run_at"] for schedule in listed)
@@ -191,11 +192,11 @@ async def test_of_two_schedulers_one_leads_and_the_other_goes_on_when_it_ends(
         return b"hub_leads 1.0" in scheduler.process.core.metrics.render()[0]
 
     async with started(settings, Role.SCHEDULER) as first:
-        await until(lambda: leads(first), 2)
+        await until(lambda: leads(first), PATIENCE_SECONDS)
         second = await start(Role.SCHEDULER)
         await asyncio.sleep(1.2)
         assert not await leads(second)
-    await until(lambda: leads(second), 2)
+    await until(lambda: leads(second), PATIENCE_SECONDS)
 
 
 async def test_a_web_process_says_when_nobody_else_is_there_and_is_ready_all_the_same(start: Start) -> None:
@@ -211,7 +212,7 @@ async def test_a_web_process_says_when_nobody_else_is_there_and_is_ready_all_the
     async def complete() -> bool:
         return bool((await web.client.get("/readyz")).json() == {"status": "ready"})
 
-    await until(complete, 2)
+    await until(complete, PATIENCE_SECONDS)
     assert (await worker.client.get("/readyz")).json() == {"status": "ready"}
     assert (await worker.client.get("/v1/events")).status_code == 404
 
@@ -253,12 +254,12 @@ async def test_a_store_for_one_process_is_for_every_role_at_once(role: Role, tmp
 async def test_every_role_in_one_process_works_on_a_shared_store_too(start: Start) -> None:
     hub = await start(*EVERY_ROLE)
     await subscribe(hub)
-    await hub.client.post("/v1/events", json={"type": "stock.low", "data": 1})
+    (await hub.client.post("/v1/events", json={"type": "stock.low", "data": 1})).raise_for_status()
 
     async def delivered() -> bool:
         return await deliveries(hub, "delivered") == 1
 
-    await until(delivered, 2)
+    await until(delivered, PATIENCE_SECONDS)
 
 
 async def test_very_many_deliveries_are_made_by_workers_who_share_the_work(start: Start) -> None:
@@ -268,27 +269,34 @@ async def test_very_many_deliveries_are_made_by_workers_who_share_the_work(start
     await start(Role.WORKER)
     await start(Role.WORKER)
     for _ in range(5):
-        await web.client.post("/v1/events", json={"type": "stock.low", "data": 1})
+        (await web.client.post("/v1/events", json={"type": "stock.low", "data": 1})).raise_for_status()
 
     async def delivered() -> bool:
         return await deliveries(web, "delivered") == 15
 
-    await until(delivered, 5)
+    await until(delivered, PATIENCE_SECONDS)
 
 
 async def test_a_worker_that_starts_beside_another_leaves_it_what_it_has_begun(start: Start) -> None:
     web = await start(Role.WEB)
     await start(Role.WORKER)
-    async with Receiver(lambda arrival: Answer(delay=1)) as receiver:
+    both_work = asyncio.Event()
+
+    async def answer(arrival: Arrival) -> int:
+        await both_work.wait()
+        return 200
+
+    async with Receiver(answer) as receiver:
         await subscribe(web, channel="webhook", target={"url": receiver.url})
-        await web.client.post("/v1/events", json={"type": "stock.low", "data": 1})
+        (await web.client.post("/v1/events", json={"type": "stock.low", "data": 1})).raise_for_status()
         await receiver.arrived(1)
         await start(Role.WORKER)
+        both_work.set()
 
         async def delivered() -> bool:
             return await deliveries(web, "delivered") == 1
 
-        await until(delivered, 5)
+        await until(delivered, PATIENCE_SECONDS)
         assert len(receiver.requests) == 1
 
 
@@ -297,19 +305,26 @@ async def test_a_worker_that_is_told_to_stop_ends_what_it_has_begun_and_leaves_t
 ) -> None:
     web = await start(Role.WEB)
     settings = settings_for(tmp_path / "first", store_url=store_url, secret_key=SECRET_KEY)
-    async with Receiver(lambda arrival: Answer(delay=0.3)) as receiver:
+    told = asyncio.Event()
+
+    async def answer(arrival: Arrival) -> int:
+        await told.wait()
+        return 200
+
+    async with Receiver(answer) as receiver:
         await subscribe(web, channel="webhook", target={"url": receiver.url}, max_in_flight=2)
         async with started(settings, Role.WORKER) as first:
             for number in range(6):
-                await web.client.post("/v1/events", json={"type": "stock.low", "data": number})
+                (await web.client.post("/v1/events", json={"type": "stock.low", "data": number})).raise_for_status()
             await receiver.arrived(2)
             first.process.begin_stop()
-        begun = len(receiver.requests)
-        assert await deliveries(web, "delivered") == begun < 6
+            told.set()
+        assert len(receiver.requests) == 2
+        assert await deliveries(web, "delivered") == 2
         await start(Role.WORKER)
 
         async def delivered() -> bool:
             return await deliveries(web, "delivered") == 6
 
-        await until(delivered, 5)
+        await until(delivered, PATIENCE_SECONDS)
         assert len(receiver.requests) == 6

@@ -9,6 +9,7 @@ import httpx
 import uvicorn
 
 from hub.server.http_limits import HEAD_BYTES, bounded
+from tests.patience import patience
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n"
 
@@ -49,7 +50,7 @@ async def exchange(port: int, talk: Callable[[asyncio.StreamWriter], Awaitable[N
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     said = b""
     try:
-        async with asyncio.timeout(5):
+        async with patience():
             await talk(writer)
             while chunk := await reader.read(65_536):
                 said += chunk
@@ -64,7 +65,7 @@ async def test_a_silent_connection_is_dropped() -> None:
     async def nothing(writer: asyncio.StreamWriter) -> None:
         pass
 
-    async with serving(head_seconds=0.05) as port:
+    async with serving(head_seconds=0.25) as port:
         assert await exchange(port, nothing) == b""
 
 
@@ -84,7 +85,7 @@ async def test_the_second_head_on_a_connection_is_timed_too() -> None:
     async def half(writer: asyncio.StreamWriter) -> None:
         writer.write(REQUEST + b"GET / HT")
 
-    async with serving(head_seconds=0.05) as port:
+    async with serving(head_seconds=0.25) as port:
         said = await exchange(port, half)
     assert said.count(b"HTTP/1.1 200") == 1
 
@@ -102,11 +103,11 @@ async def test_a_slow_body_and_an_idle_connection_outlive_the_limit_of_heads() -
     async def slow_body() -> AsyncIterator[bytes]:
         for part in (b"one", b"two"):
             yield part
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
 
-    async with serving(head_seconds=0.05) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with serving(head_seconds=0.25) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         assert (await client.post("/", content=slow_body())).content == b"onetwo"
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.3)
         assert (await client.get("/")).status_code == 200
 
 

@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 
 from hub.server.sockets import STUCK_SECONDS, listening_socket
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ from hub.server.sockets import STUCK_SECONDS, listening_socket
 def test_it_takes_connections_at_its_address(host: str, client: str) -> None:
     with closing(listening_socket(host, 0)) as listening:
         port = listening.getsockname()[1]
-        with socket.create_connection((client, port), timeout=5):
+        with socket.create_connection((client, port), timeout=PATIENCE_SECONDS):
             accepted, _ = listening.accept()
             accepted.close()
 
@@ -32,7 +33,7 @@ def test_it_takes_connections_at_its_address(host: str, client: str) -> None:
 def test_accepted_connections_are_dropped_when_what_was_sent_is_not_taken() -> None:
     with (
         closing(listening_socket("127.0.0.1", 0)) as listening,
-        socket.create_connection(listening.getsockname(), timeout=5),
+        socket.create_connection(listening.getsockname(), timeout=PATIENCE_SECONDS),
         closing(listening.accept()[0]) as accepted,
     ):
         timeout = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
@@ -41,7 +42,7 @@ def test_accepted_connections_are_dropped_when_what_was_sent_is_not_taken() -> N
 
 def test_an_address_of_one_protocol_is_not_open_to_the_other() -> None:
     with closing(listening_socket("::1", 0)) as listening, pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", listening.getsockname()[1]), timeout=5)
+        socket.create_connection(("127.0.0.1", listening.getsockname()[1]), timeout=PATIENCE_SECONDS)
 
 
 def test_a_taken_port_is_an_error_and_a_port_just_left_is_not() -> None:
@@ -49,7 +50,7 @@ def test_a_taken_port_is_an_error_and_a_port_just_left_is_not() -> None:
         port = listening.getsockname()[1]
         with pytest.raises(OSError, match=os.strerror(errno.EADDRINUSE)):
             listening_socket("127.0.0.1", port)
-        with socket.create_connection(("127.0.0.1", port), timeout=5):
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS):
             accepted, _ = listening.accept()
             accepted.close()
     listening_socket("127.0.0.1", port).close()

@@ -15,8 +15,10 @@ from hub.models import FeedEntry, FeedKind, Task, TaskStatus
 from hub.stores import open_store
 from hub.stores.base import Feed, Store
 from hub.stream import Broadcaster, Limits, Selection, open_broadcaster
+from hub.stream.listener import State
 from tests.clock import ManualClock
 from tests.hub.stream.ears import Ear
+from tests.patience import patience
 
 EVERYTHING = Selection()
 
@@ -62,14 +64,14 @@ class Stage:
         return Ear(await (stream or self.stream).listen(tenant, selection, last_event_id, allowed))
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with patience():
             while not holds():
                 await asyncio.sleep(0.001)
 
     async def attached(self, count: int, stream: Broadcaster | None = None) -> None:
         """Once so many listeners are past their history."""
         registry = (stream or self.stream)._registry
-        await self.until(lambda: sum(listener.attached for listener in registry) >= count)
+        await self.until(lambda: sum(listener.state is State.ATTACHED for listener in registry) >= count)
 
     async def settle(self) -> None:
         """Give what should not happen some time to happen."""

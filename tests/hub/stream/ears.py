@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Self
 
+from tests.patience import patience
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -81,7 +83,7 @@ class Ear:
 
     async def until(self, holds: Callable[["Ear"], bool]) -> Self:
         """As soon as it holds; asked again at every chunk."""
-        async with asyncio.timeout(10), self._grown:
+        async with patience(), self._grown:
             await self._grown.wait_for(lambda: holds(self))
         return self
 
@@ -100,7 +102,7 @@ class Ear:
 
     async def ends(self) -> Self:
         """As soon as the stream ended."""
-        async with asyncio.timeout(10):
+        async with patience():
             await self._task
         return self
 

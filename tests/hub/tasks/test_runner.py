@@ -17,6 +17,7 @@ from hub.tasks import RUNNING_AT_ONCE, UNFINISHED_PER_TENANT, Progress, TaskReco
 from hub.tasks.runner import LOOK_SECONDS
 from tests.clock import ManualClock
 from tests.faults.patience import until
+from tests.patience import patience
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ class AwayStore(Tasks):
 
 async def ended(store: Store, task: Task) -> Task:
     """The task as it ended, once it has; at most 5 s from now."""
-    async with asyncio.timeout(5):
+    async with patience():
         while True:
             _, newest = await store.feed.bounds()
             found = await store.tasks.task(task.tenant, task.id)
@@ -177,7 +178,7 @@ async def test_only_a_few_run_at_once_and_the_next_follows(store: Store, runner:
     assert not works[-1].started.is_set()
     works[0].finish.set()
     await ended(store, tasks[0])
-    async with asyncio.timeout(5):
+    async with patience():
         await works[-1].started.wait()
 
 
@@ -276,7 +277,7 @@ async def test_a_store_that_is_away_for_a_while_costs_no_result(store: Store, cl
 
     with capture_logs() as lines:
         task = await runner.start("acme", "export", work)
-        async with asyncio.timeout(5):
+        async with patience():
             await tasks.refused.wait()
         await clock.elapse(0)
         tasks.away = False

@@ -1,6 +1,5 @@
 """One trace joins the request that published and every attempt, and without a collector nothing is paid for it."""
 
-import asyncio
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ from hub.models import Delivery, Status
 from hub.telemetry import tracing as module
 from hub.telemetry.tracing import Tracing, current_traceparent
 from tests.clock import START
+from tests.patience import patience
 from tests.receivers import Answer, Receiver
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -158,23 +158,24 @@ async def test_two_hubs_in_one_process_trace_apart() -> None:
 async def test_a_collector_that_hangs_delays_the_stop_for_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FLUSH_SECONDS", 0.1)
     monkeypatch.setattr(module, "EXPORT_SECONDS", 0.5)
-    async with Receiver([Answer(200, delay=30)] * 10) as collector:
+    async with Receiver([Answer(200, delay=3_600)] * 10) as collector:
         tracing = Tracing(collector.url)
         with tracing.attempt(DELIVERY, None):
             pass
-        async with asyncio.timeout(5):
+        async with patience():
             await tracing.aclose()
         assert not any(thread.name.startswith("OtelBatch") for thread in threading.enumerate())
 
 
 async def test_a_collector_that_is_away_ends_the_stop_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FLUSH_SECONDS", 0.1)
+    monkeypatch.setattr(module, "EXPORT_SECONDS", 3_600.0)
     async with Receiver() as gone:
         pass
     tracing = Tracing(gone.url)
     with tracing.attempt(DELIVERY, None):
         pass
-    async with asyncio.timeout(2):  # without an end to its retries it would take longer
+    async with patience():  # without an end to its retries it would take an hour
         await tracing.aclose()
 
 

@@ -11,6 +11,7 @@ from hub.stores.base import Store
 from tests.clock import START
 from tests.hub.stores.conftest import OpenStore
 from tests.hub.stores.samples import OTHER, TENANT, batch, claim, entry, event, publish, result, task
+from tests.patience import soon
 
 
 async def test_an_entry_is_read_back_as_it_was_written(store: Store) -> None:
@@ -65,12 +66,12 @@ async def test_every_write_brings_its_entries_with_it(store: Store) -> None:
 async def test_waiting_ends_when_something_new_can_be_read(store: Store) -> None:
     await publish(store)
     last = (await store.feed.read(0, 10))[-1].id
-    await asyncio.wait_for(store.feed.wait(last - 1), 1)
+    await soon(store.feed.wait(last - 1))
     waiting = [asyncio.create_task(store.feed.wait(last)) for _ in range(50)]
     await asyncio.sleep(0)
     assert not any(one.done() for one in waiting)
     await publish(store)
-    await asyncio.wait_for(asyncio.gather(*waiting), 1)
+    await soon(asyncio.gather(*waiting))
     assert len(await store.feed.read(last, 10)) == 1
 
 
@@ -82,7 +83,7 @@ async def test_waiting_for_an_id_that_is_far_off_goes_on(store: Store) -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     await publish(store)
-    await asyncio.wait_for(waiting, 1)
+    await soon(waiting)
 
 
 async def test_a_reader_that_only_waits_and_reads_sees_every_entry_once(store: Store) -> None:
@@ -99,7 +100,7 @@ async def test_a_reader_that_only_waits_and_reads_sees_every_entry_once(store: S
     follower = asyncio.create_task(follow())
     posts = [[event() for _ in range(4)] for _ in range(50)]
     await asyncio.gather(*(store.intake.accept(batch(*(entry(e, index=n) for n, e in enumerate(p)))) for p in posts))
-    await asyncio.wait_for(follower, 5)
+    await soon(follower)
     assert len(set(seen)) == 200
     assert set(seen) == {one.id for post in posts for one in post}
 
@@ -126,7 +127,7 @@ async def test_ids_go_on_after_everything_was_trimmed_and_the_store_restarted(op
     assert await store.feed.bounds() == (last, last)
     waiting = asyncio.create_task(store.feed.wait(last))
     await publish(store)
-    await asyncio.wait_for(waiting, 1)
+    await soon(waiting)
     (row,) = await store.feed.read(last, 10)
     assert row.id > last
 

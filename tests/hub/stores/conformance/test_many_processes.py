@@ -13,6 +13,7 @@ from hub.stores.gate import THRESHOLD
 from tests.clock import START, ManualClock
 from tests.hub.stores.conftest import OpenStore
 from tests.hub.stores.samples import batch, entry, event, publish, result
+from tests.patience import soon
 
 LANE = "sub_1"
 CAP = 4
@@ -35,7 +36,7 @@ async def claimed(store: Store, policy: LanePolicy, limit: int = 100) -> int:
 
 
 async def heard(store: Store) -> Signal:
-    return await asyncio.wait_for(store.signals.next(), 2)
+    return await soon(store.signals.next())
 
 
 # -- lanes ------------------------------------------------------------------------------------------------------------

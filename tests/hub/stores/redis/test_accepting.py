@@ -15,6 +15,7 @@ from hub.stores.redis import intake
 from tests.clock import START, ManualClock
 from tests.faults.toxic_proxy import ToxicProxy
 from tests.hub.stores.samples import TENANT, batch, claim, entry, event, idempotency, ids, publish
+from tests.patience import patience
 from tests.redis_servers import VALKEY, RedisServer, new_prefix
 
 ACCEPT = intake._ACCEPT.digest.encode()
@@ -178,7 +179,7 @@ async def test_without_its_replicas_an_event_is_not_accepted_and_its_key_waits_a
                     await store.intake.accept(post)
                 assert refused.value.retry_after
             between.heal()
-            async with asyncio.timeout(10):
+            async with patience():
                 while True:
                     try:
                         answer = await store.intake.accept(post)

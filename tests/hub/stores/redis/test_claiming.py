@@ -13,6 +13,7 @@ from hub.stores.redis import queue
 from tests.clock import START, ManualClock
 from tests.faults.toxic_proxy import ToxicProxy
 from tests.hub.stores.samples import SUBSCRIPTION, TENANT, claim, publish, result
+from tests.patience import patience
 from tests.redis_servers import RedisServer
 
 CLAIM, FINISH = queue._CLAIM.digest.encode(), queue._FINISH.digest.encode()
@@ -32,7 +33,7 @@ async def knows_scripts(store: Store) -> None:
 
 async def heard(store: Store) -> None:
     """Let a process have heard all that was told so far."""
-    async with asyncio.timeout(5):
+    async with patience():
         await store.signals.next()
 
 
@@ -142,7 +143,7 @@ async def test_a_cap_holds_over_all_processes_and_who_was_told_of_it_hears_when_
     assert (len(mine.claims), len(theirs.claims), set(theirs.full)) == (2, 1, {SUBSCRIPTION})
     await heard(other)
     await behind.queue.finish([result(mine.claims[0], Status.DELIVERED)])
-    async with asyncio.timeout(5):
+    async with patience():
         assert (await other.signals.next()).due == {SUBSCRIPTION: None}
     assert len((await ask(other, 2, max_in_flight=3)).claims) == 1
 
@@ -211,7 +212,7 @@ async def test_a_retry_written_by_one_process_is_told_to_the_others(behind: Stor
     later = START + timedelta(seconds=5)
     await heard(other)
     await behind.queue.finish([result(one, Status.PENDING, Outcome.FAILED, next_attempt_at=later)])
-    async with asyncio.timeout(5):
+    async with patience():
         assert (await other.signals.next()).due == {SUBSCRIPTION: later}
 
 

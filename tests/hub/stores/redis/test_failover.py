@@ -11,6 +11,7 @@ from hub.stores import open_store
 from hub.stores.base import EventQuery, Page, Store
 from tests.clock import ManualClock
 from tests.hub.stores.samples import SUBSCRIPTION, TENANT, batch, claim, entry, event, publish
+from tests.patience import patience
 from tests.redis_servers import VALKEY, RedisCluster, RedisServer, Sentinels, new_prefix, wait_until
 
 
@@ -22,7 +23,7 @@ def _offset(server: RedisServer, role: str) -> int:
 async def publish_at_last(store: Store) -> None:
     """Publish, again while the store is away."""
     new = event()
-    async with asyncio.timeout(15):
+    async with patience():
         while True:
             try:
                 await store.intake.accept(batch(entry(new, [SUBSCRIPTION])))

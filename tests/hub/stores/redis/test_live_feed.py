@@ -13,6 +13,7 @@ from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.tasks import RedisTasks
 from tests.hub.stores.redis.engines import engine_on
 from tests.hub.stores.samples import TENANT, task
+from tests.patience import soon
 from tests.redis_servers import VALKEY, RedisServer
 
 ENTRY = FeedEntry(TENANT, FeedKind.TASK_UPDATED, b"{}")
@@ -28,7 +29,7 @@ async def test_who_waits_in_another_process_is_told_at_once(valkey: RedisServer)
         waiting = [asyncio.create_task(feed.wait(0)) for _ in range(50)]
         await asyncio.sleep(0.05)
         await append(here)
-        await asyncio.wait_for(asyncio.gather(*waiting), 1)
+        await soon(asyncio.gather(*waiting))
         assert feed.last == 1
 
 
@@ -54,7 +55,7 @@ async def test_waiting_goes_on_over_a_restart_of_the_server(tmp_path: Path) -> N
             await asyncio.sleep(0.05)
             server.start()
             await append(engine)
-            await asyncio.wait_for(waiting, 5)
+            await soon(waiting)
             assert [row.id for row in await feed.read(0, 10)] == [1, 2]
 
 

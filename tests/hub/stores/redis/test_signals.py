@@ -15,6 +15,7 @@ from hub.stores.redis.records import RedisRecords
 from hub.stores.redis.signals import open_signals
 from tests.clock import START
 from tests.hub.stores.redis.engines import engine_on
+from tests.patience import soon
 from tests.redis_servers import VALKEY, RedisServer
 
 START_MS = int(START.timestamp() * 1000)
@@ -39,7 +40,7 @@ async def test_what_was_told_before_the_opening_is_not_heard(valkey: RedisServer
         async with open_signals(engine) as signals:
             heard = asyncio.create_task(signals.next())
             await tell(engine, "signals.lane('sub_1', nil)")
-            assert await asyncio.wait_for(heard, 5) == Signal({"sub_1": None})
+            assert await soon(heard) == Signal({"sub_1": None})
 
 
 async def test_all_that_is_there_is_heard_as_one_the_earliest_for_each_lane(valkey: RedisServer) -> None:
@@ -62,7 +63,7 @@ async def test_every_process_hears_everything(valkey: RedisServer) -> None:
     ):
         heard = asyncio.gather(here.next(), there.next())
         await change_catalogue(one)
-        assert tuple(await asyncio.wait_for(heard, 5)) == (Signal(catalogue=True),) * 2
+        assert tuple(await soon(heard)) == (Signal(catalogue=True),) * 2
 
 
 async def test_who_falls_behind_what_is_kept_is_told_to_look_at_everything(valkey: RedisServer) -> None:
@@ -109,4 +110,4 @@ async def test_hearing_goes_on_when_the_server_comes_back_with_less_than_it_had(
             server.start()
             assert (await signals.next()).catalogue
             await tell(engine, "signals.lane('sub_1', nil)")
-            assert await asyncio.wait_for(signals.next(), 5) == Signal({"sub_1": None})
+            assert await soon(signals.next()) == Signal({"sub_1": None})

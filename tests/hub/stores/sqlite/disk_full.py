@@ -14,6 +14,7 @@ from hub.stores import open_store
 from hub.stores.base import EventQuery, Page, Store, WriteOutcome
 from tests.clock import ManualClock
 from tests.hub.stores.samples import TENANT, attempted, batch, claim, entry, event, publish, result
+from tests.patience import soon
 
 
 async def accept_forever(store: Store, accepted: list[str]) -> None:
@@ -60,7 +61,7 @@ async def main(folder: Path) -> None:
         assert set(await store.queue.finish(results)) == {WriteOutcome.RECORDED}, (
             "results are recorded from the reserve"
         )
-        await asyncio.wait_for(store.feed.wait(last), 5)
+        await soon(store.feed.wait(last))
         assert [row.entry for row in await store.feed.read(last, 100)] == [attempted(one) for one in first]
         await deliver_all(store)
         assert await assert_refused(store), "the check says what is wrong"
