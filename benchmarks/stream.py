@@ -30,7 +30,7 @@ from sse_starlette.sse import EventSourceResponse
 from hub.app import create_app
 from hub.ids import new_id
 from hub.models import FeedEntry, FeedKind, Task, TaskStatus
-from hub.runtime import Services
+from hub.runtime import Process
 from hub.settings import Settings
 
 KEY = "benchmark-key-0123456789012345678901"
@@ -127,11 +127,11 @@ def serve_hub() -> tuple[Any, Publish]:
     app = create_app(settings)
 
     async def publish(number: int) -> None:
-        services: Services = app.state.services
-        now = services.clock.now()
+        process: Process = app.state.process
+        now = process.core.clock.now()
         entry = FeedEntry("default", FeedKind.EVENT_ACCEPTED, json.dumps(document(number)).encode(), "order.created")
         task = Task(id=new_id("tsk"), tenant="x", kind="x", status=TaskStatus.COMPLETED, created_at=now, updated_at=now)
-        await services.store.tasks.save(task, [entry])
+        await process.core.store.tasks.save(task, [entry])
 
     return app, publish
 

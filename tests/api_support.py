@@ -15,6 +15,7 @@ from hub.app import create_app
 from hub.dispatch import Dispatcher
 from hub.runtime import Process, Services, open_process
 from hub.settings import Settings
+from hub.stores.base import Store
 from hub.telemetry.tracing import Tracing
 from tests.clock import ManualClock
 from tests.patience import patience
@@ -38,6 +39,10 @@ class Api:
     clock: ManualClock
     admin: httpx.AsyncClient
     transport: httpx.ASGITransport
+
+    @property
+    def store(self) -> Store:
+        return self.process.core.store
 
     @property
     def dispatcher(self) -> Dispatcher:
@@ -74,12 +79,12 @@ class Api:
         """Return once it holds; asked again when the feed moves, and now and then for what comes after a feed entry."""
         async with patience():
             while True:
-                _, newest = await self.services.store.feed.bounds()
+                _, newest = await self.store.feed.bounds()
                 if await holds():
                     return
                 with suppress(TimeoutError):
                     async with asyncio.timeout(0.05):
-                        await self.services.store.feed.wait(newest)
+                        await self.store.feed.wait(newest)
 
     async def deliveries(self, status: str, count: int = 1, **query: str) -> list[dict[str, Any]]:
         """The deliveries in this status, once there are `count` of them."""

@@ -14,7 +14,7 @@ from hub.models import Scope
 from hub.runtime import Process, Services
 
 
-async def _hub(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
@@ -24,7 +24,7 @@ async def _process(request: Request) -> Process:
     return process
 
 
-CurrentServices = Annotated[Services, Depends(_hub)]
+CurrentServices = Annotated[Services, Depends(_services)]
 CurrentProcess = Annotated[Process, Depends(_process)]
 
 

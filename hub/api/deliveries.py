@@ -8,7 +8,7 @@ from hub.api.access import CurrentServices, Manager, Reader
 from hub.api.problems import problems
 from hub.api.shapes import DeliveryDetail, DeliveryList, Paging, Since, TypePattern, Until, json_response, listed
 from hub.models import Delivery, Status
-from hub.stores.base import DeliveryQuery, Signal
+from hub.stores.base import DeliveryQuery
 
 router = APIRouter(prefix="/v1/deliveries", tags=["deliveries"])
 
@@ -46,7 +46,7 @@ async def list_deliveries(
 async def get_delivery(delivery_id: DeliveryId, services: CurrentServices, caller: Reader) -> Response:
     """A delivery, with every attempt that was made."""
     delivery = await services.deliveries.delivery(caller.tenant, delivery_id)
-    attempts = await services.store.archive.attempts(caller.tenant, delivery_id)
+    attempts = await services.deliveries.attempts(caller.tenant, delivery_id)
     return json_response({**delivery.model_dump(), "attempts": attempts})
 
 
@@ -58,9 +58,7 @@ async def get_delivery(delivery_id: DeliveryId, services: CurrentServices, calle
 )
 async def replay_delivery(delivery_id: DeliveryId, services: CurrentServices, caller: Manager) -> Response:
     """Send again, from now, with the whole retry schedule: new attempts, same message id."""
-    delivery = await services.deliveries.replay(caller.tenant, delivery_id)
-    services.tell(Signal({delivery.subscription_id: None}))
-    return json_response(delivery, 202)
+    return json_response(await services.deliveries.replay(caller.tenant, delivery_id), 202)
 
 
 @router.post("/{delivery_id}/cancel", response_model=Delivery, responses=problems(401, 403, 404, 409, 413, 422, 503))

@@ -24,7 +24,7 @@ from hub.api.shapes import (
 from hub.dispatch.deliveries import Explained
 from hub.models import Delivery
 from hub.runtime import Services
-from hub.stores.base import DeliveryQuery, EventQuery, Signal
+from hub.stores.base import DeliveryQuery, EventQuery
 
 router = APIRouter(prefix="/v1", tags=["events"], route_class=JsonRoute)
 
@@ -65,7 +65,7 @@ async def list_events(
 ) -> Response:
     """Events, newest first."""
     query = EventQuery(type, subject, since, until)
-    found = await services.store.archive.events(caller.tenant, query, page)
+    found = await services.events.listing(caller.tenant, query, page)
     return listed(map(shown_event, found.items), found.next_cursor)
 
 
@@ -80,7 +80,7 @@ async def get_event(event_id: EventId, services: CurrentServices, caller: Reader
 )
 async def list_event_deliveries(event_id: EventId, services: CurrentServices, caller: Reader, page: Paging) -> Response:
     """An event's deliveries, newest first."""
-    await services.deliveries.event(caller.tenant, event_id)
+    await services.events.find(caller.tenant, event_id)
     found = await services.deliveries.listing(caller.tenant, DeliveryQuery(event_id=event_id), page)
     return listed(found.items, found.next_cursor)
 
@@ -111,11 +111,10 @@ async def replay_event(
     """Send an event again to all, or some, of the subscriptions that were to get it: new attempts, same message id."""
     only = wanted.subscription_ids if wanted else None
     replayed = await services.deliveries.replay_event(caller.tenant, event_id, only)
-    services.tell(Signal({delivery.subscription_id: None for delivery in replayed}))
     return json_response({"items": replayed}, 202)
 
 
 async def _detail(services: Services, tenant: str, event_id: str) -> dict[str, object]:
-    event = await services.deliveries.event(tenant, event_id)
+    event = await services.events.find(tenant, event_id)
     counts = await services.deliveries.counts(tenant, DeliveryQuery(event_id=event_id))
     return {**shown_event(event), "deliveries": {status.value: number for status, number in counts.items()}}

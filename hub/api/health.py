@@ -57,5 +57,5 @@ async def ready(process: CurrentProcess) -> Response:
 )
 async def metrics(request: Request, process: CurrentProcess) -> Response:
     """What this process counts."""
-    body, media_type = process.metrics.render(request.headers.get("accept", ""))
+    body, media_type = process.core.metrics.render(request.headers.get("accept", ""))
     return Response(body, media_type=media_type)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, BackgroundTasks, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
@@ -36,9 +36,7 @@ class DirectRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         async def handle(request: Request) -> Response:
-            background = BackgroundTasks()
-            response: Response = await self.endpoint(request, await _caller(request), background)
-            response.background = background
+            response: Response = await self.endpoint(request, await _caller(request))
             return response
 
         return handle
@@ -119,16 +117,12 @@ def _request(event_type: str) -> dict[str, Any]:
     return {"parameters": [_IDEMPOTENCY_KEY], "requestBody": {"required": True, "content": content}}
 
 
-async def publish_events(
-    request: Request,
-    caller: Publishing,
-    background: BackgroundTasks,
-) -> Response:
+async def publish_events(request: Request, caller: Publishing) -> Response:
     """Accept an event, or a batch of them: JSON, an array, NDJSON, or CloudEvents 1.0 in each of its modes.
 
     The answer is given once everything is on disk. In a batch one bad item does not spoil the others.
     """
-    return await _publish(request, caller, background, _with_trace(request))
+    return await _publish(request, caller, _with_trace(request))
 
 
 router.add_api_route(
@@ -143,29 +137,19 @@ router.add_api_route(
 
 
 @router.post("/orders/{order_id}/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("order.paid"))
-async def publish_order_events(
-    request: Request,
-    order_id: SubjectId,
-    caller: Publishing,
-    background: BackgroundTasks,
-) -> Response:
+async def publish_order_events(request: Request, order_id: SubjectId, caller: Publishing) -> Response:
     """Accept events of one order: their subject and `data.order_id` are filled in."""
     adapt = _about(request, "order", f"orders/{order_id}", "order_id", order_id)
-    return await _publish(request, caller, background, adapt)
+    return await _publish(request, caller, adapt)
 
 
 @router.post(
     "/users/{user_id}/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("user.registered")
 )
-async def publish_user_events(
-    request: Request,
-    user_id: SubjectId,
-    caller: Publishing,
-    background: BackgroundTasks,
-) -> Response:
+async def publish_user_events(request: Request, user_id: SubjectId, caller: Publishing) -> Response:
     """Accept events of one user: their subject and `data.user_id` are filled in."""
     adapt = _about(request, "user", f"users/{user_id}", "user_id", user_id)
-    return await _publish(request, caller, background, adapt)
+    return await _publish(request, caller, adapt)
 
 
 def _with_trace(request: Request) -> Adapt:
@@ -189,12 +173,7 @@ def _about(request: Request, family: str, subject: str, member: str, value: str)
     return adapt
 
 
-async def _publish(
-    request: Request,
-    caller: Principal,
-    background: BackgroundTasks,
-    adapt: Adapt,
-) -> Response:
+async def _publish(request: Request, caller: Principal, adapt: Adapt) -> Response:
     services: Services = request.app.state.services
     settings = services.settings
     received = await receive(
@@ -202,15 +181,14 @@ async def _publish(
     )
     idempotency = await idempotency_of(request, services.clock.now())
     if isinstance(received, ParsedEvent):
-        published = await services.publisher.publish_one(caller.tenant, received, idempotency)
-        (verdict,) = published.answer.verdicts
+        answer = await services.publisher.publish_one(caller.tenant, received, idempotency)
+        (verdict,) = answer.verdicts
         content, headers = _accepted(received, verdict), {"Location": f"/v1/events/{verdict.id}"}
     else:
-        published = await services.publisher.publish(caller.tenant, received, idempotency)
-        content, headers = {"items": [_item(verdict) for verdict in published.answer.verdicts]}, {}
-    if published.answer.replayed:
+        answer = await services.publisher.publish(caller.tenant, received, idempotency)
+        content, headers = {"items": [_item(verdict) for verdict in answer.verdicts]}, {}
+    if answer.replayed:
         headers["Idempotency-Replayed"] = "true"
-    background.add_task(services.work_arrived, published)
     return json_response(content, 202, headers)
 
 

@@ -47,7 +47,7 @@ async def get_stats(
     """Numbers since an instant, by default the last 24 hours; of one channel, or in all and of each."""
     now = services.clock.now()
     since = since or now - DEFAULT_PERIOD
-    stats = await services.store.archive.stats(caller.tenant, since, channel)
+    stats = await services.deliveries.stats(caller.tenant, since, channel)
     numbers = {
         "since": since,
         "accepted": stats.accepted,

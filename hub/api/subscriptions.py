@@ -14,7 +14,7 @@ from hub.api.problems import problems
 from hub.api.shapes import NO_STORE, Paging, json_response, listed
 from hub.catalogue.subscriptions import Subscription, SubscriptionSpec, SubscriptionView
 from hub.catalogue.subscriptions.service import signed_target
-from hub.dispatch.health import Health, health_of
+from hub.dispatch.health import Health
 from hub.dispatch.send_test import SendTestResult, send_test
 from hub.media_types import JSON, MERGE_PATCH
 from hub.models import Delivery, Status
@@ -40,6 +40,10 @@ class HealthView(Health):
 
 class SubscriptionDetail(SubscriptionView):
     health: HealthView
+
+
+class Trial(SendTestResult):
+    """How the sample was taken."""
 
 
 class Secret(BaseModel):
@@ -160,7 +164,7 @@ async def disable_subscription(subscription_id: SubscriptionId, services: Curren
     return json_response(disabled.view())
 
 
-@router.post("/{subscription_id}/test", response_model=SendTestResult, responses=problems(401, 403, 404, 413, 422, 503))
+@router.post("/{subscription_id}/test", response_model=Trial, responses=problems(401, 403, 404, 413, 422, 503))
 async def test_subscription(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
     """Send a sample now, once, and answer how it was taken. Nothing is stored; filter and health are left aside.
 
@@ -199,9 +203,9 @@ async def _health(services: Services, subscription: Subscription) -> dict[str, A
     only = frozenset({subscription.id})
     waiting = await services.deliveries.counts(subscription.tenant, DeliveryQuery(Status.PENDING, only))
     newest = await services.deliveries.listing(subscription.tenant, DeliveryQuery(subscription_ids=only), Page(1))
-    lanes = await services.store.queue.health(only)
+    health = await services.deliveries.health(subscription)
     return {
-        **health_of(subscription, lanes.get(subscription.id)).model_dump(),
+        **health.model_dump(),
         "pending": sum(waiting.values()),
         "last_delivery": newest.items[0] if newest.items else None,
     }

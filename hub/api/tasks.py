@@ -28,7 +28,7 @@ def accepted(task: Task) -> Response:
 @router.get("", response_model=TaskList, responses=problems(400, 401, 403, 422, 503))
 async def list_tasks(services: CurrentServices, caller: Reader, page: Paging) -> Response:
     """Tasks, newest first."""
-    found = await services.store.tasks.tasks(caller.tenant, page)
+    found = await services.tasks.listing(caller.tenant, page)
     return listed(found.items, found.next_cursor)
 
 

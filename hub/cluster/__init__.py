@@ -1,1 +1,1 @@
-"""Many processes on one store: leases, the leader, and the changes that the others made."""
+"""Many processes on one store: leases, the leader, the news of work, and what the other processes changed."""

@@ -5,70 +5,76 @@ from typing import NoReturn
 
 from hub.catalogue.catalogue import Catalogue
 from hub.clock import Clock
+from hub.cluster.notifier import Notifier
 from hub.errors import Unavailable
-from hub.stores.base import Signal, Signals
+from hub.stores.base import Signals
 
 LOOK_SECONDS = 1.0
-"""Between looks at the catalogue's version, for signals may get lost."""
+"""Between reads of the catalogue's version, because signals may get lost."""
 RETRY_SECONDS = 0.5
 GATHER_SECONDS = 0.25
-"""Between signals where nobody delivers, so that a busy hub does not wake who has nothing to do."""
+"""Between signals in a process where nobody acts on them, so that a busy hub does not wake it for nothing."""
 STALE_SECONDS = 10.0
-"""A process that could not look for so long is not fit to answer: keys may have been revoked."""
+"""A process that could not read the catalogue for this long is not ready: a key it accepts may have been revoked."""
 
 
 class Follower:
-    """Runs in two loops, until cancelled. `tell` is for those of this process who deliver, None where nobody does;
-    `found` makes again what every hub has, for a store that came back with less than it had."""
+    """Follows the other processes in two loops, `listen` and `watch`, each of which runs until it is cancelled.
+
+    What others signal goes to the notifier. `on_rollback` is called when the store came back with an older catalogue
+    than this process had, as after a restored backup or a lost write: it makes what every hub has.
+    """
 
     def __init__(
         self,
         signals: Signals,
         catalogue: Catalogue,
         clock: Clock,
+        notifier: Notifier,
         *,
-        tell: Callable[[Signal], None] | None,
-        found: Callable[[], Awaitable[None]],
+        on_rollback: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._signals = signals
         self._catalogue = catalogue
         self._clock = clock
-        self._tell = tell
-        self._found = found
-        self._looked_at = clock.monotonic()
+        self._notifier = notifier
+        self._on_rollback = on_rollback
+        self._read_at = clock.monotonic()
 
     @property
     def behind_seconds(self) -> float:
-        """How long ago the catalogue was as the store has it."""
-        return max(0.0, self._clock.monotonic() - self._looked_at)
+        """How long ago this process last had the catalogue as the store has it."""
+        return max(0.0, self._clock.monotonic() - self._read_at)
 
     async def listen(self) -> NoReturn:
         """Act on what other processes signal."""
         while True:
             try:
                 signal = await self._signals.next()
+                # First the catalogue, then the work: an event may be for a subscription that is new here.
                 if signal.catalogue:
-                    await self._look()
+                    await self._refresh()
             except Unavailable as error:
                 await self._clock.sleep(error.retry_after or RETRY_SECONDS)
                 continue
-            if self._tell is not None:
-                self._tell(signal)
+            if self._notifier.has_subscribers:
+                self._notifier.notify(signal)
             else:
                 await self._clock.sleep(GATHER_SECONDS)
 
     async def watch(self) -> NoReturn:
-        """Look at the catalogue again and again, whether anybody signals or not."""
+        """Read the catalogue again and again, whether anybody signals or not."""
         while True:
             await self._clock.sleep(LOOK_SECONDS)
             try:
-                await self._look()
+                await self._refresh()
             except Unavailable:
                 continue
 
-    async def _look(self) -> None:
+    async def _refresh(self) -> None:
+        # The instant before the question counts: what changes while the answer is under way may be missing from it.
         asked_at, version = self._clock.monotonic(), self._catalogue.version
         await self._catalogue.refresh()
-        if self._catalogue.version < version:
-            await self._found()
-        self._looked_at = max(self._looked_at, asked_at)
+        if self._catalogue.version < version and self._on_rollback is not None:
+            await self._on_rollback()
+        self._read_at = max(self._read_at, asked_at)

@@ -1,4 +1,4 @@
-"""The operator's two secrets: made at the first start where none is given, and the same in every process of a hub."""
+"""The operator's two secrets, generated at the first start unless set, and the same in every process of a hub."""
 
 import hashlib
 import hmac
@@ -15,13 +15,13 @@ from hub.models import FeedEntry, Record
 
 _PURPOSE = b"notification-hub/fingerprint/v1"
 _FINGERPRINT = 8
-"""Hexadecimal digits: enough to notice another secret, and too few to be sure of having guessed this one."""
+"""Hexadecimal digits: enough to notice a wrong secret, too few to confirm a guessed one."""
 
 
 def kept_secret(given: SecretStr | None, path: Path) -> str:
-    """The secret given, or else the one in the file, which is made if it is missing; readable by the owner only.
+    """The given secret, or else the one in the file at `path`, which is created if it is missing.
 
-    Of several processes that make it at once one wins, and all have its secret.
+    Only the owner can read the file. If several processes create it at once, one succeeds, and all get its secret.
     """
     if given is not None:
         return given.get_secret_value()
@@ -32,7 +32,7 @@ def kept_secret(given: SecretStr | None, path: Path) -> str:
                 file.write(token_urlsafe(32) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            # Unlike a rename, a link takes no name that is taken.
+            # A rename would replace the file of another process that was quicker; a hard link fails instead.
             with suppress(FileExistsError):
                 path.hardlink_to(draft)
         finally:
@@ -42,13 +42,16 @@ def kept_secret(given: SecretStr | None, path: Path) -> str:
 
 
 def fingerprint(secret: str) -> str:
-    """What tells this secret from another one, and tells nothing else of it."""
+    """A short digest that tells two secrets apart and reveals nothing else of them."""
     return hmac.new(secret.encode(), _PURPOSE, hashlib.sha256).hexdigest()[:_FINGERPRINT]
 
 
 async def first_fingerprint(catalogue: Catalogue, name: str, secret: str, *, replace: bool = False) -> str:
-    """The fingerprint that is kept of the secret of this name: of whichever process was first, or with `replace` of the
-    last one; that of `secret`, then, for all who were given the same."""
+    """The fingerprint that the store keeps of the secret of this name, which is that of `secret` if none was kept.
+
+    With `replace` it becomes that of `secret` in any case. A process whose secret has another fingerprint than the one
+    given here has the wrong secret.
+    """
     ours = fingerprint(secret)
 
     def build() -> tuple[list[Record], list[FeedEntry]]:
@@ -63,7 +66,7 @@ async def first_fingerprint(catalogue: Catalogue, name: str, secret: str, *, rep
 
 
 def _sync(directory: Path) -> None:
-    """Make the names in a directory last."""
+    """Make the names in a directory durable, as `fsync(2)` on a file alone does not."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,11 +1,11 @@
-"""The roles that a process of the hub plays: one each where many share a store, all of them where it is alone."""
+"""The roles of a process: all of them in a process that is alone, usually one each where many share a store."""
 
 from enum import StrEnum
 from typing import Final
 
 
 class Role(StrEnum):
-    """`web` answers requests, `worker` delivers, and of those that are `scheduler` one keeps house."""
+    """`web` answers requests, `worker` delivers, and one of all with the role `scheduler` does the housekeeping."""
 
     WEB = "web"
     WORKER = "worker"

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
 import orjson
@@ -10,17 +11,22 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.patterns import matches
 from hub.catalogue.subscriptions import Subscription
 from hub.clock import Clock
+from hub.dispatch.events import Events
+from hub.dispatch.health import Health, health_of
 from hub.dispatch.transitions import EVENT_CANCELLED, cancel, replay
 from hub.errors import Conflict, Fault, Invalid, NotFound
-from hub.models import Delivery, Event, Status
+from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import (
     Archive,
     DeliveryQuery,
     Intake,
     Listing,
+    Notify,
     Page,
     Queue,
     Result,
+    Signal,
+    Stats,
     WriteOutcome,
 )
 
@@ -45,21 +51,25 @@ class Deliveries:
     docs/decisions/0005.
     """
 
-    def __init__(self, archive: Archive, intake: Intake, queue: Queue, catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(
+        self,
+        events: Events,
+        archive: Archive,
+        intake: Intake,
+        queue: Queue,
+        catalogue: Catalogue,
+        clock: Clock,
+        notify: Notify,
+    ) -> None:
+        self._events = events
         self._archive = archive
         self._intake = intake
         self._queue = queue
         self._catalogue = catalogue
         self._clock = clock
+        self._notify = notify
 
     # -- reading -----------------------------------------------------------------------------------------------------
-
-    async def event(self, tenant: str, event_id: str) -> Event:
-        """Raises `NotFound`."""
-        event = await self._archive.event(tenant, event_id)
-        if event is None:
-            raise NotFound("There is no such event.")
-        return event
 
     async def delivery(self, tenant: str, delivery_id: str) -> Delivery:
         """Raises `NotFound`."""
@@ -79,6 +89,10 @@ class Deliveries:
         found = await self._archive.deliveries(tenant, query, page)
         return Listing(tuple(map(self._as_shown, found.items)), found.next_cursor)
 
+    async def attempts(self, tenant: str, delivery_id: str) -> Sequence[Attempt]:
+        """Every attempt of a delivery, by number; none for an unknown delivery."""
+        return await self._archive.attempts(tenant, delivery_id)
+
     async def counts(self, tenant: str, query: DeliveryQuery) -> Mapping[Status, int]:
         """How many deliveries there are in each status."""
         disabled = self._catalogue.disabled(tenant)
@@ -89,6 +103,15 @@ class Deliveries:
                 total[shown] = total.get(shown, 0) + number
         return total
 
+    async def stats(self, tenant: str, since: datetime, channel: str | None) -> Stats:
+        """What happened since an instant: on one channel, or on all of them."""
+        return await self._archive.stats(tenant, since, channel)
+
+    async def health(self, subscription: Subscription) -> Health:
+        """How the target of a subscription fares, in the view of all processes."""
+        lanes = await self._queue.health({subscription.id})
+        return health_of(subscription, lanes.get(subscription.id))
+
     def _as_shown(self, delivery: Delivery) -> Delivery:
         subscription = self._catalogue.subscription(delivery.subscription_id)
         if delivery.status is Status.PENDING and subscription is not None and not subscription.spec.enabled:
@@ -98,7 +121,7 @@ class Deliveries:
 
     async def explain(self, tenant: str, event_id: str) -> list[Explanation]:
         """What became of the event for each subscription of the tenant, and why; in the order of subscription ids."""
-        event = await self.event(tenant, event_id)
+        event = await self._events.find(tenant, event_id)
         made = {delivery.subscription_id: delivery async for delivery in self._of_event(event)}
         seen = event.seen(orjson.loads(event.data))
         subscriptions = self._catalogue.subscriptions(tenant)
@@ -113,7 +136,7 @@ class Deliveries:
 
         Attempts under way are not interrupted, and not repeated when they fail. Raises `NotFound`.
         """
-        event = await self.event(tenant, event_id)
+        event = await self._events.find(tenant, event_id)
         now = self._clock.now()
         await self._intake.cancel(tenant, event_id, now)
         waiting = [d async for d in self._of_event(event) if d.status in (Status.PENDING, Status.HELD)]
@@ -138,7 +161,9 @@ class Deliveries:
         if delivery.status is Status.SENDING:
             raise Conflict(_BUSY, retry_after=1)
         await self._refuse_cancelled(tenant, delivery.event_id)
-        return await self._write(replay(delivery, self._clock.now()))
+        replayed = await self._write(replay(delivery, self._clock.now()))
+        self._notify(Signal({delivery.subscription_id: None}))
+        return replayed
 
     async def replay_event(self, tenant: str, event_id: str, subscription_ids: Sequence[str] | None) -> list[Delivery]:
         """Send an event again to all of the subscriptions that it was meant for, or to these; gives their deliveries.
@@ -155,10 +180,12 @@ class Deliveries:
         asked = [d for d in made.values() if subscription_ids is None or d.subscription_id in subscription_ids]
         results = [replay(d, self._clock.now()) for d in asked if d.status in _ENDED]
         written = await self._queue.finish(results)
-        return [r.delivery for r, w in zip(results, written, strict=True) if w is WriteOutcome.RECORDED]
+        replayed = [r.delivery for r, w in zip(results, written, strict=True) if w is WriteOutcome.RECORDED]
+        self._notify(Signal({delivery.subscription_id: None for delivery in replayed}))
+        return replayed
 
     async def _refuse_cancelled(self, tenant: str, event_id: str) -> Event:
-        event = await self.event(tenant, event_id)
+        event = await self._events.find(tenant, event_id)
         if event.cancelled_at is not None:
             raise Conflict("The event was cancelled; publish it again instead.")
         if event.expires_at is not None and event.expires_at <= self._clock.now():

@@ -70,7 +70,7 @@ class Housekeeping:
         await self._timetable.stop(grace)
 
     @asynccontextmanager
-    async def reign(self) -> AsyncIterator[None]:
+    async def lead(self) -> AsyncIterator[None]:
         """Fire the leader's jobs too, going on where the leader before left off."""
         try:
             last_runs = await self._book.last_runs()

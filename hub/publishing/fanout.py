@@ -1,8 +1,6 @@
 """Expanding events with very many matching subscriptions into deliveries, in chunks and resumably."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from datetime import datetime
 from itertools import islice
 
 import orjson
@@ -12,7 +10,7 @@ from hub.catalogue.subscriptions import Subscription
 from hub.clock import Clock
 from hub.errors import Unavailable
 from hub.publishing.publisher import new_delivery
-from hub.stores.base import FanOut, Intake
+from hub.stores.base import FanOut, Intake, Notify, Signal
 
 CHUNK = 500
 EVENTS_AT_ONCE = 10
@@ -28,17 +26,11 @@ class FanOutExpander:
     there.
     """
 
-    def __init__(
-        self,
-        intake: Intake,
-        catalogue: Catalogue,
-        clock: Clock,
-        notice: Callable[[Mapping[str, datetime | None]], None],
-    ) -> None:
+    def __init__(self, intake: Intake, catalogue: Catalogue, clock: Clock, notify: Notify) -> None:
         self._intake = intake
         self._catalogue = catalogue
         self._clock = clock
-        self._notice = notice
+        self._notify = notify
         self._awake = asyncio.Event()
 
     def wake(self) -> None:
@@ -74,7 +66,7 @@ class FanOutExpander:
             after = chunk[-1].id if len(chunk) == CHUNK else None
             if not await self._intake.expand(fan_out, [new_delivery(s) for s in chunk], after):
                 return False
-            self._notice({s.id: fan_out.event.deliver_at for s in chunk})
+            self._notify(Signal({s.id: fan_out.event.deliver_at for s in chunk}))
             if after is None:
                 return True
             fan_out = FanOut(fan_out.event, after)

@@ -1,9 +1,8 @@
 """Accepting events: check each against its type, match it with the subscriptions, commit everything as one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,23 +14,23 @@ from hub.errors import Conflict, Fault, HubError, Invalid, StaleCatalogue
 from hub.ids import new_id
 from hub.models import Event, FeedEntry, FeedKind
 from hub.publishing.event import ParsedEvent
-from hub.stores.base import AcceptResult, Batch, BatchEntry, Idempotency, Intake, ItemResult, NewDelivery
+from hub.stores.base import (
+    AcceptResult,
+    Batch,
+    BatchEntry,
+    Idempotency,
+    Intake,
+    ItemResult,
+    NewDelivery,
+    Notify,
+    Signal,
+)
 from hub.telemetry.metrics import Metrics
 
 ACCEPT_TRIES = 8
 PATIENCE_SECONDS = 5.0
 """How long a request waits for another one with the same idempotency key before it is answered with 409."""
 _IN_FLIGHT = "A request with this Idempotency-Key is still in flight; try again when it has been answered."
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """The answer to give, and for each lane that got work when it is due (None: at once)."""
-
-    answer: AcceptResult
-    due: Mapping[str, datetime | None]
-    fans_out: bool = False
-    """Whether an event's deliveries are still to be made, in the background."""
 
 
 class Publisher:
@@ -43,6 +42,7 @@ class Publisher:
         catalogue: Catalogue,
         clock: Clock,
         metrics: Metrics,
+        notify: Notify,
         *,
         strict_types: bool,
         fanout_inline_max: int,
@@ -51,13 +51,14 @@ class Publisher:
         self._catalogue = catalogue
         self._clock = clock
         self._metrics = metrics
+        self._notify = notify
         self._strict_types = strict_types
         self._fanout_inline_max = fanout_inline_max
         self._under_way: dict[tuple[str, str], asyncio.Event] = {}
 
     async def publish(
         self, tenant: str, items: Sequence[ParsedEvent | HubError], idempotency: Idempotency | None
-    ) -> Published:
+    ) -> AcceptResult:
         """Accept a batch; an item that cannot be accepted gets a result of its own, and the others are accepted.
 
         Raises `Unavailable` when the store cannot take it now, `Conflict` while another request with the same
@@ -65,7 +66,7 @@ class Publisher:
         """
         return await self._accept(lambda: self._batch(tenant, items, idempotency))
 
-    async def publish_one(self, tenant: str, item: ParsedEvent, idempotency: Idempotency | None) -> Published:
+    async def publish_one(self, tenant: str, item: ParsedEvent, idempotency: Idempotency | None) -> AcceptResult:
         """Accept one event. Raises as `publish` does, and `Invalid` where a batch would have a rejected item."""
         try:
             self._check(tenant, item)
@@ -73,12 +74,12 @@ class Publisher:
             answer = await self._intake.recall(tenant, idempotency) if idempotency else None
             if answer is None:
                 raise
-            return Published(answer, {})
+            return answer
         return await self._accept(
             lambda: Batch(tenant, (self._entry(tenant, 0, item),), (), idempotency, self._catalogue.version)
         )
 
-    async def _accept(self, build: Callable[[], Batch]) -> Published:
+    async def _accept(self, build: Callable[[], Batch]) -> AcceptResult:
         """Commit a batch; build it again when the catalogue has changed meanwhile (see docs/decisions/0006)."""
         started = self._clock.monotonic()
         batch = build()
@@ -91,7 +92,10 @@ class Publisher:
                     batch = build()
                     continue
                 self._count(answer, self._clock.monotonic() - started)
-                return Published(answer, _due(batch), any(entry.fan_out for entry in batch.entries))
+                # After a replayed answer too: the earlier one may have been this very call, repeated by the store after
+                # a lost connection, and then nobody was notified.
+                self._notify(Signal(_due(batch), any(entry.fan_out for entry in batch.entries)))
+                return answer
         raise StaleCatalogue("The catalogue is being changed by many callers at once; try again.", retry_after=1)
 
     @asynccontextmanager

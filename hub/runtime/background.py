@@ -1,4 +1,4 @@
-"""Keeping workers at work for as long as the process runs."""
+"""Work that goes on in the background for as long as the process runs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,19 +13,19 @@ _log = structlog.get_logger(__name__)
 
 
 def run_in_background(stack: AsyncExitStack, name: str, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
-    """Keep a worker running, through errors nobody foresaw, until the stack unwinds."""
+    """Run `work` as a task, start it again after an unexpected error, and cancel it when the stack unwinds."""
 
     async def run() -> None:
         while True:
             try:
                 return await work()
-            except Exception:  # noqa: BLE001 - what nobody foresaw must not end the work
-                _log.exception("worker failed and starts again", worker=name)
+            except Exception:  # noqa: BLE001 - an error that nobody foresaw must not end the work for good
+                _log.exception("background.failed", name=name)
                 await clock.sleep(RESTART_SECONDS)
 
-    async def dismiss() -> None:
+    async def cancel() -> None:
         running.cancel()
         await asyncio.wait([running])
 
     running = asyncio.create_task(run(), name=name)
-    stack.push_async_callback(dismiss)
+    stack.push_async_callback(cancel)

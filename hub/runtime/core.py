@@ -1,4 +1,4 @@
-"""What every process of a hub has, whatever its roles: the store, the catalogue, the channels, and a sign of life."""
+"""What every process of a hub has, in every role: the store, the catalogue, the channels, and the notifier."""
 
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
@@ -14,6 +14,7 @@ from hub.catalogue.subscriptions import SubscriptionCodec
 from hub.catalogue.subscriptions.sealing import Sealer
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
+from hub.cluster.notifier import Notifier
 from hub.cluster.operator_secrets import fingerprint, first_fingerprint, kept_secret
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.dispatch import Sender
@@ -31,9 +32,9 @@ _NOT_SHARED = (
     "This store is for one process: run `hub serve`, which plays every role. For `hub web`, `hub worker` and"
     " `hub scheduler` set HUB_STORE_URL to a redis:// address."
 )
-_ANOTHER_KEY = (
-    "This store's secrets are sealed with another HUB_SECRET_KEY: give every process of a hub the same one (where none"
-    " was set, the first start made one in its data directory, in secret.key)."
+_SEALED_OTHERWISE = (
+    "The secrets in this store are sealed with another HUB_SECRET_KEY. Give every process of a hub the same one. If you"
+    " never set one, the first start made it: it is in the file secret.key in the data directory."
 )
 
 
@@ -42,7 +43,7 @@ class Core:
     """The parts that roles are built of."""
 
     id: str
-    """Of this life of this process."""
+    """Names this process, from its start to its end, in its leases and tasks."""
     roles: frozenset[Role]
     settings: Settings
     clock: Clock
@@ -52,12 +53,13 @@ class Core:
     subscriptions: Subscriptions
     sender: Sender
     failpoint: Failpoint
+    notifier: Notifier
 
 
 async def open_core(
     stack: AsyncExitStack, settings: Settings, roles: Collection[Role], tracing: Tracing, clock: Clock
 ) -> Core:
-    """Raises `HubError` where the store, a stored secret or a channel cannot be used, saying what to do."""
+    """Raises `HubError` when the store, a stored secret or a channel cannot be used; its text says what to do."""
     _make_private(settings)
     failpoint = failpoints(settings.failpoints)
     options = StoreOptions(failpoint, settings.redis_wait_replicas, settings.redis_wait_timeout)
@@ -72,7 +74,7 @@ async def open_core(
     catalogue = Catalogue(store.records, forms.decode)
     await catalogue.refresh()
     if await first_fingerprint(catalogue, "secret_key", secret) != fingerprint(secret):
-        raise HubError(_ANOTHER_KEY)
+        raise HubError(_SEALED_OTHERWISE)
     return Core(
         id=token_hex(8),
         roles=frozenset(roles),
@@ -84,15 +86,16 @@ async def open_core(
         subscriptions=Subscriptions(catalogue, forms, clock),
         sender=Sender(channels, renderer, tracing),
         failpoint=failpoint,
+        notifier=Notifier(),
     )
 
 
 async def _open_channels(stack: AsyncExitStack, settings: Settings) -> Mapping[str, Channel[Any]]:
-    """One instance of each channel, over one shared HTTP client."""
+    """One instance of each installed channel, all on one HTTP client."""
     http = await stack.enter_async_context(open_client(settings.allow_private_targets))
-    tools = ChannelContext(http, settings.data_dir, settings.channel_options)
+    context = ChannelContext(http, settings.data_dir, settings.channel_options)
     try:
-        channels = {kind: channel(tools) for kind, channel in load_channels().items()}
+        channels = {kind: channel(context) for kind, channel in load_channels().items()}
     except (ValueError, RuntimeError) as wrong:
         raise HubError(f"A channel cannot be set up: {wrong}") from wrong
     for channel in channels.values():

@@ -1,4 +1,4 @@
-"""Whether a process is fit for its work, and what is amiss with the whole hub although the process is fit."""
+"""Whether this process can do its work, and what is wrong elsewhere in the hub although it can."""
 
 from collections.abc import Collection, Sequence
 
@@ -8,12 +8,13 @@ from hub.cluster.lease import WORKERS
 from hub.cluster.roles import Role
 from hub.stores.base import Leases, Upkeep
 
-_NO_WORKER = "No worker is alive: events are taken and wait; start `hub worker`."
-_NO_SCHEDULER = "No scheduler leads: nothing old is removed; start `hub scheduler`."
+_NO_WORKER = "No worker is alive: events are accepted and wait. Start `hub worker`."
+_NO_SCHEDULER = "No scheduler leads: nothing old is removed. Start `hub scheduler`."
+_STALE = "The catalogue could not be read for a while, so keys may be out of date. Check the connection to the store."
 
 
 class Readiness:
-    """Asked by whoever decides where requests go. `stopping` is set when the process is told to end."""
+    """What `/readyz` answers with. `stopping` is set when the process is told to end."""
 
     def __init__(self, upkeep: Upkeep, leases: Leases, follower: Follower, roles: Collection[Role]) -> None:
         self.stopping = False
@@ -23,16 +24,20 @@ class Readiness:
         self._roles = frozenset(roles)
 
     async def reasons(self) -> Sequence[str]:
-        """Why this process is not ready, each saying what to do; empty when it is. Raises `Unavailable`."""
+        """Why this process is not ready, each a sentence that says what to do; empty when it is ready.
+
+        Raises `Unavailable`.
+        """
         reasons = [*await self._upkeep.check()]
         if self._follower.behind_seconds > STALE_SECONDS:
-            reasons.append("The catalogue could not be read for a while, so keys may be out of date; see its store.")
+            reasons.append(_STALE)
         if self.stopping:
             reasons.append("The hub is stopping.")
         return reasons
 
     async def warnings(self) -> Sequence[str]:
-        """What somebody should know although this process is ready. Raises `Unavailable`."""
+        """What an operator should know although this process is ready. Raises `Unavailable`."""
+        # A process looks only for what it does not do itself: a worker that answers is proof enough of a worker.
         warnings = [*await self._upkeep.losses()]
         if Role.WORKER not in self._roles and not await self._leases.held_under(WORKERS):
             warnings.append(_NO_WORKER)

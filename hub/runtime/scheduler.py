@@ -1,4 +1,4 @@
-"""What a process does for the whole hub: show that it lives, keep its own house, and the hub's while it leads."""
+"""What a process does for the whole hub: its heartbeat, its own housekeeping, and the hub's while it leads."""
 
 from contextlib import AsyncExitStack
 from functools import partial
@@ -14,18 +14,18 @@ from hub.tasks import TaskRecovery
 
 
 async def start_heartbeat(stack: AsyncExitStack, core: Core) -> None:
-    """Let others know, from before it starts anything until after it has ended everything, that this process lives."""
+    """Show the others that this process lives. Call it before anything else is started, so that it also ends last."""
     kinds = (PROCESSES, WORKERS) if Role.WORKER in core.roles else (PROCESSES,)
-    for sign in (heartbeat_lease(core.store.leases, kind, core.id, core.clock) for kind in kinds):
-        await sign.take()
-        stack.push_async_callback(sign.release)
-        run_in_background(stack, sign.name, sign.hold, core.clock)
+    for lease in (heartbeat_lease(core.store.leases, kind, core.id, core.clock) for kind in kinds):
+        await lease.take()
+        stack.push_async_callback(lease.release)
+        run_in_background(stack, lease.name, lease.hold, core.clock)
 
 
 def make_housekeeping(
     core: Core, leadership: Leadership, recovery: TaskRecovery, worker: Worker | None
 ) -> Housekeeping:
-    """The timetable, of which any process can run any line when it is asked to."""
+    """The timetable. Any process can run any of its jobs on request, so one without a worker gets a sweep as well."""
     sweep = worker.sweep if worker is not None else make_worker(core).dispatcher.sweep
     return Housekeeping(
         core.settings,
@@ -39,10 +39,11 @@ def make_housekeeping(
 
 
 def start_housekeeping(stack: AsyncExitStack, core: Core, housekeeping: Housekeeping, leadership: Leadership) -> None:
-    """Its own jobs at once; as a scheduler, the hub's whenever it leads."""
+    """Start this process's own jobs at once, and on a scheduler the hub's jobs whenever it leads."""
     housekeeping.start()
     if Role.SCHEDULER in core.roles:
         core.metrics.watch("leads", "1 where the hub's schedules are fired.", lambda: leadership.token is not None)
+        # Pushed before the loop is started, and so called after it has ended: it would acquire the lease again.
         stack.push_async_callback(leadership.resign)
-        run_in_background(stack, "leadership", partial(leadership.run, housekeeping.reign), core.clock)
+        run_in_background(stack, "leadership", partial(leadership.run, housekeeping.lead), core.clock)
     stack.push_async_callback(housekeeping.stop, core.settings.shutdown_grace)

@@ -1,4 +1,4 @@
-"""What a worker has besides: the dispatcher, and what makes the deliveries of events with very many."""
+"""The parts of the role `worker`: the dispatcher, and what makes the deliveries of events that have very many."""
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,26 +13,27 @@ from hub.stores.base import Signal
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Who delivers."""
+    """Delivers. Made by `make_worker`, and started by `start_worker`."""
 
     dispatcher: Dispatcher
     fan_out: FanOutExpander
 
     def on_signal(self, signal: Signal) -> None:
-        """There is work, here or in another process."""
+        """Begin the work that a signal tells of, from this process or from another."""
         if signal.due:
             self.dispatcher.notify(signal.due)
         if signal.fans_out:
             self.fan_out.wake()
 
     async def sweep(self) -> int:
-        """Find what nobody told of: work that is due, and what dead workers left. Gives how much of the latter."""
+        """Find what no signal told of: work that is due, and attempts that dead workers left behind. Gives how many
+        attempts."""
         self.fan_out.wake()
         return await self.dispatcher.sweep()
 
 
 def make_worker(core: Core) -> Worker:
-    """A worker that is not at work yet."""
+    """A worker that is not started. In a process without the role `worker` only its sweep is used."""
     settings = core.settings
     dispatcher = Dispatcher(
         core.store.queue,
@@ -47,11 +48,11 @@ def make_worker(core: Core) -> Worker:
         random=SystemRandom(),
         lease=settings.lease,
     )
-    return Worker(dispatcher, FanOutExpander(core.store.intake, core.catalogue, core.clock, dispatcher.notify))
+    return Worker(dispatcher, FanOutExpander(core.store.intake, core.catalogue, core.clock, core.notifier.notify))
 
 
 async def start_worker(stack: AsyncExitStack, core: Core, worker: Worker) -> None:
-    """Pick up what an earlier process left, and set to work."""
+    """Take over what an earlier process left behind, and start to deliver."""
     dispatcher, lanes, watch = worker.dispatcher, worker.dispatcher.lanes, core.metrics.watch
     watch("attempts_in_flight", "Attempts under way.", lambda: lanes.in_flight)
     watch("lanes", "Subscriptions with work or trouble.", lambda: len(lanes))

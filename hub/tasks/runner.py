@@ -12,7 +12,7 @@ from hub.clock import Clock
 from hub.errors import Conflict, HubError, NotFound, TooManyRequests, Unavailable
 from hub.ids import new_id
 from hub.models import Task, TaskStatus
-from hub.stores.base import Tasks
+from hub.stores.base import Listing, Page, Tasks
 from hub.tasks.saving import UNFINISHED, save
 
 Progress = Callable[[float], Awaitable[None]]
@@ -97,6 +97,10 @@ class TaskRunner:
         run.work = asyncio.create_task(self._work(run, work), name=f"{kind} {task.id}")
         run.end = asyncio.create_task(self._see_out(run, run.work))
         return run.task
+
+    async def listing(self, tenant: str, page: Page) -> Listing[Task]:
+        """Newest first."""
+        return await self._tasks.tasks(tenant, page)
 
     async def task(self, tenant: str, task_id: str) -> Task:
         """Raises `NotFound`."""

@@ -7,7 +7,7 @@ to the millisecond.
 """
 
 from hub.stores.base.archive import Archive, ChannelStats, DeliveryQuery, EventQuery, RecentFailure, Stats
-from hub.stores.base.coordination import Leases, Schedules, Signal, Signals, Tickets
+from hub.stores.base.coordination import Leases, Notify, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
 from hub.stores.base.lanes import UNBOUNDED, BreakerState, HealthMark, LaneHealth, LanePolicy
@@ -16,7 +16,7 @@ from hub.stores.base.queue import Claim, ClaimRequest, ClaimResult, Queue, Resul
 from hub.stores.base.records import Records
 from hub.stores.base.store import Store
 from hub.stores.base.tasks import Tasks
-from hub.stores.base.transfer import Piece, Section, Transfer
+from hub.stores.base.transfer import CopyState, Piece, Section, Transfer
 from hub.stores.base.upkeep import Upkeep
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Claim",
     "ClaimRequest",
     "ClaimResult",
+    "CopyState",
     "DeliveryQuery",
     "EventQuery",
     "FanOut",
@@ -43,6 +44,7 @@ __all__ = [
     "Leases",
     "Listing",
     "NewDelivery",
+    "Notify",
     "Page",
     "Piece",
     "Queue",

@@ -1,7 +1,7 @@
 """The contracts by which the processes on one store work together: leases, signals, stream tickets, schedule runs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -37,6 +37,10 @@ class Signal:
     due: Mapping[str, datetime | None] = field(default_factory=dict)
     fans_out: bool = False
     catalogue: bool = False
+
+
+Notify = Callable[[Signal], None]
+"""Called by a service after it has written, so that work begins at once and not at the next sweep; never waits."""
 
 
 class Signals(ABC):

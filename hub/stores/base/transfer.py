@@ -30,6 +30,19 @@ class Piece:
     count: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class CopyState:
+    """How far a copy into this store has come.
+
+    `source_mark` says what the source was like when the copy began, as the copy put it. `reached` has for each section
+    that was begun the place where its last piece ended, but none for the feed once the copy is complete.
+    """
+
+    source_mark: str
+    reached: Mapping[Section, str]
+    complete: bool
+
+
 class Transfer(ABC):
     """Reading everything out of a store and putting it into another, for when neither is in use."""
 
@@ -43,9 +56,18 @@ class Transfer(ABC):
         end. The state of what is under way is that of a lease that has run out."""
 
     @abstractmethod
-    async def write(self, section: Section, piece: Piece) -> None:
-        """Put a piece there and remember `piece.after` as reached, as one. What is there already is not doubled."""
+    async def state(self) -> CopyState | None:
+        """How far a copy into this store has come; None if none was ever begun."""
 
     @abstractmethod
-    async def reached(self) -> Mapping[Section, str]:
-        """For each section that was begun, where the last piece written ended."""
+    async def begin(self, source_mark: str, counters: Sequence[bytes]) -> None:
+        """Write the documents of the section `counters` and remember the mark of the source, as one."""
+
+    @abstractmethod
+    async def write(self, section: Section, piece: Piece) -> None:
+        """Write a piece of any section but `counters`, and remember `piece.after` as reached, as one. What is there
+        already is not doubled."""
+
+    @abstractmethod
+    async def complete(self) -> None:
+        """Remember that every piece is written."""

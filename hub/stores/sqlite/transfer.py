@@ -5,7 +5,8 @@ from typing import Final
 
 import apsw
 
-from hub.stores.base import Piece, Section, Transfer
+from hub.stores.base import CopyState, Piece, Section, Transfer
+from hub.stores.copy_state import COMPLETED, begun, copy_state
 from hub.stores.sqlite.exporter import read_piece
 from hub.stores.sqlite.importer import write_pieces
 from hub.stores.sqlite.readers import Readers
@@ -26,9 +27,9 @@ def _count(transaction: Transaction, calls: Sequence[None]) -> list[dict[str, in
     return [counts for _ in calls]
 
 
-def _reached(connection: apsw.Connection) -> dict[Section, str]:
-    rows = fetch(connection, "SELECT json_array(section, reached) AS row FROM transfer")
-    return {Section(section): reached for section, reached in rows}
+def _places(connection: apsw.Connection) -> dict[str, str]:
+    """Where the last piece of each section ended, by section."""
+    return dict(fetch(connection, "SELECT json_array(section, reached) AS row FROM transfer"))
 
 
 class SqliteTransfer(Transfer):
@@ -42,8 +43,14 @@ class SqliteTransfer(Transfer):
     async def read(self, section: Section, after: str, limit: int) -> Piece:
         return await self._readers.run(read_piece, section, after, limit)
 
+    async def state(self) -> CopyState | None:
+        return copy_state(await self._readers.run(_places))
+
+    async def begin(self, source_mark: str, counters: Sequence[bytes]) -> None:
+        await self.write(*begun(source_mark, counters))
+
     async def write(self, section: Section, piece: Piece) -> None:
         await self._writer.submit(write_pieces, (section, piece), rows=GROUP_ROWS)
 
-    async def reached(self) -> Mapping[Section, str]:
-        return await self._readers.run(_reached)
+    async def complete(self) -> None:
+        await self.write(*COMPLETED)

@@ -100,6 +100,6 @@ async def test_the_trace_context_of_a_request_is_carried_with_its_event(api: Api
     accepted = await api.admin.post(
         "/v1/events", content=message.body, headers={**message.headers, "traceparent": parent}
     )
-    stored = await api.services.store.archive.event("default", accepted.json()["id"])
+    stored = await api.store.archive.event("default", accepted.json()["id"])
     assert stored is not None
     assert stored.traceparent == parent

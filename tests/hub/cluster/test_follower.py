@@ -12,6 +12,7 @@ from hub.catalogue.keys.model import NewTenant
 from hub.catalogue.keys.service import Keyring
 from hub.catalogue.subscriptions import Subscription
 from hub.cluster.follower import LOOK_SECONDS, STALE_SECONDS, Follower
+from hub.cluster.notifier import Notifier
 from hub.errors import Unavailable
 from hub.models import FeedEntry, Record
 from hub.stores import open_store
@@ -65,10 +66,10 @@ class Following:
         self.records = AwayRecords(store.records)
         self.catalogue = Catalogue(self.records, decode)
         keys = Keyring(self.catalogue, clock, ADMIN_KEY)
-        self.told: list[Signal] = []
-        self.follower = Follower(
-            self.signals, self.catalogue, clock, tell=self.told.append, found=keys.ensure_default_tenant
-        )
+        self.notified: list[Signal] = []
+        notifier = Notifier()
+        notifier.subscribe(self.notified.append)
+        self.follower = Follower(self.signals, self.catalogue, clock, notifier, on_rollback=keys.ensure_default_tenant)
         self.loops = [asyncio.create_task(self.follower.listen()), asyncio.create_task(self.follower.watch())]
         self.other = Keyring(Catalogue(store.records, decode), clock, ADMIN_KEY)
 
@@ -101,7 +102,7 @@ async def test_a_change_that_is_signalled_is_known_before_its_work_is_begun(foll
     following.signals.queue.put_nowait(signal)
     await following.until("acme")
     await asyncio.sleep(0)
-    assert following.told == [signal]
+    assert following.notified == [signal]
 
 
 async def test_a_change_that_nobody_signalled_is_known_within_a_second(
@@ -118,7 +119,7 @@ async def test_after_trouble_it_listens_and_looks_again(following: Following, cl
     following.records.away = True
     await clock.elapse(STALE_SECONDS + 1)
     assert following.follower.behind_seconds > STALE_SECONDS
-    assert following.told == [Signal({"sub_1": None})]
+    assert following.notified == [Signal({"sub_1": None})]
     await following.elsewhere("acme")
     following.records.away = False
     clock.advance(LOOK_SECONDS)

@@ -246,7 +246,7 @@ async def test_a_delivery_left_behind_by_a_dead_process_ends_when_its_event_was_
     async with Receiver() as receiver, open_api(settings_for(tmp_path)) as api:
         subscription = await subscribe(api, receiver, enabled=False)
         event = await api.publish()
-        queue = api.services.store.queue
+        queue = api.store.queue
         await queue.claim([ClaimRequest(subscription, 1)], {subscription: 1.0})
         (await api.admin.delete(f"/v1/events/{event}")).raise_for_status()
         api.clock.advance(2)

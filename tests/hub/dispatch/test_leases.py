@@ -59,7 +59,7 @@ async def under_way(api: Api, gate: Gate) -> AsyncIterator[Receiver]:
 @contextmanager
 def outage(api: Api) -> Iterator[None]:
     """The store writes nothing."""
-    writer = api.services.store.queue._writer  # type: ignore[attr-defined]
+    writer = api.store.queue._writer  # type: ignore[attr-defined]
     writer._closing = True
     try:
         yield
@@ -82,7 +82,7 @@ async def test_an_attempt_keeps_its_claim_for_as_long_as_it_takes(api: Api, unde
     for _ in range(20):
         api.clock.advance(LEASE / 3)
         await turn()
-        assert await api.services.store.queue.reclaim(10) == []
+        assert await api.store.queue.reclaim(10) == []
     gate.opened.set()
     assert await attempts(api) == ["succeeded"]
     assert len(under_way.requests) == 1
@@ -118,7 +118,7 @@ async def test_after_an_outage_leases_are_renewed_before_any_is_taken_over(
 ) -> None:
     subscription = (await api.subscribe(event_types=["stock.high"], enabled=False))["id"]
     await api.publish("stock.high")
-    store = api.services.store
+    store = api.store
     assert len((await store.queue.claim([ClaimRequest(subscription, 1)], {subscription: LEASE})).claims) == 1
     with outage(api):
         api.clock.advance(LEASE + 1)
@@ -165,7 +165,7 @@ async def test_a_beat_that_fails_is_repeated_soon(api: Api, under_way: Receiver)
         beats.append(clock.monotonic())
         return claims
 
-    heartbeat = Heartbeat(api.services.store.queue, clock, backoff, LEASE, counted)
+    heartbeat = Heartbeat(api.store.queue, clock, backoff, LEASE, counted)
     heartbeat.start()
     with outage(api):
         await clock.elapse(10)
@@ -200,14 +200,14 @@ def test_an_event_that_is_damaged_is_never_sent() -> None:
 async def test_a_subscription_whose_news_has_not_come_yet_is_not_taken_for_deleted(api: Api) -> None:
     """Another process made it and accepted an event for it, and its signal for the lane was quicker."""
     forms = api.services.subscriptions._codec
-    elsewhere = Catalogue(api.services.store.records, forms.decode)
+    elsewhere = Catalogue(api.store.records, forms.decode)
     await elsewhere.refresh()
     operator = Principal("key_1", "default", frozenset({Scope.ADMIN}))
     async with Receiver() as receiver:
         spec = SubscriptionSpec(name="new", event_types=("*",), channel="webhook", target={"url": receiver.url})
         made = await Subscriptions(elsewhere, forms, api.clock).create(operator, spec)
         new = event(tenant="default")
-        await api.services.store.intake.accept(
+        await api.store.intake.accept(
             batch(entry(new, [made.id]), tenant="default", catalogue_version=elsewhere.version)
         )
         api.dispatcher.notify({made.id: None})

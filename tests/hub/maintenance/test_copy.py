@@ -8,7 +8,7 @@ import pytest
 from hub.clock import SystemClock
 from hub.cluster.lease import PROCESSES
 from hub.errors import Conflict, HubError, Unavailable
-from hub.maintenance.copy import RIGHT, copy, refuse_half_copied
+from hub.maintenance.copy import COPY_LEASE, copy, refuse_half_copied
 from hub.models import Record, Status
 from hub.stores import open_store
 from tests.clock import ManualClock
@@ -183,10 +183,10 @@ async def test_while_a_copy_is_under_way_no_hub_begins_on_either_store(valkey: R
     source, destination = valkey.url(), valkey.url()
     await fill(source)
     async with open_store(source, clock) as store:
-        await store.leases.acquire(RIGHT, "another copy", 10)
+        await store.leases.acquire(COPY_LEASE, "another copy", 10)
         with pytest.raises(HubError, match="is being copied"):
             await refuse_half_copied(store)
-        await store.leases.release(RIGHT, "another copy")
+        await store.leases.release(COPY_LEASE, "another copy")
         await copy(source, destination, clock, to_nobody)
         await refuse_half_copied(store)
 
@@ -202,7 +202,7 @@ async def test_a_count_that_differs_at_the_end_is_one_clear_error_and_the_copy_s
             index = f"{{lossy}}:events:{TENANT}"
             valkey.ask("ZREM", index, valkey.ask("ZRANGE", index, 0, 0)[0])
 
-    with pytest.raises(HubError, match=r"not whole: the destination has 11 of 12 events\."):
+    with pytest.raises(HubError, match=r"incomplete: the destination has 11 of 12 events\."):
         await copy(file, destination, clock, lose)
     async with open_store(destination, clock) as store:
         with pytest.raises(HubError, match="unfinished copy"):

@@ -27,8 +27,8 @@ async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 def expander(api: Api) -> FanOutExpander:
     """Another process's, whose catalogue is as yet empty."""
-    catalogue = Catalogue(api.services.store.records, api.services.subscriptions._codec.decode)
-    return FanOutExpander(api.services.store.intake, catalogue, api.clock, lambda due: None)
+    catalogue = Catalogue(api.store.records, api.services.subscriptions._codec.decode)
+    return FanOutExpander(api.store.intake, catalogue, api.clock, lambda signal: None)
 
 
 @asynccontextmanager
@@ -46,10 +46,10 @@ async def made(api: Api, count: int) -> None:
 
     async def all_there() -> bool:
         api.clock.advance(YIELD_SECONDS)
-        return not await api.services.store.intake.fan_outs(1)
+        return not await api.store.intake.fan_outs(1)
 
     await api.until(all_there)
-    found = await api.services.store.archive.deliveries("default", DeliveryQuery(), Page(200))
+    found = await api.store.archive.deliveries("default", DeliveryQuery(), Page(200))
     assert len(found.items) == count
     assert len({(delivery.event_id, delivery.subscription_id) for delivery in found.items}) == count
 
@@ -74,8 +74,8 @@ async def test_several_expanders_make_each_delivery_once(api: Api) -> None:
 async def test_an_expander_goes_on_where_another_died(api: Api) -> None:
     subscriptions = sorted([(await api.subscribe())["id"] for _ in range(SUBSCRIPTIONS)])
     await api.publish()
-    (begun,) = await api.services.store.intake.fan_outs(1)
-    await api.services.store.intake.expand(begun, [], subscriptions[2])
-    assert await api.services.store.intake.fan_outs(1) == [FanOut(begun.event, subscriptions[2])]
+    (begun,) = await api.store.intake.fan_outs(1)
+    await api.store.intake.expand(begun, [], subscriptions[2])
+    assert await api.store.intake.fan_outs(1) == [FanOut(begun.event, subscriptions[2])]
     async with running(expander(api)):
         await made(api, SUBSCRIPTIONS - 3)

@@ -8,6 +8,7 @@ from hub.catalogue.subscriptions import Subscription
 from hub.cluster.follower import STALE_SECONDS, Follower
 from hub.cluster.leadership import LEADER
 from hub.cluster.lease import WORKERS, Lease, heartbeat_lease
+from hub.cluster.notifier import Notifier
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.models import Record
 from hub.runtime.readiness import Readiness
@@ -40,12 +41,9 @@ def no_subscription(record: Record) -> Subscription:
     raise AssertionError("no test here has a subscription")
 
 
-async def nothing() -> None: ...
-
-
 def readiness(store: Store, clock: ManualClock, *roles: Role, upkeep: Upkeep | None = None) -> Readiness:
     catalogue = Catalogue(store.records, no_subscription)
-    follower = Follower(store.signals, catalogue, clock, tell=lambda signal: None, found=nothing)
+    follower = Follower(store.signals, catalogue, clock, Notifier())
     return Readiness(upkeep or store.upkeep, store.leases, follower, roles)
 
 

@@ -189,7 +189,7 @@ async def test_of_two_schedulers_one_leads_and_the_other_goes_on_when_it_ends(
     settings = settings_for(tmp_path / "first", store_url=store_url, secret_key=SECRET_KEY)
 
     async def leads(scheduler: Started) -> bool:
-        return b"hub_leads 1.0" in scheduler.process.metrics.render()[0]
+        return b"hub_leads 1.0" in scheduler.process.core.metrics.render()[0]
 
     async with started(settings, Role.SCHEDULER) as first:
         await until(lambda: leads(first), PATIENCE_SECONDS)

@@ -1,11 +1,12 @@
 """Moving everything that the Redis store holds into another store, and from another into it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import product
 from typing import Final
 
 from hub.models import Outcome
-from hub.stores.base import Piece, Section, Transfer
+from hub.stores.base import CopyState, Piece, Section, Transfer
+from hub.stores.copy_state import COMPLETED, begun, copy_state
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.codec import fields
 from hub.stores.redis.key_names import KeyNames
@@ -57,15 +58,21 @@ class RedisTransfer(Transfer):
     async def read(self, section: Section, after: str, limit: int) -> Piece:
         return await self._read[section](after, limit)
 
+    async def state(self) -> CopyState | None:
+        places = fields(await self._engine.ask("HGETALL", self._keys.transfer))
+        return copy_state({section: place.decode() for section, place in places.items()})
+
+    async def begin(self, source_mark: str, counters: Sequence[bytes]) -> None:
+        await self.write(*begun(source_mark, counters))
+
     async def write(self, section: Section, piece: Piece) -> None:
         if piece.documents:
             await self._write[section](piece)
         else:
             await self._entering.end(section, piece)
 
-    async def reached(self) -> Mapping[Section, str]:
-        places = fields(await self._engine.ask("HGETALL", self._keys.transfer))
-        return {Section(section): place.decode() for section, place in places.items()}
+    async def complete(self) -> None:
+        await self.write(*COMPLETED)
 
     async def _sum(self, indexes: list[str]) -> int:
         return sum(await self._engine.ask_all([("ZCARD", index) for index in indexes]))

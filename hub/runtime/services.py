@@ -1,6 +1,5 @@
-"""What a web process has besides: all that requests need."""
+"""The services that requests use, made in every process with the role `web`."""
 
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -13,65 +12,60 @@ from hub.clock import Clock
 from hub.cluster.operator_secrets import fingerprint, first_fingerprint, kept_secret
 from hub.dispatch import Sender
 from hub.dispatch.deliveries import Deliveries
+from hub.dispatch.events import Events
 from hub.errors import HubError
 from hub.maintenance.housekeeping import Housekeeping
-from hub.publishing.publisher import Published, Publisher
+from hub.publishing.publisher import Publisher
 from hub.runtime.background import run_in_background
 from hub.runtime.core import Core
 from hub.settings import Settings
-from hub.stores.base import Signal, Store
 from hub.stream import Broadcaster, Limits, StreamTickets, open_broadcaster
 from hub.tasks import TaskRunner
-from hub.telemetry.metrics import Metrics
 
-_ANOTHER_KEY = (
-    "Another machine made the admin key of this hub: set HUB_ADMIN_KEY, to the same in every web process (the present"
-    " one is in that machine's data directory, in admin.key)."
+_NOT_THE_ADMIN_KEY = (
+    "Another machine made the admin key of this hub. Set HUB_ADMIN_KEY to the same value in every web process; the"
+    " present key is in the file admin.key in that machine's data directory."
 )
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The hub as requests see it."""
+    """What a route may use. There is no store among it: each service reads, writes and notifies by itself.
+
+    A route takes it as `services: CurrentServices` (`hub.api.access`).
+    """
 
     settings: Settings
     clock: Clock
-    store: Store
-    metrics: Metrics
     keys: Keyring
     event_types: EventTypes
     subscriptions: Subscriptions
     publisher: Publisher
+    events: Events
     deliveries: Deliveries
     sender: Sender
     stream: Broadcaster
     tickets: StreamTickets
     tasks: TaskRunner
     housekeeping: Housekeeping
-    tell: Callable[[Signal], None]
-    """Tells whoever delivers in this very process that there is work; other processes hear of it from the store."""
 
-    async def work_arrived(self, published: Published) -> None:
-        """Wake those who deliver. All that a request leaves to do after its answer."""
-        self.tell(Signal(published.due, published.fans_out))
-
-    async def found(self) -> None:
-        """Make what every hub has, where it is missing."""
+    async def ensure_defaults(self) -> None:
+        """Make what every hub has, as far as it is missing: the default tenant."""
         await self.keys.ensure_default_tenant()
 
 
-async def open_web(
-    stack: AsyncExitStack, core: Core, housekeeping: Housekeeping, tell: Callable[[Signal], None]
-) -> Services:
-    """Raises `HubError` where the admin key is not the hub's."""
+async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Housekeeping) -> Services:
+    """Make the services and start what runs in the background for them; the stack ends it.
+
+    Raises `HubError` when this process has another admin key than the hub.
+    """
     settings, store, clock, catalogue = core.settings, core.store, core.clock, core.catalogue
     keys = Keyring(catalogue, clock, await _admin_key(core))
+    events, notify = Events(store.archive), core.notifier.notify
     services = Services(
         settings=settings,
         clock=clock,
-        store=store,
-        metrics=core.metrics,
         keys=keys,
         event_types=EventTypes(catalogue, clock),
         subscriptions=core.subscriptions,
@@ -80,18 +74,19 @@ async def open_web(
             catalogue,
             clock,
             core.metrics,
+            notify,
             strict_types=settings.strict_types,
             fanout_inline_max=settings.fanout_inline_max,
         ),
-        deliveries=Deliveries(store.archive, store.intake, store.queue, catalogue, clock),
+        events=events,
+        deliveries=Deliveries(events, store.archive, store.intake, store.queue, catalogue, clock, notify),
         sender=core.sender,
         stream=await stack.enter_async_context(open_broadcaster(store.feed, clock, _limits(settings))),
         tickets=StreamTickets(store.tickets, clock),
         tasks=TaskRunner(store.tasks, clock, core.id),
         housekeeping=housekeeping,
-        tell=tell,
     )
-    await services.found()
+    await services.ensure_defaults()
     core.metrics.watch("stream_listeners", "Live listeners.", lambda: services.stream.listeners)
     core.metrics.watch("stream_overflows", "Listeners that fell behind.", lambda: services.stream.overflows)
     run_in_background(stack, "tasks", services.tasks.watch, clock)
@@ -109,13 +104,13 @@ def _limits(settings: Settings) -> Limits:
 
 
 async def _admin_key(core: Core) -> str:
-    """The operator's key. One that was set is the hub's from now on; one that was generated must be the hub's."""
+    """The operator's key. A key from the settings becomes the hub's; a generated key must already be the hub's."""
     given = core.settings.admin_key
     key = kept_secret(given, core.settings.data_dir / "admin.key")
     if core.store.shared:
         kept = core.catalogue.fingerprints.get("admin_key")
         if given is not None and kept not in (None, fingerprint(key)):
-            _log.warning("the admin key is another than before; give every web process the same HUB_ADMIN_KEY")
+            _log.warning("admin_key.changed", advice="Give every web process the same HUB_ADMIN_KEY.")
         if await first_fingerprint(core.catalogue, "admin_key", key, replace=given is not None) != fingerprint(key):
-            raise HubError(_ANOTHER_KEY)
+            raise HubError(_NOT_THE_ADMIN_KEY)
     return key

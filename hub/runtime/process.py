@@ -1,0 +1,86 @@
+"""One open process of the hub: the parts that its roles need, the order in which they start, and how they end."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from hub.clock import Clock, SystemClock
+from hub.cluster.follower import Follower
+from hub.cluster.leadership import Leadership
+from hub.cluster.roles import EVERY_ROLE, Role
+from hub.runtime.background import run_in_background
+from hub.runtime.core import Core, open_core
+from hub.runtime.readiness import Readiness
+from hub.runtime.scheduler import make_housekeeping, start_heartbeat, start_housekeeping
+from hub.runtime.services import Services, open_services
+from hub.runtime.worker import Worker, make_worker, start_worker
+from hub.settings import Settings
+from hub.tasks import TaskRecovery
+from hub.telemetry.tracing import Tracing
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """An open process of the hub.
+
+    `services` is None without the role `web`, and `worker` without the role `worker`.
+    """
+
+    core: Core
+    readiness: Readiness
+    services: Services | None
+    worker: Worker | None
+
+    def begin_stop(self) -> None:
+        """Answer that this process is not ready, start no new attempt, and end every live stream."""
+        self.readiness.stopping = True
+        if self.worker is not None:
+            self.worker.dispatcher.stop_claiming()
+        if self.services is not None:
+            self.services.stream.close()
+
+
+@asynccontextmanager
+async def open_process(
+    settings: Settings, tracing: Tracing, clock: Clock | None = None, roles: Collection[Role] = EVERY_ROLE
+) -> AsyncIterator[Process]:
+    """Make the parts of these roles, start them, and stop them gracefully when the context ends.
+
+        async with open_process(Settings(), Tracing("")) as process:
+            await process.services.publisher.publish_one("default", event, None)
+
+    Raises `HubError` when the process cannot play its roles; its text says what to do.
+    """
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(tracing.aclose)
+        core = await open_core(stack, settings, roles, tracing, clock or SystemClock())
+        yield await _start(stack, core)
+
+
+async def _start(stack: AsyncExitStack, core: Core) -> Process:
+    """Start each part after those that it needs; the stack ends them in the opposite order."""
+    store, clock = core.store, core.clock
+    await start_heartbeat(stack, core)
+    recovery = TaskRecovery(store.tasks, store.leases, clock)
+    if not store.shared:
+        await recovery.recover(all_owners=True)
+    leadership = Leadership(store.leases, core.id, clock)
+    worker = make_worker(core) if Role.WORKER in core.roles else None
+    if worker is not None:
+        # Before anybody can notify: a signal that comes before the worker's first sweep must not get lost.
+        core.notifier.subscribe(worker.on_signal)
+    housekeeping = make_housekeeping(core, leadership, recovery, worker)
+    services = await open_services(stack, core, housekeeping) if Role.WEB in core.roles else None
+    on_rollback = services.ensure_defaults if services is not None else None
+    follower = Follower(store.signals, core.catalogue, clock, core.notifier, on_rollback=on_rollback)
+    run_in_background(stack, "signals", follower.listen, clock)
+    run_in_background(stack, "catalogue", follower.watch, clock)
+    if worker is not None:
+        await start_worker(stack, core, worker)
+    start_housekeeping(stack, core, housekeeping, leadership)
+    _log.info("process.started", process=core.id, roles=sorted(core.roles))
+    return Process(core, Readiness(store.upkeep, store.leases, follower, core.roles), services, worker)
