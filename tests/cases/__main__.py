@@ -33,8 +33,10 @@ def run(case: str) -> list[str]:
         except subprocess.TimeoutExpired:
             return [f"NONE {case} - no verdict within {CASE_SECONDS:g} s"]
     verdicts = [found[0] for found in _VERDICT.finditer(ended.stdout)]
-    last = (ended.stderr.strip().splitlines() or ["no output"])[-1]
-    return verdicts or [f"NONE {case} - ended with {ended.returncode}: {last}"]
+    if ended.returncode or not verdicts:
+        last = (ended.stderr.strip().splitlines() or ["no output"])[-1]
+        verdicts.append(f"NONE {case} - ended with {ended.returncode}: {last}")
+    return verdicts
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ async def main():
         await api.subscribe()
         e = await api.publish()
         (x,) = await api.deliveries("delivered")
-        deliveries = api.hub.deliveries
+        deliveries = api.services.deliveries
         finish = deliveries._queue.finish
 
         async def late(results):

@@ -15,7 +15,7 @@ async def main():
         await api.subscribe(enabled=False)
         e = await api.publish(expires_at=(api.clock.now() + timedelta(seconds=5)).isoformat().replace("+00:00", "Z"))
         api.clock.advance(365 * 86400)
-        await api.hub.housekeeping._purge_events()
+        await api.services.housekeeping._purge_events()
         r = await api.admin.get(f"/v1/events/{e}")
         x = (await api.admin.get("/v1/deliveries")).json()["items"]
         verdict(

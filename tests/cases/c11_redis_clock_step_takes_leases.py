@@ -40,8 +40,8 @@ async def main():
                 len(claims) == 1,
                 f"an event accepted by B within 10 s after its clock stepped +1 h: claimable now by A: {len(claims)}; due in {(due - a.now()).total_seconds() if due else 0:.0f} s",
             )
-            t1 = await A.leases.take("scheduler", "A", 10)
-            t2 = await B.leases.take("scheduler", "B", 10)
+            t1 = await A.leases.acquire("scheduler", "A", 10)
+            t2 = await B.leases.acquire("scheduler", "B", 10)
             verdict(
                 "c11c",
                 t2 is None,

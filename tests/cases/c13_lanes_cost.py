@@ -5,7 +5,7 @@ from types import SimpleNamespace as NS
 
 from hub.clock import SystemClock
 from hub.dispatch.lanes import Lanes
-from hub.stores.base import Claimed, LanePolicy
+from hub.stores.base import ClaimResult, LanePolicy
 from tests.cases.scene import verdict
 
 
@@ -17,7 +17,7 @@ def cost(n):
     def claimed(wants):
         claims = [NS(delivery=NS(subscription_id=w.lane)) for w in wants for _ in range(1)]
         now = lanes._clock.now()
-        lanes.claimed(wants, Claimed(tuple(claims), {w.lane: now for w in wants}))
+        lanes.claimed(wants, ClaimResult(tuple(claims), {w.lane: now for w in wants}))
         return [w.lane for w in wants]
 
     flying = []

@@ -3,7 +3,7 @@
 from types import SimpleNamespace as NS
 
 from hub.dispatch.lanes import Lanes
-from hub.stores.base import Claimed, LanePolicy
+from hub.stores.base import ClaimResult, LanePolicy
 from tests.cases.scene import verdict
 from tests.clock import ManualClock
 
@@ -11,7 +11,7 @@ clock = ManualClock()
 lanes = Lanes(1, lambda l: LanePolicy(10), clock)
 lanes.notice("A", None)
 w = lanes.take()
-lanes.claimed(w, Claimed((NS(delivery=NS(subscription_id="A")),), {}))
+lanes.claimed(w, ClaimResult((NS(delivery=NS(subscription_id="A")),), {}))
 lanes.notice("B", None)
 assert not lanes.take()
 clock.advance(1)

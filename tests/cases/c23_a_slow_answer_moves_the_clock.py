@@ -5,8 +5,8 @@ import asyncio
 import redis
 
 from hub.clock import SystemClock
-from hub.stores.redis.addresses import read_address
-from hub.stores.redis.engine import Engine
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.url import read_address
 from tests.cases.scene import redis_server, verdict
 
 

@@ -15,7 +15,7 @@ async def main():
         e = await api.publish()
         await api.deliveries("delivered")
         api.clock.set_back(-40 * 86400)
-        purging = asyncio.create_task(api.hub.housekeeping._purge_events())
+        purging = asyncio.create_task(api.services.housekeeping._purge_events())
         await asyncio.sleep(0.3)
         api.clock.advance(1)
         await asyncio.sleep(0.3)

@@ -4,7 +4,7 @@ import asyncio
 import pathlib
 import tempfile
 
-from hub.fanout import FanOutExpander
+from hub.publishing.fanout import FanOutExpander
 from tests.api_support import open_api, settings_for
 from tests.cases.scene import TMP, verdict
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from types import SimpleNamespace as NS
 
 from hub.dispatch.lanes import Lanes
-from hub.stores.base import Claimed, LanePolicy
+from hub.stores.base import ClaimResult, LanePolicy
 from tests.cases.scene import verdict
 from tests.clock import ManualClock
 
@@ -42,7 +42,7 @@ def run(seed, *, sweeps):
                     full.add(w.lane)
                 else:
                     nxt[w.lane] = clock.now() + timedelta(seconds=first - now())
-        lanes.claimed(wants, Claimed(tuple(claims), nxt, full=frozenset(full)))
+        lanes.claimed(wants, ClaimResult(tuple(claims), nxt, full=frozenset(full)))
 
     def pump():
         for _ in range(200):

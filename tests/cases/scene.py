@@ -24,7 +24,7 @@ REDIS = shutil.which("redis-server") or "/usr/bin/redis-server"
 TMP = Path(tempfile.mkdtemp(prefix="hub-cases-"))
 """Where everything of this case is kept; `python -m tests.cases` removes it."""
 KEY = "k" * 40
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 def free_port() -> int:
