@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 PACKAGES := hub channels schedules
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check bench drills lock audit clean
+.PHONY: help run test lint measure check bench drills lock audit clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,11 +18,15 @@ run: $(VENV)/run.stamp  ## Run the hub (settings: HUB_… in the environment, or
 test: $(VENV)/dev.stamp  ## Run the tests
 	@$(BIN)/pytest -q -n auto
 
-lint: $(VENV)/dev.stamp  ## Check format, lint, types and import rules
+lint: $(VENV)/dev.stamp  ## Check format, lint, types, import rules and measures
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python .ci/measure.py
+
+measure: $(VENV)/bin/python  ## Measure sizes, rooms, exceptions and names
+	@$(BIN)/python .ci/measure.py
 
 check: lint test  ## All that CI checks
 
