@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 PACKAGES := hub channels schedules
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint measure check bench drills lock audit clean
+.PHONY: help run test lint measure check bench drills lock audit dist release clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,13 @@ lock:  ## Resolve the locks anew, from pyproject.toml
 
 audit: $(VENV)/dev.stamp  ## Look the locked requirements up in the vulnerability database
 	@$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+
+dist: $(VENV)/run.stamp  ## Build the source archive and the wheel into dist/
+	@rm -rf dist
+	@$(BIN)/hatchling build --directory dist
+
+release: $(VENV)/bin/python  ## Commit and tag a release: make release VERSION=1.2.3
+	@$(BIN)/python .ci/release.py '$(VERSION)'
 
 clean:  ## Remove what was installed and cached; data stays
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
