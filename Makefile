@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 PACKAGES := hub channels schedules
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check bench drills lock audit clean
+.PHONY: help run test lint measure check bench drills docs lock audit dist release clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,11 +18,15 @@ run: $(VENV)/run.stamp  ## Run the hub (settings: HUB_… in the environment, or
 test: $(VENV)/dev.stamp  ## Run the tests
 	@$(BIN)/pytest -q -n auto
 
-lint: $(VENV)/dev.stamp  ## Check format, lint, types and import rules
+lint: $(VENV)/dev.stamp  ## Check format, lint, types, import rules and measures
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python .ci/measure.py
+
+measure: $(VENV)/bin/python  ## Measure sizes, rooms, exceptions and names
+	@$(BIN)/python .ci/measure.py
 
 check: lint test  ## All that CI checks
 
@@ -33,17 +37,30 @@ bench: $(VENV)/dev.stamp  ## Run the benchmarks and print their tables
 drills: $(VENV)/dev.stamp  ## Run the fault drills, the long ones too
 	@$(BIN)/pytest -q -m "drill or not drill" tests/faults
 
+docs: $(VENV)/docs.stamp  ## Build the documentation as a site into site/, and check its links
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/site/mkdocs.yml
+	@$(BIN)/python .ci/check_site.py site
+
 lock:  ## Resolve the locks anew, from pyproject.toml
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--extra otel --group build -o requirements.lock pyproject.toml
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--extra otel --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--group docs -c requirements-dev.lock -o requirements-docs.lock
 
 audit: $(VENV)/dev.stamp  ## Look the locked requirements up in the vulnerability database
 	@$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
 
+dist: $(VENV)/run.stamp  ## Build the source archive and the wheel into dist/
+	@rm -rf dist
+	@$(BIN)/hatchling build --directory dist
+
+release: $(VENV)/bin/python  ## Commit and tag a release: make release VERSION=1.2.3
+	@$(BIN)/python .ci/release.py '$(VERSION)'
+
 clean:  ## Remove what was installed and cached; data stays
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find $(PACKAGES) tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/run.stamp: requirements.lock pyproject.toml | $(VENV)/bin/python
@@ -57,6 +74,11 @@ $(VENV)/dev.stamp: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/run.stamp $@
+
+$(VENV)/docs.stamp: requirements-docs.lock | $(VENV)/bin/python
+	@echo 'Installing the locked requirements for the documentation into $(VENV) …'
+	@$(PIP) install --require-hashes -r requirements-docs.lock
+	@touch $@
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

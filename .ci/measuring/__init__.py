@@ -1,0 +1,1 @@
+"""What `measure.py` measures: files, rooms, exceptions, words."""

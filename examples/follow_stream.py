@@ -1,0 +1,63 @@
+"""Follow everything that happens in a hub, over as many connections as it takes, and miss nothing.
+
+Run it beside a hub, with a key that may read, and optionally with event type patterns or names of stream events:
+
+    export HUB_URL=http://127.0.0.1:8000 HUB_KEY=$(hub keys create watcher --scope read)
+    python -m examples.follow_stream 'order.*'
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+import httpx
+from httpx_sse import ServerSentEvent, aconnect_sse
+
+SILENCE_SECONDS = 45.0
+"""The hub sends a comment every 15 s. Three that are missing mean that the connection is dead."""
+RETRY_SECONDS = 1.0
+"""How long to wait before another connection, until the hub says how long."""
+
+
+async def follow(
+    hub: httpx.AsyncClient, types: str = "", sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+) -> AsyncGenerator[ServerSentEvent, None]:
+    """Every event from now on. Raises `httpx.HTTPStatusError` when the hub refuses, such as a key that may not read."""
+    cursor, wait = "", RETRY_SECONDS
+    while True:
+        headers = {"Last-Event-ID": cursor} if cursor else {}
+        try:
+            async with aconnect_sse(hub, "GET", "/v1/stream", params={"types": types}, headers=headers) as source:
+                source.response.raise_for_status()
+                async for event in source.aiter_sse():
+                    # A block may have only a cursor or only a time to wait.
+                    cursor = event.id or cursor
+                    wait = wait if event.retry is None else event.retry / 1000
+                    if event.data:
+                        yield event
+        except httpx.TransportError as error:
+            sys.stderr.write(f"The connection broke ({type(error).__name__}).\n")
+        except httpx.HTTPStatusError as error:
+            if error.response.is_client_error:
+                raise
+        # Connections also end by themselves: after ten minutes, when the hub stops, when there are too many.
+        await sleep(wait)
+
+
+async def main(types: str) -> None:
+    timeout = httpx.Timeout(10, read=SILENCE_SECONDS)
+    url, key = os.environ.get("HUB_URL", "http://127.0.0.1:8000"), os.environ.get("HUB_KEY", "")
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=timeout, trust_env=False) as hub:
+        async for event in follow(hub, types):
+            print(event.id, event.event, event.data, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(",".join(sys.argv[1:])))
+    except httpx.HTTPStatusError as refused:
+        sys.exit(f"The hub refuses: {refused.response.status_code} {refused.response.reason_phrase}.")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""The example programs, each run as a person runs it, beside a real hub."""

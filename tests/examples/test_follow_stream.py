@@ -1,0 +1,63 @@
+"""The follower misses nothing over breaks, and comes back when the hub says."""
+
+from pathlib import Path
+
+import httpx
+
+from examples.follow_stream import follow
+from tests.examples.conftest import Tenant
+from tests.examples.program import running
+from tests.receivers import Answer, Receiver
+from tests.redis_servers import free_port
+from tests.serving import serving
+
+STREAM = {"Content-Type": "text/event-stream"}
+
+
+def test_events_are_followed_over_a_crash_of_the_hub_once_each(tmp_path: Path) -> None:
+    command = ("serve", "--port", str(free_port()))
+    with serving(tmp_path, *command) as hub:
+        tenant = Tenant(hub)
+        key = tenant.key("read")
+        # Only a follower that has a cursor can resume, and it is given one with the first event that it hears.
+        with running("examples.follow_stream", "event.accepted", HUB_URL=hub.url, HUB_KEY=key) as follower:
+            first = tenant.call("POST", "/v1/events", type="parcel.sent", data={})["id"]
+            follower.printed(first)
+            hub.process.kill()
+            follower.printed("The connection broke")
+            hub.stop()
+            with serving(tmp_path, *command):
+                second = tenant.call("POST", "/v1/events", type="parcel.sent", data={})["id"]
+                third = tenant.call("POST", "/v1/events", type="parcel.sent", data={})["id"]
+                follower.printed(third)
+            told = [line.split() for line in follower.lines if "event.accepted" in line]
+    assert [name for _, name, *_ in told] == ["event.accepted"] * 3
+    assert [any(event_id in line for line in follower.lines) for event_id in (first, second, third)] == [True] * 3
+
+
+async def test_another_connection_is_made_after_the_time_that_the_hub_names_from_the_last_event() -> None:
+    script = [
+        Answer(headers=STREAM, body='retry: 1234\n\nid: 7\nevent: event.accepted\ndata: {"n": 1}\n\n'),
+        Answer(headers=STREAM, body="retry: 5678\n\n"),
+        Answer(503),
+        Answer(headers=STREAM, body='id: 8\nevent: event.accepted\ndata: {"n": 2}\n\n'),
+    ]
+    waits: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    async with Receiver(script) as receiver, httpx.AsyncClient(base_url=receiver.url, trust_env=False) as hub:
+        events = follow(hub, "order.*", note)
+        told = [await anext(events), await anext(events)]
+        await events.aclose()
+    assert [(event.id, event.data) for event in told] == [("7", '{"n": 1}'), ("8", '{"n": 2}')]
+    assert waits == [1.234, 5.678, 5.678]
+    assert [arrival.headers.get("Last-Event-ID") for arrival in receiver.requests] == [None, "7", "7", "7"]
+    assert {arrival.path for arrival in receiver.requests} == {"/v1/stream?types=order.%2A"}
+
+
+def test_a_key_that_may_not_read_ends_it_with_one_line(tenant: Tenant) -> None:
+    with running("examples.follow_stream", HUB_URL=tenant.url, HUB_KEY=tenant.key("events:write")) as follower:
+        assert follower.ended() == 1
+    assert follower.lines == ["The hub refuses: 403 Forbidden.\n"]
