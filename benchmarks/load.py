@@ -55,7 +55,7 @@ class _Client(asyncio.Protocol):
             self._transport.close()
             return
         self._sent_at = time.perf_counter()
-        self._transport.write(request)  # type: ignore[attr-defined]
+        self._transport.write(request)  # type: ignore[attr-defined] # is a transport
 
     def data_received(self, data: bytes) -> None:
         self._read += data
@@ -117,7 +117,7 @@ class Receiver(asyncio.Protocol):
             asyncio.get_running_loop().call_later(Receiver.delay, self._answer)
 
     def _answer(self) -> None:
-        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")  # type: ignore[attr-defined]
+        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")  # type: ignore[attr-defined] # is a transport
 
 
 async def deliver(port: int, requests: list[bytes], clients: int, deliveries: int) -> tuple[Answers, float]:

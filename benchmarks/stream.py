@@ -215,7 +215,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         request = f"GET /v1/stream HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {KEY}\r\n\r\n"
-        transport.write(request.encode())  # type: ignore[attr-defined]
+        transport.write(request.encode())  # type: ignore[attr-defined] # is a transport
 
     def data_received(self, data: bytes) -> None:
         if not self._opened:
@@ -242,7 +242,7 @@ async def measure(port: int, listeners: int, events: int) -> dict[str, float]:
 
         empty = await numbers()
         made = [
-            await loop.create_connection(lambda n=n: Connection(counter, n < PROBES), "127.0.0.1", port)  # type: ignore[misc]
+            await loop.create_connection(lambda n=n: Connection(counter, n < PROBES), "127.0.0.1", port)  # type: ignore[misc] # a default binds n
             for n in range(listeners)
         ]
         if await counter.reach("opened", listeners, 30) < listeners:

@@ -190,4 +190,4 @@ def _main() -> object:
 
 
 if __name__ == "__main__":
-    sys.exit(_main())  # type: ignore[arg-type]
+    sys.exit(_main())  # type: ignore[arg-type] # an exit status or None

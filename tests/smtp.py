@@ -111,7 +111,7 @@ class MailServer:
         given = (auth_data.login.decode(), auth_data.password.decode())
         return AuthResult(success=given == self._login, handled=False, auth_data=given[0])
 
-    async def handle_EHLO(  # noqa: N802
+    async def handle_EHLO(  # noqa: N802 - the library's name
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         session.host_name = hostname
@@ -121,7 +121,7 @@ class MailServer:
             self._open.add(transport)
         return responses
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(  # noqa: N802 - the library's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if address in self.refusals:
@@ -129,7 +129,7 @@ class MailServer:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - the library's name
         answer = self.data_answers.pop(0) if self.data_answers else "250 OK"
         if answer is None or answer.startswith("2"):
             assert isinstance(envelope.content, bytes)

@@ -39,7 +39,7 @@ class RequireScope(HTTPBearer):
         self._enough = frozenset(scopes) | {Scope.ADMIN}
         self._names = " or ".join(scopes)
 
-    async def __call__(self, request: Request) -> Principal:  # type: ignore[override]
+    async def __call__(self, request: Request) -> Principal:  # type: ignore[override] # gives the caller, not the credentials
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthorized("Send a key as `Authorization: Bearer <key>`.")

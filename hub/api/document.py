@@ -34,4 +34,4 @@ def install(app: FastAPI) -> None:
                     operation["responses"] = dict(sorted((added | operation["responses"]).items()))
         return document
 
-    app.openapi = complete  # type: ignore[method-assign]
+    app.openapi = complete  # type: ignore[method-assign] # FastAPI's way to extend it

@@ -109,7 +109,7 @@ class _Context(RenderContext):
     def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
         self.meter.tick()
         try:
-            value: Any = self.scope[path[0]]  # type: ignore[index]
+            value: Any = self.scope[path[0]]  # type: ignore[index] # untyped in Liquid
             for part in path[1:]:
                 value = value[part] if type(value) is dict and part in value else self.get_item(value, part)
         except (KeyError, IndexError, TypeError):

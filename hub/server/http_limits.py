@@ -29,7 +29,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _in_head = True
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # narrower
         super().connection_made(transport)
         if len(self.connections) > self.max_connections:
             self.app = _overloaded

@@ -36,7 +36,7 @@ def entry(timetable: Timetable, name: str) -> TimetableEntry:
 
 def make_due(timetable: Timetable, name: str, since: timedelta = timedelta(0)) -> datetime:
     """Let a job be due now, or since some time: its scheduler is on the machine's clock."""
-    due = datetime.now(UTC) - since  # noqa: TID251
+    due = datetime.now(UTC) - since  # noqa: TID251 - APScheduler goes by the machine's own clock
     timetable._scheduler.modify_job(name, next_run_time=due)
     return due
 
@@ -281,7 +281,7 @@ async def next_turns(last_runs: dict[str, Run], *jobs: Job) -> dict[str, float]:
     timetable.start([])
     try:
         timetable.schedule([job.name for job in jobs], last_runs)
-        now = datetime.now(UTC)  # noqa: TID251
+        now = datetime.now(UTC)  # noqa: TID251 - APScheduler goes by the machine's own clock
         entries = timetable.entries()
         return {entry.name: (entry.next_run_at - now).total_seconds() for entry in entries if entry.next_run_at}
     finally:

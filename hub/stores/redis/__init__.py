@@ -54,14 +54,14 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
         engine = await stack.enter_async_context(open_engine(url, clock))
         await ensure_usable(engine, options.wait_replicas)
         process = token_hex(8)
-        vigil = LossDetection(engine)
-        await vigil.begin()
+        losses = LossDetection(engine)
+        await losses.begin()
         feed = await stack.enter_async_context(open_feed(engine))
         signals = await stack.enter_async_context(open_signals(engine))
-        intake = RedisIntake(engine, vigil, process, options)
+        intake = RedisIntake(engine, losses, process, options)
         stack.push_async_callback(intake.close)
         spread = Random()  # noqa: S311 - spreads retries; guards nothing
-        queue = RedisQueue(engine, vigil, process, spread, options.failpoint)
+        queue = RedisQueue(engine, losses, process, spread, options.failpoint)
         stack.push_async_callback(queue.close)
         yield Store(
             shared=True,
@@ -69,9 +69,9 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
             queue=queue,
             archive=RedisArchive(engine),
             feed=feed,
-            records=RedisRecords(engine, vigil),
-            tasks=RedisTasks(engine, vigil),
-            upkeep=RedisUpkeep(engine, vigil),
+            records=RedisRecords(engine, losses),
+            tasks=RedisTasks(engine, losses),
+            upkeep=RedisUpkeep(engine, losses),
             signals=signals,
             leases=RedisLeases(engine),
             tickets=RedisTickets(engine),

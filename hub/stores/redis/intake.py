@@ -82,11 +82,11 @@ def _answer(batch: Batch, verdicts: Sequence[ItemResult], outcome: Sequence[Any]
 
 
 class RedisIntake(Intake):
-    def __init__(self, engine: Engine, vigil: LossDetection, process: str, options: StoreOptions) -> None:
+    def __init__(self, engine: Engine, losses: LossDetection, process: str, options: StoreOptions) -> None:
         """`process` names this one among all that have the store open."""
         self._engine = engine
         self._keys = KeyNames(engine.prefix)
-        self._vigil = vigil
+        self._losses = losses
         self._process = process
         self._options = options
         self._accepting = GroupCommit("accept", self._accept, options.failpoint)
@@ -149,13 +149,13 @@ class RedisIntake(Intake):
             self._now(),
             self._process,
             number,
-            *self._vigil.arguments(),
+            *self._losses.arguments(),
             pack(rows),
             repeat=True,
             replicas=self._options.wait_replicas,
             wait=self._options.wait_seconds,
         )
-        self._vigil.note(epoch, gone, last)
+        self._losses.note(epoch, gone, last)
         return [_answer(*one) for one in zip(batches, verdicts, outcomes, strict=True)]
 
     async def _expand(self, number: int, expansions: Sequence[Expansion]) -> Sequence[bool]:

@@ -120,11 +120,11 @@ class _Unheard:
 
 class RedisQueue(Queue):
     def __init__(
-        self, engine: Engine, vigil: LossDetection, process: str, random: Random, failpoint: Failpoint
+        self, engine: Engine, losses: LossDetection, process: str, random: Random, failpoint: Failpoint
     ) -> None:
         """`process` names this one among all that have the store open; `random` spreads the rests of lanes."""
         self._engine = engine
-        self._vigil = vigil
+        self._losses = losses
         self._process = process
         self._random = random
         self._failpoint = failpoint
@@ -245,11 +245,11 @@ class RedisQueue(Queue):
             self._now(),
             self._process,
             number,
-            *self._vigil.arguments(),
+            *self._losses.arguments(),
             pack(rows),
             repeat=True,
         )
-        self._vigil.note(epoch, gone, last)
+        self._losses.note(epoch, gone, last)
         return [_WRITTEN[outcome] for outcome in outcomes]
 
     def _now(self) -> int:

@@ -19,9 +19,9 @@ READ: Final = script("read_records")
 
 
 class RedisRecords(Records):
-    def __init__(self, engine: Engine, vigil: LossDetection) -> None:
+    def __init__(self, engine: Engine, losses: LossDetection) -> None:
         self._engine = engine
-        self._vigil = vigil
+        self._losses = losses
 
     async def write(
         self, records: Sequence[Record], feed: Sequence[FeedEntry] = (), *, expected: int | None = None
@@ -29,7 +29,7 @@ class RedisRecords(Records):
         *seen, version = await self._engine.run(
             _WRITE,
             token_hex(8),
-            *self._vigil.arguments(),
+            *self._losses.arguments(),
             milliseconds(self._engine.clock.now()),
             "" if expected is None else expected,
             len(records),
@@ -38,7 +38,7 @@ class RedisRecords(Records):
             # Written a second time after others wrote, it would put back what they changed.
             repeat=expected is not None,
         )
-        self._vigil.note(*seen)
+        self._losses.note(*seen)
         if version < 0:
             raise StaleCatalogue("The catalogue has changed meanwhile; try again.", retry_after=0.0)
         return int(version)
@@ -49,7 +49,7 @@ class RedisRecords(Records):
         place = f"{since:0{DIGITS}}".encode() + b"\xff"
         while True:
             version, epoch, last, *rows = await self._engine.run(READ, place, STEP, repeat=True)
-            self._vigil.hear(epoch, last)
+            self._losses.hear(epoch, last)
             for member, doc in zip(rows[::2], rows[1::2], strict=True):
                 record = _record_from(member, doc)
                 found.pop(name := _name(record), None)

@@ -21,16 +21,16 @@ _SAVE: Final = script("save_task")
 
 
 class RedisTasks(Tasks):
-    def __init__(self, engine: Engine, vigil: LossDetection) -> None:
+    def __init__(self, engine: Engine, losses: LossDetection) -> None:
         self._engine = engine
-        self._vigil = vigil
+        self._losses = losses
         self._keys = KeyNames(engine.prefix)
 
     async def save(self, task: Task, feed: Sequence[FeedEntry] = ()) -> bool:
         *seen, written = await self._engine.run(
             _SAVE,
             token_hex(8),
-            *self._vigil.arguments(),
+            *self._losses.arguments(),
             milliseconds(self._engine.clock.now()),
             task.id,
             task.tenant,
@@ -41,7 +41,7 @@ class RedisTasks(Tasks):
             *(packed_entry(entry) for entry in feed),
             repeat=True,
         )
-        self._vigil.note(*seen)
+        self._losses.note(*seen)
         return bool(written)
 
     async def task(self, tenant: str, task_id: str) -> Task | None:

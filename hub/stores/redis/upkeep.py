@@ -27,9 +27,9 @@ _PERSISTENCE: Final = {
 
 
 class RedisUpkeep(Upkeep):
-    def __init__(self, engine: Engine, vigil: LossDetection) -> None:
+    def __init__(self, engine: Engine, losses: LossDetection) -> None:
         self._engine = engine
-        self._vigil = vigil
+        self._losses = losses
 
     async def purge(self, before: datetime, limit: int) -> int:
         removed: int = 0
@@ -58,7 +58,7 @@ class RedisUpkeep(Upkeep):
         return [sentence for name, sentence in _PERSISTENCE.items() if states.get(name, "ok") != "ok"]
 
     async def losses(self) -> Sequence[str]:
-        return await self._vigil.losses()
+        return await self._losses.losses()
 
     async def _stepwise(self, limit: int, step: Callable[[int], Awaitable[Any]]) -> int:
         """How many were removed, in steps of which each is over soon."""

@@ -64,7 +64,7 @@ async def test_a_receiver_that_never_ends_is_left_at_the_deadline(http: httpx.As
 
 def connections(client: httpx.AsyncClient) -> tuple[int, int]:
     """How many connections are in use, and how many are kept."""
-    connector = client._transport._session.connector  # type: ignore[attr-defined]
+    connector = client._transport._session.connector  # type: ignore[attr-defined] # internals
     return len(connector._acquired), sum(map(len, connector._conns.values()))
 
 

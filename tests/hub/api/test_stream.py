@@ -30,7 +30,7 @@ async def test_a_client_that_makes_no_room_frees_its_listener_and_is_waited_for_
         sent.append(message)
 
     response = EventStream(chunks(), ping=0, send_timeout=0.01)
-    answering = asyncio.create_task(response({"type": "http", "method": "GET"}, receive, send))  # type: ignore[arg-type]
+    answering = asyncio.create_task(response({"type": "http", "method": "GET"}, receive, send))  # type: ignore[arg-type] # a plain dict
     async with patience():
         await left.wait()
         await asyncio.sleep(0.02)

@@ -59,7 +59,7 @@ async def under_way(api: Api, gate: Gate) -> AsyncIterator[Receiver]:
 @contextmanager
 def outage(api: Api) -> Iterator[None]:
     """The store writes nothing."""
-    writer = api.store.queue._writer  # type: ignore[attr-defined]
+    writer = api.store.queue._writer  # type: ignore[attr-defined] # internals
     writer._closing = True
     try:
         yield
@@ -89,7 +89,7 @@ async def test_an_attempt_keeps_its_claim_for_as_long_as_it_takes(api: Api, unde
 
 
 async def test_a_sweep_takes_nothing_from_its_own_process(api: Api, under_way: Receiver, gate: Gate) -> None:
-    api.dispatcher._heartbeat._beating.cancel()  # type: ignore[union-attr]
+    api.dispatcher._heartbeat._beating.cancel()  # type: ignore[union-attr] # internals
     api.clock.advance(LEASE * 2)
     assert await api.dispatcher.sweep() == 0
     gate.opened.set()

@@ -45,7 +45,7 @@ def claim(attempt: int = 1, *, base: int = 0, expires_in: float | None = None) -
 
 def settled(tried: AttemptResult, attempt: int = 1, **more: float) -> Result:
     timing = Timing(START, START + timedelta(seconds=1), 1_000)
-    return settle(claim(attempt, **more), tried, timing, SCHEDULE, Random(3))  # type: ignore[arg-type]
+    return settle(claim(attempt, **more), tried, timing, SCHEDULE, Random(3))  # type: ignore[arg-type] # kinds of any type
 
 
 def wait(result: Result) -> float:

@@ -109,7 +109,7 @@ def test_a_single_failure_while_ramping_up_does_not_open_it() -> None:
 
 def lane(**policy: float | None) -> LaneState:
     made = LaneState()
-    made.adopt(LanePolicy(**policy))  # type: ignore[arg-type]
+    made.adopt(LanePolicy(**policy))  # type: ignore[arg-type] # by name
     return made
 
 

@@ -23,7 +23,7 @@ def restored() -> Iterator[None]:
     structlog.configure(**config)
     for log, level, handlers, propagate in before:
         log.level, log.handlers, log.propagate = level, handlers, propagate
-    root.manager._clear_cache()  # type: ignore[attr-defined]
+    root.manager._clear_cache()  # type: ignore[attr-defined] # internals
 
 
 def written(stream: io.StringIO) -> list[dict[str, Any]]:

@@ -58,8 +58,8 @@ async def test_each_request_of_a_call_whose_answer_was_lost_gets_its_own(
         answer.verdicts[0].status if isinstance(answer, AcceptResult) else type(answer).__name__ for answer in answers
     ]
     assert told == ["accepted", "duplicate", "accepted", "accepted", "StaleCatalogue"]
-    assert ids(answers[1]) == [first.id]  # type: ignore[arg-type]
-    assert answers[3].replayed  # type: ignore[union-attr]
+    assert ids(answers[1]) == [first.id]  # type: ignore[arg-type] # no error here
+    assert answers[3].replayed  # type: ignore[union-attr] # no error here
     assert await numbers(other) == (1, 3)
 
 
@@ -110,7 +110,7 @@ async def test_a_cancellation_whose_answer_was_lost_is_answered_as_the_first(beh
 
 async def test_requests_that_come_together_go_together(behind: Store) -> None:
     await publish(behind)
-    engine = behind.intake._engine  # type: ignore[attr-defined]
+    engine = behind.intake._engine  # type: ignore[attr-defined] # internals
     before = engine.round_trips
     await asyncio.gather(*(publish(behind, "sub_1") for _ in range(400)))
     assert engine.round_trips - before <= 3
@@ -118,7 +118,7 @@ async def test_requests_that_come_together_go_together(behind: Store) -> None:
 
 async def test_a_call_is_bounded_so_that_none_holds_the_server_for_long(behind: Store) -> None:
     await publish(behind)
-    engine = behind.intake._engine  # type: ignore[attr-defined]
+    engine = behind.intake._engine  # type: ignore[attr-defined] # internals
     before = engine.round_trips
     await asyncio.gather(*(publish(behind, "sub_1", "sub_2", "sub_3") for _ in range(500)))
     assert engine.round_trips - before >= 4

@@ -20,7 +20,7 @@ CLAIM, FINISH = queue._CLAIM.digest.encode(), queue._FINISH.digest.encode()
 
 
 async def ask(store: Store, limit: int = 100, **policy: float) -> ClaimResult:
-    want = ClaimRequest(SUBSCRIPTION, limit, policy=LanePolicy(**policy))  # type: ignore[arg-type]
+    want = ClaimRequest(SUBSCRIPTION, limit, policy=LanePolicy(**policy))  # type: ignore[arg-type] # by name
     return await store.queue.claim([want], {SUBSCRIPTION: 30.0})
 
 
@@ -124,7 +124,7 @@ async def test_results_that_come_together_go_together(behind: Store) -> None:
     await knows_scripts(behind)
     await asyncio.gather(*(publish(behind, SUBSCRIPTION) for _ in range(200)))
     claims = await claim(behind, limit=200)
-    engine = behind.queue._engine  # type: ignore[attr-defined]
+    engine = behind.queue._engine  # type: ignore[attr-defined] # internals
     before = engine.round_trips
     written = await asyncio.gather(*(behind.queue.finish([result(one, Status.DELIVERED)]) for one in claims))
     assert written == [[WriteOutcome.RECORDED]] * 200

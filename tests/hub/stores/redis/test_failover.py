@@ -79,7 +79,7 @@ async def test_while_a_slot_is_half_moved_nothing_is_written_to_either_node(
         before = source.kept(prefix)
         target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
         source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
-        store.queue._engine.patience_seconds = 0.3  # type: ignore[attr-defined]
+        store.queue._engine.patience_seconds = 0.3  # type: ignore[attr-defined] # internals
         with pytest.raises(Unavailable, match="moving"):
             await publish(store, SUBSCRIPTION)
         assert source.kept(prefix) == before

@@ -38,7 +38,7 @@ class Both:
         self.clock = clock
         self.under_way: list[tuple[Claim, ...]] = []
         for store in self.stores:
-            store.queue._random = Fixed()  # type: ignore[attr-defined]
+            store.queue._random = Fixed()  # type: ignore[attr-defined] # internals
 
     async def publish(self, lane: str, number: int, delay: float) -> None:
         now = self.clock.now()
