@@ -110,9 +110,9 @@ def settings_for(directory: Path, **changed: Any) -> Settings:
 
 
 @asynccontextmanager
-async def open_api(settings: Settings) -> AsyncIterator[Api]:
-    """Open a hub on a clock of its own. The app's lifespan is not run: it would open another."""
-    clock = ManualClock()
+async def open_api(settings: Settings, clock: ManualClock | None = None) -> AsyncIterator[Api]:
+    """Open a hub on this clock, or on one of its own. The app's lifespan is not run: it would open another."""
+    clock = clock or ManualClock()
     app = create_app(settings)
     async with open_process(settings, Tracing(""), clock) as process:
         assert process.services is not None
