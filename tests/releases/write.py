@@ -32,7 +32,10 @@ TEMP_FILES = 20_000
 """So many that removing them takes longer than killing the hub."""
 FAN_OUT = 5
 CHUNK = 2
-_CODE = "import sys, runpy, hub.fanout; hub.fanout.CHUNK = {}; del sys.argv[0]; runpy.run_path(sys.argv[0], None, {!r})"
+_CODE = (
+    "import sys, runpy, hub.publishing.fanout; hub.publishing.fanout.CHUNK = {}; del sys.argv[0];"
+    " runpy.run_path(sys.argv[0], None, {!r})"
+)
 SMALL_CHUNKS = (sys.executable, "-c", _CODE.format(CHUNK, "__main__"))
 """Runs a hub that expands few deliveries at a time; with the usual number the data would be ten times as big."""
 

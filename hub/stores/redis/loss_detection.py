@@ -16,7 +16,7 @@ _log = structlog.get_logger("hub.store")
 
 
 class LossDetection:
-    """What this process has seen of the store: its epoch, and its highest feed id. `lua/lib/loss_detection.lua` compares."""
+    """What this process has seen of the store: its epoch, and its highest feed id. `lua/lib/loss.lua` compares."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -93,7 +93,7 @@ async def test_a_trimmed_feed_does_not_bring_back_what_was_lost(valkey: RedisSer
     async with open_store(valkey.url(prefix), ManualClock()) as store:
         for _ in range(3):
             await publish(store)
-        # as lua/lib/loss_detection.lua does when the server had less than a process has seen
+        # as lua/lib/loss.lua does when the server had less than a process has seen
         valkey.ask("HSET", f"{{{prefix}}}:meta", "feed", 10, "trimmed", 10)
         await publish(store)
         await store.upkeep.trim_feed(START, 9, 100)
