@@ -68,7 +68,7 @@ class Waiting(State):
         return Waiting(due_at) if due_at < self.ready_at else self
 
     def changed(self, now: float) -> State:
-        return Waiting(now)
+        return self.notified(now)
 
 
 @dataclass(frozen=True, slots=True)

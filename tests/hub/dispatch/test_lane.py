@@ -33,6 +33,7 @@ LATER = 20.0
         (Waiting(NOW), "notified", Waiting(NOW)),
         (Waiting(LATER), "freed", Waiting(LATER)),
         (Waiting(LATER), "changed", Waiting(NOW)),
+        (Waiting(0.0), "changed", Waiting(0.0)),
         (Barred(LATER), "notified", Barred(LATER)),
         (Barred(LATER), "freed", Barred(LATER)),
         (Barred(LATER), "changed", Waiting(NOW)),
@@ -215,7 +216,7 @@ class World:
         places = [turn for turn, other in self.lanes._queue if other is lane and turn is lane.turn]
         over_share = [other for other in self.lanes._over_share if other is lane]
         assert len(places) + len(over_share) == (lane.state.ready_at < inf), "what may be ready has one turn"
-        assert lane.turn[0] >= lane.state.ready_at, "nothing is asked for before it is ready"
+        assert max(lane.turn[0], self.clock.monotonic()) >= lane.state.ready_at, "its turn is not before it is ready"
 
 
 @settings(max_examples=200, deadline=None)

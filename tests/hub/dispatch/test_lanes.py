@@ -141,6 +141,36 @@ def test_claims_whose_answer_was_lost_come_back_whatever_is_wanted_now_and_take_
         some.end_attempt(name)
 
 
+def test_a_lane_that_got_no_room_keeps_its_turn_when_more_is_due_in_it() -> None:
+    some, clock = lanes(room=1)
+    some.notify("a", None)
+    assert serve(some, clock, more=False) == {"a": 1}
+    for name in "bcb":
+        some.notify(name, None)
+        assert some.take() == []
+        clock.advance(1)
+    some.end_attempt("a")
+    assert ask(some, answer({"b": 1})) == ["b"]
+
+
+def test_an_attempt_that_ends_costs_the_same_however_many_lanes_wait() -> None:
+    looks = Counter[str]()
+
+    def policy(lane: str) -> LanePolicy:
+        looks[lane] += 1
+        return FREE
+
+    some = Lanes(4, policy, ManualClock())
+    for number in range(1_000):
+        some.notify(f"lane {number}", None)
+    wants = some.take()
+    some.answered(wants, answer({want.lane: want.limit for want in wants}))
+    looks.clear()
+    some.end_attempt(wants[0].lane)
+    assert [want.lane for want in some.take()] == ["lane 4"]
+    assert looks.total() == 1
+
+
 # -- when -------------------------------------------------------------------------------------------------------------
 
 

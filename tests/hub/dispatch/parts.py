@@ -1,0 +1,114 @@
+"""The parts of a dispatcher, each to be tested without the others: over a real store, with a scripted channel."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Any
+
+from channels.base import Channel, Message, Receipt, TargetModel
+from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.keys.model import Principal
+from hub.catalogue.subscriptions import Subscription, SubscriptionCodec, SubscriptionSpec
+from hub.catalogue.subscriptions.sealing import Sealer
+from hub.catalogue.subscriptions.service import Subscriptions
+from hub.dispatch.attempting import Attempter
+from hub.dispatch.recording import Recorder
+from hub.dispatch.sender import Sender
+from hub.dispatch.store_backoff import StoreBackoff
+from hub.models import Delivery, Event, Scope
+from hub.rendering import Renderer
+from hub.stores.base import Claim, Store
+from hub.telemetry.metrics import Metrics
+from hub.telemetry.tracing import Tracing
+from tests.clock import ManualClock
+from tests.hub.stores import samples
+
+TENANT = samples.TENANT
+OPERATOR = Principal("key_1", TENANT, frozenset({Scope.ADMIN}))
+Behaviour = Callable[[Message], Awaitable[Receipt]]
+
+
+class ScriptedChannel(Channel[TargetModel]):
+    kind = "scripted"
+    Target = TargetModel
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
+
+    async def send(self, message: Message, target: TargetModel) -> Receipt:
+        return await self.behaviour(message)
+
+
+async def take(message: Message) -> Receipt:
+    return Receipt(200)
+
+
+@dataclass
+class Parts:
+    """`notified` and `ended` are what the lanes are told."""
+
+    store: Store
+    clock: ManualClock
+    channel: ScriptedChannel
+    catalogue: Catalogue
+    subscriptions: Subscriptions
+    backoff: StoreBackoff
+    recorder: Recorder
+    attempter: Attempter
+    notified: list[tuple[str, datetime | None]]
+    ended: list[str]
+
+    async def subscribe(self, **members: Any) -> Subscription:
+        spec = {"name": "all", "event_types": ("*",), "channel": "scripted", "target": {}, **members}
+        return await self.subscriptions.create(OPERATOR, SubscriptionSpec.model_validate(spec))
+
+    async def claim(self, subscription_id: str, **event: Any) -> Claim:
+        """The claim of a new event's delivery to this subscription."""
+        new = samples.event(**event)
+        batch = samples.batch(samples.entry(new, [subscription_id]), catalogue_version=self.catalogue.version)
+        await self.store.intake.accept(batch)
+        (claim,) = await samples.claim(self.store, subscription_id)
+        return claim
+
+    async def delivery(self, claim: Claim) -> Delivery:
+        delivery = await self.store.archive.delivery(TENANT, claim.delivery.id)
+        assert delivery is not None
+        return delivery
+
+    async def outcomes(self, claim: Claim) -> Sequence[str]:
+        return [attempt.outcome for attempt in await self.store.archive.attempts(TENANT, claim.delivery.id)]
+
+    async def cancel(self, event: Event) -> None:
+        await self.store.intake.cancel(TENANT, event.id, self.clock.now())
+
+
+def make_parts(store: Store, clock: ManualClock) -> Parts:
+    channel = ScriptedChannel(take)
+    renderer = Renderer({"scripted": ScriptedChannel})
+    codec = SubscriptionCodec({"scripted": channel}, renderer, Sealer("a secret of these tests"))
+    catalogue = Catalogue(store.records, codec.decode)
+    subscriptions = Subscriptions(catalogue, codec, clock)
+    backoff = StoreBackoff(clock)
+    notified: list[tuple[str, datetime | None]] = []
+    ended: list[str] = []
+    recorder = Recorder(
+        store.queue,
+        catalogue,
+        subscriptions,
+        clock,
+        Metrics(),
+        Random(1),
+        backoff,
+        notify=lambda lane, due_at: notified.append((lane, due_at)),
+    )
+    attempter = Attempter(
+        Sender({"scripted": channel}, renderer, Tracing("")),
+        catalogue,
+        clock,
+        recorder,
+        on_end=ended.append,
+        timeout=5.0,
+        failpoint=lambda name: None,
+    )
+    return Parts(store, clock, channel, catalogue, subscriptions, backoff, recorder, attempter, notified, ended)

@@ -1,0 +1,86 @@
+"""What is done with a claim: it is sent once, skipped, or given back, and its room is always free again."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from channels.base import Message, Receipt
+from hub.models import Status
+from hub.stores.base import Claim
+from tests.hub.dispatch.parts import Parts
+
+
+async def attempt(parts: Parts, claim: Claim, *, catalogue_up_to_date: bool = True) -> None:
+    """Return when the attempt has ended."""
+    parts.attempter.start(claim, catalogue_up_to_date=catalogue_up_to_date)
+    await asyncio.wait(parts.attempter._attempts)
+    assert parts.ended == [claim.delivery.subscription_id]
+    assert parts.attempter.claims() == []
+
+
+async def test_a_claim_is_sent_and_its_result_recorded(parts: Parts) -> None:
+    claim = await parts.claim((await parts.subscribe()).id)
+    await attempt(parts, claim)
+    assert (await parts.delivery(claim)).status is Status.DELIVERED
+    assert await parts.outcomes(claim) == ["succeeded"]
+
+
+async def test_what_is_for_a_deleted_subscription_is_cancelled_without_an_attempt(parts: Parts) -> None:
+    claim = await parts.claim("sub_gone")
+    await attempt(parts, claim)
+    delivery = await parts.delivery(claim)
+    assert (delivery.status, delivery.reason) == (Status.CANCELLED, "the subscription was deleted")
+    assert (delivery.attempt_count, await parts.outcomes(claim)) == (0, [])
+
+
+@pytest.mark.parametrize("why", ["unknown", "disabled", "stopping"])
+async def test_what_may_not_be_sent_now_is_given_back_uncounted(parts: Parts, why: str) -> None:
+    claim = await parts.claim("sub_new" if why == "unknown" else (await parts.subscribe(enabled=why != "disabled")).id)
+    if why == "stopping":
+        parts.attempter.stop_sending()
+    await attempt(parts, claim, catalogue_up_to_date=why != "unknown")
+    delivery = await parts.delivery(claim)
+    assert (delivery.status, delivery.attempt_count) == (Status.PENDING, 0)
+    assert parts.notified == [(claim.delivery.subscription_id, parts.clock.now())]
+
+
+async def test_stopping_ends_what_hangs_as_unknown(parts: Parts) -> None:
+    sending = asyncio.Event()
+
+    async def hang(message: Message) -> Receipt:
+        sending.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    parts.channel.behaviour = hang
+    claim = await parts.claim((await parts.subscribe()).id)
+    parts.attempter.start(claim, catalogue_up_to_date=True)
+    await sending.wait()
+    assert list(parts.attempter.claims()) == [claim]
+    await parts.attempter.stop(0)
+    assert await parts.outcomes(claim) == ["unknown"]
+    assert (await parts.delivery(claim)).reason == "the hub was stopped before the target answered"
+    assert parts.ended == [claim.delivery.subscription_id]
+
+
+async def test_a_defect_in_the_hub_is_logged_and_frees_the_room(parts: Parts) -> None:
+    claim = await parts.claim((await parts.subscribe()).id)
+    del parts.attempter._sender
+    with capture_logs() as lines:
+        await attempt(parts, claim)
+    assert [(line["event"], line["delivery_id"]) for line in lines] == [("attempt.crashed", claim.delivery.id)]
+    assert (await parts.delivery(claim)).status is Status.SENDING, "its lease runs out"
+
+
+async def test_a_channel_that_raises_anything_is_logged_and_counts_as_a_failure(parts: Parts) -> None:
+    async def fail(message: Message) -> Receipt:
+        raise ZeroDivisionError
+
+    parts.channel.behaviour = fail
+    claim = await parts.claim((await parts.subscribe()).id)
+    with capture_logs() as lines:
+        await attempt(parts, claim)
+    crashed, attempted = lines
+    assert (crashed["event"], crashed["channel"]) == ("channel.crashed", "scripted")
+    assert (attempted["event"], attempted["outcome"]) == ("delivery.attempted", "failed")

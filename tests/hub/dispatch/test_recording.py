@@ -1,0 +1,143 @@
+"""What an attempt makes of its delivery is written once, whatever the store does, and what follows is set going."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from channels.base import Receipt, SendFailed
+from hub.dispatch.store_backoff import RETRY_SECONDS
+from hub.dispatch.transitions import AttemptResult, Skipped, Timing, skip
+from hub.models import Status
+from hub.stores.base import Claim
+from tests.hub.dispatch.parts import Parts
+from tests.hub.stores import samples
+
+FAILED = SendFailed("answered 500", status_code=500)
+
+
+async def record(parts: Parts, claim: Claim, attempted: AttemptResult) -> list[Any]:
+    """Record an attempt of a second; gives what was logged."""
+    started_at = parts.clock.now()
+    timing = Timing(started_at, started_at + timedelta(seconds=1), 1_000)
+    subscription = parts.catalogue.subscription(claim.delivery.subscription_id)
+    assert subscription is not None
+    with capture_logs() as lines:
+        await parts.recorder.record_attempt(claim, subscription, attempted, timing, 1.0)
+    return lines
+
+
+@contextmanager
+def outage(parts: Parts) -> Iterator[None]:
+    """The store writes nothing."""
+    writer = parts.store.queue._writer  # type: ignore[attr-defined]
+    writer._closing = True
+    try:
+        yield
+    finally:
+        writer._closing = False
+
+
+async def test_the_lanes_hear_when_a_delivery_is_due_again(parts: Parts) -> None:
+    subscription = await parts.subscribe(retry_schedule=[10])
+    claim = await parts.claim(subscription.id)
+    await record(parts, claim, FAILED)
+    delivery = await parts.delivery(claim)
+    assert (delivery.status, await parts.outcomes(claim)) == (Status.PENDING, ["failed"])
+    assert parts.notified == [(subscription.id, delivery.next_attempt_at)]
+
+
+async def test_a_delivery_that_ends_is_not_due_again(parts: Parts) -> None:
+    claim = await parts.claim((await parts.subscribe()).id)
+    lines = await record(parts, claim, Receipt(200))
+    assert (await parts.delivery(claim)).status is Status.DELIVERED
+    assert parts.notified == []
+    assert [line["event"] for line in lines] == ["delivery.attempted"]
+
+
+async def test_a_dead_letter_is_logged_once_when_it_is_recorded(parts: Parts) -> None:
+    claim = await parts.claim((await parts.subscribe(retry_schedule=[])).id)
+    attempted, dead = await record(parts, claim, FAILED)
+    assert (attempted["event"], attempted["log_level"]) == ("delivery.attempted", "info")
+    delivery = claim.delivery
+    assert dead == {
+        "event": "delivery.dead",
+        "log_level": "warning",
+        "tenant": delivery.tenant,
+        "event_id": delivery.event_id,
+        "event_type": delivery.event_type,
+        "delivery_id": delivery.id,
+        "subscription_id": delivery.subscription_id,
+        "channel": "webhook",
+        "attempt_count": 1,
+        "reason": "gave up after attempt 1 of the retry schedule: answered 500",
+    }
+
+
+async def test_a_dead_letter_without_an_attempt_is_logged_too(parts: Parts) -> None:
+    claim = await parts.claim((await parts.subscribe()).id)
+    with capture_logs() as lines:
+        await parts.recorder.record(
+            skip(claim, Skipped(Status.DEAD, "expired before it could be sent"), claim.claimed_at)
+        )
+    assert [(line["event"], line["attempt_count"], line["reason"]) for line in lines] == [
+        ("delivery.dead", 0, "expired before it could be sent")
+    ]
+
+
+async def test_the_result_of_a_claim_that_was_lost_changes_nothing(parts: Parts) -> None:
+    subscription = await parts.subscribe(retry_schedule=[])
+    claim = await parts.claim(subscription.id)
+    (theirs,) = await parts.store.queue.reclaim(10, all_owners=True)
+    lines = await record(parts, claim, FAILED)
+    assert [line["event"] for line in lines] == ["delivery.attempted"], "nothing has died here"
+    delivery = await parts.delivery(claim)
+    assert (delivery.status, delivery.token) == (Status.SENDING, theirs.delivery.token)
+    assert parts.notified == []
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_what_would_be_tried_again_is_cancelled_where_its_event_was(parts: Parts, lost: bool) -> None:
+    claim = await parts.claim((await parts.subscribe()).id)
+    await parts.cancel(claim.event)
+    if lost:
+        await parts.recorder.record_lost(await parts.store.queue.reclaim(10, all_owners=True))
+    else:
+        await record(parts, claim, FAILED)
+    delivery = await parts.delivery(claim)
+    assert (delivery.status, delivery.reason) == (Status.CANCELLED, "the event was cancelled")
+    assert await parts.outcomes(claim) == ["unknown" if lost else "failed"]
+
+
+async def test_a_result_waits_for_the_store(parts: Parts) -> None:
+    claim = await parts.claim((await parts.subscribe()).id)
+    with outage(parts):
+        recording = asyncio.create_task(record(parts, claim, Receipt(200)))
+        await parts.clock.elapse(60 * RETRY_SECONDS)
+        assert not recording.done()
+        assert parts.backoff.recovering
+    await parts.clock.elapse(RETRY_SECONDS)
+    await recording
+    assert (await parts.delivery(claim)).status is Status.DELIVERED
+
+
+async def test_attempts_of_a_dead_process_are_recorded_as_unknown(parts: Parts) -> None:
+    subscription = await parts.subscribe()
+    claim = await parts.claim(subscription.id)
+    with capture_logs() as lines:
+        await parts.recorder.record_lost(await parts.store.queue.reclaim(10, all_owners=True))
+    assert await parts.outcomes(claim) == ["unknown"]
+    assert parts.notified == [(subscription.id, parts.clock.now())], "it is repeated at once"
+    assert [(line["event"], line["duration_ms"]) for line in lines] == [("delivery.attempted", None)]
+
+
+async def test_a_target_that_is_gone_disables_its_subscription(parts: Parts) -> None:
+    subscription = await parts.subscribe()
+    await record(parts, await parts.claim(subscription.id), SendFailed("answered 410 Gone", status_code=410))
+    disabled = parts.subscriptions.find(samples.TENANT, subscription.id)
+    assert not disabled.spec.enabled
+    assert "410" in (disabled.disabled_reason or "")
