@@ -1,1 +1,1 @@
-"""What the hub does for itself: housekeeping on a timetable, and copying a whole store."""
+"""The upkeep of a hub: housekeeping on a timetable, and copying one store into another."""

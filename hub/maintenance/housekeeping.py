@@ -1,7 +1,7 @@
-"""What the hub does by itself: the default timetable, made of the schedules' jobs and the store's upkeep.
+"""What the hub does by itself: its timetable, made of the jobs of `schedules` and the upkeep of the store.
 
-Each job is done by every process (what is on its own disk), by each worker, or by the one scheduler that leads; any
-process can show all of them, and run one out of turn.
+A job is run by every process (what is on its own disk), by each worker, or only by the scheduler that leads. Any
+process can list all jobs, and run one when somebody asks for it.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from schedules.temp_files import clean
 from schedules.timetable import Job, NotNow, Timetable, TimetableEntry
 
 Work = Callable[[], Awaitable[int]]
-"""Does something until nothing is left to do, and gives how much it was."""
+"""Works until nothing is left to do, and gives how many items it has dealt with."""
 _log = structlog.get_logger(__name__)
 
 
 class Housekeeping:
-    """The timetable of a hub. Jobs that remove much do it in small steps, so that publishing goes on beside them."""
+    """The timetable of a hub. Jobs that remove much do so in small steps, so that publishing goes on beside them."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Housekeeping:
         self._clock = clock
         self._sweep = sweep
         self._end_abandoned_tasks = end_abandoned_tasks
-        all_owners = [Job("temp-files", "every 10 min", self._clean_temp_files, at_start=True)]
+        every_process = [Job("temp-files", "every 10 min", self._clean_temp_files, at_start=True)]
         workers = [Job("lease-sweep", "every 5 s", self._sweep_leases)]
         leaders = [
             Job("retention", "every 1 h", self._purge_events),
@@ -56,26 +56,27 @@ class Housekeeping:
             Job("expired-records", "every 15 min", self._purge_expired),
             Job("abandoned-tasks", "every 15 s", self._recover_tasks),
         ]
-        self._own = [job.name for job in (all_owners + workers if Role.WORKER in roles else all_owners)]
+        self._own = [job.name for job in (every_process + workers if Role.WORKER in roles else every_process)]
         self._led = [job.name for job in leaders]
-        self._book = RunHistory(store.schedules, leadership, self._led)
-        self._timetable = Timetable(all_owners + workers + leaders, clock, self._book)
+        self._history = RunHistory(store.schedules, leadership, self._led)
+        self._timetable = Timetable(every_process + workers + leaders, clock, self._history)
 
     def start(self) -> None:
-        """Begin with what this process does in any case; temp files are looked at once now."""
+        """Start the jobs that this process runs whether it leads or not; temp files are cleaned at once."""
         self._timetable.start(self._own)
 
     async def stop(self, grace: float) -> None:
-        """Fire no more; let what is under way go on for up to `grace` seconds."""
+        """Start no more jobs, and let those that run go on for up to `grace` seconds."""
         await self._timetable.stop(grace)
 
     @asynccontextmanager
     async def lead(self) -> AsyncIterator[None]:
-        """Fire the leader's jobs too, going on where the leader before left off."""
+        """Run the leader's jobs as well, continuing where the leader before stopped."""
         try:
-            last_runs = await self._book.last_runs()
+            last_runs = await self._history.last_runs()
         except Unavailable as error:
-            _log.warning("last runs not known", reason=error.detail)
+            _log.warning("schedule.history_unavailable", reason=error.detail)
+            # As if nothing had run: each job is then due within a minute, which costs little and repairs everything.
             last_runs = {}
         self._timetable.schedule(self._led, last_runs)
         try:
@@ -84,12 +85,14 @@ class Housekeeping:
             self._timetable.unschedule(self._led)
 
     async def entries(self) -> list[TimetableEntry]:
-        """Every schedule, by name, with its last run in whichever process. Raises `Unavailable`."""
-        return self._timetable.entries(await self._book.last_runs())
+        """Every schedule, by name, with its last run, in any process. Raises `Unavailable`."""
+        return self._timetable.entries(await self._history.last_runs())
 
     def job(self, name: str) -> Callable[[], Awaitable[Mapping[str, Any]]]:
-        """What runs this schedule once, now and here, and gives what it did. Raises `NotFound`; what it gives raises
-        `Unavailable`."""
+        """A function that runs this schedule once, now and in this process, and gives what it did.
+
+        Raises `NotFound` for an unknown name. The function raises `Unavailable` when the schedule cannot run now.
+        """
         if name not in self._timetable:
             raise NotFound("There is no such schedule; GET /v1/schedules lists them.")
         return lambda: self._run_now(name)

@@ -1,4 +1,4 @@
-"""The book of schedules: how each last ran, in whichever process, and whether it is to run here."""
+"""How each schedule last ran, in any process, and whether its next run is for this process."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RecordedRun:
-    """A run as the store keeps it, with the fencing token it was noted with."""
+    """A run as the store keeps it, with the fencing token under which it was recorded."""
 
     run: Run
     token: int
@@ -27,7 +27,11 @@ _RECORDED = TypeAdapter(RecordedRun)
 
 
 class RunHistory:
-    """As the timetable wants it. The jobs in `led` run in their turn only where this process leads."""
+    """The `Book` of the timetable. The jobs in `led` run in their turn only while this process leads.
+
+    history = RunHistory(store.schedules, leadership, {"retention"})
+    record = await history.open("retention", in_turn=True)
+    """
 
     def __init__(self, schedules: Schedules, leadership: Leadership, led: Collection[str]) -> None:
         self._schedules = schedules
@@ -39,13 +43,18 @@ class RunHistory:
         return {name: recorded.run for name, recorded in (await self._recorded()).items()}
 
     async def open(self, name: str, *, in_turn: bool) -> RecordRun | None:
-        """What notes this run; None where another process is to run it. Raises `NotNow`."""
+        """What records this run at its end; None when another process is to run it.
+
+        Raises `NotNow` when the store cannot say which process leads.
+        """
         if name not in self._led:
             return partial(self._record, name, 0)
         try:
             if in_turn:
                 token = await self._leadership.confirm()
             else:
+                # A run that a person asked for needs no leadership. With the token of the run before it replaces that
+                # one, and gives way to a leader who came later.
                 recorded = (await self._recorded()).get(name)
                 token = recorded.token if recorded else 0
         except Unavailable as error:
@@ -58,13 +67,14 @@ class RunHistory:
             try:
                 found[name] = _RECORDED.validate_json(run)
             except ValidationError:
-                _log.warning("a noted run cannot be read", schedule=name)
+                _log.warning("schedule.record_unreadable", schedule=name)
         return found
 
     async def _record(self, name: str, token: int, run: Run) -> None:
-        """Keep a run, if that can be; it has ended as it has in any case."""
+        """Keep a run if the store takes it. If not, the run has ended all the same, so the failure is only logged."""
         try:
             if not await self._schedules.record(name, _RECORDED.dump_json(RecordedRun(run, token)), token):
-                _log.warning("run not noted", schedule=name, reason="another process has led since it began")
+                reason = "another process has led since it began"
+                _log.warning("schedule.record_failed", schedule=name, reason=reason)
         except Unavailable as error:
-            _log.warning("run not noted", schedule=name, reason=error.detail)
+            _log.warning("schedule.record_failed", schedule=name, reason=error.detail)

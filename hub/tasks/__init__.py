@@ -1,4 +1,4 @@
-"""Long work that a person asked for: started, watched, cancelled, and never left looking alive by a dead process."""
+"""Long work that a person asked for: it can be watched and cancelled, and ends as failed if its process dies."""
 
 from hub.tasks.recovery import TaskRecovery
 from hub.tasks.runner import RUNNING_AT_ONCE, UNFINISHED_PER_TENANT, Progress, TaskRunner, Work

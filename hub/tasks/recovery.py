@@ -13,8 +13,10 @@ _INTERRUPTED = "interrupted by a restart; run it again"
 
 
 class TaskRecovery:
-    """Looks again and again: a process counts as dead when two looks in a row find no sign of its life, for after
-    trouble with the store the living need a moment to show themselves."""
+    """Marks them as failed. A process counts as dead when two checks in a row find that it does not hold its lease.
+
+    One check is not enough: after trouble with the store, live processes need a moment to renew their leases.
+    """
 
     def __init__(self, tasks: Tasks, leases: Leases, clock: Clock) -> None:
         self._tasks = tasks
@@ -23,8 +25,11 @@ class TaskRecovery:
         self._missing: frozenset[str] = frozenset()
 
     async def recover(self, *, all_owners: bool = False) -> int:
-        """Mark as failed what dead processes left unfinished; gives how many. With `all_owners` whoever owns it: right
-        when no other process can be alive, and this one has started nothing yet."""
+        """Mark as failed what dead processes left unfinished; gives how many tasks.
+
+        With `all_owners` this includes the tasks of every process, which is right only when no other process can be
+        alive and this one has started none yet.
+        """
         count, limit, missing = 0, BATCH, set[str]()
         while True:
             left = await self._tasks.unfinished(limit)
@@ -36,11 +41,12 @@ class TaskRecovery:
                 count += bool(await save(self._tasks, task, now, status=TaskStatus.FAILED, error=_INTERRUPTED))
             if len(left) < limit:
                 break
+            # Tasks of live processes stay on the list: to see past a full batch of them, the next look takes more.
             limit += 0 if dead else BATCH
         self._missing = frozenset(missing)
         return count
 
     async def _absent(self, tasks: Sequence[Task]) -> frozenset[str]:
-        """The owners of these that show no sign of life."""
+        """The owners of these tasks that do not hold their heartbeat lease."""
         owners = {task.owner for task in tasks}
         return frozenset(owners - await live_processes(self._leases, owners))

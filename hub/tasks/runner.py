@@ -1,4 +1,4 @@
-"""Running tasks: a few at once in each process, and any number of processes."""
+"""Running tasks: a few at once in each process, in any number of processes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,16 +16,16 @@ from hub.stores.base import Listing, Page, Tasks
 from hub.tasks.saving import UNFINISHED, save
 
 Progress = Callable[[float], Awaitable[None]]
-"""Told how far the work is, from 0 to 100; writes it down about once a second at most."""
+"""Called by the work with its progress, from 0 to 100; saves it once a second at most."""
 Work = Callable[[Progress], Awaitable[Mapping[str, Any]]]
-"""The work itself; what it gives, as JSON, is the task's result."""
+"""The work itself; the JSON object that it gives is the task's result."""
 
 RUNNING_AT_ONCE = 4
 UNFINISHED_PER_TENANT = 20
 UNFINISHED_IN_ALL = 1_000
 PROGRESS_SECONDS = 1.0
 LOOK_SECONDS = 1.0
-"""Between looks at whether what runs here was ended by another process."""
+"""Between checks whether another process has ended what runs here."""
 STORE_RETRY_SECONDS = 1.0
 STOP_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
@@ -33,7 +33,10 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Run:
-    """A task as it was last known, the work, and what sees it to its end and is never cancelled itself."""
+    """A task as it was last saved, its work, and `end`, which saves how the work ended and is never cancelled with it.
+
+    `cancelled` tells a cancellation that somebody asked for from one by shutdown.
+    """
 
     task: Task
     work: asyncio.Task[Mapping[str, Any]] | None = None
@@ -42,9 +45,12 @@ class _Run:
 
 
 class TaskRunner:
-    """Runs a few tasks at once, the others waiting their turn; every state is kept and shown to listeners.
+    """Runs a few tasks at once while others wait; every state is saved and goes to the live stream.
 
-    Its process is known as alive by its id (`hub.cluster.lease`), so that another can tell when it is dead.
+        task = await runner.start("default", "export", work)
+        await runner.cancel("default", task.id)
+
+    Tasks carry the id of their process, so that others can end them if it dies (`hub.tasks.recovery`).
     """
 
     def __init__(self, tasks: Tasks, clock: Clock, process_id: str) -> None:
@@ -56,7 +62,7 @@ class TaskRunner:
         self._stopping = False
 
     async def watch(self) -> NoReturn:
-        """End what was cancelled, or given up for dead, elsewhere; until cancelled."""
+        """Stop the work of tasks that another process has ended, until cancelled."""
         while True:
             await self._clock.sleep(LOOK_SECONDS)
             for run in list(self._runs.values()):
@@ -68,13 +74,14 @@ class TaskRunner:
                     run.work.cancel()
 
     async def start(self, tenant: str, kind: str, work: Work) -> Task:
-        """Keep a pending task and set it going.
+        """Save a pending task and start its work.
 
-        Raises `TooManyRequests` when the tenant has too many unfinished ones, `Unavailable` when the hub is stopping.
+        Raises `TooManyRequests` when the tenant has too many unfinished tasks, `Unavailable` when the hub is stopping.
         """
         unfinished = await self._tasks.unfinished(UNFINISHED_IN_ALL)
         if self._stopping:
             raise Unavailable("The hub is stopping; try again.", retry_after=STOP_SECONDS)
+        # Other processes' tasks are known from the store; this one's may still be on their way into it.
         owners = {task.id: task.tenant for task in (*unfinished, *(run.task for run in self._runs.values()))}
         if len(owners) >= UNFINISHED_IN_ALL or [*owners.values()].count(tenant) >= UNFINISHED_PER_TENANT:
             raise TooManyRequests("Too many tasks are unfinished; wait for one to end, or cancel it.", retry_after=10.0)
@@ -95,7 +102,7 @@ class TaskRunner:
             del self._runs[task.id]
             raise
         run.work = asyncio.create_task(self._work(run, work), name=f"{kind} {task.id}")
-        run.end = asyncio.create_task(self._see_out(run, run.work))
+        run.end = asyncio.create_task(self._save_outcome(run, run.work))
         return run.task
 
     async def listing(self, tenant: str, page: Page) -> Listing[Task]:
@@ -110,13 +117,13 @@ class TaskRunner:
         return task
 
     async def cancel(self, tenant: str, task_id: str) -> Task:
-        """End an unfinished task, and give it as it is then: it may have been quicker, or take a while to notice.
+        """Cancel an unfinished task and give it as it is afterwards: it may have ended by itself, or still be ending.
 
         Raises `NotFound`, and `Conflict` when it has ended already.
         """
         task = await self.task(tenant, task_id)
         if task.status not in UNFINISHED:
-            raise Conflict(f"The task is {task.status} already.")
+            raise Conflict(f"The task is already {task.status}.")
         run = self._runs.get(task_id)
         if run is None or run.work is None or run.end is None:
             cancelled = await save(self._tasks, task, self._clock.now(), status=TaskStatus.CANCELLED)
@@ -127,7 +134,7 @@ class TaskRunner:
         return await self.task(tenant, task_id)
 
     async def stop(self) -> None:
-        """Start no more; end what runs, as failed."""
+        """Start no more tasks, and end those that run as failed."""
         self._stopping = True
         for run in self._runs.values():
             if run.work is not None:
@@ -139,33 +146,39 @@ class TaskRunner:
                 end.cancel()
 
     async def _work(self, run: _Run, work: Work) -> Mapping[str, Any]:
-        noted_at = -PROGRESS_SECONDS
+        saved_at = -PROGRESS_SECONDS
 
         async def progress(percent: float) -> None:
-            nonlocal noted_at
+            nonlocal saved_at
             whole, now = min(max(int(percent), 0), 100), self._clock.monotonic()
-            if whole != run.task.progress and now - noted_at >= PROGRESS_SECONDS:
-                noted_at = now
-                await self._note(run, progress=whole)
+            if whole != run.task.progress and now - saved_at >= PROGRESS_SECONDS:
+                saved_at = now
+                await self._save_state(run, progress=whole)
 
         async with self._turns:
-            await self._note(run, status=TaskStatus.RUNNING)
+            await self._save_state(run, status=TaskStatus.RUNNING)
             result = dict(await work(progress))
+            # Here, where it makes the task fail, and not when the outcome is saved.
             orjson.dumps(result)
             return result
 
-    async def _note(self, run: _Run, **changes: Any) -> None:
-        """Save a state on the way; work does not end because the store cannot answer now, but because it has ended."""
+    async def _save_state(self, run: _Run, **changes: Any) -> None:
+        """Save a state on the way to the end.
+
+        The work goes on when the store is unavailable, since later states follow. It is cancelled when another process
+        has ended the task.
+        """
         try:
             saved = await save(self._tasks, run.task, self._clock.now(), **changes)
         except Unavailable:
-            _log.warning("task state not saved", task_id=run.task.id, exc_info=True)
+            _log.warning("task.save_failed", task_id=run.task.id, exc_info=True)
             return
         if saved is None:
             raise asyncio.CancelledError("the task was ended by another process")
         run.task = saved
 
-    async def _see_out(self, run: _Run, work: asyncio.Task[Mapping[str, Any]]) -> None:
+    async def _save_outcome(self, run: _Run, work: asyncio.Task[Mapping[str, Any]]) -> None:
+        """Save how the work ended, however long the store is unavailable; only a shutdown gives up."""
         try:
             await asyncio.wait([work])
             changes = self._outcome(run, work)
@@ -178,7 +191,7 @@ class TaskRunner:
                         raise
                     await self._clock.sleep(STORE_RETRY_SECONDS)
         except Unavailable:
-            _log.exception("task end not saved; it will be marked as failed", task_id=run.task.id)
+            _log.exception("task.outcome_lost", task_id=run.task.id)
         finally:
             del self._runs[run.task.id]
 
@@ -193,7 +206,7 @@ class TaskRunner:
             return {"status": TaskStatus.COMPLETED, "progress": 100, "result": work.result()}
         if isinstance(error, HubError):
             return {"status": TaskStatus.FAILED, "error": error.detail}
-        _log.error("task failed", task_id=run.task.id, kind=run.task.kind, exc_info=error)
+        _log.error("task.failed", task_id=run.task.id, kind=run.task.kind, exc_info=error)
         return {
             "status": TaskStatus.FAILED,
             "error": f"failed unexpectedly ({type(error).__name__}); see the hub's log",

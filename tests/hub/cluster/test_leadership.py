@@ -1,4 +1,4 @@
-"""One of many leads: what it notes is fenced, and when it dies, is frozen or resigns, another goes on."""
+"""One of many leads: what it records is fenced, and when it dies, is frozen or resigns, another goes on."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,22 +17,22 @@ from tests.clock import START, ManualClock
 
 
 class Candidate:
-    """A process that would lead; `reigns` counts how often it has."""
+    """A process that would lead; `terms` counts how often it has led."""
 
     def __init__(self, leases: ProcessLeases, name: str, clock: ManualClock) -> None:
         self.leadership = Leadership(leases, name, clock)
-        self.reigns = 0
-        self.reigning = False
-        self._running = asyncio.create_task(self.leadership.run(self._reign))
+        self.terms = 0
+        self.leading = False
+        self._running = asyncio.create_task(self.leadership.run(self._lead))
 
     @asynccontextmanager
-    async def _reign(self) -> AsyncIterator[None]:
-        self.reigns += 1
-        self.reigning = True
+    async def _lead(self) -> AsyncIterator[None]:
+        self.terms += 1
+        self.leading = True
         try:
             yield
         finally:
-            self.reigning = False
+            self.leading = False
 
     async def die(self) -> None:
         self._running.cancel()
@@ -64,8 +64,8 @@ async def candidates(leases: ProcessLeases, clock: ManualClock) -> AsyncIterator
 
 async def test_one_leads_and_goes_on_leading(candidates: list[Candidate], clock: ManualClock) -> None:
     await clock.elapse(100)
-    assert [candidate.reigning for candidate in candidates] == [True, False]
-    assert [candidate.reigns for candidate in candidates] == [1, 0]
+    assert [candidate.leading for candidate in candidates] == [True, False]
+    assert [candidate.terms for candidate in candidates] == [1, 0]
 
 
 async def test_after_a_death_another_leads_within_fifteen_seconds(
@@ -74,7 +74,7 @@ async def test_after_a_death_another_leads_within_fifteen_seconds(
     one, other = candidates
     await one.die()
     await clock.elapse(LEASE_SECONDS + 1)
-    assert other.reigning
+    assert other.leading
 
 
 async def test_after_a_resignation_another_leads_with_its_next_try(
@@ -84,23 +84,23 @@ async def test_after_a_resignation_another_leads_with_its_next_try(
     await one.die()
     await one.leadership.resign()
     await clock.elapse(1)
-    assert other.reigning
+    assert other.leading
 
 
-async def test_a_leader_that_was_frozen_is_not_confirmed_and_its_reign_ends(
+async def test_a_leader_that_was_frozen_is_not_confirmed_and_no_longer_leads(
     candidates: list[Candidate], leases: ProcessLeases, clock: ManualClock
 ) -> None:
     one, _ = candidates
     assert await one.leadership.confirm() == one.leadership.token
     clock.advance(LEASE_SECONDS)
     assert await leases.acquire("scheduler", "other", LEASE_SECONDS) is not None
-    assert one.reigning
+    assert one.leading
     assert await one.leadership.confirm() is None
     await clock.elapse(0)
-    assert not one.reigning
+    assert not one.leading
 
 
-async def test_a_leader_whose_right_lapsed_is_not_confirmed_by_taking_it_anew(
+async def test_a_leader_whose_lease_ran_out_is_not_confirmed_by_taking_it_again(
     candidates: list[Candidate], clock: ManualClock
 ) -> None:
     one, other = candidates
@@ -108,7 +108,7 @@ async def test_a_leader_whose_right_lapsed_is_not_confirmed_by_taking_it_anew(
     clock.advance(LEASE_SECONDS)
     assert await one.leadership.confirm() is None
     await clock.elapse(5)
-    assert (one.reigning, one.reigns) == (True, 2)
+    assert (one.leading, one.terms) == (True, 2)
 
 
 RUN = Run(START, 0.5, "succeeded")
@@ -131,43 +131,45 @@ async def test_in_its_turn_a_job_of_the_leader_runs_with_the_leader_alone(
 
 async def test_a_run_is_seen_by_every_process(candidates: list[Candidate], schedules: ProcessSchedules) -> None:
     one, other = (RunHistory(schedules, candidate.leadership, {"retention"}) for candidate in candidates)
-    note = await one.open("retention", in_turn=True)
-    assert note is not None
-    await note(RUN)
+    record = await one.open("retention", in_turn=True)
+    assert record is not None
+    await record(RUN)
     assert await other.last_runs() == {"retention": RUN}
 
 
-async def test_a_run_that_somebody_asked_for_is_noted_over_the_leaders(
+async def test_a_run_that_somebody_asked_for_is_recorded_over_the_leaders(
     candidates: list[Candidate], schedules: ProcessSchedules
 ) -> None:
     one, other = (RunHistory(schedules, candidate.leadership, {"retention"}) for candidate in candidates)
     later = Run(START + timedelta(seconds=5), 0.1, "failed", "OSError")
-    for book, in_turn, run in ((one, True, RUN), (other, False, later)):
-        note = await book.open("retention", in_turn=in_turn)
-        assert note is not None
-        await note(run)
+    for history, in_turn, run in ((one, True, RUN), (other, False, later)):
+        record = await history.open("retention", in_turn=in_turn)
+        assert record is not None
+        await record(run)
     assert await one.last_runs() == {"retention": later}
 
 
-async def test_what_a_former_leader_ends_late_is_not_noted(
+async def test_what_a_former_leader_ends_late_is_not_recorded(
     candidates: list[Candidate], schedules: ProcessSchedules, clock: ManualClock
 ) -> None:
-    books = [RunHistory(schedules, candidate.leadership, {"retention"}) for candidate in candidates]
-    late = await books[0].open("retention", in_turn=True)
+    histories = [RunHistory(schedules, candidate.leadership, {"retention"}) for candidate in candidates]
+    late = await histories[0].open("retention", in_turn=True)
     await candidates[0].die()
     await clock.elapse(LEASE_SECONDS + 1)
     newer = Run(clock.now(), 0.1, "succeeded")
-    note = await books[1].open("retention", in_turn=True)
-    assert note is not None
+    record = await histories[1].open("retention", in_turn=True)
+    assert record is not None
     assert late is not None
-    await note(newer)
+    await record(newer)
     with capture_logs() as lines:
         await late(RUN)
-    assert [line["event"] for line in lines] == ["run not noted"]
-    assert await books[1].last_runs() == {"retention": newer}
+    assert [line["event"] for line in lines] == ["schedule.record_failed"]
+    assert await histories[1].last_runs() == {"retention": newer}
 
 
-async def test_a_note_that_cannot_be_read_is_as_none(candidates: list[Candidate], schedules: ProcessSchedules) -> None:
+async def test_a_record_that_cannot_be_read_counts_as_absent(
+    candidates: list[Candidate], schedules: ProcessSchedules
+) -> None:
     await schedules.record("retention", b'{"of": "a newer version"}', 1)
     with capture_logs():
         assert await RunHistory(schedules, candidates[0].leadership, {"retention"}).last_runs() == {}

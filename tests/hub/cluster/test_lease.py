@@ -1,4 +1,4 @@
-"""A right is had by one at a time, renewed while its holder lives, and anybody's soon after it died."""
+"""A lease has one holder at a time, is renewed while the holder lives, and is free soon after it died."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
@@ -47,7 +47,7 @@ def leases(clock: ManualClock) -> AwayLeases:
     return AwayLeases(ProcessLeases(clock))
 
 
-def right(leases: Leases, holder: str, clock: ManualClock) -> Lease:
+def lease_of(leases: Leases, holder: str, clock: ManualClock) -> Lease:
     return Lease(leases, "lead", holder, clock)
 
 
@@ -62,7 +62,7 @@ async def running(work: asyncio.Task[object]) -> AsyncIterator[asyncio.Task[obje
 
 
 async def test_while_it_is_renewed_nobody_else_gets_it(leases: AwayLeases, clock: ManualClock) -> None:
-    one, other = right(leases, "one", clock), right(leases, "other", clock)
+    one, other = lease_of(leases, "one", clock), lease_of(leases, "other", clock)
     token = await one.acquire()
     async with running(asyncio.create_task(one.hold())):
         for _ in range(10):
@@ -72,7 +72,7 @@ async def test_while_it_is_renewed_nobody_else_gets_it(leases: AwayLeases, clock
 
 
 async def test_of_a_dead_holder_it_is_had_within_its_lease_and_one_try(leases: AwayLeases, clock: ManualClock) -> None:
-    dead, heir = right(leases, "dead", clock), right(leases, "heir", clock)
+    dead, heir = lease_of(leases, "dead", clock), lease_of(leases, "heir", clock)
     first = await dead.acquire()
     async with running(asyncio.create_task(heir.acquire())) as obtaining:
         await clock.elapse(LEASE_SECONDS - 1)
@@ -84,7 +84,7 @@ async def test_of_a_dead_holder_it_is_had_within_its_lease_and_one_try(leases: A
 
 
 async def test_one_that_is_given_back_is_had_with_the_next_try(leases: AwayLeases, clock: ManualClock) -> None:
-    one, other = right(leases, "one", clock), right(leases, "other", clock)
+    one, other = lease_of(leases, "one", clock), lease_of(leases, "other", clock)
     await one.acquire()
     async with running(asyncio.create_task(other.acquire())) as obtaining:
         await clock.elapse(0.5)
@@ -94,7 +94,7 @@ async def test_one_that_is_given_back_is_had_with_the_next_try(leases: AwayLease
 
 
 async def test_a_holder_that_was_frozen_notices_that_it_lost_it(leases: AwayLeases, clock: ManualClock) -> None:
-    frozen, other = right(leases, "frozen", clock), right(leases, "other", clock)
+    frozen, other = lease_of(leases, "frozen", clock), lease_of(leases, "other", clock)
     await frozen.acquire()
     async with running(asyncio.create_task(frozen.lost())) as losing:
         await asyncio.sleep(0)
@@ -106,7 +106,7 @@ async def test_a_holder_that_was_frozen_notices_that_it_lost_it(leases: AwayLeas
 
 
 async def test_one_that_lapsed_is_lost_although_nobody_else_took_it(leases: AwayLeases, clock: ManualClock) -> None:
-    frozen = right(leases, "frozen", clock)
+    frozen = lease_of(leases, "frozen", clock)
     before = await frozen.acquire()
     async with running(asyncio.create_task(frozen.lost())) as losing:
         await asyncio.sleep(0)
@@ -119,7 +119,7 @@ async def test_one_that_lapsed_is_lost_although_nobody_else_took_it(leases: Away
 async def test_trouble_with_the_store_is_borne_until_the_lease_must_have_run_out(
     leases: AwayLeases, clock: ManualClock
 ) -> None:
-    one = right(leases, "one", clock)
+    one = lease_of(leases, "one", clock)
     token = await one.acquire()
     async with running(asyncio.create_task(one.lost())) as losing:
         leases.away = True

@@ -135,7 +135,7 @@ async def test_work_that_raises_fails_with_a_message_without_secrets(
     with capture_logs() as lines:
         last = await ended(store, await runner.start("acme", "export", work))
     assert (last.status, last.error, last.result) == ("failed", message, None)
-    assert [line["event"] for line in lines] == ([] if isinstance(error, Invalid) else ["task failed"])
+    assert [line["event"] for line in lines] == ([] if isinstance(error, Invalid) else ["task.failed"])
 
 
 async def test_a_result_that_is_no_json_fails_the_task(store: Store, runner: TaskRunner) -> None:
@@ -282,7 +282,7 @@ async def test_a_store_that_is_away_for_a_while_costs_no_result(store: Store, cl
         await clock.elapse(0)
         tasks.away = False
         await clock.elapse(1)
-    assert [line["event"] for line in lines] == ["task state not saved"]
+    assert [line["event"] for line in lines] == ["task.save_failed"]
     last = await ended(store, task)
     assert (last.status, last.result) == ("completed", {"rows": 3})
     await runner.stop()
@@ -299,7 +299,7 @@ async def test_a_store_that_is_away_at_the_stop_leaves_the_task_to_the_next_star
     tasks.away = True
     with capture_logs() as lines:
         await runner.stop()
-    assert [line["event"] for line in lines] == ["task end not saved; it will be marked as failed"]
+    assert [line["event"] for line in lines] == ["task.outcome_lost"]
     assert await TaskRecovery(store.tasks, store.leases, clock).recover(all_owners=True) == 1
     assert (await ended(store, task)).status == "failed"
 
