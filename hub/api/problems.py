@@ -87,5 +87,5 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
-        _log.error("unexpected error", path=request.url.path, error=type(error).__name__, exc_info=error)
+        _log.error("request.failed", path=request.url.path, error=type(error).__name__, exc_info=error)
         return respond(HubError("Something went wrong here; try again, and look at the hub's log if it stays."))

@@ -53,7 +53,7 @@ class EventStream(EventSourceResponse):
         try:
             await super().__call__(scope, receive, send)
         except SendTimeoutError:
-            _log.info("a listener stopped reading and is dropped")
+            _log.info("listener.dropped", reason="stopped reading")
             # Waits for the connection to end: when the kernel drops it (`hub.server.sockets`), or when the client reads
             # again.
             await send({"type": "http.response.body", "body": b"", "more_body": False})

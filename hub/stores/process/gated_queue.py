@@ -43,7 +43,7 @@ class GatedQueue(Queue):
             claimed = await self._claim(admitted, lease_seconds)
             claims = claimed.claims
         finally:
-            self._book(admitted, claims)
+            self._record_claims(admitted, claims)
         told = self._told(claimed, wants, now, at)
         self._forget_idle([want.lane for want in wants], now)
         return told
@@ -89,7 +89,7 @@ class GatedQueue(Queue):
         limit = lane.take(want.limit, now)
         return want if limit == want.limit else replace(want, limit=limit)
 
-    def _book(self, admitted: Sequence[ClaimRequest], claims: Sequence[Claim]) -> None:
+    def _record_claims(self, admitted: Sequence[ClaimRequest], claims: Sequence[Claim]) -> None:
         """Turn the room that was taken into deliveries under way, and give back what is left of it."""
         numbers = Counter(claim.delivery.subscription_id for claim in claims)
         for want in admitted:

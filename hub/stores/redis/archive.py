@@ -166,7 +166,7 @@ def _readable(id_: str, document: bytes | None, cancelled: bytes | None) -> Even
     try:
         return event_from(document, cancelled)
     except ValueError:
-        _log.error("an event is damaged and left out", event_id=id_)
+        _log.error("event.damaged", event_id=id_)
         return None
 
 

@@ -45,7 +45,7 @@ class LossDetection:
     def note(self, epoch: bytes, gone: int, last: int) -> None:
         """What such a script answers: the epoch, how many feed entries it found gone, the last feed id."""
         if gone:
-            _log.error("the store lost what it had", feed_entries=gone, last_seen=self._seen)
+            _log.error("store.data_loss", feed_entries=gone, last_seen=self._seen)
         self._epoch = epoch.decode()
         self.hear(epoch, last)
 

@@ -32,7 +32,7 @@ async def ensure_usable(engine: Engine, wait_replicas: int) -> None:
         if finding.state == "failed":
             raise HubError(f"The Redis server cannot be used: {finding.seen}. {finding.advice}")
         if finding.state == "warning":
-            _log.warning("redis may not keep what it is given", seen=finding.seen, advice=finding.advice)
+            _log.warning("store.check_warned", check=finding.check, seen=finding.seen, advice=finding.advice)
 
 
 async def examine(url: str, clock: Clock, wait_replicas: int) -> Sequence[Finding]:

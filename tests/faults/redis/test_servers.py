@@ -77,7 +77,7 @@ async def is_reported(drill: Drill) -> bool:
         warnings = (await api.get("/readyz")).json().get("warnings", [])
     told = "".join(process.said() for process in drill.hub.processes)
     is_shown = any("had lost" in warning for warning in warnings)
-    assert ("the store lost what it had" in told) == is_shown
+    assert ("store.data_loss" in told) == is_shown
     return is_shown
 
 

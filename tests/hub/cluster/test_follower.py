@@ -139,7 +139,7 @@ async def test_a_store_that_lost_the_catalogue_is_followed_and_gets_what_every_h
             clock.advance(LOOK_SECONDS)
             await following.until("default")
         assert [*following.catalogue.tenants] == ["default"]
-        assert [line["event"] for line in lines] == ["catalogue lost"]
+        assert [line["event"] for line in lines] == ["catalogue.rolled_back"]
         assert [record.id for record in (await older.records.changes(0))[0]] == ["default"]
 
 

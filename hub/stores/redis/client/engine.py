@@ -121,7 +121,7 @@ class Engine:
             if isinstance(failure, Lost) and not sent:
                 failure = Refused(failure.detail, retry_after=failure.retry_after)
             if not isinstance(failure, Unavailable):
-                _log.error("redis refused a command", error=str(error)[:1000])
+                _log.error("store.command_refused", error=str(error)[:1000])
             raise failure from error
 
     # -- life --------------------------------------------------------------------------------------------------------
