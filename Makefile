@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 PACKAGES := hub channels schedules
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint measure check bench drills docs lock audit dist release clean
+.PHONY: help run fast test cases format lint measure check bench drills docs lock audit dist release clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,8 +15,18 @@ help:  ## Show this list
 run: $(VENV)/run.stamp  ## Run the hub (settings: HUB_… in the environment, or hub.toml)
 	@exec $(BIN)/hub serve
 
-test: $(VENV)/dev.stamp  ## Run the tests
-	@$(BIN)/pytest -q -n auto
+fast: $(VENV)/dev.stamp  ## Run the tests that start no process, on the embedded store
+	@$(BIN)/pytest -q -n auto --fast
+
+test: $(VENV)/dev.stamp  ## Run all tests, or some: make test T=tests/hub/test_retry.py
+	@$(BIN)/pytest -q $(or $(T),-n auto)
+
+cases: $(VENV)/dev.stamp  ## Run the cases that the hub does not handle yet
+	@$(BIN)/python -m tests.cases
+
+format: $(VENV)/dev.stamp  ## Format the code, and mend what the linter can
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
 
 lint: $(VENV)/dev.stamp  ## Check format, lint, types, import rules and measures
 	@$(BIN)/ruff format --check .

@@ -5,6 +5,8 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -28,6 +30,8 @@ class _Need(NamedTuple):
 
     met: Callable[[], bool]
     text: str
+    package: str
+    """What to install with Debian's apt-get."""
 
 
 def _granted(commands: tuple[tuple[str, ...], ...]) -> bool:
@@ -38,28 +42,62 @@ def _granted(commands: tuple[tuple[str, ...], ...]) -> bool:
 
 
 _NEEDS = {
-    "privileged": _Need(lambda: _granted(_PRIVILEGES), "strace, and the right to make a mount namespace"),
-    "network": _Need(lambda: _granted(_NETWORK), "ip, and the right to make network namespaces"),
-    "redis7": _Need(REDIS_7.exists, "redis-server"),
-    "nginx": _Need(NGINX.exists, "nginx"),
+    "privileged": _Need(lambda: _granted(_PRIVILEGES), "strace, and the right to make a mount namespace", "strace"),
+    "network": _Need(lambda: _granted(_NETWORK), "ip, and the right to make network namespaces", "iproute2"),
+    "redis7": _Need(REDIS_7.exists, "redis-server", "redis-server"),
+    "nginx": _Need(NGINX.exists, "nginx", "nginx-light"),
 }
 
 
+_SERVERS = frozenset({"valkey", "redis7", "cluster"})
+"""The fixtures of servers; as parameters of `url` they choose the store."""
+_PROCESSES = ("tests/e2e/", "tests/faults/", "tests/releases/", "tests/examples/")
+"""Folders whose tests start processes."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="run only tests that start no process, on the embedded store")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let no test of a fast run start a process, so that a new test of that kind must be marked."""
+    is_controller = bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
+    if config.getoption("--fast") and not is_controller:
+        sys.addaudithook(_refuse_processes)
+
+
+def _refuse_processes(event: str, _args: tuple[object, ...]) -> None:
+    if event in {"subprocess.Popen", "os.fork", "os.posix_spawn"}:
+        raise RuntimeError("This test starts a process: mark it, or its module, with `pytest.mark.process`.")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that need what this machine lacks, and say so."""
+    """Leave out what a fast run does not want, and what this machine lacks; in CI nothing is lacking."""
+    if config.getoption("--fast"):
+        _leave_out(config, items, {item.nodeid for item in items if _starts_process(item)})
     if os.environ.get("CI"):
         return
     left_out: dict[str, str] = {}
     for marker, need in _NEEDS.items():
         marked = [item.nodeid for item in items if item.get_closest_marker(marker)]
         if marked and not need.met():
-            left_out.update(dict.fromkeys(marked, need.text))
+            left_out.update(dict.fromkeys(marked, marker))
     if left_out:
-        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
-        items[:] = [item for item in items if item.nodeid not in left_out]
+        _leave_out(config, items, set(left_out))
         config.stash[_left_out] = left_out
         if hasattr(config, "workeroutput"):
             config.workeroutput["left_out"] = left_out
+
+
+def _starts_process(item: pytest.Item) -> bool:
+    chosen = getattr(item, "callspec", None)
+    servers = _SERVERS & {*getattr(item, "fixturenames", ()), *(map(str, chosen.params.values()) if chosen else ())}
+    return bool(servers or item.get_closest_marker("process") or item.nodeid.startswith(_PROCESSES))
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], ids: set[str]) -> None:
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in ids])
+    items[:] = [item for item in items if item.nodeid not in ids]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -69,8 +107,14 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for name, needed in config.stash.get(_left_out, {}).items():
-        terminalreporter.write_line(f"not run: {name} needs {needed}")
+    """Say in one line how many tests were left out, and what to install for them."""
+    counts = Counter(config.stash.get(_left_out, {}).values())
+    if counts:
+        lacking = "; ".join(f"{count} need {_NEEDS[marker].text}" for marker, count in counts.items())
+        packages = " ".join(_NEEDS[marker].package for marker in counts)
+        terminalreporter.write_line(
+            f"not run: {counts.total()} tests ({lacking}). On Debian: sudo apt-get install {packages}"
+        )
 
 
 _left_out = pytest.StashKey[dict[str, str]]()
