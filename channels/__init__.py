@@ -1,4 +1,4 @@
-"""The media an event can be sent by, one module each."""
+"""The channels: the media that an event can be sent by, one module for each."""
 
 from channels.discovery import ChannelConflict, load_channels
 

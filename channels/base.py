@@ -1,7 +1,7 @@
-"""The contract of a channel: a medium as code, with exactly one operation, a single try.
+"""The contract of a channel: one medium, with one operation, which is a single attempt to send a message.
 
-A channel is one module of this package, named as its kind, that defines one `Channel` subclass. It never retries,
-sleeps, logs or stores: it returns a `Receipt` or raises `SendFailed`, and its caller decides what happens next.
+A channel is one module of this package, named for its kind, that defines one `Channel` subclass. It never retries,
+sleeps, logs or stores. It returns a `Receipt` or raises `SendFailed`, and its caller decides what happens next.
 """
 
 from abc import ABC, abstractmethod
@@ -19,28 +19,29 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a channel is given to send: the rendered event, without any type of the hub's."""
+    """What a channel is given to send: the rendered event, in types that do not depend on the hub."""
 
     tenant: str
-    """Whose event it is: what a channel keeps of one tenant, no other may see or touch."""
+    """The owner of the event. What a channel stores for one tenant must not be visible to another."""
     event_id: str
-    """The same for every try and every subscription."""
+    """The same for every attempt and every subscription."""
     delivery_id: str
-    """The same for every try of one event to one subscription."""
+    """The same for every attempt to send one event to one subscription."""
     attempt: int
+    """Counts from 1."""
     type: str
     source: str
     source_id: str | None
-    """The publisher's own id of the event, unique within `source`."""
+    """The publisher's own id for the event, unique within `source`."""
     subject: str | None
     time: datetime
     data: bytes
-    """JSON, exactly as it was published."""
+    """JSON, byte for byte as it was published; see docs/decisions/0003."""
     sent_at: datetime
-    """The instant of this try."""
+    """The instant of this attempt. Channels take the time from here and never from a clock."""
     content_type: str | None = None
     data_base64: bool = False
-    """`data` is a JSON string with base64 of a body that is not JSON."""
+    """True when the published body was not JSON: `data` is then a JSON string with its base64."""
     extensions: Mapping[str, str | int | bool] = field(default_factory=dict)
     """CloudEvents extension attributes."""
     content: Mapping[str, Any] = field(default_factory=dict)
@@ -51,16 +52,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The receiving side took it. `response_body` is the beginning of its answer, for the record of attempts."""
+    """The receiver accepted the message. `response_body` is the beginning of its answer, kept with the attempt."""
 
     status_code: int | None = None
     response_body: str | None = None
 
 
 class SendFailed(Exception):
-    """The try failed. `permanent` when no later try of the same message can succeed.
+    """The attempt failed. `permanent` says that no later attempt with the same message can succeed.
 
-    `detail` is shown to people and never holds a secret. `retry_after` is the receiving side's wish, in seconds.
+    `detail` is shown to people and never contains a secret. `retry_after` is the delay that the receiver asked for, in
+    seconds.
     """
 
     def __init__(
@@ -81,22 +83,25 @@ class SendFailed(Exception):
 
 
 class TargetModel(BaseModel):
-    """Address and secrets of one subscription. Every secret is a `SecretStr` (or a mapping to them), so that it is
-    encrypted where it is kept and masked where it is shown. String fields marked `Rendered` may hold templates."""
+    """The address and the secrets of one subscription.
+
+    Every secret is a `SecretStr`, or a mapping to `SecretStr`: it is then encrypted where it is stored and masked where
+    it is shown. String fields marked `Rendered` may contain templates.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with, not one of them
+SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of every secret, not a secret
 
 
 def new_secret() -> SecretStr:
-    """A fresh signing secret of Standard Webhooks: `whsec_` and base64 of 32 random bytes."""
+    """A new signing secret as Standard Webhooks defines it: `whsec_`, then 32 random bytes in base64."""
     return SecretStr(SECRET_PREFIX + b64encode(token_bytes(32)).decode())
 
 
 class PreviousSecret(BaseModel):
-    """A signing secret that is still honoured until `expires_at`."""
+    """A replaced signing secret that signs messages, beside the current one, until `expires_at`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -105,21 +110,22 @@ class PreviousSecret(BaseModel):
 
 
 class SignedTarget(TargetModel):
-    """A target whose messages are signed. `previous_secrets` is written by rotation only, never by a client."""
+    """A target whose messages are signed. Only rotation writes `previous_secrets`; clients cannot."""
 
     secret: SecretStr = Field(default_factory=new_secret)
-    """Made here when the client gives none."""
+    """Generated when the client gives none."""
     previous_secrets: tuple[PreviousSecret, ...] = ()
 
     def rotated(self, until: datetime) -> Self:
-        """The same target with a new secret; the present one is honoured `until` that instant."""
+        """The same target with a new secret. The current secret keeps signing `until` that instant."""
+        # Each secret adds a signature to the headers of every message, so the number of secrets is limited.
         previous = (PreviousSecret(secret=self.secret, expires_at=until), *self.previous_secrets)
         return self.model_copy(update={"secret": new_secret(), "previous_secrets": previous[:4]})
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Annotates a target's field whose strings are templates, rendered for each event:
+    """Marks a field of a target whose strings are templates, rendered for each event:
     `to: Annotated[list[str], Rendered()]`."""
 
 
@@ -128,36 +134,50 @@ TargetT = TypeVar("TargetT", bound=TargetModel)
 
 @dataclass(frozen=True, slots=True)
 class ChannelContext:
-    """What a channel is built from."""
+    """What a channel is constructed with."""
 
     http: httpx.AsyncClient
-    """Shared by every channel; guarded, capped, and never following redirects."""
+    """The client that all channels share. It refuses private addresses, limits the size of answers, and follows no
+    redirects; see docs/decisions/0002."""
     data_dir: Path
     options: Mapping[str, str] = field(default_factory=dict)
-    """The operator's settings by lower-case name without `HUB_`: `{"smtp_url": "smtp://…"}`."""
+    """The operator's settings, by lower-case name without `HUB_`: `{"smtp_url": "smtp://…"}`."""
 
 
 class Channel(ABC, Generic[TargetT]):
-    """One medium. `kind` is the name of its module."""
+    """One medium.
+
+    Each process makes one instance of each channel, uses it for all subscriptions at once, and closes it when it ends.
+
+        class MatrixChannel(Channel[MatrixTarget]):
+            kind = "matrix"
+            Target = MatrixTarget
+            default_template = {"text": "{{ type }}: {{ subject }}"}
+
+            async def send(self, message: Message, target: MatrixTarget) -> Receipt:
+                request = httpx.Request("POST", target.url, json={"body": message.content["text"]})
+                return receipt(await deliver(self.context.http, request), message.sent_at)
+    """
 
     kind: ClassVar[str]
+    """The name of the channel's module, or of its entry point."""
     Target: ClassVar[type[TargetModel]]
     default_template: ClassVar[Mapping[str, Any]] = {}
-    """Template fields and their Liquid sources (nested lists and objects are rendered leaf by leaf) for events that
-    have no built-in template. A subscription may override each field; other names are refused."""
+    """The template fields, with the Liquid sources for events that have no built-in template. Each string inside nested
+    lists and objects is a template. A subscription may override each of these fields, and no others."""
     escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {}
-    """How values are escaped where they enter a template field; fields that are not named take them as they are."""
+    """How values are escaped when they are put into a template field. Values in other fields are not escaped."""
     rate_per_second: ClassVar[float | None] = None
-    """The rate of a subscription that sets none."""
+    """The rate for subscriptions that set none; None means no limit."""
     operator_only: ClassVar[bool] = False
-    """Only keys with the scope `admin` may subscribe."""
+    """Whether only keys with the scope `admin` may subscribe."""
 
-    def __init__(self, tools: ChannelContext) -> None:
-        self.tools = tools
+    def __init__(self, context: ChannelContext) -> None:
+        self.context = context
 
     @abstractmethod
     async def send(self, message: Message, target: TargetT) -> Receipt:
-        """One try. Raises `SendFailed`; anything else that escapes counts as a failure that may be retried."""
+        """Make one attempt. Raises `SendFailed`; any other exception counts as a failure that may be retried."""
 
     async def aclose(self) -> None:
-        """Give back what the channel holds open."""
+        """Close what the channel keeps open."""

@@ -1,4 +1,4 @@
-"""Finds the channels: those of this package, and those that other distributions announce."""
+"""Finds the channels: those of this package, and those that other distributions declare as entry points."""
 
 import importlib
 import inspect
@@ -11,22 +11,24 @@ from channels.base import Channel
 
 ENTRY_POINTS = "hub.channels"
 _PACKAGE = Path(__file__).parent
-_NAMESAKE = "channels"
-"""The distribution of Django Channels, which installs a package of the same name."""
+_DJANGO_CHANNELS = "channels"
+"""A distribution that installs a package with the same name as this one."""
 
 
 class ChannelConflict(RuntimeError):
-    """Two channels, or two packages, claim one name; its message says which and what to do."""
+    """Two channels, or two packages, have the same name. The message says which ones, and what to do."""
 
 
 def load_channels() -> dict[str, type[Channel[Any]]]:
-    """Every channel by its kind.
+    """Every channel, by its kind.
 
-    A module of this package is one when it defines a `Channel`, whose kind must be the module's name; others add
-    theirs through the entry-point group `hub.channels`, whose entries are named for the kind. Raises
-    `ChannelConflict` for a kind that is taken or misnamed, and `TypeError` for an entry that is no channel.
+    A module of this package that defines a `Channel` is a channel; its kind must be the name of the module. Other
+    distributions add channels through the entry-point group `hub.channels`, where each entry has the kind as its name.
+    Raises `ChannelConflict` for a kind that exists twice or differs from the name, and `TypeError` for an entry that
+    is not a channel.
     """
-    _refuse_namesake()
+    _refuse_django_channels()
+    # Sorted, so that every process reports the same conflict first.
     found: dict[str, type[Channel[Any]]] = {}
     for info in sorted(pkgutil.iter_modules([str(_PACKAGE)]), key=lambda info: info.name):
         for channel in _defined_in(f"{_PACKAGE.name}.{info.name}"):
@@ -36,10 +38,12 @@ def load_channels() -> dict[str, type[Channel[Any]]]:
                 )
             found[channel.kind] = channel
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-        channel = _announced(entry)
+        channel = _loaded(entry)
         if entry.name in found:
             origin = entry.dist.name if entry.dist else entry.value
-            raise ChannelConflict(f"{origin} announces the channel {entry.name!r}, which exists; remove one of them")
+            raise ChannelConflict(
+                f"{origin} declares the channel {entry.name!r}, which already exists; remove one of them"
+            )
         found[entry.name] = channel
     return found
 
@@ -56,7 +60,7 @@ def _defined_in(name: str) -> list[type[Channel[Any]]]:
     ]
 
 
-def _announced(entry: EntryPoint) -> type[Channel[Any]]:
+def _loaded(entry: EntryPoint) -> type[Channel[Any]]:
     channel = entry.load()
     if not (inspect.isclass(channel) and issubclass(channel, Channel)):
         raise TypeError(f"the entry point {entry.name!r} of {ENTRY_POINTS} must be a subclass of channels.base.Channel")
@@ -65,15 +69,16 @@ def _announced(entry: EntryPoint) -> type[Channel[Any]]:
     return channel
 
 
-def _refuse_namesake() -> None:
-    """Stop when Django Channels lies in this very directory: whichever came last has overwritten files of the other."""
+def _refuse_django_channels() -> None:
+    """Raise when Django Channels is installed into this directory: the later of the two installations has overwritten
+    files of the other."""
     try:
-        theirs = distribution(_NAMESAKE)
+        theirs = distribution(_DJANGO_CHANNELS)
     except PackageNotFoundError:
         return
     for file in theirs.files or ():
         if Path(str(theirs.locate_file(file))).parent.resolve() == _PACKAGE.resolve():
             raise ChannelConflict(
-                "Django Channels is installed over this package, since both are called `channels`; "
-                "install the hub in a virtual environment of its own, or run it from its checkout"
+                "Django Channels is installed over this package, because both are called `channels`; "
+                "install the hub in its own virtual environment, or run it from its checkout"
             )

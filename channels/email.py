@@ -24,10 +24,10 @@ from channels.mail import (
 )
 
 MAX_RECIPIENTS = 50
-"""In all of `to`, `cc` and `bcc`: the least that any provider takes."""
+"""In `to`, `cc` and `bcc` together: the lowest limit of any provider."""
 MAX_SUBJECT_LENGTH = 255
 _UNSUBSCRIBE = re.compile(r"(?:https?://|mailto:)[!-;=?-~]{1,900}", re.IGNORECASE)
-"""Printable ASCII without angle brackets, short enough for one line of a message."""
+"""Printable ASCII without angle brackets, so that the URL cannot end its header, and short enough for one line."""
 
 _HTML = """\
 <!doctype html>
@@ -82,7 +82,7 @@ def _checked(text: str) -> str:
 
 
 def _checked_unless_template(text: str) -> str:
-    """What holds a template is judged when it is rendered, and may come out empty."""
+    """Text with a template can be checked only once it is rendered, and may then be empty."""
     return text if not text or "{{" in text or "{%" in text else _checked(text)
 
 
@@ -92,8 +92,8 @@ Addresses = Annotated[list[AddressTemplate], Field(max_length=MAX_RECIPIENTS), R
 
 
 class EmailTarget(TargetModel):
-    """Who gets the mail. Addresses may be templates such as `{{ data.customer.email }}`; those that come out empty are
-    left out."""
+    """Who receives the mail. Addresses may be templates such as `{{ data.customer.email }}`. An address that is empty
+    once it is rendered is left out."""
 
     model_config = ConfigDict(
         serialize_by_alias=True,
@@ -106,12 +106,12 @@ class EmailTarget(TargetModel):
     cc: Addresses = Field(default_factory=list)
     bcc: Addresses = Field(default_factory=list)
     sender: Address | None = Field(default=None, alias="from")
-    """Else the operator's `HUB_EMAIL_FROM`."""
+    """By default the operator's `HUB_EMAIL_FROM`."""
     reply_to: Annotated[AddressTemplate | None, Rendered()] = None
     provider: Literal["smtp", "resend", "postmark", "sendgrid", "mailgun", "ses"] | None = None
-    """Else the operator's choice."""
+    """By default the operator's `HUB_EMAIL_PROVIDER`."""
     unsubscribe_url: Annotated[str | None, Field(max_length=1000), Rendered()] = None
-    """Where a reader can end these mails: https, which mail readers can use with one click, http or mailto."""
+    """Where a reader can unsubscribe: https (which mail programs offer as one click), http or mailto."""
 
     @model_validator(mode="after")
     def _not_too_many(self) -> Self:
@@ -121,7 +121,7 @@ class EmailTarget(TargetModel):
 
 
 class EmailChannel(Channel[EmailTarget]):
-    """Sends the rendered subject, text and HTML by the provider of the target, or by the operator's.
+    """Sends the rendered subject, text and HTML through the provider of the target, or else the operator's.
 
     Options: `email_provider` (by default `smtp` when `smtp_url` is set), `email_from`, `smtp_url`, `smtp_ca_file`;
     `resend_api_key`; `postmark_server_token`, `postmark_message_stream`; `sendgrid_api_key`; `mailgun_api_key`,
@@ -138,12 +138,13 @@ class EmailChannel(Channel[EmailTarget]):
     }
     escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {"html": "html"}
 
-    def __init__(self, tools: ChannelContext) -> None:
-        super().__init__(tools)
+    def __init__(self, context: ChannelContext) -> None:
+        super().__init__(context)
         self._open: dict[str, Provider | SmtpPool] = {}
-        if tools.options.get("smtp_url"):
-            self._open["smtp"] = _smtp(tools.options)
-        self._default = tools.options.get("email_provider") or ("smtp" if "smtp" in self._open else "")
+        if context.options.get("smtp_url"):
+            # Opened at once, so that a wrong URL stops the start of the process instead of every mail.
+            self._open["smtp"] = _smtp(context.options)
+        self._default = context.options.get("email_provider") or ("smtp" if "smtp" in self._open else "")
 
     async def send(self, message: Message, target: EmailTarget) -> Receipt:
         mail = self._compose(message, target)
@@ -154,25 +155,25 @@ class EmailChannel(Channel[EmailTarget]):
             await provider.aclose()
 
     def _provider(self, name: str) -> Provider | SmtpPool:
-        """The one of that name, made when it is first used."""
+        """The provider with this name, opened at its first use."""
         if not name:
             raise SendFailed("mail is not set up: set HUB_SMTP_URL or HUB_EMAIL_PROVIDER")
         if name not in self._open:
             if name == "smtp":
                 raise SendFailed("mail is not set up: HUB_SMTP_URL is not set")
             try:
-                self._open[name] = open_provider(name, self.tools.http, self.tools.options)
+                self._open[name] = open_provider(name, self.context.http, self.context.options)
             except MissingOption as missing:
                 raise SendFailed(f"mail is not set up: {missing}") from None
         return self._open[name]
 
     def _compose(self, message: Message, target: EmailTarget) -> Mail:
-        """The mail of a message. Raises `SendFailed` when an address or a header is not what it must be."""
+        """The mail for a message. Raises `SendFailed` when an address or a header is not valid."""
         seen: set[str] = set()
         to, cc, bcc = (without_repeats(_mailboxes(texts), seen) for texts in (target.to, target.cc, target.bcc))
         if not to:
-            raise SendFailed("no address to send to: `to` came out empty", permanent=True)
-        sender = target.sender or self.tools.options.get("email_from")
+            raise SendFailed("no address to send to: `to` is empty once it is rendered", permanent=True)
+        sender = target.sender or self.context.options.get("email_from")
         if not sender:
             raise SendFailed("no sender: give the target a `from`, or set HUB_EMAIL_FROM")
         text, html = (str(message.content.get(name) or "").strip() for name in ("text", "html"))
@@ -220,5 +221,5 @@ def _subject(text: str) -> str:
 
 
 def _unsubscribe_url(text: str | None) -> str | None:
-    """The URL when it is one; a mail that cannot be unsubscribed from by a click is better than none."""
+    """The URL if it is valid; a mail without a link to unsubscribe is better than no mail."""
     return text if text and _UNSUBSCRIBE.fullmatch(text) else None

@@ -1,4 +1,4 @@
-"""An append-only file of JSON lines, for audit or for another program to read."""
+"""Append-only files of JSON lines, for audits or for other programs to read."""
 
 import asyncio
 import errno
@@ -21,7 +21,7 @@ _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FileTarget(TargetModel):
-    """Which file of `<data_dir>/files/<tenant>`, without its suffix."""
+    """The name of a file in `<data_dir>/files/<tenant>`, without its suffix."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "orders"}]})
 
@@ -29,21 +29,21 @@ class FileTarget(TargetModel):
 
 
 class FileChannel(Channel[FileTarget]):
-    """Appends one line a message to `<name>.jsonl` and returns once it is on disk.
+    """Appends one line for each message to `<name>.jsonl` and returns once the line is on disk.
 
-    A file that has reached `file_max_bytes` (64 MiB) becomes `<name>.1.jsonl`, that one `<name>.2.jsonl`, and so on;
-    `file_keep` (10) of them are kept. A line of a try whose outcome got lost is there twice, with the same
-    `delivery_id`.
+    When a file has reached `file_max_bytes` (64 MiB), it is renamed to `<name>.1.jsonl`, the previous `<name>.1.jsonl`
+    to `<name>.2.jsonl`, and so on; `file_keep` (10) of them are kept. If the outcome of an attempt is lost, the line is
+    in the file twice, with the same `delivery_id`.
     """
 
     kind = "file"
     Target = FileTarget
 
-    def __init__(self, tools: ChannelContext) -> None:
-        super().__init__(tools)
-        self._root = tools.data_dir / "files"
-        self._max_bytes = int(tools.options.get("file_max_bytes", DEFAULT_MAX_BYTES))
-        self._keep = int(tools.options.get("file_keep", DEFAULT_KEEP))
+    def __init__(self, context: ChannelContext) -> None:
+        super().__init__(context)
+        self._root = context.data_dir / "files"
+        self._max_bytes = int(context.options.get("file_max_bytes", DEFAULT_MAX_BYTES))
+        self._keep = int(context.options.get("file_keep", DEFAULT_KEEP))
         if self._max_bytes < 1 or self._keep < 1:
             raise ValueError("HUB_FILE_MAX_BYTES and HUB_FILE_KEEP must be positive")
 
@@ -59,7 +59,8 @@ class FileChannel(Channel[FileTarget]):
             folder.mkdir(exist_ok=True, mode=0o700)
         directory = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            # One writer at a time, of all processes: two that rotate at once would lose a file.
+            # One writer at a time among all processes: two that rotate at once would overwrite a file. The directory is
+            # locked and not the file, because rotation renames the file.
             fcntl.flock(directory, fcntl.LOCK_EX)
             is_new = self._make_room(directory, name)
             file = os.open(f"{name}.jsonl", _APPEND, 0o600, dir_fd=directory)
@@ -69,19 +70,20 @@ class FileChannel(Channel[FileTarget]):
             finally:
                 os.close(file)
             if is_new:
+                # Without this a crash can lose the name of the new file, and so the line that is in it.
                 os.fsync(directory)
         finally:
             os.close(directory)
 
     def _make_room(self, directory: int, name: str) -> bool:
-        """Rotate when the present file is full; whether a new one begins."""
+        """Rotate the files if the current one is full. Returns whether the next line begins a new file."""
         try:
-            present = os.stat(f"{name}.jsonl", dir_fd=directory, follow_symlinks=False)
+            current = os.stat(f"{name}.jsonl", dir_fd=directory, follow_symlinks=False)
         except FileNotFoundError:
             return True
-        if not stat.S_ISREG(present.st_mode):
+        if not stat.S_ISREG(current.st_mode):
             raise OSError(errno.ELOOP, "not a regular file")
-        if present.st_size < self._max_bytes:
+        if current.st_size < self._max_bytes:
             return False
         names = [f"{name}.jsonl", *(f"{name}.{number}.jsonl" for number in range(1, self._keep + 1))]
         for newer, older in reversed(list(pairwise(names))):
@@ -91,7 +93,7 @@ class FileChannel(Channel[FileTarget]):
 
 
 def _write_whole(file: int, line: bytes) -> None:
-    """Write at the end, or leave the file as it was: half a line would spoil the next one."""
+    """Write the whole line, or leave the file as it was: the next line would be appended to half a line."""
     written = os.write(file, line)
     if written < len(line):
         os.ftruncate(file, os.fstat(file).st_size - written)
@@ -109,5 +111,5 @@ def _line(message: Message) -> bytes:
         "time": message.time,
         "written_at": message.sent_at,
     }
-    data = b" ".join(message.data.splitlines())  # JSON may be spread over lines; its strings hold no line breaks
+    data = b" ".join(message.data.splitlines())  # JSON may span several lines, but its strings contain no line breaks
     return b'%b,"data":%b}\n' % (orjson.dumps(head, option=orjson.OPT_UTC_Z)[:-1], data)

@@ -1,4 +1,4 @@
-"""Slack, by incoming webhook or by a bot's `chat.postMessage`."""
+"""Slack, through an incoming webhook or a bot's `chat.postMessage`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -35,9 +35,9 @@ _PERMANENT = frozenset(
     restricted_action_read_only_channel restricted_action_thread_locked restricted_action_thread_only_channel
     team_access_not_granted team_disabled team_not_found token_expired token_revoked too_many_attachments
     two_factor_setup_required user_not_found
-    """.split()  # noqa: SIM905 - as a list it would be one word a line
+    """.split()  # noqa: SIM905 - a list would take one line for each code
 )
-"""Slack's words for what no later try mends. A word that is not here may pass."""
+"""Slack's error codes that no later attempt can change. All other codes may be temporary."""
 
 
 def _checked_webhook(url: SecretStr) -> SecretStr:
@@ -46,7 +46,7 @@ def _checked_webhook(url: SecretStr) -> SecretStr:
 
 
 class SlackTarget(TargetModel):
-    """Either an incoming webhook, whose URL is the secret, or a bot's token with the channel it writes to."""
+    """Either an incoming webhook, whose URL is the secret, or a bot's token and the channel that it writes to."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -60,7 +60,7 @@ class SlackTarget(TargetModel):
     webhook_url: Annotated[SecretStr, AfterValidator(_checked_webhook)] | None = None
     bot_token: Annotated[SecretStr, Field(min_length=1, max_length=512)] | None = None
     channel: str | None = Field(default=None, min_length=1, max_length=256)
-    """The channel's id, or its name with `#`."""
+    """The id of the channel, or its name with `#`."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -73,7 +73,7 @@ class SlackTarget(TargetModel):
 
 
 class SlackChannel(Channel[SlackTarget]):
-    """Posts the rendered text and blocks. What is over Slack's limits is cut rather than refused."""
+    """Posts the rendered text and blocks. Text beyond Slack's limits is cut, so that the message still arrives."""
 
     kind = "slack"
     Target = SlackTarget
@@ -91,30 +91,30 @@ class SlackChannel(Channel[SlackTarget]):
     escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {"text": "mrkdwn", "blocks": "mrkdwn"}
     rate_per_second = 1.0  # https://docs.slack.dev/apis/web-api/rate-limits: one message a second for each channel
 
-    def __init__(self, tools: ChannelContext) -> None:
-        super().__init__(tools)
-        self._post_message = httpx.URL(tools.options.get("slack_api_url", API_URL).rstrip("/") + "/chat.postMessage")
+    def __init__(self, context: ChannelContext) -> None:
+        super().__init__(context)
+        self._post_message = httpx.URL(context.options.get("slack_api_url", API_URL).rstrip("/") + "/chat.postMessage")
 
     async def send(self, message: Message, target: SlackTarget) -> Receipt:
         payload = _payload(message.content)
         if target.webhook_url is not None:
             return await self._by_webhook(message, target.webhook_url.get_secret_value(), payload)
-        assert target.bot_token is not None  # noqa: S101 - the target's own rule
+        assert target.bot_token is not None  # noqa: S101 - the target's validator guarantees it
         return await self._by_bot(message, target.bot_token.get_secret_value(), {"channel": target.channel} | payload)
 
     async def _by_webhook(self, message: Message, url: str, payload: Mapping[str, Any]) -> Receipt:
         headers = {"content-type": "application/json"}
         request = httpx.Request("POST", parsed_url(url), headers=headers, content=orjson.dumps(payload))
-        response = await deliver(self.tools.http, request)
-        word = response.text.strip()
-        if response.is_success and word == "ok":
-            return Receipt(response.status_code, word)
-        raise _refusal(response, message, word, secret=request.url.path)
+        response = await deliver(self.context.http, request)
+        text = response.text.strip()
+        if response.is_success and text == "ok":
+            return Receipt(response.status_code, text)
+        raise _refusal(response, message, text, secret=request.url.path)
 
     async def _by_bot(self, message: Message, token: str, payload: Mapping[str, Any]) -> Receipt:
         headers = {"content-type": "application/json; charset=utf-8", "authorization": f"Bearer {token}"}
         request = httpx.Request("POST", self._post_message, headers=headers, content=orjson.dumps(payload))
-        response = await deliver(self.tools.http, request)
+        response = await deliver(self.context.http, request)
         try:
             answer = orjson.loads(response.content)
         except orjson.JSONDecodeError:
@@ -125,17 +125,17 @@ class SlackChannel(Channel[SlackTarget]):
         raise _refusal(response, message, str(answer.get("error", "")), secret=token)
 
 
-def _refusal(response: httpx.Response, message: Message, word: str, *, secret: str) -> SendFailed:
-    """What Slack's error word, or else its status, means."""
-    known = re.fullmatch(r"[a-z_]{1,64}", word) is not None
-    what = word if known else f"{response.status_code} {response.reason_phrase}".rstrip()
-    # Slack answers 403, 404 and 410 for webhooks that were taken away or whose channel is closed.
-    permanent = word in _PERMANENT or response.status_code in {403, 404, 410}
+def _refusal(response: httpx.Response, message: Message, code: str, *, secret: str) -> SendFailed:
+    """The failure that Slack's error code means, or its status where the answer has no code."""
+    is_code = re.fullmatch(r"[a-z_]{1,64}", code) is not None
+    what = code if is_code else f"{response.status_code} {response.reason_phrase}".rstrip()
+    # Slack answers 403, 404 and 410 for webhooks that were removed or whose channel is closed.
+    permanent = code in _PERMANENT or response.status_code in {403, 404, 410}
     return failure(response, message.sent_at, f"Slack answered {what}", permanent=permanent, secrets=[secret])
 
 
 def _payload(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The message within Slack's limits. Raises `SendFailed` when there is nothing to say."""
+    """The message within Slack's limits. Raises `SendFailed` when it is empty."""
     text = _cut(str(content.get("text") or ""), MAX_TEXT)
     blocks = [block for block in map(_fitted, content.get("blocks") or ()) if block is not None][:MAX_BLOCKS]
     if not text.strip() and not blocks:
@@ -144,7 +144,7 @@ def _payload(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fitted(block: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A block within its limits; None when what it would show came out empty, which Slack refuses."""
+    """The block within its limits; None when it would show nothing, because Slack refuses empty blocks."""
     fitted = dict(block)
     kind = str(block.get("type"))
     if kind in _MAX_BLOCK_TEXT:
@@ -164,14 +164,14 @@ def _fitted_texts(texts: Sequence[Any] | None, limit: int, count: int) -> list[A
 
 
 def _fitted_text(text: Any, limit: int) -> Any:
-    """A text object cut to `limit`, None for an empty one; what is no text object stays as it is."""
+    """A text object cut to `limit`; None for an empty one. Anything else is returned unchanged."""
     if not isinstance(text, Mapping) or not isinstance(text.get("text"), str):
         return text
     return {**text, "text": _cut(text["text"], limit)} if text["text"].strip() else None
 
 
 def _cut(text: str, limit: int) -> str:
-    """At most `limit` characters, without the half of an entity such as `&amp;` at the end."""
+    """At most `limit` characters, without half of an entity such as `&amp;` at the end."""
     if len(text) <= limit:
         return text
     return re.sub(r"&[a-z]{0,4}$", "", text[: limit - 1]) + "…"

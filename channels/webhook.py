@@ -1,4 +1,4 @@
-"""Signed webhooks, as Standard Webhooks 1.0 has them."""
+"""Signed webhooks, as Standard Webhooks 1.0 defines them."""
 
 import base64
 import binascii
@@ -18,12 +18,12 @@ from channels.http import HttpUrl, deliver, parsed_url, receipt
 MAX_HEADERS = 32
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]{0,4094}[\x21-\x7e])?")
-_OURS = re.compile(
+_RESERVED = re.compile(
     r"webhook-.*|proxy-.*|host|content-(?:length|type|encoding)|transfer-encoding|connection|keep-alive|te|trailer"
     r"|upgrade|expect|accept-encoding|traceparent|tracestate",
     re.IGNORECASE,
 )
-"""What the channel itself or the connection says, and what would end or split a message (RFC 9110, section 7.6.1)."""
+"""Headers that the channel or the connection sets, or that could end or split a message (RFC 9110, section 7.6.1)."""
 
 
 def _checked_secret(secret: SecretStr) -> SecretStr:
@@ -32,31 +32,31 @@ def _checked_secret(secret: SecretStr) -> SecretStr:
     except (binascii.Error, ValueError):
         key = b""
     if not 24 <= len(key) <= 64:
-        raise ValueError("must be `whsec_` and base64 of 24 to 64 bytes")
+        raise ValueError("must be `whsec_` and 24 to 64 bytes in base64")
     return secret
 
 
 def _checked_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
     if len({name.lower() for name in headers}) != len(headers):
-        raise ValueError("a header must not be given twice")
+        raise ValueError("must not contain a header twice")
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
-            raise ValueError("a header name has characters that it must not have")
-        if _OURS.fullmatch(name):
-            raise ValueError("`webhook-*`, `host`, `content-*` and headers of the connection cannot be set")
+            raise ValueError("must not contain a header name with characters that are not allowed in one")
+        if _RESERVED.fullmatch(name):
+            raise ValueError("must not set `webhook-*`, `host`, `content-*` or headers of the connection")
         if not _VALUE.fullmatch(value.get_secret_value()):
-            raise ValueError("a header value must be printable ASCII, at most 4096 characters")
+            raise ValueError("must contain only header values of printable ASCII, at most 4096 characters long")
     return headers
 
 
 class WebhookTarget(SignedTarget):
-    """Where to post, what is signed with, and in which form."""
+    """Where to post events, the secret they are signed with, and their format."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"url": "https://example.com/hooks"}]})
 
     url: HttpUrl
     secret: Annotated[SecretStr, AfterValidator(_checked_secret)] = Field(default_factory=new_secret)
-    """Made here when the client gives none."""
+    """Generated when the client gives none."""
     headers: Annotated[dict[str, SecretStr], Field(max_length=MAX_HEADERS), AfterValidator(_checked_headers)] = Field(
         default_factory=dict
     )
@@ -64,7 +64,7 @@ class WebhookTarget(SignedTarget):
 
 
 class WebhookChannel(Channel[WebhookTarget]):
-    """Posts each event with a signature that its receiver can verify with any Standard Webhooks library.
+    """Posts each event with a signature that the receiver can verify with any Standard Webhooks library.
 
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
@@ -74,10 +74,12 @@ class WebhookChannel(Channel[WebhookTarget]):
 
     async def send(self, message: Message, target: WebhookTarget) -> Receipt:
         content_type, body = _body(message, target.format)
-        own = {name: value.get_secret_value() for name, value in target.headers.items()}
+        custom = {name: value.get_secret_value() for name, value in target.headers.items()}
+        # The instant of this attempt and not of the event, because receivers refuse old timestamps as replays.
         timestamp = str(int(message.sent_at.timestamp()))
+        # Custom headers come first, so that they can never replace those of the channel.
         headers = {
-            **own,
+            **custom,
             "content-type": content_type,
             "webhook-id": message.event_id,
             "webhook-timestamp": timestamp,
@@ -86,12 +88,12 @@ class WebhookChannel(Channel[WebhookTarget]):
         if message.traceparent:
             headers["traceparent"] = message.traceparent
         request = httpx.Request("POST", parsed_url(target.url), headers=headers, content=body)
-        response = await deliver(self.tools.http, request)
-        return receipt(response, message.sent_at, secrets=own.values())
+        response = await deliver(self.context.http, request)
+        return receipt(response, message.sent_at, secrets=custom.values())
 
 
 def _signatures(message: Message, timestamp: str, body: bytes, target: SignedTarget) -> str:
-    """One signature for each secret that counts at the instant of this try, the current one first."""
+    """One signature for each secret that is valid at the instant of this attempt, the current secret first."""
     signed = f"{message.event_id}.{timestamp}.".encode() + body
     return " ".join(
         "v1," + base64.b64encode(hmac.digest(_key(secret), signed, "sha256")).decode()
@@ -108,12 +110,13 @@ def _secrets(target: SignedTarget, now: datetime) -> Iterator[str]:
 
 def _key(secret: str) -> bytes:
     if not secret.startswith(SECRET_PREFIX):
-        raise ValueError("no secret of ours")
+        raise ValueError("not a signing secret")
     return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
 
 
 def _body(message: Message, form: Literal["standard", "cloudevents", "raw"]) -> tuple[str, bytes]:
-    """The media type and bytes to send. `data` goes on as it came: it is spliced in, never parsed."""
+    """The media type and the bytes to send. `data` is inserted as it was published, without being parsed; see
+    docs/decisions/0003."""
     if form == "standard":
         head = orjson.dumps({"type": message.type, "timestamp": message.time}, option=orjson.OPT_UTC_Z)
         return "application/json", b'%b,"data":%b}' % (head[:-1], message.data)

@@ -1,1 +1,1 @@
-"""Periodic housekeeping: a timetable of named jobs, and the jobs, which know only paths and narrow callables."""
+"""Periodic housekeeping: a timetable of named jobs, and jobs that know only paths and callables."""

@@ -1,16 +1,17 @@
-"""Removing much in small steps, so that whoever shares the store is never kept waiting for long."""
+"""Removing many things in small steps, so that other users of the store never wait long."""
 
 from collections.abc import Awaitable, Callable
 
 Step = Callable[[int], Awaitable[int]]
-"""Removes at most as many as it is given and says how many it did."""
+"""Removes at most the given number and returns how many it removed."""
 Sleep = Callable[[float], Awaitable[None]]
 
 
 async def drain(step: Step, sleep: Sleep, *, batch: int = 500, pause_seconds: float = 0.02) -> int:
-    """Repeat `step(batch)` until it removes nothing, with a pause between; gives how many were removed in all."""
+    """Repeat `step(batch)` with pauses until it removes nothing. Returns how many were removed in total."""
     total = 0
     while removed := await step(batch):
         total += removed
+        # A pause after each step lets writers of the store have their turn.
         await sleep(pause_seconds)
     return total

@@ -1,8 +1,9 @@
-"""Removes what is old from one directory and never touches anything outside it.
+"""Removes old files from one directory and never touches anything outside it.
 
-Every step is relative to an open directory (`openat`, `fstatat`, `unlinkat`: POSIX.1-2017) and none follows a symbolic
-link, so a link, or a swap between looking and removing, cannot lead out of the tree. What is removed is a name: other
-hard links to a file keep its content. Sockets, pipes and devices are left alone, for somebody may hold their other end.
+Every step is relative to an open directory (`openat`, `fstatat`, `unlinkat`: POSIX.1-2017), and none follows a symbolic
+link. A link, or a directory that is replaced between the check and the removal, therefore cannot lead out of the tree.
+Removing a file removes one name: other hard links keep its content. Sockets, pipes and devices stay, because another
+process may have them open.
 """
 
 import os
@@ -20,27 +21,28 @@ MAX_DEPTH = 64
 
 @dataclass(slots=True)
 class Removed:
-    """What a run removed. Names are relative to the directory and at most `MAX_NAMES`; counts are complete."""
+    """What a run removed. The names, at most `MAX_NAMES`, are relative to the directory; the counts are complete."""
 
     files: list[str] = field(default_factory=list)
     file_count: int = 0
     directory_count: int = 0
     bytes: int = 0
-    """Sizes of the files whose last name was removed."""
+    """The total size of the files whose last name was removed."""
     errors: list[str] = field(default_factory=list)
-    """At most `MAX_ERRORS`, each a name and why it could not be looked at or removed."""
+    """At most `MAX_ERRORS`, each with a name and the reason why it could not be read or removed."""
     error_count: int = 0
     complete: bool = True
-    """False when `limit` was reached; the next run goes on."""
+    """False when `limit` was reached; the next run continues."""
 
 
 def clean(directory: Path, older_than: timedelta, now: datetime, *, limit: int = 50_000) -> Removed:
     """Remove files and symbolic links last changed more than `older_than` before `now`, then directories left empty.
 
-    The age of an entry runs from its content's or its inode's last change, whichever is later, so a file that was
-    moved or unpacked here with an old date is new. A directory goes only if it was old when the run came to it; the
-    directory itself stays. Other mounts are not entered. At most `limit` entries are removed; all are looked at.
-    A missing directory is an empty one. Blocking. Raises `NotADirectoryError` when it is a link or no directory.
+    The age of an entry starts at the last change of its content or its inode, the later of the two, so that a file
+    that was moved or unpacked here with an old date counts as new. A subdirectory is removed only if it was old when
+    the run reached it; `directory` itself stays. Other mounts are not entered. At most `limit` entries are removed, but
+    all are checked. A missing directory counts as empty. The call blocks. Raises `NotADirectoryError` for a link or
+    anything else that is not a directory.
     """
     removed = Removed()
     try:
@@ -60,14 +62,14 @@ class _Sweep:
     oldest_kept: float
     now: float
     mount: tuple[int, int]
-    left: int
+    remaining: int
 
     def enter(self, directory: int, prefix: str, depth: int) -> None:
-        """Go through an open directory, whose name with a slash is `prefix`."""
+        """Process an open directory. `prefix` is its path, with a slash at the end."""
         with os.scandir(directory) as entries:
             for entry in entries:
                 path = prefix + entry.name
-                with self._noting(path):
+                with self._recording_errors(path):
                     status = os.stat(entry.name, dir_fd=directory, follow_symlinks=False)
                     if stat.S_ISDIR(status.st_mode):
                         self._descend(directory, entry.name, path, depth)
@@ -78,7 +80,7 @@ class _Sweep:
         if not self._is_old(status) or not self._may_remove():
             return
         os.unlink(name, dir_fd=directory)
-        self.left -= 1
+        self.remaining -= 1
         self.removed.file_count += 1
         self.removed.bytes += status.st_size if status.st_nlink == 1 else 0
         if len(self.removed.files) < MAX_NAMES:
@@ -91,33 +93,33 @@ class _Sweep:
         try:
             if _mount_of(child) != self.mount:
                 return
-            # Removing what it holds renews its dates, so its age is taken first.
+            # Removing its entries renews its dates, so its age is read first.
             was_old = self._is_old(os.fstat(child))
             self.enter(child, path + "/", depth + 1)
             is_empty = was_old and _is_empty(child)
         finally:
             os.close(child)
         if is_empty and self._may_remove():
-            # If something came into it meanwhile this fails, and it stays.
+            # This fails if something was added in the meantime, and the directory stays.
             os.rmdir(name, dir_fd=parent)
-            self.left -= 1
+            self.remaining -= 1
             self.removed.directory_count += 1
 
     def _is_old(self, status: os.stat_result) -> bool:
-        # A date of content can be set at will; one in the future would keep a file for ever.
+        # Programs can set the date of the content freely; one in the future would keep the file forever.
         written = status.st_mtime if status.st_mtime <= self.now else status.st_ctime
         return max(written, status.st_ctime) < self.oldest_kept
 
     def _may_remove(self) -> bool:
-        self.removed.complete = self.left > 0
+        self.removed.complete = self.remaining > 0
         return self.removed.complete
 
     @contextmanager
-    def _noting(self, path: str) -> Iterator[None]:
+    def _recording_errors(self, path: str) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError:
-            pass  # Someone else removed it, which is as good.
+            pass  # Another process removed it, which has the same result.
         except OSError as error:
             self.removed.error_count += 1
             if len(self.removed.errors) < MAX_ERRORS:
@@ -134,7 +136,7 @@ def _is_empty(directory: int) -> bool:
 
 
 def _mount_of(directory: int) -> tuple[int, int]:
-    """The device and, where the system tells it, the mount: a bind mount of the same disk has the same device."""
+    """The device and, where the system shows it, the mount: a bind mount of the same disk has the same device."""
     device = os.fstat(directory).st_dev
     try:
         lines = Path(f"/proc/self/fdinfo/{directory}").read_text().splitlines()
@@ -144,5 +146,5 @@ def _mount_of(directory: int) -> tuple[int, int]:
 
 
 def _printable(path: str) -> str:
-    """A name as text that any encoder takes, although file names may be any bytes."""
+    """The path as text that every encoder accepts, because file names may contain any bytes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""Named jobs on a timetable: APScheduler is the clock, and nothing here outlives the process."""
+"""Named jobs on a timetable. APScheduler decides when they are due; nothing here outlives the process."""
 
 import asyncio
 import re
@@ -17,17 +17,17 @@ from apscheduler.triggers.interval import IntervalTrigger
 _log = structlog.get_logger(__name__)
 
 Report = Mapping[str, Any]
-"""What a run did, as JSON."""
+"""What a run did, as a JSON object."""
 Outcome = Literal["succeeded", "failed", "cancelled"]
 CLOCK_CHECK_SECONDS = 5.0
 CLOCK_STEP_SECONDS = 1.0
 FIRST_RUN_SECONDS = 60.0
-"""A job that is not known to have run is first due within this time, so that frequent restarts do not put it off."""
+"""A job whose last run is unknown is due within this time, so that frequent restarts do not keep postponing it."""
 UNIT_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 
 
 class TimeSource(Protocol):
-    """Aware UTC instants, and seconds that never go backwards."""
+    """The time of day as aware UTC instants, and monotonic seconds."""
 
     def now(self) -> datetime: ...
     def monotonic(self) -> float: ...
@@ -36,17 +36,18 @@ class TimeSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to do again and again. `trigger` is `every 10 min` (`s`, `min`, `h`, `d`), or a crontab line in UTC."""
+    """Work that is repeated. `trigger` is `every 10 min` (units: `s`, `min`, `h`, `d`), or a crontab line in UTC."""
 
     name: str
     trigger: str
     run: Callable[[], Awaitable[Report]]
     at_start: bool = False
+    """Whether the job also runs as soon as it is on the timetable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How a run ended. `error` names the kind of failure only; the log has the rest."""
+    """How a run ended. `error` is only the class of the exception, because clients see it; the log has the rest."""
 
     started_at: datetime
     duration_seconds: float
@@ -56,7 +57,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class TimetableEntry:
-    """A line of the timetable; `next_run_at` is None while nobody knows it."""
+    """A job with its next and its last run. `next_run_at` is None while it is unknown."""
 
     name: str
     trigger: str
@@ -65,72 +66,83 @@ class TimetableEntry:
 
 
 RecordRun = Callable[[Run], Awaitable[None]]
-"""Writes down how a run ended."""
+"""Records how a run ended."""
 
 
-class Book(Protocol):
-    """Where runs are written down, and who may run."""
+class History(Protocol):
+    """Decides whether a run may begin in this process, and keeps how it ended."""
 
-    async def open(self, name: str, *, in_turn: bool) -> RecordRun | None:
-        """What this run of the job is to be noted by; None when it is not to run here. `in_turn` is false when a
-        person asked for it."""
+    async def begin_run(self, name: str, *, scheduled: bool) -> RecordRun | None:
+        """Called before each run of the job. Returns what records the run, or None when the job must not run here.
 
-
-class _Unwritten:
-    """The book of a timetable that keeps none."""
-
-    async def open(self, name: str, *, in_turn: bool) -> RecordRun | None:
-        return self._forget
-
-    async def _forget(self, run: Run) -> None: ...
+        `scheduled` is false when a person asked for the run. Raises `CannotRunNow`.
+        """
 
 
-class NotNow(Exception):
-    """A job cannot run now, for a reason that is no fault of it; the text says which."""
+class _NoHistory:
+    """Lets every run begin, and records none."""
+
+    async def begin_run(self, name: str, *, scheduled: bool) -> RecordRun | None:
+        return self._discard
+
+    async def _discard(self, run: Run) -> None: ...
+
+
+class CannotRunNow(Exception):
+    """A job cannot run now, for a reason outside of the job. The text says which."""
 
 
 class Timetable:
-    """Runs each job when it is due, never twice at once, once for all the times that were missed.
+    """Runs each job when it is due: never twice at the same time, and only once for all the times that were missed.
 
     A failure is recorded and logged, and the job runs again when it is next due.
+
+        timetable = Timetable([Job("temp-files", "every 10 min", clean_up, at_start=True)], clock)
+        timetable.start()
+        report = await timetable.run_now("temp-files")
+        await timetable.stop(grace=10.0)
     """
 
-    def __init__(self, jobs: Iterable[Job], clock: TimeSource, book: Book | None = None) -> None:
+    def __init__(self, jobs: Iterable[Job], clock: TimeSource, history: History | None = None) -> None:
         self._jobs = {job.name: job for job in jobs}
         self._triggers = {name: _parse(job.trigger) for name, job in self._jobs.items()}
         self._locks = {name: asyncio.Lock() for name in self._jobs}
         self._last_runs: dict[str, Run] = {}
         self._clock = clock
-        self._book = book or _Unwritten()
+        self._history = history or _NoHistory()
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._clock_watch: asyncio.Task[None] | None = None
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             jobstores={"default": MemoryJobStore()},
-            # The default grace of one second drops a run silently whenever the loop was busy that long.
+            # By default, APScheduler silently drops a run when the event loop was busy for more than a second.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
 
     def start(self, names: Iterable[str] | None = None) -> None:
-        """Begin with these jobs, or with all, in the running event loop; those marked `at_start` run at once."""
+        """Start with these jobs, or with all of them, in the running event loop."""
         self._scheduler.start()
         self._clock_watch = asyncio.create_task(self._watch_clock(), name="schedule clock watch")
         self.schedule(self._jobs if names is None else names)
 
     def schedule(self, names: Iterable[str], last_runs: Mapping[str, Run] | None = None) -> None:
-        """Let these jobs run from now on, each when it is due after its last run, wherever that was."""
+        """Put these jobs on the timetable. Each is next due after its last run, in this process or another.
+
+        A job that is already due, or is marked `at_start`, runs at once.
+        """
         for name in names:
             job, trigger, last_run = self._jobs[name], _parse(self._jobs[name].trigger), (last_runs or {}).get(name)
-            line = self._scheduler.add_job(self._fire, trigger, args=(job,), id=name)
-            left = self._seconds_until_due(name, last_run)
-            if job.at_start or left <= 0:
-                self._begin(job)
+            planned = self._scheduler.add_job(self._fire, trigger, args=(job,), id=name)
+            wait = self._seconds_until_due(name, last_run)
+            if job.at_start or wait <= 0:
+                self._start_run(job)
             elif isinstance(trigger, IntervalTrigger):
-                # Counted from what the scheduler has chosen, because it is on the machine's own clock.
-                line.modify(next_run_time=line.next_run_time - trigger.interval + timedelta(seconds=left))
+                # Relative to the time that APScheduler chose, because it uses the clock of the machine and not ours.
+                due = planned.next_run_time - trigger.interval + timedelta(seconds=wait)
+                planned.modify(next_run_time=due)
 
     def unschedule(self, names: Iterable[str]) -> None:
-        """Let these jobs run no more, and end what runs of them by itself."""
+        """Take these jobs off the timetable, and cancel their scheduled runs that are under way."""
         for name in names:
             if self._scheduler.get_job(name) is not None:
                 self._scheduler.remove_job(name)
@@ -138,10 +150,10 @@ class Timetable:
                 run.cancel()
 
     async def stop(self, grace: float) -> None:
-        """Fire no more; let jobs under way go on for up to `grace` seconds, then cancel them."""
+        """Start no more runs. Runs under way may continue for up to `grace` seconds; then they are cancelled."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-            # It takes effect when the loop comes to it, and until then a turn may begin that is to be waited for.
+            # It takes effect in the next turn of the loop. A run that starts before that must be waited for too.
             await asyncio.sleep(0)
         if self._clock_watch is not None:
             self._clock_watch.cancel()
@@ -153,43 +165,43 @@ class Timetable:
         await asyncio.gather(*runs, return_exceptions=True)
 
     def entries(self, last_runs: Mapping[str, Run] | None = None) -> list[TimetableEntry]:
-        """Every job, by name; `last_runs` are those of other processes, where they are known."""
+        """All jobs, sorted by name. `last_runs` are the known runs in other processes."""
         return [self._entry(name, (last_runs or {}).get(name)) for name in sorted(self._jobs)]
 
     def __contains__(self, name: object) -> bool:
         return name in self._jobs
 
     async def run_now(self, name: str) -> Report:
-        """Run a job out of turn, after the run of it that may be under way.
+        """Run a job once more, after its run that may be under way, and return its report.
 
-        Raises `KeyError` for an unknown name, `NotNow`, and whatever the job raises.
+        Raises `KeyError` for an unknown name, `CannotRunNow`, and any exception of the job.
         """
-        return await self._run(self._jobs[name], in_turn=False)
+        return await self._run(self._jobs[name], scheduled=False)
 
     async def _fire(self, job: Job) -> None:
-        # The scheduler's executor cancels what it runs when it is shut down, so a run is a task of our own.
-        self._begin(job)
+        # APScheduler cancels what it runs when it is shut down, so each run is a task of our own.
+        self._start_run(job)
 
-    def _begin(self, job: Job) -> None:
+    def _start_run(self, job: Job) -> None:
         if job.name in self._runs or self._locks[job.name].locked():
-            _log.info("schedule skipped", schedule=job.name, reason="its last run is still under way")
+            _log.info("schedule.skipped", schedule=job.name, reason="its last run is still under way")
             return
-        run = self._runs[job.name] = asyncio.create_task(self._run_unattended(job), name=f"schedule {job.name}")
+        run = self._runs[job.name] = asyncio.create_task(self._run_scheduled(job), name=f"schedule {job.name}")
         run.add_done_callback(lambda _: self._runs.pop(job.name, None))
 
-    async def _run_unattended(self, job: Job) -> None:
+    async def _run_scheduled(self, job: Job) -> None:
         try:
-            await self._run(job, in_turn=True)
-        except NotNow as reason:
-            _log.info("schedule skipped", schedule=job.name, reason=str(reason))
-        except Exception:  # noqa: BLE001 - one job that fails must stop neither itself for good nor the others
-            _log.exception("schedule failed", schedule=job.name)
+            await self._run(job, scheduled=True)
+        except CannotRunNow as reason:
+            _log.info("schedule.skipped", schedule=job.name, reason=str(reason))
+        except Exception:  # noqa: BLE001 - a failed run must stop neither the later runs of this job nor other jobs
+            _log.exception("schedule.failed", schedule=job.name)
 
-    async def _run(self, job: Job, *, in_turn: bool) -> Report:
+    async def _run(self, job: Job, *, scheduled: bool) -> Report:
         async with self._locks[job.name]:
-            note = await self._book.open(job.name, in_turn=in_turn)
-            if note is None:
-                raise NotNow("another process runs it")
+            record = await self._history.begin_run(job.name, scheduled=scheduled)
+            if record is None:
+                raise CannotRunNow("another process runs it")
             started_at, started = self._clock.now(), self._clock.monotonic()
             outcome: Outcome = "cancelled"
             error = None
@@ -202,14 +214,14 @@ class Timetable:
             finally:
                 seconds = self._clock.monotonic() - started
                 run = self._last_runs[job.name] = Run(started_at, seconds, outcome, error)
-                await note(run)
-            _log.debug("schedule ran", schedule=job.name, seconds=seconds, report=report)
+                await record(run)
+            _log.debug("schedule.completed", schedule=job.name, seconds=seconds, report=report)
             return report
 
     def _entry(self, name: str, elsewhere: Run | None) -> TimetableEntry:
         here = self._last_runs.get(name)
         last_run = max(filter(None, (here, elsewhere)), key=lambda run: run.started_at, default=None)
-        # Until the scheduler is started its jobs have no such attribute.
+        # Before APScheduler is started, its jobs do not have this attribute.
         next_run_at = getattr(self._scheduler.get_job(name), "next_run_time", None)
         return TimetableEntry(name, self._jobs[name].trigger, next_run_at or self._due_after(name, last_run), last_run)
 
@@ -227,16 +239,17 @@ class Timetable:
         return min(FIRST_RUN_SECONDS, trigger.interval_length) if isinstance(trigger, IntervalTrigger) else inf
 
     async def _watch_clock(self) -> None:
-        """Start intervals anew when the wall clock is set back; else nothing would run until it has caught up."""
-        ahead = self._ahead()
+        """Restart the intervals when the wall clock is set back: otherwise no job would run until it has caught up."""
+        offset = self._clock_offset()
         while True:
             await self._clock.sleep(CLOCK_CHECK_SECONDS)
-            before, ahead = ahead, self._ahead()
-            if ahead < before - CLOCK_STEP_SECONDS:
-                _log.warning("clock set back", seconds=before - ahead)
+            before, offset = offset, self._clock_offset()
+            if offset < before - CLOCK_STEP_SECONDS:
+                _log.warning("clock.set_back", seconds=before - offset)
                 self._restart_intervals()
 
-    def _ahead(self) -> float:
+    def _clock_offset(self) -> float:
+        # Constant while the wall clock is not set, because both clocks run at the same speed.
         return self._clock.now().timestamp() - self._clock.monotonic()
 
     def _restart_intervals(self) -> None:
@@ -247,11 +260,11 @@ class Timetable:
 
 
 def _parse(trigger: str) -> IntervalTrigger | CronTrigger:
-    """Raises `ValueError` for a trigger that cannot be read."""
+    """The trigger that a text describes. Raises `ValueError`."""
     if interval := re.fullmatch(r"every ([1-9]\d*) (s|min|h|d)", trigger):
         return IntervalTrigger(seconds=int(interval[1]) * UNIT_SECONDS[interval[2]], timezone=UTC)
     cron = CronTrigger.from_crontab(trigger, timezone=UTC)
     if re.search(r"\d\S*$", trigger):
-        # APScheduler counts from Monday, crontab from Sunday.
+        # APScheduler counts the days from Monday, crontab from Sunday.
         raise ValueError(f"name the days of the week (mon, tue, …) in {trigger!r}: their numbers are ambiguous")
     return cron

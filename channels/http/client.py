@@ -1,4 +1,4 @@
-"""The client that every channel shares."""
+"""The client that all channels share."""
 
 import logging
 import ssl
@@ -21,7 +21,7 @@ _NO_COOKIES = _NoCookies()
 
 
 class _Client(httpx.AsyncClient):
-    """Receivers do not get to mark the hub."""
+    """Stores no cookies: all tenants share the client, and a receiver must not recognise it from one to the next."""
 
     @property
     def cookies(self) -> httpx.Cookies:
@@ -38,12 +38,12 @@ async def open_client(
     ssl_context: ssl.SSLContext | None = None,
     response_bytes: int = RESPONSE_CAP_BYTES,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """An `httpx.AsyncClient` that connects to public addresses and those in `allow` only.
+    """An `httpx.AsyncClient` that connects only to public addresses and to those in `allow`.
 
-    It follows no redirect, keeps no cookie, heeds no proxy of the environment, asks for and decodes no compression,
-    and gives at most `response_bytes` of each answer. Certificates are verified against certifi's authorities, or
-    those of `SSL_CERT_FILE`, or by `ssl_context`. How long a request may take in all is the caller's
-    `asyncio.timeout`; a cancelled request gives its connection back. Fastest with a ready `httpx.Request`.
+    It follows no redirects, stores no cookies, ignores proxies of the environment, neither asks for compression nor
+    decodes it, and reads at most `response_bytes` of each answer. It verifies certificates against the authorities of
+    certifi, or those in `SSL_CERT_FILE`, or with `ssl_context`. The caller limits the total time of a request with
+    `asyncio.timeout`; a cancelled request releases its connection. Passing a complete `httpx.Request` is fastest.
     """
     # At INFO httpx logs every URL, and some URLs are secrets.
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What a channel needs around one HTTP request: its outcome as a `Receipt` or a `SendFailed`."""
+"""Sending one HTTP request, with its outcome as a `Receipt` or a `SendFailed`."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -10,13 +10,13 @@ from channels.base import Receipt, SendFailed
 from channels.http.transport import NotConnected
 
 RESPONSE_BODY_BYTES = 4096
-"""How much of an answer is kept with the attempt."""
+"""How much of an answer is stored with the attempt."""
 _MASK = "**********"
 _MAX_DIGITS = 12
 
 
 async def deliver(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
-    """Send `request` once and give the answer, whatever its status. Raises `SendFailed` when there is none."""
+    """Send `request` once and return the answer, with any status. Raises `SendFailed` when there is no answer."""
     try:
         return await client.send(request)
     except NotConnected as error:
@@ -26,8 +26,11 @@ async def deliver(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Re
 
 
 def receipt(response: httpx.Response, now: datetime, *, secrets: Iterable[str] = ()) -> Receipt:
-    """2xx as a `Receipt`, all else as `SendFailed`. Only 410 Gone is permanent (RFC 9110, section 15.5.11): a receiver
-    that is being mended may answer anything. `secrets` are masked in what is kept of the body."""
+    """A `Receipt` for a 2xx answer. Raises `SendFailed` for any other.
+
+    Only 410 Gone is permanent (RFC 9110, section 15.5.11), because a receiver under repair may answer with any other
+    status. `secrets` are masked in the part of the body that is kept.
+    """
     if response.is_success:
         return Receipt(response.status_code, excerpt(response, secrets))
     detail = f"answered {response.status_code} {response.reason_phrase}".rstrip()
@@ -39,7 +42,7 @@ def receipt(response: httpx.Response, now: datetime, *, secrets: Iterable[str] =
 def failure(
     response: httpx.Response, now: datetime, detail: str, *, permanent: bool = False, secrets: Iterable[str] = ()
 ) -> SendFailed:
-    """A `SendFailed` with what the answer tells: status, body, and the wished delay of a 429 or 503."""
+    """A `SendFailed` with the status and body of the answer, and the delay that a 429 or 503 asks for."""
     return SendFailed(
         detail,
         permanent=permanent,
@@ -50,10 +53,10 @@ def failure(
 
 
 def excerpt(response: httpx.Response, secrets: Iterable[str] = ()) -> str | None:
-    """The beginning of the body as text; a receiver that echoes the request gives no secret away."""
+    """The beginning of the body as text, with `secrets` masked, because a receiver may echo the request."""
     if not response.content:
         return None
-    # Masked before it is cut, so that no half of a secret stays.
+    # Masked before it is cut: half of a secret at the cut would no longer match.
     text = response.content.decode("utf-8", "replace")
     for secret in secrets:
         if secret:
@@ -62,9 +65,9 @@ def excerpt(response: httpx.Response, secrets: Iterable[str] = ()) -> str | None
 
 
 def retry_after(response: httpx.Response, now: datetime) -> float | None:
-    """Seconds from `now` that `Retry-After` asks for, never negative; None when there is none or it makes no sense.
+    """The seconds from `now` that `Retry-After` asks for, never negative; None when it is absent or not valid.
 
-    Whole seconds or any of the three HTTP-date forms (RFC 9110, sections 10.2.3 and 5.6.7).
+    It may hold whole seconds or any of the three HTTP-date forms (RFC 9110, sections 10.2.3 and 5.6.7).
     """
     value = response.headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():

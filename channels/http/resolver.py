@@ -1,4 +1,4 @@
-"""Name lookups on threads of their own, so that a silent name server holds up nobody else."""
+"""Name lookups on their own threads, so that a silent name server delays nothing else."""
 
 import asyncio
 import socket
@@ -12,22 +12,23 @@ from channels.http.guard import AddressRefused, Guard
 
 LOOKUP_TIMEOUT_SECONDS = 3.0
 MAX_LOOKUPS = 128
-"""How many threads may wait for name servers; a lookup gives up long before the C library's own does."""
+"""How many threads may wait for name servers at once. A thread may outlast the timeout of its lookup, because only the
+C library's own timeout ends it."""
 MAX_ADDRESSES = 8
 
 Addresses = dict[str, int]
-"""Numeric addresses with the family of each."""
+"""Numeric addresses, each with its family."""
 
 
 class LookupFailed(OSError):
-    """The name gave no address in time. Names come and go, so a later try may succeed."""
+    """The name has no address, or none in time. Names change, so a later attempt may succeed."""
 
 
 class Resolver(AbstractResolver):
-    """`getaddrinfo` with a time limit and a judge: one refused address refuses the name.
+    """`getaddrinfo` with a timeout and a guard: one refused address refuses the whole name.
 
-    Everyone who asks for a name shares the lookup that is under way for it. The threads are daemons, so that none
-    delays the end of the process.
+    Lookups of the same name at the same time share one thread. The threads are daemons, so that a lookup never delays
+    the end of the process.
     """
 
     def __init__(self, guard: Guard, timeout: float = LOOKUP_TIMEOUT_SECONDS) -> None:
@@ -41,6 +42,7 @@ class Resolver(AbstractResolver):
         """At most eight addresses of `host`, all of them allowed. Raises `LookupFailed` or `AddressRefused`."""
         try:
             async with asyncio.timeout(self._timeout):
+                # Shielded, because others may wait for the same lookup when this caller gives up.
                 addresses = await asyncio.shield(self._under_way.get(host) or self._begin(host))
         except TimeoutError:
             raise LookupFailed("the host's name was not resolved in time") from None
@@ -57,7 +59,7 @@ class Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing to give back: the threads end by themselves."""
+        """Nothing to close: the threads end by themselves."""
 
     def _begin(self, host: str) -> asyncio.Future[Addresses]:
         if len(self._under_way) >= MAX_LOOKUPS:
@@ -71,7 +73,7 @@ class Resolver(AbstractResolver):
 
     def _end(self, host: str, answer: asyncio.Future[Addresses]) -> None:
         del self._under_way[host]
-        # Whoever asked may have given up by now; an error that nobody looks at would be logged.
+        # All callers may have given up by now, and asyncio logs an exception that nobody has retrieved.
         answer.exception()
 
 
@@ -80,5 +82,5 @@ def _look_up(host: str, outcome: Future[Addresses]) -> None:
     try:
         answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         outcome.set_result({str(sockaddr[0]): family for family, _, _, _, sockaddr in answers})
-    except Exception as error:  # noqa: BLE001 - it is raised where the outcome is awaited
+    except Exception as error:  # noqa: BLE001 - raised where the outcome is awaited
         outcome.set_exception(error)

@@ -1,4 +1,5 @@
-"""An httpx transport on aiohttp's engine: several times faster than httpx's own, and sure to let go when cancelled."""
+"""An httpx transport on aiohttp's engine: several times faster than httpx's own, and it always releases the connection
+of a cancelled request (docs/decisions/0002)."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -16,16 +17,16 @@ from channels.http.resolver import LookupFailed, Resolver
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 30.0
 KEEPALIVE_SECONDS = 4.0
-"""Shorter than the five seconds after which many servers close an idle connection, perhaps under a request; and the
-time for which the guard's permission lasts."""
+"""Shorter than the five seconds after which many servers close an idle connection, which could hit a request. It is
+also how long a permission of the guard lasts."""
 USER_AGENT = "notification-hub/0.1"
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _NOT_FOR_HTTPX = frozenset({b"content-encoding", b"content-length", b"location", b"transfer-encoding"})
-"""Response headers on which httpx would act: it would decode or follow, or which are not true of what is left."""
+"""Response headers that httpx would act on, by decoding or redirecting, or that do not describe a body that was cut."""
 
 
 class NotConnected(httpx.ConnectError):
-    """No connection, so nothing was sent. `permanent` when the address itself is at fault."""
+    """No connection was made, so nothing was sent. `permanent` says that the address itself is the reason."""
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:
         super().__init__(message)
@@ -33,8 +34,11 @@ class NotConnected(httpx.ConnectError):
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """Sends each request as it is over kept connections. Every body is read here, at most `response_bytes` of it;
-    the connection of a longer one is closed. Texts of errors name neither URL nor address."""
+    """Sends each request unchanged, over connections that are kept and reused.
+
+    It reads at most `response_bytes` of each body and closes the connection of a longer one. Error texts contain
+    neither a URL nor an address.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, response_bytes: int) -> None:
         self._session = session
@@ -43,11 +47,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         headers = CIMultiDict((name.decode(), value.decode()) for name, value in request.headers.raw)
         headers.setdefault("User-Agent", USER_AGENT)
-        # A few hundred bytes of gzip can hold gigabytes, so nothing is decoded, and so nothing encoded is asked for.
+        # A few hundred bytes of gzip can contain gigabytes, so nothing is decoded, and no encoding is asked for.
         headers["Accept-Encoding"] = "identity"
         content = await request.aread()
-        wanted = request.extensions.get("timeout", {})
-        timeout = _timeout(wanted.get("connect"), wanted.get("read"))
+        seconds = request.extensions.get("timeout", {})
+        timeout = _timeout(seconds.get("connect"), seconds.get("read"))
         try:
             url = _url(str(request.url))
             async with self._session.request(
@@ -66,7 +70,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         body = bytearray(first)
         while len(body) < self._response_bytes and (chunk := await response.content.readany()):
             body += chunk
-        # Leaving a response that has more to come closes its connection.
+        # Leaving a response before its end closes its connection.
         return bytes(body[: self._response_bytes])
 
 
@@ -74,10 +78,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 async def open_transport(
     guard: Guard, ssl_context: ssl.SSLContext, response_bytes: int
 ) -> AsyncIterator[AiohttpTransport]:
-    """A transport with its connection pool, which has no limit: how much is under way is the caller's to say."""
+    """A transport with its connection pool. The pool has no limit, because the caller limits the requests under way."""
     connector = aiohttp.TCPConnector(
         limit=0,
         resolver=Resolver(guard),
+        # Short, because names move; the guard checks each address again when it connects.
         ttl_dns_cache=10,
         keepalive_timeout=KEEPALIVE_SECONDS,
         socket_factory=guard.socket,
@@ -95,7 +100,7 @@ async def open_transport(
 
 @lru_cache(maxsize=64)
 def _timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
-    # `connect` bounds all addresses of a host together, lookup included; `sock_connect` each of them.
+    # `connect` limits all addresses of a host together, with the lookup; `sock_connect` limits each address.
     overall = None if connect is None else 2 * connect
     return aiohttp.ClientTimeout(total=None, connect=overall, sock_connect=connect, sock_read=read)
 
@@ -110,7 +115,7 @@ def _is_numeric(host: str) -> bool:
 
 
 def _translated(error: Exception, *, numeric_host: bool) -> httpx.TransportError:
-    """The httpx error of an aiohttp one, with a text that a person can act on."""
+    """The httpx error for an aiohttp error, with a text that a person can act on."""
     match error:
         case aiohttp.ClientConnectorError() | aiohttp.ClientConnectorCertificateError():
             return _not_connected(error, numeric_host=numeric_host)
@@ -139,7 +144,7 @@ def _not_connected(error: aiohttp.ClientError, *, numeric_host: bool) -> NotConn
             reason = getattr(cause, "reason", None) or "handshake failed"
             return NotConnected(f"TLS failed: {reason.lower().replace('_', ' ')}")
         case aiohttp.ClientConnectorError(os_error=AddressRefused() as cause):
-            # What a name stands for may change; a number stays what it is.
+            # A name may get another address later; a numeric address stays what it is.
             return NotConnected(str(cause), permanent=numeric_host)
         case aiohttp.ClientConnectorError(os_error=LookupFailed() as cause):
             return NotConnected(str(cause))

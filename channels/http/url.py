@@ -1,4 +1,4 @@
-"""The URLs that a target may have."""
+"""The URLs that a target may contain."""
 
 import re
 from functools import lru_cache
@@ -13,20 +13,21 @@ _FORM = re.compile(r"https?://[^\s/?#]+([/?][^\s#]*)?", re.IGNORECASE)
 
 
 def checked_url(text: str) -> str:
-    """`text` when it is an absolute http or https URL; else raises `ValueError`, which does not repeat it.
+    """`text`, if it is an absolute http or https URL. Raises `ValueError` otherwise, without repeating `text`.
 
-    User and password are refused because they belong into a header, a fragment because it would not be sent.
+    A user and password are refused because they belong in a header, where they are masked; a fragment, because it would
+    not be sent.
     """
     if len(text) > MAX_URL_LENGTH:
         raise ValueError(f"must have at most {MAX_URL_LENGTH} characters")
     if not _FORM.fullmatch(text):
-        raise ValueError("must begin with http:// or https://, name a host, and hold neither spaces nor a fragment")
+        raise ValueError("must begin with http:// or https://, name a host, and contain neither spaces nor a fragment")
     try:
         url = parsed_url(text)
     except httpx.InvalidURL:
         raise ValueError("must be a valid URL") from None
     if url.userinfo:
-        raise ValueError("must not hold a user or password; send credentials in a header")
+        raise ValueError("must not contain a user or password; send credentials in a header")
     if not url.host or url.host.isdecimal() or b"%" in url.raw_host:
         raise ValueError("must name a valid host")
     if url.port is not None and url.port not in _PORTS:
@@ -39,5 +40,5 @@ HttpUrl = Annotated[str, Field(max_length=MAX_URL_LENGTH), AfterValidator(checke
 
 @lru_cache(maxsize=4096)
 def parsed_url(text: str) -> httpx.URL:
-    """The URL of a target, parsed once for all its messages."""
+    """The URL of a target, parsed once for all messages to it."""
     return httpx.URL(text)

@@ -1,4 +1,4 @@
-"""Mail, made and handed in: addresses, messages, SMTP and the providers' APIs."""
+"""Composing and submitting mail: addresses, messages, SMTP and the APIs of providers."""
 
 from channels.mail.address import InvalidText, Mailbox, header_text, parse_mailbox, without_repeats
 from channels.mail.message import Mail, inlined

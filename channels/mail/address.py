@@ -1,4 +1,4 @@
-"""Mail addresses: what may stand where a message names its sender and recipients."""
+"""Mail addresses, as they may stand in the headers that name a sender and recipients."""
 
 import re
 import unicodedata
@@ -15,12 +15,12 @@ _WITH_NAME = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>")
 
 
 class InvalidText(ValueError):
-    """Text that may not go into a header. Its message does not repeat the text."""
+    """Text that must not go into a header. The message does not repeat the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """One address, and the name shown for it if it has one."""
+    """One address with its display name, which may be empty."""
 
     name: str
     address: str
@@ -35,10 +35,10 @@ class Mailbox:
 
 
 def parse_mailbox(text: str) -> Mailbox:
-    """`ann@example.com` or `Ann <ann@example.com>`; an international domain becomes ASCII. Raises `InvalidText`.
+    """The mailbox in `ann@example.com` or `Ann <ann@example.com>`, with an international domain in ASCII.
 
-    Nothing that reads as several addresses passes: `a@example.com, b@example.com` would name a recipient that nobody
-    entered.
+    Raises `InvalidText`, also for text that can be read as several addresses: a value put into a template could add a
+    recipient with `a@example.com, b@example.com`.
     """
     named = _WITH_NAME.fullmatch(text.strip())
     name, address = (named["name"].strip(), named["address"]) if named else ("", text.strip())
@@ -52,19 +52,19 @@ def parse_mailbox(text: str) -> Mailbox:
 
 
 def header_text(text: str) -> str:
-    """`text` with each run of white space as one blank. Raises `InvalidText` for control characters.
+    """`text` with each run of white space as one space. Raises `InvalidText` for control characters.
 
-    They are looked for in the decoded text too: Python's header parser decodes words such as `=?utf-8?q?a=0A?=`, and
-    3.11 writes the line break that it finds in them as the end of the header.
+    The decoded text is checked too: Python's header parser decodes words such as `=?utf-8?q?a=0A?=`, and Python 3.11
+    writes the line break in them as it is, which ends the header.
     """
     plain = " ".join(text.split())
     if _has_controls(plain) or ("=?" in plain and _has_controls(_decoded(plain))):
-        raise InvalidText("holds control characters")
+        raise InvalidText("contains control characters")
     return plain
 
 
 def without_repeats(boxes: Iterable[Mailbox], seen: set[str]) -> tuple[Mailbox, ...]:
-    """Those whose address is not in `seen`, which learns it: a person named twice gets one copy."""
+    """The boxes whose address is not yet in `seen`; adds them to it. A person who is named twice gets one copy."""
     kept = []
     for box in boxes:
         key = box.address.casefold()
@@ -82,6 +82,7 @@ def _decoded(text: str) -> str:
     try:
         parts = decode_header(text)
     except HeaderParseError:
+        # A control character, so that text that cannot be decoded is refused.
         return "\0"
     return "".join(
         part if isinstance(part, str) else part.decode(_known(charset), "replace") for part, charset in parts

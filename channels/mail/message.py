@@ -1,4 +1,4 @@
-"""A mail before it is sent, and its bytes on the wire (RFC 5322)."""
+"""A mail, and its bytes on the wire (RFC 5322)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from channels.mail.address import Mailbox
 
 _FOLD = "\r\n "
 
-# Style sheets that a template names are not fetched; what cannot be inlined, such as @media, is kept.
+# Style sheets that a template links to are not fetched, and rules that cannot be inlined, such as @media, are kept.
 _INLINER = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One mail. `delivery_id` is the same for every try of it, and so is the `Message-ID` made of it."""
+    """One mail. `delivery_id` is the same for every attempt to send it, and so is the `Message-ID` made from it."""
 
     delivery_id: str
     sent_at: datetime
@@ -40,10 +40,10 @@ class Mail:
 
     @property
     def extra_headers(self) -> dict[str, str]:
-        """The headers besides sender, recipients, subject and date."""
+        """All headers other than sender, recipients, subject and date."""
         headers = {
             "Message-ID": f"<{self.delivery_id}@{self.sender.domain}>",
-            "Auto-Submitted": "auto-generated",  # RFC 3834: no holiday notices in return
+            "Auto-Submitted": "auto-generated",  # RFC 3834: asks for no automatic replies
         }
         if self.unsubscribe_url is not None:
             headers["List-Unsubscribe"] = f"<{self.unsubscribe_url}>"
@@ -53,12 +53,12 @@ class Mail:
 
     @property
     def is_international(self) -> bool:
-        """Whether an address needs SMTPUTF8 (RFC 6531) since its part before the `@` is not ASCII."""
+        """Whether an address needs SMTPUTF8 (RFC 6531), because its part before the `@` is not ASCII."""
         return not all(map(str.isascii, (self.sender.address, *self.recipients)))
 
 
 def inlined(html: str) -> str:
-    """`html` with its `<style>` rules as style attributes too, since some mail readers drop the former."""
+    """`html` with its `<style>` rules copied into style attributes, because some mail programs ignore `<style>`."""
     if "<style" not in html.lower():
         return html
     try:
@@ -68,7 +68,7 @@ def inlined(html: str) -> str:
 
 
 def to_bytes(mail: Mail) -> bytes:
-    """The message with text and HTML as alternatives. Blind recipients stand only in the envelope."""
+    """The message, with text and HTML as alternatives. The `bcc` recipients are only in the envelope."""
     body = EmailMessage(policy=SMTP)
     if mail.text or not mail.html:
         body.set_content(mail.text, cte="quoted-printable")
@@ -80,10 +80,10 @@ def to_bytes(mail: Mail) -> bytes:
 
 
 def _headers(mail: Mail) -> Iterator[str]:
-    """Each header with its end of line.
+    """Each header, with its line ending.
 
-    Made here since the folding of Python 3.11's `EmailMessage` loses blanks of a subject, encodes commas between
-    recipients, and makes encoded words of a long URL.
+    `EmailMessage` does not write them, because its folding in Python 3.11 loses spaces of a subject, encodes the commas
+    between recipients, and turns a long URL into encoded words.
     """
     reply_to = (mail.reply_to,) if mail.reply_to else ()
     for name, boxes in {"From": (mail.sender,), "To": mail.to, "Cc": mail.cc, "Reply-To": reply_to}.items():
@@ -99,6 +99,7 @@ def _address(box: Mailbox) -> str:
     if not box.name:
         return box.address
     if _needs_encoding(box.name):
+        # Folded for the longest of the header names, so that it fits all of them.
         return f"{_encoded(box.name, 'Reply-To')}{_FOLD}<{box.address}>"
     return f'"{quote(box.name)}" <{box.address}>'
 
@@ -108,5 +109,5 @@ def _needs_encoding(text: str) -> bool:
 
 
 def _encoded(text: str, header: str) -> str:
-    """`text` in encoded words (RFC 2047), folded so that they fit behind the name of the header."""
+    """`text` in encoded words (RFC 2047), folded so that they fit after the name of the header."""
     return Header(text, "utf-8", header_name=header).encode(linesep="\r\n")

@@ -1,4 +1,4 @@
-"""Mail providers with an HTTP API, each a function from a mail to the request that sends it."""
+"""Mail providers with an HTTP API: for each, a function that makes the request for a mail."""
 
 import base64
 import hashlib
@@ -18,12 +18,12 @@ Options = Mapping[str, str]
 Compose = Callable[[Mail], httpx.Request]
 
 _MESSAGE_AT_FAULT = frozenset({400, 413, 422})
-"""The provider understood and will not have this mail. Other refusals, of keys for one, an operator can mend."""
+"""The provider refuses this mail. Other refusals, such as of an API key, can be resolved by the operator."""
 _CREDENTIALS = ("authorization", "x-postmark-server-token", "x-amz-security-token")
 
 
 class MissingOption(Exception):
-    """The operator has not set what the provider needs; its message names the setting."""
+    """A setting that the provider needs is missing. The message names it."""
 
 
 class Provider:
@@ -35,7 +35,7 @@ class Provider:
         self._compose = compose
 
     async def send(self, mail: Mail) -> Receipt:
-        """Hand the mail in. Raises `SendFailed`."""
+        """Submit the mail. Raises `SendFailed`."""
         request = self._compose(mail)
         response = await deliver(self._http, request)
         secrets = [request.headers[name].rpartition(" ")[2] for name in _CREDENTIALS if name in request.headers]
@@ -46,13 +46,13 @@ class Provider:
         raise failure(response, mail.sent_at, detail, permanent=permanent, secrets=secrets)
 
     async def aclose(self) -> None:
-        """Nothing to give back: the client is shared."""
+        """Nothing to close: the client is shared."""
 
 
 def open_provider(name: str, http: httpx.AsyncClient, options: Options) -> Provider:
-    """The provider of that name. Raises `MissingOption`, also for a name that is not among `PROVIDERS`."""
+    """The provider with this name. Raises `MissingOption`, also for a name that is not in `PROVIDERS`."""
     if name not in PROVIDERS:
-        raise MissingOption(f"no mail provider is called so; there are smtp, {', '.join(PROVIDERS)}")
+        raise MissingOption(f"there is no mail provider with this name; use one of smtp, {', '.join(PROVIDERS)}")
     return Provider(http, name, PROVIDERS[name](options))
 
 
@@ -94,7 +94,7 @@ def _resend(options: Options) -> Compose:
             "headers": mail.extra_headers,
         }
         request = _json(url, {"authorization": f"Bearer {key}"}, payload)
-        # The same mail is sent once; one whose template was mended since the last try is another mail.
+        # Resend sends a repeated key once. The key contains the content, so that a corrected template is a new mail.
         digest = hashlib.sha256(request.content).hexdigest()[:16]
         request.headers["idempotency-key"] = f"{mail.delivery_id}-{digest}"
         return request
@@ -109,7 +109,7 @@ def _postmark(options: Options) -> Compose:
     stream = options.get("postmark_message_stream", "outbound")
 
     def compose(mail: Mail) -> httpx.Request:
-        headers = mail.extra_headers | {"X-PM-KeepID": "true"}  # else it replaces the Message-ID
+        headers = mail.extra_headers | {"X-PM-KeepID": "true"}  # otherwise Postmark replaces the Message-ID
         payload = {
             "From": str(mail.sender),
             "To": ", ".join(_texts(mail.to)),
@@ -137,7 +137,7 @@ def _sendgrid(options: Options) -> Compose:
 
     def compose(mail: Mail) -> httpx.Request:
         groups = {"to": mail.to, "cc": mail.cc, "bcc": mail.bcc}
-        contents = (("text/plain", mail.text), ("text/html", mail.html))  # in this order
+        contents = (("text/plain", mail.text), ("text/html", mail.html))  # SendGrid requires this order
         payload = {
             "personalizations": [{name: [person(box) for box in boxes] for name, boxes in groups.items() if boxes}],
             "from": person(mail.sender),

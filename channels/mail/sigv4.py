@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, as far as one POST without a query needs it.
+"""AWS Signature Version 4, for a POST without a query.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -14,20 +14,22 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
+    """The access key of an AWS account, and the region and service that it signs for."""
+
     key_id: str
     secret: str = field(repr=False)
     region: str
     service: str
     session_token: str = field(default="", repr=False)
-    """Of temporary credentials."""
+    """Only temporary credentials have one."""
 
 
 def signed_headers(
     path: str, headers: Mapping[str, str], body: bytes, credentials: Credentials, now: datetime
 ) -> dict[str, str]:
-    """`headers`, which must have `host`, with those that sign a POST of `body` to `path` at the instant `now` (UTC).
+    """`headers`, which must include `host`, and the headers that sign a POST of `body` to `path` at `now` (UTC).
 
-    `path` must hold only characters that need no escaping.
+    `path` must contain only characters that need no escaping.
     """
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
     signed = {name.lower(): value for name, value in headers.items()} | {"x-amz-date": stamp}

@@ -1,4 +1,4 @@
-"""Mail over SMTP, through a few connections that are kept and each carry one message at a time."""
+"""Mail over SMTP, through a few connections that are reused and carry one message at a time."""
 
 import asyncio
 import ssl
@@ -16,10 +16,10 @@ from channels.mail.message import Mail, to_bytes
 
 MAX_CONNECTIONS = 4
 MAX_MESSAGES = 100
-"""After so many messages a connection is replaced, so that a relay behind a load balancer is used evenly."""
+"""A connection is replaced after this many messages, so that all relays behind a load balancer get their share."""
 MAX_IDLE_SECONDS = 30.0
 TIMEOUT_SECONDS = 20.0
-"""For each answer of the server; the whole attempt is bounded by its caller."""
+"""For each answer of the server. The caller limits the whole attempt."""
 
 Security = Literal["none", "starttls", "tls"]
 _SCHEMES: dict[str, tuple[Security, int]] = {
@@ -31,7 +31,7 @@ _SCHEMES: dict[str, tuple[Security, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where mail is handed in, and how."""
+    """The address of a mail server, and how to connect to it."""
 
     host: str
     port: int
@@ -41,18 +41,20 @@ class SmtpServer:
 
     @classmethod
     def parse(cls, url: str) -> "SmtpServer":
-        """`smtp://`, `smtp+starttls://` or `smtps://`, then `user:password@` if needed, host, and `:port`.
+        """Read a URL: `smtp://`, `smtp+starttls://` or `smtps://`, an optional `user:password@`, the host, and an
+        optional `:port`.
 
-        Raises `ValueError`, also for a password that would go unencrypted over a network. It does not repeat the URL.
+        Raises `ValueError`, also for a password that would cross a network unencrypted. The message does not repeat the
+        URL.
         """
         try:
             parts = urlsplit(url)
-            security, usual_port = _SCHEMES[parts.scheme]
-            host, port = parts.hostname, parts.port or usual_port
+            security, default_port = _SCHEMES[parts.scheme]
+            host, port = parts.hostname, parts.port or default_port
         except (KeyError, ValueError):
             raise ValueError("HUB_SMTP_URL must be smtp://, smtp+starttls:// or smtps:// with host and port") from None
         if not host or parts.path not in {"", "/"} or parts.query or parts.fragment:
-            raise ValueError("HUB_SMTP_URL must hold a host, and nothing after the port")
+            raise ValueError("HUB_SMTP_URL must contain a host, and nothing after the port")
         if parts.username and security == "none" and not _is_loopback(host):
             raise ValueError("HUB_SMTP_URL has a password, so it must be smtp+starttls:// or smtps://")
         username = unquote(parts.username) if parts.username else None
@@ -68,25 +70,26 @@ class _Connection:
 
 
 class SmtpPool:
-    """At most four connections, made when they are needed and reused, the last used first."""
+    """At most four connections, opened when they are needed. The one used last is reused first, so that the others can
+    expire."""
 
     def __init__(self, server: SmtpServer, tls: ssl.SSLContext, *, size: int = MAX_CONNECTIONS) -> None:
         self._server = server
         self._tls = tls
         self._idle: list[_Connection] = []
-        self._places = asyncio.Semaphore(size)
+        self._slots = asyncio.Semaphore(size)
 
     async def send(self, mail: Mail) -> Receipt:
-        """Hand the mail in. Raises `SendFailed`.
+        """Submit the mail. Raises `SendFailed`.
 
-        When some recipients are refused for good, the others get the mail and the receipt names the refused. When one
-        is refused for now, nobody gets it yet, so that the next try brings it to all and to nobody twice. A connection
-        that breaks after the message went out leaves it open whether it was taken: the try counts as failed, and
-        receivers know a copy by its `Message-ID`.
+        If the server refuses some recipients permanently, the others get the mail, and the receipt names those that
+        were refused. If it refuses one temporarily, nobody gets the mail yet: the next attempt reaches everybody once.
+        If the connection breaks after the message was sent, it is unknown whether the server accepted it; the attempt
+        then counts as failed, and receivers recognise a second copy by its `Message-ID`.
         """
         try:
-            async with self._places, self._connection() as smtp:
-                return await _converse(smtp, mail)
+            async with self._slots, self._connection() as smtp:
+                return await _submit(smtp, mail)
         except (aiosmtplib.SMTPException, OSError) as error:
             raise _failed(error) from None
 
@@ -96,12 +99,12 @@ class SmtpPool:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[aiosmtplib.SMTP]:
-        """A connection for one message. It goes back only when that went well: else its state is not known."""
+        """A connection for one message. It is reused only after success: after an error its state is unknown."""
         loop = asyncio.get_running_loop()
         connection = await self._reused(loop.time()) or _Connection(await self._connect())
         try:
             yield connection.smtp
-        except BaseException:
+        except BaseException:  # a cancelled attempt leaves an answer unread, which would be taken for the next one
             connection.smtp.close()
             raise
         connection.sent += 1
@@ -112,7 +115,7 @@ class SmtpPool:
             await _quit(connection.smtp)
 
     async def _reused(self, now: float) -> _Connection | None:
-        """An idle connection that the server still answers on."""
+        """An idle connection on which the server still answers."""
         while self._idle:
             connection = self._idle.pop()
             if connection.smtp.is_connected and now - connection.idle_since < MAX_IDLE_SECONDS:
@@ -136,7 +139,7 @@ class SmtpPool:
             username=server.username,
             password=server.password,
             use_tls=server.security == "tls",
-            # Never "if offered": whoever strips the offer from the greeting would read the mail.
+            # Never "if offered": an attacker who removes the offer from the greeting could read the mail.
             start_tls=server.security == "starttls",
             tls_context=self._tls if server.security != "none" else None,
             timeout=TIMEOUT_SECONDS,
@@ -145,12 +148,12 @@ class SmtpPool:
         return smtp
 
 
-async def _converse(smtp: aiosmtplib.SMTP, mail: Mail) -> Receipt:
+async def _submit(smtp: aiosmtplib.SMTP, mail: Mail) -> Receipt:
     options, encoding = (["SMTPUTF8", "BODY=8BITMIME"], "utf-8") if mail.is_international else ([], "ascii")
     if mail.is_international:
         await smtp.ehlo()
         if not smtp.supports_extension("smtputf8"):
-            raise SendFailed("the mail server does not take addresses beyond ASCII", permanent=True)
+            raise SendFailed("the mail server does not support addresses that are not ASCII", permanent=True)
     await smtp.mail(mail.sender.address, options=options, encoding=encoding)
     refused: list[aiosmtplib.SMTPRecipientRefused] = []
     for recipient in mail.recipients:
@@ -158,6 +161,7 @@ async def _converse(smtp: aiosmtplib.SMTP, mail: Mail) -> Receipt:
             await smtp.rcpt(recipient, encoding=encoding)
         except aiosmtplib.SMTPRecipientRefused as error:
             if error.code < 500:
+                # Nothing has been sent yet, so the whole mail can wait for the next attempt.
                 raise
             refused.append(error)
     if len(refused) == len(mail.recipients):
@@ -178,7 +182,7 @@ async def _quit(smtp: aiosmtplib.SMTP) -> None:
 
 
 def _failed(error: aiosmtplib.SMTPException | OSError) -> SendFailed:
-    """What went wrong, without the address of the server."""
+    """The failure for an error, without the address of the server."""
     match error:
         case aiosmtplib.SMTPResponseException():
             return _refused(error)
@@ -189,16 +193,16 @@ def _failed(error: aiosmtplib.SMTPException | OSError) -> SendFailed:
         case aiosmtplib.SMTPConnectError():
             return SendFailed("no connection to the mail server could be made")
         case aiosmtplib.SMTPTimeoutError():
-            return SendFailed("the mail server did not answer in time; it may have taken the message")
+            return SendFailed("the mail server did not answer in time; it may have accepted the message")
         case aiosmtplib.SMTPServerDisconnected() | OSError():
-            return SendFailed("the mail server closed the connection; it may have taken the message")
+            return SendFailed("the mail server closed the connection; it may have accepted the message")
         case _:
             return SendFailed("the mail server offers no STARTTLS or no way to log in")
 
 
 def _refused(error: aiosmtplib.SMTPResponseException) -> SendFailed:
-    """5xx to the message is final, all else may pass (RFC 5321, section 4.2.1): what is about the connection or the
-    account, 53x among it (RFC 4954, section 6), an operator can mend."""
+    """The failure for a refusal. A 5xx answer to the message is permanent (RFC 5321, section 4.2.1). Answers about the
+    connection or the account, which include 53x (RFC 4954, section 6), are not: an operator can resolve them."""
     match error:
         case aiosmtplib.SMTPSenderRefused() | aiosmtplib.SMTPRecipientRefused() | aiosmtplib.SMTPDataError():
             what, permanent = "the message", error.code >= 500 and error.code // 10 != 53

@@ -22,7 +22,7 @@ from hub.settings import Settings
 from hub.stores.base import Store
 from schedules.drain import Step, drain
 from schedules.temp_files import clean
-from schedules.timetable import Job, NotNow, Timetable, TimetableEntry
+from schedules.timetable import CannotRunNow, Job, Timetable, TimetableEntry
 
 Work = Callable[[], Awaitable[int]]
 """Works until nothing is left to do, and gives how many items it has dealt with."""
@@ -100,7 +100,7 @@ class Housekeeping:
     async def _run_now(self, name: str) -> Mapping[str, Any]:
         try:
             return await self._timetable.run_now(name)
-        except NotNow as reason:
+        except CannotRunNow as reason:
             raise Unavailable(str(reason), retry_after=1.0) from reason
 
     async def _clean_temp_files(self) -> Mapping[str, Any]:

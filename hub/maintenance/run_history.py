@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from hub.cluster.leadership import Leadership
 from hub.errors import Unavailable
 from hub.stores.base import Schedules
-from schedules.timetable import NotNow, RecordRun, Run
+from schedules.timetable import CannotRunNow, RecordRun, Run
 
 _log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ class RunHistory:
     """The `Book` of the timetable. The jobs in `led` run in their turn only while this process leads.
 
     history = RunHistory(store.schedules, leadership, {"retention"})
-    record = await history.open("retention", in_turn=True)
+    record = await history.begin_run("retention", scheduled=True)
     """
 
     def __init__(self, schedules: Schedules, leadership: Leadership, led: Collection[str]) -> None:
@@ -42,15 +42,15 @@ class RunHistory:
         """By name. Raises `Unavailable`."""
         return {name: recorded.run for name, recorded in (await self._recorded()).items()}
 
-    async def open(self, name: str, *, in_turn: bool) -> RecordRun | None:
+    async def begin_run(self, name: str, *, scheduled: bool) -> RecordRun | None:
         """What records this run at its end; None when another process is to run it.
 
-        Raises `NotNow` when the store cannot say which process leads.
+        Raises `CannotRunNow` when the store cannot say which process leads.
         """
         if name not in self._led:
             return partial(self._record, name, 0)
         try:
-            if in_turn:
+            if scheduled:
                 token = await self._leadership.confirm()
             else:
                 # A run that a person asked for needs no leadership. With the token of the run before it replaces that
@@ -58,7 +58,7 @@ class RunHistory:
                 recorded = (await self._recorded()).get(name)
                 token = recorded.token if recorded else 0
         except Unavailable as error:
-            raise NotNow(error.detail) from error
+            raise CannotRunNow(error.detail) from error
         return None if token is None else partial(self._record, name, token)
 
     async def _recorded(self) -> dict[str, RecordedRun]:

@@ -1,4 +1,4 @@
-"""What tests of channels share: a client that may reach loopback, tools, and certificates of a private authority."""
+"""What tests of channels share: a client that may reach loopback, contexts, and certificates of a private authority."""
 
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -40,10 +40,10 @@ async def http(client_tls: ssl.SSLContext) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-MakeTools = Callable[..., ChannelContext]
+MakeContext = Callable[..., ChannelContext]
 
 
 @pytest.fixture
-def make_tools(http: httpx.AsyncClient, tmp_path: Path) -> MakeTools:
-    """ChannelContext with the options that are given."""
+def make_context(http: httpx.AsyncClient, tmp_path: Path) -> MakeContext:
+    """A context with the options that are given."""
     return lambda **options: ChannelContext(http=http, data_dir=tmp_path, options=options)

@@ -42,7 +42,7 @@ class World:
 
     receiver: Receiver
     mail: MailServer
-    tools: ChannelContext
+    context: ChannelContext
 
     def target(self, channel: type[Channel[Any]], example: dict[str, Any]) -> TargetModel:
         text = json.dumps(example)
@@ -51,7 +51,7 @@ class World:
         return channel.Target.model_validate(json.loads(text))
 
     def arrivals(self) -> int:
-        files = self.tools.data_dir.glob("files/*/*")
+        files = self.context.data_dir.glob("files/*/*")
         return len(self.receiver.requests) + len(self.mail.mails) + sum(len(f.read_bytes().splitlines()) for f in files)
 
 
@@ -66,8 +66,8 @@ async def world(http: httpx.AsyncClient, tmp_path: Path) -> AsyncIterator[World]
 
 
 @asynccontextmanager
-async def opened(channel: type[Channel[Any]], tools: ChannelContext) -> AsyncIterator[Channel[Any]]:
-    instance = channel(tools)
+async def opened(channel: type[Channel[Any]], context: ChannelContext) -> AsyncIterator[Channel[Any]]:
+    instance = channel(context)
     try:
         yield instance
     finally:
@@ -125,7 +125,7 @@ def test_its_default_template_renders_whatever_the_data(kind: str, data: Any) ->
 
 @pytest.mark.parametrize(("kind", "example"), SAMPLES)
 async def test_a_send_is_one_arrival_and_a_receipt(kind: str, example: dict[str, Any], world: World) -> None:
-    async with opened(CHANNELS[kind], world.tools) as channel:
+    async with opened(CHANNELS[kind], world.context) as channel:
         receipt = await channel.send(MESSAGE, world.target(CHANNELS[kind], example))
     assert isinstance(receipt, Receipt)
     assert world.arrivals() == 1
@@ -137,8 +137,8 @@ async def test_a_refused_send_is_one_try_and_its_error_has_no_secret(
 ) -> None:
     world.receiver.script = lambda arrival: Answer(500, f"{arrival.path} {dict(arrival.headers)}")
     world.mail.data_answers = ["451 Not now"]
-    (world.tools.data_dir / "files").touch()
-    async with opened(CHANNELS[kind], world.tools) as channel:
+    (world.context.data_dir / "files").touch()
+    async with opened(CHANNELS[kind], world.context) as channel:
         with pytest.raises(SendFailed) as caught:
             await channel.send(MESSAGE, world.target(CHANNELS[kind], example))
     assert len(world.receiver.requests) <= 1
@@ -153,7 +153,7 @@ async def test_a_send_that_is_cancelled_at_any_moment_hinders_no_later_one(
     kind: str, example: dict[str, Any], world: World
 ) -> None:
     target = world.target(CHANNELS[kind], example)
-    async with opened(CHANNELS[kind], world.tools) as channel:
+    async with opened(CHANNELS[kind], world.context) as channel:
         for turns in range(0, 30, 3):
             task = asyncio.create_task(channel.send(MESSAGE, target))
             for _ in range(turns):
@@ -167,7 +167,7 @@ async def test_a_send_that_is_cancelled_at_any_moment_hinders_no_later_one(
 @pytest.mark.parametrize(("kind", "example"), SAMPLES)
 async def test_many_sends_at_once_all_arrive(kind: str, example: dict[str, Any], world: World) -> None:
     target = world.target(CHANNELS[kind], example)
-    async with opened(CHANNELS[kind], world.tools) as channel:
+    async with opened(CHANNELS[kind], world.context) as channel:
         await asyncio.gather(*(channel.send(MESSAGE, target) for _ in range(20)))
     assert world.arrivals() == 20
 
@@ -178,6 +178,6 @@ async def test_it_leaves_the_message_and_the_target_as_they_were(
 ) -> None:
     target = world.target(CHANNELS[kind], example)
     before = (target.model_dump_json(), json.dumps(dict(MESSAGE.content)))
-    async with opened(CHANNELS[kind], world.tools) as channel:
+    async with opened(CHANNELS[kind], world.context) as channel:
         await channel.send(MESSAGE, target)
     assert (target.model_dump_json(), json.dumps(dict(MESSAGE.content))) == before

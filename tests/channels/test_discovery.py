@@ -52,7 +52,7 @@ def test_another_distribution_can_add_a_channel(tmp_path: Path, monkeypatch: pyt
 
 def test_a_channel_of_ours_cannot_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     announce(tmp_path, monkeypatch, "webhook", kind="webhook")
-    with pytest.raises(ChannelConflict, match="hub-pigeon announces the channel 'webhook', which exists"):
+    with pytest.raises(ChannelConflict, match="hub-pigeon declares the channel 'webhook', which already exists"):
         load_channels()
 
 
@@ -99,14 +99,14 @@ def test_a_file_whose_channel_has_another_kind_is_refused(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("overwritten", [False, True])
-def test_django_channels_over_our_files_is_told(copy: Path, overwritten: bool) -> None:
+def test_django_channels_over_our_files_is_reported(copy: Path, overwritten: bool) -> None:
     distribute(copy, "channels", record="channels/__init__.py,,\nchannels/layers.py,,\n")
     if overwritten:
         (copy / "channels" / "__init__.py").write_text('__version__ = "4.0"\n')
     assert "Django Channels is installed over this package" in load_in(copy).stderr
 
 
-def test_django_channels_elsewhere_is_nobodys_business(copy: Path, tmp_path: Path) -> None:
+def test_django_channels_elsewhere_does_not_matter(copy: Path, tmp_path: Path) -> None:
     distribute(copy / "site", "channels", record="channels/__init__.py,,\n")
     program = "import sys; sys.path.append('site'); from channels.discovery import load_channels; load_channels()"
     subprocess.run([sys.executable, "-c", program], cwd=copy, check=True, timeout=PATIENCE_SECONDS)

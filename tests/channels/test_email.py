@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from channels.base import SendFailed
 from channels.email import EmailChannel, EmailTarget
-from tests.channels.conftest import MakeTools
+from tests.channels.conftest import MakeContext
 from tests.channels.messages import MESSAGE, NOW, message
 from tests.receivers import Receiver
 from tests.smtp import MailServer, Received
@@ -20,18 +20,18 @@ def to(*addresses: str, **members: Any) -> EmailTarget:
     return EmailTarget.model_validate({"to": list(addresses), **members})
 
 
-async def sent(make_tools: MakeTools, target: EmailTarget, **changes: Any) -> Received:
+async def sent(make_context: MakeContext, target: EmailTarget, **changes: Any) -> Received:
     async with MailServer() as server:
-        channel = EmailChannel(make_tools(smtp_url=server.url, **FROM))
+        channel = EmailChannel(make_context(smtp_url=server.url, **FROM))
         await channel.send(message(**changes), target)
         await channel.aclose()
     (received,) = server.mails
     return received
 
 
-async def refused(make_tools: MakeTools, target: EmailTarget, **changes: Any) -> SendFailed:
+async def refused(make_context: MakeContext, target: EmailTarget, **changes: Any) -> SendFailed:
     async with MailServer() as server:
-        channel = EmailChannel(make_tools(smtp_url=server.url, **FROM))
+        channel = EmailChannel(make_context(smtp_url=server.url, **FROM))
         with pytest.raises(SendFailed) as caught:
             await channel.send(message(**changes), target)
         await channel.aclose()
@@ -39,9 +39,9 @@ async def refused(make_tools: MakeTools, target: EmailTarget, **changes: Any) ->
     return caught.value
 
 
-async def test_a_message_becomes_a_mail(make_tools: MakeTools) -> None:
+async def test_a_message_becomes_a_mail(make_context: MakeContext) -> None:
     target = to("ann@example.com", cc=["Cc <cc@example.com>"], bcc=["bcc@example.com"], reply_to="help@example.com")
-    received = await sent(make_tools, target)
+    received = await sent(make_context, target)
     mail = received.message
     assert received.sender == "shop@example.com"
     assert received.recipients == ("ann@example.com", "cc@example.com", "bcc@example.com")
@@ -51,33 +51,33 @@ async def test_a_message_becomes_a_mail(make_tools: MakeTools) -> None:
     assert [part.get_content().strip() for part in mail.iter_parts()] == ["Order 1001", "<p>Order 1001</p>"]
 
 
-async def test_the_targets_own_sender_comes_first(make_tools: MakeTools) -> None:
-    received = await sent(make_tools, to("ann@example.com", **{"from": "Billing <billing@other.example.com>"}))
+async def test_the_targets_own_sender_comes_first(make_context: MakeContext) -> None:
+    received = await sent(make_context, to("ann@example.com", **{"from": "Billing <billing@other.example.com>"}))
     assert received.sender == "billing@other.example.com"
     assert received.message["Message-ID"].endswith("@other.example.com>")
 
 
-async def test_the_message_id_is_the_same_for_every_try_and_the_date_is_not(make_tools: MakeTools) -> None:
-    first = await sent(make_tools, to("ann@example.com"))
-    second = await sent(make_tools, to("ann@example.com"), attempt=2, sent_at=NOW.replace(hour=13))
+async def test_the_message_id_is_the_same_for_every_try_and_the_date_is_not(make_context: MakeContext) -> None:
+    first = await sent(make_context, to("ann@example.com"))
+    second = await sent(make_context, to("ann@example.com"), attempt=2, sent_at=NOW.replace(hour=13))
     assert first.message["Message-ID"] == second.message["Message-ID"]
     assert first.message["Date"] != second.message["Date"]
 
 
-async def test_addresses_that_came_out_empty_or_twice_are_left_out(make_tools: MakeTools) -> None:
+async def test_addresses_that_are_rendered_empty_or_twice_are_left_out(make_context: MakeContext) -> None:
     # As the renderer leaves it: copied, not validated.
     target = to("{{ a }}", "{{ b }}").model_copy(
         update={"to": ["", "ann@example.com", "ANN@example.com"], "cc": ["Ann <ann@example.com>", "bob@example.com"]}
     )
-    received = await sent(make_tools, target)
+    received = await sent(make_context, target)
     assert received.recipients == ("ann@example.com", "bob@example.com")
 
 
 @pytest.mark.parametrize(
     ("rendered", "detail"),
     [
-        ([""], "`to` came out empty"),
-        ([" "], "`to` came out empty"),
+        ([""], "`to` is empty once it is rendered"),
+        ([" "], "`to` is empty once it is rendered"),
         (["canary"], "not a mail address"),
         (["ann@example.com, eve@example.com"], "not a mail address"),
         (["ann@example.com\r\nBcc: eve@example.com"], "not a mail address"),
@@ -85,39 +85,39 @@ async def test_addresses_that_came_out_empty_or_twice_are_left_out(make_tools: M
     ],
 )
 async def test_a_rendered_address_that_cannot_be_sent_to_is_permanent(
-    make_tools: MakeTools, rendered: list[str], detail: str
+    make_context: MakeContext, rendered: list[str], detail: str
 ) -> None:
-    failed = await refused(make_tools, to("{{ a }}").model_copy(update={"to": rendered}))
+    failed = await refused(make_context, to("{{ a }}").model_copy(update={"to": rendered}))
     assert detail in failed.detail
     assert failed.permanent
     assert "canary" not in failed.detail
 
 
 @pytest.mark.parametrize("subject", ["a\x00b", "=?utf-8?q?a=0D=0ABcc:_eve=40example.com?=", "a\x1b[31m"])
-async def test_a_subject_with_control_characters_is_refused(make_tools: MakeTools, subject: str) -> None:
-    failed = await refused(make_tools, to("ann@example.com"), content={"subject": subject, "text": "a"})
+async def test_a_subject_with_control_characters_is_refused(make_context: MakeContext, subject: str) -> None:
+    failed = await refused(make_context, to("ann@example.com"), content={"subject": subject, "text": "a"})
     assert failed.permanent
 
 
-async def test_a_line_break_in_a_subject_adds_no_header(make_tools: MakeTools) -> None:
+async def test_a_line_break_in_a_subject_adds_no_header(make_context: MakeContext) -> None:
     content = {"subject": "Order\r\nBcc: eve@example.com", "text": "a"}
-    received = await sent(make_tools, to("ann@example.com"), content=content)
+    received = await sent(make_context, to("ann@example.com"), content=content)
     assert received.message["Subject"] == "Order Bcc: eve@example.com"
     assert received.recipients == ("ann@example.com",)
 
 
-async def test_a_long_subject_is_cut(make_tools: MakeTools) -> None:
-    received = await sent(make_tools, to("ann@example.com"), content={"subject": "ü" * 400, "text": "a"})
+async def test_a_long_subject_is_cut(make_context: MakeContext) -> None:
+    received = await sent(make_context, to("ann@example.com"), content={"subject": "ü" * 400, "text": "a"})
     assert received.message["Subject"] == "ü" * 254 + "…"
 
 
-async def test_without_a_subject_the_type_stands_there(make_tools: MakeTools) -> None:
-    received = await sent(make_tools, to("ann@example.com"), content={"subject": "", "text": "a"})
+async def test_without_a_subject_the_type_stands_there(make_context: MakeContext) -> None:
+    received = await sent(make_context, to("ann@example.com"), content={"subject": "", "text": "a"})
     assert received.message["Subject"] == "order.created"
 
 
-async def test_a_mail_without_content_is_not_sent(make_tools: MakeTools) -> None:
-    assert (await refused(make_tools, to("ann@example.com"), content={"subject": "a", "text": " "})).permanent
+async def test_a_mail_without_content_is_not_sent(make_context: MakeContext) -> None:
+    assert (await refused(make_context, to("ann@example.com"), content={"subject": "a", "text": " "})).permanent
 
 
 @pytest.mark.parametrize(
@@ -130,27 +130,27 @@ async def test_a_mail_without_content_is_not_sent(make_tools: MakeTools) -> None
     ],
 )
 async def test_a_link_to_unsubscribe_is_named_when_it_is_one(
-    make_tools: MakeTools, url: str, header: str | None
+    make_context: MakeContext, url: str, header: str | None
 ) -> None:
     target = to("ann@example.com", unsubscribe_url="{{ url }}").model_copy(update={"unsubscribe_url": url})
-    received = await sent(make_tools, target)
+    received = await sent(make_context, target)
     assert received.message["List-Unsubscribe"] == header
     assert received.message["Bcc"] is None
 
 
 async def test_a_private_authority_can_be_trusted(
-    make_tools: MakeTools, authority: trustme.CA, server_tls: Any, tmp_path: Path
+    make_context: MakeContext, authority: trustme.CA, server_tls: Any, tmp_path: Path
 ) -> None:
     file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(file))
     async with MailServer(tls=server_tls) as server:
-        channel = EmailChannel(make_tools(smtp_url=server.url, smtp_ca_file=str(file), **FROM))
+        channel = EmailChannel(make_context(smtp_url=server.url, smtp_ca_file=str(file), **FROM))
         await channel.send(MESSAGE, to("ann@example.com"))
         await channel.aclose()
     assert server.mails[0].over_tls
 
 
-async def test_the_target_chooses_the_provider_and_else_the_operator(make_tools: MakeTools) -> None:
+async def test_the_target_chooses_the_provider_and_else_the_operator(make_context: MakeContext) -> None:
     async with Receiver() as receiver, MailServer() as server:
         options = {
             "smtp_url": server.url,
@@ -161,7 +161,7 @@ async def test_the_target_chooses_the_provider_and_else_the_operator(make_tools:
             **FROM,
         }
         for given in ({}, {"email_provider": "postmark"}):
-            channel = EmailChannel(make_tools(**options, **given))
+            channel = EmailChannel(make_context(**options, **given))
             await channel.send(MESSAGE, to("ann@example.com"))
             await channel.send(MESSAGE, to("ann@example.com", provider="resend"))
             await channel.aclose()
@@ -176,25 +176,25 @@ async def test_the_target_chooses_the_provider_and_else_the_operator(make_tools:
         ({}, "smtp", "HUB_SMTP_URL is not set"),
         ({}, "ses", "HUB_SES_ACCESS_KEY_ID is not set"),
         ({"email_provider": "resend"}, None, "HUB_RESEND_API_KEY is not set"),
-        ({"email_provider": "pigeon"}, None, "no mail provider is called so"),
+        ({"email_provider": "pigeon"}, None, "there is no mail provider with this name"),
     ],
 )
 async def test_mail_that_is_not_set_up_says_what_to_set_and_may_be_tried_again(
-    make_tools: MakeTools, options: dict[str, str], provider: str | None, detail: str
+    make_context: MakeContext, options: dict[str, str], provider: str | None, detail: str
 ) -> None:
     with pytest.raises(SendFailed, match=detail) as caught:
-        await EmailChannel(make_tools(**options, **FROM)).send(MESSAGE, to("ann@example.com", provider=provider))
+        await EmailChannel(make_context(**options, **FROM)).send(MESSAGE, to("ann@example.com", provider=provider))
     assert not caught.value.permanent
 
 
-async def test_without_any_sender_it_says_what_to_set(make_tools: MakeTools) -> None:
+async def test_without_any_sender_it_says_what_to_set(make_context: MakeContext) -> None:
     with pytest.raises(SendFailed, match="HUB_EMAIL_FROM"):
-        await EmailChannel(make_tools()).send(MESSAGE, to("ann@example.com"))
+        await EmailChannel(make_context()).send(MESSAGE, to("ann@example.com"))
 
 
-def test_a_wrong_smtp_url_is_told_at_the_start(make_tools: MakeTools) -> None:
+def test_a_wrong_smtp_url_is_refused_at_the_start(make_context: MakeContext) -> None:
     with pytest.raises(ValueError, match="HUB_SMTP_URL"):
-        EmailChannel(make_tools(smtp_url="relay.example"))
+        EmailChannel(make_context(smtp_url="relay.example"))
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ from pydantic import ValidationError
 
 from channels.base import SendFailed
 from channels.file import FileChannel, FileTarget
-from tests.channels.conftest import MakeTools
+from tests.channels.conftest import MakeContext
 from tests.channels.messages import MESSAGE, message
 
 TARGET = FileTarget(name="orders")
 
 
-async def test_each_message_is_one_line(make_tools: MakeTools, tmp_path: Path) -> None:
-    channel = FileChannel(make_tools())
+async def test_each_message_is_one_line(make_context: MakeContext, tmp_path: Path) -> None:
+    channel = FileChannel(make_context())
     await channel.send(MESSAGE, TARGET)
     await channel.send(message(attempt=2, subject=None, data=b'{\r\n  "a": [\n1]\r}'), TARGET)
     first, second = (tmp_path / "files" / "acme" / "orders.jsonl").read_bytes().splitlines()
@@ -36,23 +36,25 @@ async def test_each_message_is_one_line(make_tools: MakeTools, tmp_path: Path) -
     assert (orjson.loads(second)["attempt"], orjson.loads(second)["data"]) == (2, {"a": [1]})
 
 
-async def test_the_file_is_for_its_owner_alone(make_tools: MakeTools, tmp_path: Path) -> None:
-    await FileChannel(make_tools()).send(MESSAGE, TARGET)
+async def test_the_file_is_for_its_owner_alone(make_context: MakeContext, tmp_path: Path) -> None:
+    await FileChannel(make_context()).send(MESSAGE, TARGET)
     assert (tmp_path / "files" / "acme").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "files" / "acme" / "orders.jsonl").stat().st_mode & 0o777 == 0o600
 
 
-async def test_a_full_file_makes_room_and_the_oldest_go(make_tools: MakeTools, tmp_path: Path) -> None:
-    channel = FileChannel(make_tools(file_max_bytes="1", file_keep="2"))
+async def test_a_full_file_makes_room_and_the_oldest_go(make_context: MakeContext, tmp_path: Path) -> None:
+    channel = FileChannel(make_context(file_max_bytes="1", file_keep="2"))
     for attempt in range(1, 6):
         await channel.send(message(attempt=attempt), TARGET)
     found = {path.name: orjson.loads(path.read_bytes())["attempt"] for path in (tmp_path / "files" / "acme").iterdir()}
     assert found == {"orders.jsonl": 5, "orders.1.jsonl": 4, "orders.2.jsonl": 3}
 
 
-async def test_writers_at_once_lose_and_mix_nothing_while_files_rotate(make_tools: MakeTools, tmp_path: Path) -> None:
-    tools = make_tools(file_max_bytes="4000", file_keep="100")
-    channels = [FileChannel(tools), FileChannel(tools)]
+async def test_writers_at_once_lose_and_mix_nothing_while_files_rotate(
+    make_context: MakeContext, tmp_path: Path
+) -> None:
+    context = make_context(file_max_bytes="4000", file_keep="100")
+    channels = [FileChannel(context), FileChannel(context)]
     await asyncio.gather(*(channels[n % 2].send(message(attempt=n), TARGET) for n in range(200)))
     lines = [line for path in (tmp_path / "files" / "acme").iterdir() for line in path.read_bytes().splitlines()]
     assert sorted(orjson.loads(line)["attempt"] for line in lines) == list(range(200))
@@ -60,7 +62,7 @@ async def test_writers_at_once_lose_and_mix_nothing_while_files_rotate(make_tool
 
 
 @pytest.mark.parametrize("what", ["link", "dangling link", "pipe", "directory"])
-async def test_nothing_is_written_through_what_is_no_file(make_tools: MakeTools, tmp_path: Path, what: str) -> None:
+async def test_nothing_is_written_through_what_is_no_file(make_context: MakeContext, tmp_path: Path, what: str) -> None:
     outside = tmp_path / "outside"
     outside.touch()
     (tmp_path / "files" / "acme").mkdir(parents=True)
@@ -75,15 +77,15 @@ async def test_nothing_is_written_through_what_is_no_file(make_tools: MakeTools,
         case _:
             path.mkdir()
     with pytest.raises(SendFailed, match="cannot be written"):
-        await FileChannel(make_tools()).send(MESSAGE, TARGET)
+        await FileChannel(make_context()).send(MESSAGE, TARGET)
     assert outside.read_bytes() == b""
     assert not (tmp_path / "nowhere").exists()
 
 
 async def test_a_full_disk_leaves_no_half_line(
-    make_tools: MakeTools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_context: MakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    channel = FileChannel(make_tools())
+    channel = FileChannel(make_context())
     await channel.send(MESSAGE, TARGET)
     before = (tmp_path / "files" / "acme" / "orders.jsonl").read_bytes()
     write = os.write
@@ -95,10 +97,10 @@ async def test_a_full_disk_leaves_no_half_line(
     assert (tmp_path / "files" / "acme" / "orders.jsonl").read_bytes() == before
 
 
-async def test_a_line_is_on_disk_before_the_receipt(make_tools: MakeTools, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_line_is_on_disk_before_the_receipt(make_context: MakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_mode))
-    await FileChannel(make_tools()).send(MESSAGE, TARGET)
+    await FileChannel(make_context()).send(MESSAGE, TARGET)
     assert [stat.S_ISDIR(mode) for mode in synced] == [False, True]  # the file, and the directory that has just got it
 
 
@@ -111,6 +113,6 @@ def test_a_name_is_a_plain_slug(name: str) -> None:
 
 
 @pytest.mark.parametrize("options", [{"file_max_bytes": "0"}, {"file_keep": "0"}, {"file_keep": "many"}])
-def test_wrong_options_are_told_at_the_start(make_tools: MakeTools, options: dict[str, str]) -> None:
+def test_wrong_options_are_refused_at_the_start(make_context: MakeContext, options: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"."):
-        FileChannel(make_tools(**options))
+        FileChannel(make_context(**options))

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from channels.base import SendFailed
 from channels.slack import SlackChannel, SlackTarget
-from tests.channels.conftest import MakeTools
+from tests.channels.conftest import MakeContext
 from tests.channels.messages import MESSAGE, message
 from tests.receivers import Answer, Receiver
 
@@ -22,9 +22,9 @@ def section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
 
 
-async def test_an_incoming_webhook_gets_text_and_blocks(make_tools: MakeTools) -> None:
+async def test_an_incoming_webhook_gets_text_and_blocks(make_context: MakeContext) -> None:
     async with Receiver([Answer(200, "ok")]) as receiver:
-        receipt = await SlackChannel(make_tools()).send(MESSAGE, hook(receiver))
+        receipt = await SlackChannel(make_context()).send(MESSAGE, hook(receiver))
     (arrival,) = receiver.requests
     assert (receipt.status_code, receipt.response_body) == (200, "ok")
     assert arrival.path == "/services/T0/B0/canary"
@@ -32,9 +32,9 @@ async def test_an_incoming_webhook_gets_text_and_blocks(make_tools: MakeTools) -
     assert arrival.json() == {"text": "Order 1001", "blocks": MESSAGE.content["blocks"]}
 
 
-async def test_a_bot_posts_to_its_channel(make_tools: MakeTools) -> None:
+async def test_a_bot_posts_to_its_channel(make_context: MakeContext) -> None:
     async with Receiver([Answer(200, '{"ok":true,"ts":"1.2"}')]) as receiver:
-        receipt = await SlackChannel(make_tools(slack_api_url=receiver.url + "/api/")).send(MESSAGE, BOT)
+        receipt = await SlackChannel(make_context(slack_api_url=receiver.url + "/api/")).send(MESSAGE, BOT)
     (arrival,) = receiver.requests
     assert receipt.response_body == '{"ok":true,"ts":"1.2"}'
     assert arrival.path == "/api/chat.postMessage"
@@ -60,11 +60,11 @@ async def test_a_bot_posts_to_its_channel(make_tools: MakeTools) -> None:
     ],
 )
 async def test_an_incoming_webhooks_answers_are_classified(
-    make_tools: MakeTools, status: int, body: str, permanent: bool
+    make_context: MakeContext, status: int, body: str, permanent: bool
 ) -> None:
     async with Receiver([Answer(status, body)]) as receiver:
         with pytest.raises(SendFailed) as caught:
-            await SlackChannel(make_tools()).send(MESSAGE, hook(receiver))
+            await SlackChannel(make_context()).send(MESSAGE, hook(receiver))
     assert len(receiver.requests) == 1
     assert (caught.value.permanent, caught.value.status_code) == (permanent, status)
 
@@ -78,50 +78,52 @@ async def test_an_incoming_webhooks_answers_are_classified(
         *((word, False) for word in ("request_timeout", "team_added_to_org", "a_word_of_tomorrow", "")),
     ],
 )
-async def test_a_bots_answers_are_classified(make_tools: MakeTools, error: str, permanent: bool) -> None:
+async def test_a_bots_answers_are_classified(make_context: MakeContext, error: str, permanent: bool) -> None:
     async with Receiver([Answer(200, json.dumps({"ok": False, "error": error}))]) as receiver:
         with pytest.raises(SendFailed) as caught:
-            await SlackChannel(make_tools(slack_api_url=receiver.url)).send(MESSAGE, BOT)
+            await SlackChannel(make_context(slack_api_url=receiver.url)).send(MESSAGE, BOT)
     assert caught.value.permanent == permanent
     assert error in caught.value.detail
 
 
 @pytest.mark.parametrize("body", ["", "[]", "null", "{", '{"ok":1}', '{"ok":"true"}', '{"ok":false,"error":["x"]}'])
-async def test_a_bots_answer_that_is_not_slacks_is_a_failure_that_may_pass(make_tools: MakeTools, body: str) -> None:
+async def test_a_bots_answer_that_is_not_slacks_is_a_failure_that_may_pass(
+    make_context: MakeContext, body: str
+) -> None:
     async with Receiver([Answer(200, body)]) as receiver:
         with pytest.raises(SendFailed) as caught:
-            await SlackChannel(make_tools(slack_api_url=receiver.url)).send(MESSAGE, BOT)
+            await SlackChannel(make_context(slack_api_url=receiver.url)).send(MESSAGE, BOT)
     assert not caught.value.permanent
 
 
-async def test_429_carries_the_wished_delay(make_tools: MakeTools) -> None:
+async def test_429_carries_the_delay_that_is_asked_for(make_context: MakeContext) -> None:
     async with Receiver([Answer(429, "rate_limited", {"Retry-After": "30"})] * 2) as receiver:
-        channel = SlackChannel(make_tools(slack_api_url=receiver.url))
+        channel = SlackChannel(make_context(slack_api_url=receiver.url))
         for target in (hook(receiver), BOT):
             with pytest.raises(SendFailed) as caught:
                 await channel.send(MESSAGE, target)
             assert (caught.value.retry_after, caught.value.permanent) == (30.0, False)
 
 
-async def test_an_echoed_secret_is_masked(make_tools: MakeTools) -> None:
+async def test_an_echoed_secret_is_masked(make_context: MakeContext) -> None:
     async with Receiver(lambda arrival: Answer(500, f"{arrival.headers.get('authorization')}")) as receiver:
         with pytest.raises(SendFailed) as caught:
-            await SlackChannel(make_tools(slack_api_url=receiver.url)).send(MESSAGE, BOT)
+            await SlackChannel(make_context(slack_api_url=receiver.url)).send(MESSAGE, BOT)
     assert caught.value.response_body == "Bearer **********"
 
 
-async def sent(make_tools: MakeTools, **content: Any) -> Any:
+async def sent(make_context: MakeContext, **content: Any) -> Any:
     async with Receiver([Answer(200, "ok")]) as receiver:
-        await SlackChannel(make_tools()).send(message(content=content), hook(receiver))
+        await SlackChannel(make_context()).send(message(content=content), hook(receiver))
     return receiver.requests[0].json()
 
 
-async def test_text_over_the_limit_is_cut_and_no_entity_is_halved(make_tools: MakeTools) -> None:
-    payload = await sent(make_tools, text="x" * 39_996 + "&amp;&amp;")
+async def test_text_over_the_limit_is_cut_and_no_entity_is_halved(make_context: MakeContext) -> None:
+    payload = await sent(make_context, text="x" * 39_996 + "&amp;&amp;")
     assert payload["text"] == "x" * 39_996 + "…"
 
 
-async def test_blocks_over_the_limits_are_cut(make_tools: MakeTools) -> None:
+async def test_blocks_over_the_limits_are_cut(make_context: MakeContext) -> None:
     fields = [{"type": "mrkdwn", "text": "f" * 2_001}] * 12
     blocks = [
         {"type": "header", "text": {"type": "plain_text", "text": "h" * 200}},
@@ -130,7 +132,7 @@ async def test_blocks_over_the_limits_are_cut(make_tools: MakeTools) -> None:
         {"type": "context", "elements": [{"type": "mrkdwn", "text": "c"}] * 12},
         *[section("more")] * 60,
     ]
-    payload = await sent(make_tools, text="t", blocks=blocks)
+    payload = await sent(make_context, text="t", blocks=blocks)
     header, body, two_columns, context, *rest = payload["blocks"]
     assert header["text"]["text"] == "h" * 149 + "…"
     assert body["text"]["text"] == "s" * 2_999 + "…"
@@ -139,7 +141,7 @@ async def test_blocks_over_the_limits_are_cut(make_tools: MakeTools) -> None:
     assert len(rest) == 46
 
 
-async def test_blocks_that_came_out_empty_are_left_out(make_tools: MakeTools) -> None:
+async def test_blocks_that_came_out_empty_are_left_out(make_context: MakeContext) -> None:
     empty: dict[str, Any] = {"type": "mrkdwn", "text": " "}
     image = {"type": "image", "image_url": "https://example.com/a.png", "alt_text": "a"}
     blocks = [
@@ -150,7 +152,7 @@ async def test_blocks_that_came_out_empty_are_left_out(make_tools: MakeTools) ->
         {"type": "divider"},
         {"type": "context", "elements": [image]},
     ]
-    payload = await sent(make_tools, text="t", blocks=blocks)
+    payload = await sent(make_context, text="t", blocks=blocks)
     assert payload["blocks"] == [
         {"type": "section", "fields": [{"type": "mrkdwn", "text": "kept"}]},
         {"type": "divider"},
@@ -158,10 +160,10 @@ async def test_blocks_that_came_out_empty_are_left_out(make_tools: MakeTools) ->
     ]
 
 
-async def test_a_message_without_anything_to_say_is_not_posted(make_tools: MakeTools) -> None:
+async def test_a_message_without_anything_to_say_is_not_posted(make_context: MakeContext) -> None:
     async with Receiver() as receiver:
         with pytest.raises(SendFailed) as caught:
-            await SlackChannel(make_tools()).send(message(content={"text": " ", "blocks": []}), hook(receiver))
+            await SlackChannel(make_context()).send(message(content={"text": " ", "blocks": []}), hook(receiver))
     assert caught.value.permanent
     assert receiver.requests == []
 

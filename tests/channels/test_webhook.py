@@ -12,14 +12,14 @@ from standardwebhooks import Webhook
 
 from channels.base import ChannelContext, SendFailed
 from channels.webhook import WebhookChannel, WebhookTarget
-from tests.channels.conftest import MakeTools
+from tests.channels.conftest import MakeContext
 from tests.channels.messages import MESSAGE, NOW, message
 from tests.receivers import Answer, Receiver
 
 
 @pytest.fixture
-def channel(make_tools: MakeTools) -> WebhookChannel:
-    return WebhookChannel(make_tools())
+def channel(make_context: MakeContext) -> WebhookChannel:
+    return WebhookChannel(make_context())
 
 
 def verify(secret: SecretStr, arrival: object, monkeypatch: pytest.MonkeyPatch) -> object:
@@ -152,7 +152,7 @@ async def test_410_is_permanent(channel: WebhookChannel) -> None:
         (302, "120", None),
     ],
 )
-async def test_429_and_503_carry_the_wished_delay(
+async def test_429_and_503_carry_the_delay_that_is_asked_for(
     channel: WebhookChannel, status: int, value: str, seconds: float | None
 ) -> None:
     async with Receiver([Answer(status, headers={"Retry-After": value})]) as receiver:
@@ -234,11 +234,11 @@ def test_an_unusual_but_valid_url_is_taken(url: str) -> None:
     assert WebhookTarget(url=url).url == url
 
 
-async def test_a_broken_connection_is_a_failure_without_the_url(make_tools: MakeTools) -> None:
-    tools: ChannelContext = make_tools()
+async def test_a_broken_connection_is_a_failure_without_the_url(make_context: MakeContext) -> None:
+    context: ChannelContext = make_context()
     async with Receiver() as receiver:
         url = receiver.url
     with pytest.raises(SendFailed) as caught:
-        await WebhookChannel(tools).send(MESSAGE, WebhookTarget(url=url + "/canary"))
+        await WebhookChannel(context).send(MESSAGE, WebhookTarget(url=url + "/canary"))
     assert caught.value.detail == "the connection was refused"
     assert not caught.value.permanent

@@ -59,7 +59,7 @@ def test_a_file_that_was_unpacked_here_with_an_old_date_is_young(temp: Path) -> 
     assert unpacked.exists()
 
 
-def test_a_date_in_the_future_does_not_keep_a_file_for_ever(temp: Path) -> None:
+def test_a_date_in_the_future_does_not_keep_a_file_forever(temp: Path) -> None:
     dated = touched(write(temp / "dated"), days_from_now(5_000))
     swept(temp)
     assert not dated.exists()

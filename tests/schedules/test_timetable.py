@@ -113,7 +113,7 @@ def test_before_the_start_nothing_is_due() -> None:
     assert "b" not in timetable
 
 
-async def test_a_failure_out_of_turn_reaches_the_caller_and_is_kept() -> None:
+async def test_a_failure_of_a_run_that_was_asked_for_reaches_the_caller_and_is_kept() -> None:
     async def run() -> Report:
         raise OSError("/secret/path is full")
 
@@ -125,7 +125,7 @@ async def test_a_failure_out_of_turn_reaches_the_caller_and_is_kept() -> None:
     assert (last.outcome, last.error) == ("failed", "OSError")
 
 
-async def test_a_failure_in_turn_is_logged_and_the_job_runs_again() -> None:
+async def test_a_failure_of_a_scheduled_run_is_logged_and_the_job_runs_again() -> None:
     failed, ran = asyncio.Event(), asyncio.Event()
 
     async def run() -> Report:
@@ -153,15 +153,15 @@ async def test_an_unknown_name_is_a_key_error() -> None:
             await timetable.run_now("nobody")
 
 
-async def test_a_job_never_runs_twice_at_once_and_a_run_out_of_turn_waits() -> None:
+async def test_a_job_never_runs_twice_at_once_and_a_run_that_is_asked_for_waits() -> None:
     work = Work()
     async with running(Job("a", FAR, work, at_start=True)) as timetable, patience():
         await work.started.wait()
-        out_of_turn = asyncio.create_task(timetable.run_now("a"))
+        asked_for = asyncio.create_task(timetable.run_now("a"))
         await asyncio.sleep(0)
         assert work.runs == 1
         work.finish.set()
-        assert await out_of_turn == {"runs": 2}
+        assert await asked_for == {"runs": 2}
 
 
 async def test_a_turn_that_comes_while_the_job_runs_is_skipped() -> None:
@@ -173,7 +173,7 @@ async def test_a_turn_that_comes_while_the_job_runs_is_skipped() -> None:
             for _ in range(10):
                 await asyncio.sleep(0)
             work.finish.set()
-    assert [line["event"] for line in lines if line["log_level"] == "info"] == ["schedule skipped"]
+    assert [line["event"] for line in lines if line["log_level"] == "info"] == ["schedule.skipped"]
     assert work.runs == 1
 
 
@@ -245,7 +245,7 @@ async def intervals_after(clock: ManualClock, change: Callable[[], Any]) -> tupl
     return interval, cron
 
 
-async def test_intervals_start_anew_when_the_clock_is_set_back() -> None:
+async def test_intervals_restart_when_the_clock_is_set_back() -> None:
     clock = ManualClock()
     interval, cron = await intervals_after(clock, lambda: clock.set_back(3_600))
     assert interval > timedelta(0)
@@ -344,40 +344,40 @@ async def test_a_job_may_be_scheduled_again() -> None:
     assert work.runs == 1
 
 
-class Notebook:
-    """A book that refuses turns when it is told to, and notes the others."""
+class RecordedRuns:
+    """A history that lets scheduled runs begin only while `leads` is true, and keeps the runs that end."""
 
     def __init__(self) -> None:
-        self.ours = True
-        self.noted: list[tuple[str, Run]] = []
+        self.leads = True
+        self.runs: list[tuple[str, Run]] = []
 
-    async def open(self, name: str, *, in_turn: bool) -> RecordRun | None:
-        async def note(run: Run) -> None:
-            self.noted.append((name, run))
+    async def begin_run(self, name: str, *, scheduled: bool) -> RecordRun | None:
+        async def record(run: Run) -> None:
+            self.runs.append((name, run))
 
-        return note if self.ours or not in_turn else None
+        return record if self.leads or not scheduled else None
 
 
-async def test_a_turn_that_is_another_processs_is_left_to_it_and_noted_nowhere() -> None:
-    book, work = Notebook(), Work()
-    book.ours = False
-    timetable = Timetable([Job("a", FAR, work, at_start=True)], ManualClock(), book)
+async def test_a_scheduled_run_that_belongs_to_another_process_is_skipped_and_not_recorded() -> None:
+    history, work = RecordedRuns(), Work()
+    history.leads = False
+    timetable = Timetable([Job("a", FAR, work, at_start=True)], ManualClock(), history)
     with capture_logs() as lines:
         timetable.start()
         await timetable.stop(grace=1)
-    assert [line["event"] for line in lines] == ["schedule skipped"]
-    assert (work.runs, book.noted, entry(timetable, "a").last_run) == (0, [], None)
+    assert [line["event"] for line in lines] == ["schedule.skipped"]
+    assert (work.runs, history.runs, entry(timetable, "a").last_run) == (0, [], None)
 
 
-async def test_every_run_is_noted_however_it_ends_and_whoever_asked() -> None:
+async def test_every_run_is_recorded_however_it_began_and_ended() -> None:
     async def fail() -> Report:
         raise OSError
 
-    book, endless = Notebook(), Work()
+    history, endless = RecordedRuns(), Work()
     timetable = Timetable(
         [Job("well", FAR, nothing), Job("fails", FAR, fail), Job("endless", FAR, endless, at_start=True)],
         ManualClock(),
-        book,
+        history,
     )
     timetable.start()
     await endless.started.wait()
@@ -385,7 +385,7 @@ async def test_every_run_is_noted_however_it_ends_and_whoever_asked() -> None:
     with pytest.raises(OSError):  # noqa: PT011 - bare, so that it has no text
         await timetable.run_now("fails")
     await timetable.stop(grace=0)
-    outcomes = {name: run.outcome for name, run in book.noted}
+    outcomes = {name: run.outcome for name, run in history.runs}
     assert outcomes == {"well": "succeeded", "fails": "failed", "endless": "cancelled"}
 
 

@@ -52,7 +52,7 @@ def test_seconds_and_all_three_date_forms_are_understood(value: str, seconds: fl
         "Mon, 23 Nov 2026 25:61:00 GMT",
     ],
 )
-def test_garbage_is_no_wish(value: str) -> None:
+def test_an_invalid_delay_is_ignored(value: str) -> None:
     assert asked(value) is None
 
 

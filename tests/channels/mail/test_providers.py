@@ -60,7 +60,7 @@ async def test_resend(http: httpx.AsyncClient) -> None:
     }
 
 
-async def test_resend_sends_the_same_mail_once_and_a_mended_one_anew(http: httpx.AsyncClient) -> None:
+async def test_resend_sends_the_same_mail_once_and_a_corrected_one_again(http: httpx.AsyncClient) -> None:
     async with Receiver() as receiver:
         resend = provider("resend", http, receiver)
         for text in ("a", "a", "b"):

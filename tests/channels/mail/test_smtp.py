@@ -76,7 +76,7 @@ async def test_a_stripped_starttls_is_a_failure_and_nothing_goes_in_the_clear(po
     assert plain.mails == []
 
 
-async def test_a_refused_login_may_be_mended(pool_for: Pools, server_tls: ssl.SSLContext) -> None:
+async def test_a_refused_login_is_not_permanent(pool_for: Pools, server_tls: ssl.SSLContext) -> None:
     async with MailServer(tls=server_tls, login=LOGIN) as server:
         with pytest.raises(SendFailed) as caught:
             await pool_for(server.url.replace("canary-password", "wrong-canary")).send(MAIL)
@@ -140,7 +140,7 @@ async def test_a_break_after_the_message_is_tried_again_with_the_same_message_id
         pool = pool_for(server.url)
         with pytest.raises(SendFailed) as caught:
             await pool.send(MAIL)
-        assert "may have taken the message" in caught.value.detail
+        assert "may have accepted the message" in caught.value.detail
         assert not caught.value.permanent
         await pool.send(MAIL)
     assert [received.message["Message-ID"] for received in server.mails] == ["<dlv_1@example.com>"] * 2

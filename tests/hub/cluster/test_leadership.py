@@ -123,15 +123,15 @@ async def test_in_its_turn_a_job_of_the_leader_runs_with_the_leader_alone(
     candidates: list[Candidate], schedules: ProcessSchedules
 ) -> None:
     one, other = (RunHistory(schedules, candidate.leadership, {"retention"}) for candidate in candidates)
-    assert await one.open("retention", in_turn=True) is not None
-    assert await other.open("retention", in_turn=True) is None
-    assert await other.open("retention", in_turn=False) is not None
-    assert await other.open("temp-files", in_turn=True) is not None
+    assert await one.begin_run("retention", scheduled=True) is not None
+    assert await other.begin_run("retention", scheduled=True) is None
+    assert await other.begin_run("retention", scheduled=False) is not None
+    assert await other.begin_run("temp-files", scheduled=True) is not None
 
 
 async def test_a_run_is_seen_by_every_process(candidates: list[Candidate], schedules: ProcessSchedules) -> None:
     one, other = (RunHistory(schedules, candidate.leadership, {"retention"}) for candidate in candidates)
-    record = await one.open("retention", in_turn=True)
+    record = await one.begin_run("retention", scheduled=True)
     assert record is not None
     await record(RUN)
     assert await other.last_runs() == {"retention": RUN}
@@ -142,8 +142,8 @@ async def test_a_run_that_somebody_asked_for_is_recorded_over_the_leaders(
 ) -> None:
     one, other = (RunHistory(schedules, candidate.leadership, {"retention"}) for candidate in candidates)
     later = Run(START + timedelta(seconds=5), 0.1, "failed", "OSError")
-    for history, in_turn, run in ((one, True, RUN), (other, False, later)):
-        record = await history.open("retention", in_turn=in_turn)
+    for history, scheduled, run in ((one, True, RUN), (other, False, later)):
+        record = await history.begin_run("retention", scheduled=scheduled)
         assert record is not None
         await record(run)
     assert await one.last_runs() == {"retention": later}
@@ -153,11 +153,11 @@ async def test_what_a_former_leader_ends_late_is_not_recorded(
     candidates: list[Candidate], schedules: ProcessSchedules, clock: ManualClock
 ) -> None:
     histories = [RunHistory(schedules, candidate.leadership, {"retention"}) for candidate in candidates]
-    late = await histories[0].open("retention", in_turn=True)
+    late = await histories[0].begin_run("retention", scheduled=True)
     await candidates[0].die()
     await clock.elapse(LEASE_SECONDS + 1)
     newer = Run(clock.now(), 0.1, "succeeded")
-    record = await histories[1].open("retention", in_turn=True)
+    record = await histories[1].begin_run("retention", scheduled=True)
     assert record is not None
     assert late is not None
     await record(newer)

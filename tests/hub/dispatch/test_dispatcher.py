@@ -205,7 +205,7 @@ async def test_a_channel_that_raises_anything_is_a_failure_that_is_repeated(api:
     async with Receiver() as receiver:
         await subscribe(api, receiver)
         channel = api.services.sender._channels["webhook"]
-        broken = channel.tools.http
+        broken = channel.context.http
         await broken.aclose()
         await api.publish()
         waiting = await due_again(api)

@@ -34,7 +34,7 @@ async def record(parts: Parts, claim: Claim, attempted: AttemptResult) -> list[A
 @contextmanager
 def outage(parts: Parts) -> Iterator[None]:
     """The store writes nothing."""
-    writer = parts.store.queue._writer  # type: ignore[attr-defined]
+    writer = parts.store.queue._writer  # type: ignore[attr-defined] # internals
     writer._closing = True
     try:
         yield
