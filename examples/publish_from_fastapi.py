@@ -57,7 +57,12 @@ class Notifications:
 
     async def order_created(self, order_id: str, order: Order) -> str:
         """Publish `order.created`; gives the id of the event."""
-        data = {"order_id": order_id, **order.model_dump(exclude={"email"}), "customer": {"email": order.email}}
+        data = {
+            "order_id": order_id,
+            **order.model_dump(exclude={"email"}),
+            "customer": {"email": order.email},
+            "items": [],
+        }
         return await self._publish("order.created", data, key=f"order.created/{order_id}")
 
     async def _publish(self, type_: str, data: dict[str, object], *, key: str) -> str:

@@ -34,11 +34,16 @@ class Program:
         self._reader.start()
 
     def printed(self, pattern: str) -> re.Match[str]:
-        """The next line that has the pattern, waited for. Raises `AssertionError` when none comes."""
+        """The first line that has the pattern, waited for. Raises `AssertionError` when none comes."""
+        read = 0
         try:
-            while (line := self._new.get(timeout=PATIENCE_SECONDS)) is not None:
-                if found := re.search(pattern, line):
-                    return found
+            while True:
+                for line in self.lines[read:]:
+                    read += 1
+                    if found := re.search(pattern, line):
+                        return found
+                if self._new.get(timeout=PATIENCE_SECONDS) is None:
+                    break
         except Empty:
             pass
         raise AssertionError(f"nothing printed like {pattern}:\n" + "".join(self.lines))

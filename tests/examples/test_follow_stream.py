@@ -21,6 +21,7 @@ def test_events_are_followed_over_a_crash_of_the_hub_once_each(tmp_path: Path) -
         key = tenant.key("read")
         # Only a follower that has a cursor can resume, and it is given one with the first event that it hears.
         with running("examples.follow_stream", "event.accepted", HUB_URL=hub.url, HUB_KEY=key) as follower:
+            follower.printed("Following")
             first = tenant.call("POST", "/v1/events", type="parcel.sent", data={})["id"]
             follower.printed(first)
             hub.process.kill()

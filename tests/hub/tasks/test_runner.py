@@ -194,7 +194,7 @@ async def test_what_has_ended_cannot_be_cancelled(store: Store, runner: TaskRunn
     work = Work()
     work.finish.set()
     task = await ended(store, await runner.start("acme", "export", work))
-    with pytest.raises(Conflict, match="completed already"):
+    with pytest.raises(Conflict, match="already completed"):
         await runner.cancel("acme", task.id)
 
 
