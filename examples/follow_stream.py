@@ -30,7 +30,7 @@ async def follow(
         try:
             async with aconnect_sse(hub, "GET", "/v1/stream", params={"types": types}, headers=headers) as source:
                 source.response.raise_for_status()
-                sys.stderr.write("Following.\n")
+                sys.stderr.write(f"Listening, from {cursor or 'now'} on.\n")
                 async for event in source.aiter_sse():
                     # A block may have only a cursor or only a time to wait.
                     cursor = event.id or cursor

@@ -6,7 +6,8 @@ Run it beside a hub, with a key that may publish:
     uvicorn examples.publish_from_fastapi:app --port 8100
 
     curl -X PUT http://127.0.0.1:8100/orders/o-1001 --json '{
-        "total": "42.50", "currency": "EUR", "email": "ada@example.com"}'
+        "total": "42.50", "currency": "EUR", "email": "ada@example.com",
+        "items": [{"sku": "tea", "quantity": 2, "unit_price": "21.25"}]}'
 """
 
 import logging
@@ -26,12 +27,21 @@ TIMEOUT_SECONDS = 5.0
 RETRY_SECONDS = "1"
 
 
+class Item(BaseModel):
+    """A line of an order. Amounts of money are decimal numbers as strings, so that no digit is lost."""
+
+    sku: str
+    quantity: int
+    unit_price: str
+
+
 class Order(BaseModel):
-    """What a customer ordered. `total` is a decimal number as a string, so that no digit is lost."""
+    """What a customer ordered. `email` is the customer's address."""
 
     total: str
     currency: str
     email: str
+    items: list[Item]
 
 
 class HubUnavailable(Exception):
@@ -57,12 +67,7 @@ class Notifications:
 
     async def order_created(self, order_id: str, order: Order) -> str:
         """Publish `order.created`; gives the id of the event."""
-        data = {
-            "order_id": order_id,
-            **order.model_dump(exclude={"email"}),
-            "customer": {"email": order.email},
-            "items": [],
-        }
+        data = {"order_id": order_id, **order.model_dump(exclude={"email"}), "customer": {"email": order.email}}
         return await self._publish("order.created", data, key=f"order.created/{order_id}")
 
     async def _publish(self, type_: str, data: dict[str, object], *, key: str) -> str:

@@ -7,12 +7,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from queue import Empty, Queue
 
+from tests.patience import PATIENCE_SECONDS
 from tests.serving import surroundings
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 40.0
 
 
 class Program:
@@ -20,7 +19,8 @@ class Program:
 
     def __init__(self, *command: str, **settings: str) -> None:
         self.lines: list[str] = []
-        self._new: Queue[str | None] = Queue()
+        self._news = threading.Condition()
+        self._is_over = False
         self.process = subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=ROOT,
@@ -33,20 +33,16 @@ class Program:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def printed(self, pattern: str) -> re.Match[str]:
-        """The first line that has the pattern, waited for. Raises `AssertionError` when none comes."""
-        read = 0
-        try:
-            while True:
-                for line in self.lines[read:]:
-                    read += 1
-                    if found := re.search(pattern, line):
-                        return found
-                if self._new.get(timeout=PATIENCE_SECONDS) is None:
-                    break
-        except Empty:
-            pass
-        raise AssertionError(f"nothing printed like {pattern}:\n" + "".join(self.lines))
+    def printed(self, pattern: str, times: int = 1) -> re.Match[str]:
+        """What the latest of `times` lines with the pattern has of it, waited for. Raises `AssertionError`."""
+        with self._news:
+            self._news.wait_for(lambda: self._is_over or len(self._found(pattern)) >= times, PATIENCE_SECONDS)
+            found = self._found(pattern)
+        assert len(found) >= times, f"{len(found)} lines have {pattern}:\n" + "".join(self.lines)
+        return found[-1]
+
+    def _found(self, pattern: str) -> list[re.Match[str]]:
+        return [found for line in self.lines if (found := re.search(pattern, line))]
 
     def ended(self) -> int:
         """The exit status, once it has ended by itself."""
@@ -64,9 +60,12 @@ class Program:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.lines.append(line)
-            self._new.put(line)
-        self._new.put(None)
+            with self._news:
+                self.lines.append(line)
+                self._news.notify_all()
+        with self._news:
+            self._is_over = True
+            self._news.notify_all()
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from tests.examples.program import serving_app
 from tests.receivers import Answer, Receiver
 from tests.redis_servers import free_port
 
-ORDER = {"total": "42.50", "currency": "EUR", "email": "ada@example.com"}
+ITEMS = [{"sku": "tea", "quantity": 2, "unit_price": "21.25"}]
+ORDER = {"total": "42.50", "currency": "EUR", "email": "ada@example.com", "items": ITEMS}
 
 
 def put(shop: str, order_id: str, **changes: str) -> httpx.Response:
@@ -31,7 +32,7 @@ def test_an_order_is_an_event_of_the_hub_once(tenant: Tenant) -> None:
     assert (event["id"], event["type"], event["source"]) == (first.json()["event_id"], "order.created", "shop")
     data: dict[str, Any] = tenant.call("GET", f"/v1/events/{event['id']}")["data"]
     customer = {"email": "ada@example.com"}
-    assert data == {"order_id": "o-1", "total": "42.50", "currency": "EUR", "customer": customer, "items": []}
+    assert data == {"order_id": "o-1", "total": "42.50", "currency": "EUR", "customer": customer, "items": ITEMS}
 
 
 async def test_a_busy_hub_makes_the_shop_ask_for_a_repetition_that_carries_the_same_key() -> None:

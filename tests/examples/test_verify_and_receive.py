@@ -50,11 +50,11 @@ def test_an_event_is_received_from_the_hub_and_a_repeated_delivery_is_handled_on
         target = {"url": f"{url}/hooks", "secret": secret}
         tenant.call("POST", "/v1/subscriptions", name="example", event_types=["*"], channel="webhook", target=target)
         first = tenant.call("POST", "/v1/events", type="parcel.sent", data={"n": 1})["id"]
-        assert program.printed(rf'handled {first} parcel.sent {{"n": 1}}')
+        program.printed(rf'handled {first} parcel.sent {{"n": 1}}')
         tenant.call("POST", f"/v1/events/{first}/replay")
-        assert program.printed('"POST /hooks HTTP/1.1" 204')
+        program.printed('"POST /hooks HTTP/1.1" 204', times=2)
         second = tenant.call("POST", "/v1/events", type="parcel.sent", data={"n": 2})["id"]
-        assert program.printed(f"handled {second}")
+        program.printed(f"handled {second}")
         assert handled(program) == [first, second]
 
 
@@ -85,6 +85,8 @@ def test_a_webhook_that_cannot_be_handled_does_not_stop_the_others(secret: str, 
     inbox.keep("evt_1", b"[]")
     with receiving(secret, tmp_path) as (program, url):
         program.printed("evt_1 is not handled")
-        assert post(url, "evt_2", secret).status_code == 204
-        program.printed("handled evt_2")
-    assert [webhook_id for webhook_id, _ in inbox.waiting()] == ["evt_1"]
+        for webhook_id in ("evt_2", "evt_3"):
+            assert post(url, webhook_id, secret).status_code == 204
+            program.printed(f"handled {webhook_id}")
+    # The last one may not have been marked yet when the receiver was killed.
+    assert {webhook_id for webhook_id, _ in inbox.waiting()} - {"evt_3"} == {"evt_1"}
