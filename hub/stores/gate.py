@@ -150,7 +150,7 @@ class LaneState:
         if now - self._touched_at >= FORGET_SECONDS:
             return True
         rate = self.policy.per_second
-        recovered = rate is None or self._spent_until <= now - _burst_seconds(rate)
+        recovered = rate is None or self._spent_until <= now + SLACK_SECONDS - _burst_seconds(rate)
         return recovered and self._paused_until <= now and self.breaker.untroubled
 
     def _room(self, now: float) -> int:

@@ -193,7 +193,7 @@ end
 
 local function is_idle(lane)
   if lane.under_way > 0 then return false end
-  local recovered = not lane.rate or not lane.spent_until or lane.spent_until <= lane.now - burst(lane)
+  local recovered = not lane.rate or not lane.spent_until or lane.spent_until <= lane.now + SLACK_SECONDS - burst(lane)
   return recovered and (lane.paused_until or 0) <= lane.now
     and lane.failures == 0 and not lane.open_until and not lane.ramp
 end
