@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -56,19 +55,11 @@ _PROCESSES = ("tests/e2e/", "tests/faults/", "tests/releases/", "tests/examples/
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--fast", action="store_true", help="run only tests that start no process, on the embedded store")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Let no test of a fast run start a process, so that a new test of that kind must be marked."""
-    is_controller = bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
-    if config.getoption("--fast") and not is_controller:
-        sys.addaudithook(_refuse_processes)
-
-
-def _refuse_processes(event: str, _args: tuple[object, ...]) -> None:
-    if event in {"subprocess.Popen", "os.fork", "os.posix_spawn"}:
-        raise RuntimeError("This test starts a process: mark it, or its module, with `pytest.mark.process`.")
+    parser.addoption(
+        "--fast",
+        action="store_true",
+        help="leave out the tests that need servers or start processes, as far as they are marked",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
