@@ -38,12 +38,14 @@ def _write(transaction: Transaction, changes: Sequence[Change]) -> list[int | Hu
 
 
 def _changes(connection: apsw.Connection, since: int) -> tuple[list[Record], int]:
+    # The version is read first: a write between the two reads gives its records, never its version without them.
+    version: int = fetch(connection, _VERSION)[0]
     rows = fetch(connection, _CHANGES, {"since": since})
     records = [
         Record(kind, tenant, id_, None if doc is None else doc.encode(), version)
         for kind, tenant, id_, doc, version in rows
     ]
-    return records, fetch(connection, _VERSION)[0]
+    return records, max([version, *(record.version for record in records)])
 
 
 class SqliteRecords(Records):
