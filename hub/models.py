@@ -47,7 +47,7 @@ class Scope(StrEnum):
 
 
 class Resource(BaseModel):
-    """Base of everything that is shown: immutable, ignores what a newer store may hold."""
+    """Base of everything that is shown: immutable. Members that a newer version stored are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -115,7 +115,7 @@ class Delivery(Resource):
     token: int = Field(default=0, exclude=True)
     """The fencing token: bumped by every write."""
     schedule_base: int = Field(default=0, exclude=True)
-    """How many attempts had been made when the present retry schedule began; a replay begins a new one."""
+    """How many attempts had been made when the current retry schedule began; a replay begins a new schedule."""
     next_attempt_at: datetime | None = None
     created_at: datetime
     updated_at: datetime
@@ -137,7 +137,7 @@ class FeedKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
-    """One state change: what a listener is shown (`data`, one line of JSON) and what it can be filtered by."""
+    """One state change: what a listener is shown (`data`, one line of JSON), and what it can be filtered by."""
 
     tenant: str
     kind: FeedKind

@@ -1,16 +1,19 @@
 """A published event after parsing and before acceptance (`ParsedEvent`), and the hub's native format."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Annotated, Any
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from hub.catalogue.patterns import MAX_TYPE_LENGTH, is_type
+from hub.clock import to_millisecond
 from hub.errors import Fault, Invalid
 from hub.instants import Instant
+from hub.models import Event
 from hub.publishing.rawjson import parse_object
 from hub.validation import pointer, pydantic_faults
 
@@ -41,6 +44,21 @@ class ParsedEvent:
     deliver_at: datetime | None = None
     expires_at: datetime | None = None
     traceparent: str | None = None
+
+    def accepted(self, id_: str, tenant: str, at: datetime) -> Event:
+        """The event as it is accepted, with its instants cut to the millisecond, as stores keep them."""
+        members = dict(zip(_ACCEPTED, _accepted_of(self), strict=True))
+        for name in ("time", "deliver_at", "expires_at"):
+            if (instant := members[name]) is not None:
+                members[name] = to_millisecond(instant)
+        members["time"] = members["time"] or at
+        return Event(id=id_, tenant=tenant, accepted_at=at, **members)
+
+
+# What an event and its parsed and native forms have in common passes from one to the next by name, so that a new member
+# needs no line of code.
+_ACCEPTED = tuple(one.name for one in fields(ParsedEvent) if one.name in Event.model_fields)
+_accepted_of = attrgetter(*_ACCEPTED)
 
 
 def _check_type(text: str) -> str:
@@ -88,6 +106,9 @@ class NewEvent(BaseModel):
     )
 
 
+_NATIVE = tuple(one.name for one in fields(ParsedEvent) if one.name in NewEvent.model_fields and one.name != "data")
+
+
 def parse_native(raw: bytes) -> ParsedEvent:
     """Read one event in the native format.
 
@@ -102,17 +123,12 @@ def parse_native(raw: bytes) -> ParsedEvent:
     except ValidationError as error:
         raise Invalid("The event is malformed.", errors=pydantic_faults(error)) from None
     check_times(event.deliver_at, event.expires_at)
+    native = vars(event)
     return ParsedEvent(
-        type=event.type,
-        source=event.source,
         source_id=event.id,
-        subject=event.subject,
-        time=event.time,
         data=bytes(slices["data"]),
         data_value=event.data,
-        ordering_key=event.ordering_key,
-        deliver_at=event.deliver_at,
-        expires_at=event.expires_at,
+        **{name: native[name] for name in _NATIVE},
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.event_types import BUILT_IN, validate_builtin
 from hub.catalogue.subscriptions import Subscription
-from hub.clock import Clock, to_millisecond
+from hub.clock import Clock
 from hub.errors import Conflict, Fault, HubError, Invalid, StaleCatalogue
 from hub.ids import new_id
 from hub.models import Event, FeedEntry, FeedKind
@@ -148,25 +148,7 @@ class Publisher:
             raise Invalid("The event breaks a rule; see `errors`.", errors=faults)
 
     def _entry(self, tenant: str, index: int, item: ParsedEvent) -> BatchEntry:
-        now = self._clock.now()
-        event = Event(
-            id=new_id("evt"),
-            tenant=tenant,
-            type=item.type,
-            source=item.source,
-            source_id=item.source_id,
-            subject=item.subject,
-            time=to_millisecond(item.time) if item.time else now,
-            data=item.data,
-            content_type=item.content_type,
-            data_base64=item.data_base64,
-            extensions=dict(item.extensions),
-            ordering_key=item.ordering_key,
-            deliver_at=item.deliver_at and to_millisecond(item.deliver_at),
-            expires_at=item.expires_at and to_millisecond(item.expires_at),
-            traceparent=item.traceparent,
-            accepted_at=now,
-        )
+        event = item.accepted(new_id("evt"), tenant, self._clock.now())
         matched = self._matched(event, item.data_value)
         fan_out = len(matched) > self._fanout_inline_max
         deliveries = () if fan_out else tuple(new_delivery(subscription) for subscription in matched)

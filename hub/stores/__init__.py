@@ -13,13 +13,13 @@ from hub.stores.options import StoreOptions
 __all__ = ["OPENERS", "StoreOptions", "open_store"]
 
 Opener = Callable[[str, Clock, StoreOptions], AbstractAsyncContextManager[Store]]
-"""Takes the URL."""
+"""Opens the store at a URL."""
 
 OPENERS: Final[Mapping[str, str]] = {
     "sqlite": "hub.stores.sqlite:open_sqlite",
     **dict.fromkeys(("redis", "rediss", "redis+sentinel", "redis+cluster"), "hub.stores.redis:open_redis"),
 }
-"""By scheme, the name of what opens the store: the libraries of one that is not used cost time and memory."""
+"""The opener's name by scheme. It is imported when it is used, because each store's libraries cost time and memory."""
 _NO_OPTIONS: Final = StoreOptions()
 
 
@@ -30,7 +30,7 @@ def open_store(url: str, clock: Clock, options: StoreOptions = _NO_OPTIONS) -> A
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in OPENERS:
         raise HubError(
-            f"No store is known by this address; it starts with one of: {', '.join(map('{}://'.format, OPENERS))}"
+            f"This is not the address of a store. It must start with one of: {', '.join(map('{}://'.format, OPENERS))}"
         )
     opener: Opener = pkgutil.resolve_name(OPENERS[scheme])
     return opener(url, clock, options)

@@ -1,11 +1,13 @@
 """The rules by which a lane lets deliveries through: its cap, its rate, a pause, and a circuit breaker.
 
-After too many failures in a row a lane rests, then one delivery is tried, then twice as many with each success: the
-ramp keeps a herd from a target that just came back. Source of the pattern: M. Nygard, "Release It!".
+After too many failures in a row the breaker opens and nothing is sent. Then it is half open: one delivery is tried.
+When that succeeds, it closes, and the ramp begins: with each success twice as many attempts may be under way. Without
+the ramp everything that waited would reach a target that just came back at once. Source of the pattern: M. Nygard,
+"Release It!".
 
-The rules are the same on every store; one that keeps its lanes in a server gives that server these numbers. Instants
-are seconds of any one clock that the caller keeps to, in whole milliseconds, so that an instant that is waited for is
-reached when it is told.
+The rules are the same on every store (see docs/decisions/0010); a store that keeps its lanes in a server gives these
+numbers to its scripts. Instants are seconds of one clock that the caller chooses. They are whole milliseconds, because
+callers wait until such an instant as a millisecond: at a fraction later they would wake too early and find nothing.
 """
 
 from math import ceil, inf
@@ -14,40 +16,47 @@ from typing import Final
 from hub.stores.base import UNBOUNDED, BreakerState, HealthMark, LanePolicy
 
 THRESHOLD: Final = 10
-"""So many failures in a row open the breaker."""
-FIRST_REST_SECONDS: Final = 2.0
-LONGEST_REST_SECONDS: Final = 300.0
-"""How long it stays open at first, and at most: twice as long each time that the one delivery fails."""
-REST_SPREAD: Final = 0.2
-"""Each rest is made longer or shorter by up to this part of it, so that lanes which fail together come back apart."""
+"""This many failures in a row open the breaker."""
+FIRST_OPEN_SECONDS: Final = 2.0
+LONGEST_OPEN_SECONDS: Final = 300.0
+"""How long it stays open the first time, and at most. The time doubles whenever the one delivery tried fails."""
+OPEN_SPREAD: Final = 0.2
+"""The part by which an open time is lengthened or shortened at random: lanes that fail together are tried apart."""
 CATCH_UP_SECONDS: Final = 0.1
-"""Attempts are spaced evenly by their rate; this much time may be caught up with."""
+"""Attempts are evenly spaced by the rate. A lane that was late by at most this long may catch up."""
 FORGET_SECONDS: Final = 172_800.0
-"""A lane in trouble that nobody has tried for so long is forgotten: longer than the longest wait between attempts."""
+"""A failing lane without an attempt for this long is forgotten. It is longer than any wait between two attempts."""
 
 SLACK_SECONDS: Final = 1e-4
-"""An attempt may start so much too early: sums of fractions are not exact, least of all with the seconds since 1970."""
+"""How much too early an attempt may start: sums of fractions of seconds are not exact, least of all since 1970."""
 
 
 class Breaker:
-    """Counts failures in a row and says how many attempts may be under way."""
+    """Counts failures in a row and says how many attempts may be under way.
+
+    closed → open: `THRESHOLD` failures in a row. open → half open: `open_until` has passed. half open → closed: a
+    success, and the ramp begins. half open → open: a failure, and for twice as long.
+    """
 
     def __init__(self) -> None:
         self.failures = 0
+        """In a row."""
         self.open_until = -inf
-        """Until when the lane rests, or did last; `-inf` while the breaker is closed."""
-        self._rests = 0
+        """When the breaker is, or was, half open after it opened last; `-inf` while it is closed."""
+        self._times_opened = 0
+        """In a row, without a success between them."""
         self._ramp: int | None = None
+        """How many attempts may be under way while the ramp goes on."""
 
     @property
-    def well(self) -> bool:
-        """Closed, with no failure to remember."""
+    def healthy(self) -> bool:
+        """Whether it is closed and has no failure to remember."""
         return self.open_until == -inf and self.failures == 0
 
     @property
-    def untroubled(self) -> bool:
-        """Well, with no ramp under way."""
-        return self.well and self._ramp is None
+    def recovered(self) -> bool:
+        """Whether it is healthy and the ramp, if there was one, has ended."""
+        return self.healthy and self._ramp is None
 
     def state(self, now: float) -> BreakerState:
         if self.open_until == -inf:
@@ -66,7 +75,7 @@ class Breaker:
 
     def succeeded(self, cap: int) -> None:
         self.failures = 0
-        self._rests = 0
+        self._times_opened = 0
         if self.open_until != -inf:
             self.open_until = -inf
             self._ramp = 1
@@ -76,20 +85,27 @@ class Breaker:
                 self._ramp = None
 
     def failed(self, now: float, spread: float) -> None:
-        """Attempts that were under way when the breaker opened change nothing when they fail during its rest.
+        """Count a failure, and open the breaker where the rules say so.
 
-        `spread`, from -1 to 1, says how much longer or shorter a rest is made.
+        `spread`, from -1 to 1, lengthens or shortens the open time by that part of `OPEN_SPREAD`.
         """
         self.failures += 1
         state = self.state(now)
+        # An attempt that was under way when the breaker opened says nothing new when it fails while it is open.
         if state is BreakerState.HALF_OPEN or (state is BreakerState.CLOSED and self.failures >= THRESHOLD):
-            rest = min(FIRST_REST_SECONDS * 2**self._rests, LONGEST_REST_SECONDS)
-            self._rests = min(self._rests + 1, 16)
-            self.open_until = _whole(now + rest * (1 + REST_SPREAD * spread))
+            seconds = min(FIRST_OPEN_SECONDS * 2**self._times_opened, LONGEST_OPEN_SECONDS)
+            # 2^16 s is far over the longest time; the bound keeps the power small when a target never comes back.
+            self._times_opened = min(self._times_opened + 1, 16)
+            self.open_until = _whole(now + seconds * (1 + OPEN_SPREAD * spread))
 
 
 class LaneState:
-    """What is under way in a lane, and what holds it back."""
+    """What is under way in a lane, and what keeps it from starting more.
+
+    Room for attempts goes through three steps: `take` reserves it before a store is asked for deliveries, `settle`
+    gives back what the store had no delivery for, and `under_way` keeps the rest until a result is written. Without the
+    first step, two claims at the same time would both see the same room.
+    """
 
     def __init__(self) -> None:
         self.policy = UNBOUNDED
@@ -97,16 +113,19 @@ class LaneState:
         self.under_way: dict[str, int] = {}
         """The token of each delivery that is being tried, by its id."""
         self.reserved = 0
-        """Room taken for a claim whose answer is not there yet."""
+        """Room that was taken for claims whose answer has not come yet."""
         self._paused_until = -inf
         self._spent_until = -inf
+        """The instant up to which starts have used up the rate: each start moves it on by 1 / rate seconds."""
         self._touched_at = -inf
+        """When attempts last started or ended."""
 
     def adopt(self, policy: LanePolicy) -> None:
-        """Go by this policy from now on.
+        """Follow this policy from now on.
 
-        With a newer revision what is known of the target's health is forgotten. An older one comes from a process that
-        has not heard of the change yet, and is left aside.
+        A newer revision means that the subscription was changed, perhaps to another target, so what is known of the
+        target's health is forgotten. An older revision comes from a process that has not seen the change yet; it is
+        ignored.
         """
         if policy.revision < self.policy.revision:
             return
@@ -115,10 +134,10 @@ class LaneState:
             self._paused_until = self._spent_until = -inf
         self.policy = policy
 
-    # -- what may start ----------------------------------------------------------------------------------------------
+    # -- what may start ------------------------------------------------------------------------------------------------
 
     def take(self, limit: int, now: float) -> int:
-        """Take room for at most `limit` attempts, to be settled once it is known how many there are."""
+        """Reserve room for at most `limit` attempts, and give how many. `settle` must follow for each of these."""
         self._touched_at = now
         number = max(0, min(limit, self._room(now)))
         self.reserved += number
@@ -127,13 +146,13 @@ class LaneState:
         return number
 
     def settle(self, taken: int, used: int) -> None:
-        """Of the room that was taken so much is used; the rest was never spent."""
+        """Of the room for `taken` attempts, `used` became attempts; give back the rest, and its part of the rate."""
         self.reserved -= taken
         if self.policy.per_second is not None:
             self._spent_until -= (taken - used) / self.policy.per_second
 
     def not_before(self, now: float) -> float:
-        """The instant before which a pause, the breaker's rest and the rate let nothing start."""
+        """The first instant at which the pause, the open breaker and the rate allow an attempt to start."""
         at = max(self._paused_until, self.breaker.open_until)
         if (rate := self.policy.per_second) is not None and self._spent_until != -inf:
             at = max(at, _whole(self._spent_until + 1 / rate - SLACK_SECONDS / 2))
@@ -144,14 +163,14 @@ class LaneState:
         return len(self.under_way) + self.reserved >= self.breaker.allowance(self.policy.max_in_flight, now)
 
     def idle(self, now: float) -> bool:
-        """Nothing is under way, and there is nothing to remember."""
+        """Whether nothing is under way and there is nothing to remember: a new lane would behave the same."""
         if self.under_way or self.reserved:
             return False
         if now - self._touched_at >= FORGET_SECONDS:
             return True
         rate = self.policy.per_second
         recovered = rate is None or self._spent_until <= now + SLACK_SECONDS - _burst_seconds(rate)
-        return recovered and self._paused_until <= now and self.breaker.untroubled
+        return recovered and self._paused_until <= now and self.breaker.recovered
 
     def _room(self, now: float) -> int:
         if now < self._paused_until:
@@ -164,26 +183,26 @@ class LaneState:
     def _caught_up(self, per_second: float, now: float) -> float:
         return max(self._spent_until, now - _burst_seconds(per_second))
 
-    # -- what became of it -------------------------------------------------------------------------------------------
+    # -- what an attempt came to ---------------------------------------------------------------------------------------
 
-    def note(self, sign: HealthMark, now: float, spread: float) -> None:
-        """An attempt ended, and says this of the target's health; for `spread` see `Breaker.failed`."""
+    def record(self, mark: HealthMark, now: float, spread: float) -> None:
+        """Record what an attempt that ended says of the target's health; for `spread` see `Breaker.failed`."""
         self._touched_at = now
-        if sign is HealthMark.GOOD:
+        if mark is HealthMark.GOOD:
             self.breaker.succeeded(self.policy.max_in_flight)
-        elif sign is HealthMark.BAD:
+        elif mark is HealthMark.BAD:
             self.breaker.failed(now, spread)
 
     def pause(self, until: float) -> None:
-        """The target wants no attempt before."""
+        """Start no attempt before `until`, as the target asked for."""
         self._paused_until = max(self._paused_until, _whole(until))
 
 
 def _burst_seconds(per_second: float) -> float:
-    """How far a rate may be behind."""
+    """How long a lane may be behind its rate and still catch up."""
     return 1 / per_second + CATCH_UP_SECONDS
 
 
 def _whole(seconds: float) -> float:
-    """The first whole millisecond that is not earlier, but for the hundredth of one."""
+    """Rounded up to a whole millisecond, unless it is less than a hundredth of one over it."""
     return ceil(seconds * 1000 - 0.01) / 1000

@@ -1,4 +1,4 @@
-"""What an operator may ask of a store beside its address."""
+"""What an operator may set for a store besides its address."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ INERT = failpoints("")
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """`failpoint` is called around commits, with `before_accept`, `after_claim` and so on, for drills that crash there.
+    """`failpoint` is called around commits with `before_accept`, `after_claim` and so on, for drills that crash there.
 
-    A store with replicas answers a publish only after so many of them have it (`wait_replicas`), or else, after
-    `wait_seconds`, raises `Unavailable`.
+    A store with replicas answers a publish only when `wait_replicas` of them have it. When they do not have it within
+    `wait_seconds`, it raises `Unavailable`.
     """
 
     failpoint: Failpoint = INERT

@@ -1,4 +1,4 @@
-"""Pages by position: a cursor names the last item that was given, so what is added meanwhile shifts nothing."""
+"""Pages by position: a cursor names the last item of its page, so items that are added later shift nothing."""
 
 import base64
 import binascii
@@ -29,6 +29,6 @@ def position_of(cursor: str, *kinds: type) -> list[Any]:
 
 
 def listing(items: Sequence[T], page: Page, cursor: Callable[[T], str]) -> Listing[T]:
-    """A page of the items, of which one more than `page.limit` was asked for."""
+    """A page of items. The caller read one more than `page.limit`, which shows whether there is another page."""
     kept = tuple(items[: page.limit])
     return Listing(kept, cursor(kept[-1]) if len(items) > len(kept) > 0 else None)

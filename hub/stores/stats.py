@@ -1,4 +1,4 @@
-"""What the numbers of attempts and of channels come to."""
+"""Latencies of attempts, and the numbers of all channels as one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -6,12 +6,12 @@ from typing import Final
 from hub.stores.base import ChannelStats
 
 SAMPLES: Final = 4_000
-"""How many of the newest attempts latencies are taken from, of a channel and of all."""
+"""Latencies are taken from this many of the newest attempts, of one channel and of all."""
 FAILURES: Final = 20
 """How many recent failures are shown."""
 
 Sample = tuple[int, int]
-"""When an attempt began, and how long it took, in milliseconds."""
+"""When an attempt began and how long it took, in milliseconds."""
 
 
 def latencies(samples: Sequence[Sample]) -> Mapping[str, float]:
@@ -23,7 +23,7 @@ def latencies(samples: Sequence[Sample]) -> Mapping[str, float]:
 
 
 def total(channels: Sequence[ChannelStats], samples: Sequence[Sample]) -> ChannelStats:
-    """The channels as one; `samples` are those of all of them."""
+    """The numbers of all channels as one; `samples` are those of all of them."""
     return ChannelStats(
         delivered=sum(stats.delivered for stats in channels),
         failed_attempts=sum(stats.failed_attempts for stats in channels),

@@ -20,10 +20,10 @@ with (
     hub.pub("b.x")
     time.sleep(1)
     n0 = len(r.seen)
-    old = I.event_document
+    old = I.packed_event
 
     async def inject():
-        I.event_document = lambda e: pack([*unpack(old(e)), "one more field"])
+        I.packed_event = lambda e: pack([*unpack(old(e)), "one more field"])
         c = SystemClock()
         async with open_store(url, c) as s:
             _, v = await s.records.changes(0)
@@ -34,7 +34,7 @@ with (
                     catalogue_version=v,
                 )
             )
-        I.event_document = old
+        I.packed_event = old
 
     asyncio.run(inject())
     time.sleep(2)

@@ -13,14 +13,14 @@ from tests.hub.stores import samples as S
 async def main():
     with redis_server() as (url, _port):
         c = SystemClock()
-        old = I.event_document
+        old = I.packed_event
         async with open_store(url, c) as A:
             for k in range(5):
                 await S.publish(A, "sub_ok", accepted_at=c.now(), time=c.now())
             await S.claim(A, "sub_ok", lease=0.2)  # a worker that dies now
-            I.event_document = lambda e: pack([*unpack(old(e)), "new field"])
+            I.packed_event = lambda e: pack([*unpack(old(e)), "new field"])
             await S.publish(A, "sub_new", accepted_at=c.now(), time=c.now())
-            I.event_document = old
+            I.packed_event = old
             first = "claimed"
             try:
                 await S.claim(A, "sub_new", lease=0.2)

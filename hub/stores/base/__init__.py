@@ -1,9 +1,9 @@
 """The contracts of a store: narrow ports, each a set of rules that one conformance suite proves on every store.
 
-All methods may raise `Unavailable` (with `retry_after`) when the store cannot answer now: the disk is full, the
-database is locked, the server is away. Then nothing of the call was written, or, where the server's answer was lost for
-good, all of it. Every write is as durable as the store promises before its method returns. Instants are aware UTC, kept
-to the millisecond.
+Every method may raise `Unavailable` (with `retry_after`) when the store cannot answer now: the disk is full, the
+database is locked, the server is away. Then nothing of the call was written; only where the server's answer was lost
+for good may all of it have been written. A write is as durable as the store promises before its method returns.
+Instants are aware UTC, kept to the millisecond.
 """
 
 from hub.stores.base.archive import Archive, ChannelStats, DeliveryQuery, EventQuery, RecentFailure, Stats

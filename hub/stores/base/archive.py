@@ -11,7 +11,7 @@ from hub.stores.base.page import Listing, Page
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """`type` is a pattern: exact, `order.*` (one or more trailing segments), `*`. `since` is included, `until` not."""
+    """`type` is exact, `order.*` (one or more further segments) or `*`. `since` is included, `until` is not."""
 
     type: str | None = None
     subject: str | None = None
@@ -21,7 +21,7 @@ class EventQuery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryQuery:
-    """All that are given must hold; `subscription_ids` restricts to these, `not_subscription_ids` excludes."""
+    """All conditions that are given must hold. `not_subscription_ids` excludes these subscriptions."""
 
     status: Status | None = None
     subscription_ids: frozenset[str] | None = None
@@ -35,7 +35,7 @@ class DeliveryQuery:
 
 @dataclass(frozen=True, slots=True)
 class ChannelStats:
-    """Counts since an instant; `pending` and `oldest_pending_at` are of now. Latency is how long attempts took."""
+    """Counts since an instant; `pending` and `oldest_pending_at` are of now. Latency is the duration of attempts."""
 
     delivered: int = 0
     failed_attempts: int = 0
@@ -43,7 +43,7 @@ class ChannelStats:
     pending: int = 0
     oldest_pending_at: datetime | None = None
     latency_ms: Mapping[str, float] = field(default_factory=dict)
-    """`p50`, `p90` and `p99` over the newest attempts, at most some thousands."""
+    """`p50`, `p90` and `p99` in milliseconds, over at most the newest 4,000 attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Stats:
 
 
 class Archive(ABC):
-    """Reading back what happened. What belongs to another tenant does not exist."""
+    """Reading back what happened. For a tenant, what belongs to another tenant does not exist."""
 
     @abstractmethod
     async def event(self, tenant: str, event_id: str) -> Event | None: ...
@@ -82,11 +82,11 @@ class Archive(ABC):
 
     @abstractmethod
     async def attempts(self, tenant: str, delivery_id: str) -> Sequence[Attempt]:
-        """By number; empty for an unknown delivery."""
+        """The attempts, ordered by number; empty for an unknown delivery."""
 
     @abstractmethod
     async def counts(self, tenant: str, query: DeliveryQuery) -> Mapping[str, Mapping[Status, int]]:
-        """How many deliveries, by subscription id and status; only what occurs."""
+        """How many deliveries there are, by subscription id and status; without zeros."""
 
     @abstractmethod
     async def stats(self, tenant: str, since: datetime, channel: str | None) -> Stats: ...

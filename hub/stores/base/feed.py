@@ -7,17 +7,19 @@ from hub.models import FeedRow
 
 
 class Feed(ABC):
-    """Every state change, in order, without holes."""
+    """Every state change, in order and without gaps."""
 
     @abstractmethod
     async def read(self, after: int, limit: int, tenant: str | None = None) -> Sequence[FeedRow]:
-        """The entries with ids over `after`, ascending; of one tenant, or of all."""
+        """At most `limit` entries with ids over `after`, ascending; of one tenant, or of all."""
 
     @abstractmethod
     async def wait(self, after: int) -> None:
-        """Return once an entry with an id over `after` can be read."""
+        """Return when an entry with an id over `after` can be read."""
 
     @abstractmethod
     async def bounds(self) -> tuple[int, int]:
-        """The highest id trimmed away and the highest id given, 0 for none: a reader at or over the first misses
-        nothing."""
+        """The highest id that was trimmed away and the highest id that was given, each 0 for none.
+
+        A reader whose cursor is at the first or over it misses nothing.
+        """

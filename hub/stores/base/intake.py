@@ -1,4 +1,4 @@
-"""The contract of where events enter."""
+"""The contract of accepting events."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ class NewDelivery:
 class BatchEntry:
     """One event to accept, at `index` of its batch.
 
-    `deliveries` are due at `event.deliver_at`, or else at once. With `fan_out` they are empty, and a fan-out cursor
-    is kept instead, from which `Intake.expand` creates them in chunks.
+    `deliveries` are due at `event.deliver_at`, or else at once. With `fan_out` there are none yet: the store keeps a
+    fan-out cursor instead, from which `Intake.expand` creates them in chunks.
     """
 
     index: int
@@ -35,7 +35,7 @@ class BatchEntry:
 
 @dataclass(frozen=True, slots=True)
 class ItemResult:
-    """What became of the item at `index`; `id` is the hub's event id (the first one's, for a duplicate)."""
+    """The result of the item at `index`. `id` is the hub's event id; for a duplicate, that of the first event."""
 
     index: int
     status: Literal["accepted", "duplicate", "rejected"]
@@ -54,7 +54,7 @@ class Idempotency:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one request publishes. `rejected` items are only remembered with the idempotency key."""
+    """What one request publishes. Of `rejected` items, only the result is kept, with the idempotency key."""
 
     tenant: str
     entries: tuple[BatchEntry, ...]
@@ -65,7 +65,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class AcceptResult:
-    """One verdict an item, by index. `replayed` when it was given before, to the same idempotency key."""
+    """One result for each item, by index. `replayed`: it is the answer that this idempotency key got before."""
 
     verdicts: tuple[ItemResult, ...]
     replayed: bool = False
@@ -73,28 +73,28 @@ class AcceptResult:
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """An event whose deliveries exist only for subscriptions up to and including id `after` ('' for none yet)."""
+    """An event whose deliveries exist for subscriptions up to the id `after`, which is included ('' for none yet)."""
 
     event: Event
     after: str
 
 
 class Intake(ABC):
-    """Where events enter."""
+    """Accepting events, expanding their fan-outs, cancelling them."""
 
     @abstractmethod
     async def accept(self, batch: Batch) -> AcceptResult:
         """Commit events, deliveries, feed entries and the idempotency record as one.
 
-        An event whose (source, source_id) the tenant published before, in this batch or an earlier one, is a duplicate:
-        nothing of it is written. The same unexpired idempotency key with the same fingerprint gives the first answer
-        and writes nothing; with another fingerprint raises `Invalid`. Raises `StaleCatalogue`, writing nothing, when
-        `catalogue_version` is not the current one.
+        An event is a duplicate when the tenant published its (source, source_id) before, in this batch or an earlier
+        one: nothing of it is written. An unexpired idempotency key that comes again with the same fingerprint gives the
+        first answer, and nothing is written; with another fingerprint it raises `Invalid`. Raises `StaleCatalogue`,
+        and writes nothing, when `catalogue_version` is not the current one.
         """
 
     @abstractmethod
     async def recall(self, tenant: str, idempotency: Idempotency) -> AcceptResult | None:
-        """The answer given to this key before, as `accept` would give it; None if the key is new or expired."""
+        """The answer that this key got before, as `accept` would give it; None if the key is new or expired."""
 
     @abstractmethod
     async def fan_outs(self, limit: int) -> Sequence[FanOut]:
@@ -102,7 +102,10 @@ class Intake(ABC):
 
     @abstractmethod
     async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
-        """Create deliveries and move the cursor to `after` (None: done) as one; False if the cursor moved meanwhile."""
+        """Create deliveries and move the cursor to `after` (None: the end) as one.
+
+        False, with nothing written, if the cursor is no longer at `fan_out.after`.
+        """
 
     @abstractmethod
     async def cancel(self, tenant: str, event_id: str, at: datetime) -> bool:

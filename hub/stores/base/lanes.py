@@ -1,4 +1,4 @@
-"""Lanes as a store keeps them: what each allows over all processes, and how its target fares."""
+"""Lanes as a store keeps them: what each allows over all processes, and the health of its target."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from enum import StrEnum
 class LanePolicy:
     """What a subscription allows over all processes: attempts under way at once, attempts per second (None: any).
 
-    With another `revision`, which is the subscription's version, what was known of its target's health is forgotten.
+    `revision` is the subscription's version. A newer one makes the store forget the health of the lane's target.
     """
 
     max_in_flight: int = 2**31
@@ -21,7 +21,7 @@ UNBOUNDED = LanePolicy()
 
 
 class HealthMark(StrEnum):
-    """What an attempt says of its target's health: nothing, that it is well, that it is in trouble."""
+    """What an attempt says of its target's health: nothing, that it works, that it fails."""
 
     NONE = "none"
     GOOD = "good"
@@ -29,7 +29,7 @@ class HealthMark(StrEnum):
 
 
 class BreakerState(StrEnum):
-    """Closed: attempts are made. Open: the lane rests. Half open: one delivery is tried."""
+    """Closed: attempts are made. Open: none is made. Half open: one delivery is tried."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -38,7 +38,7 @@ class BreakerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LaneHealth:
-    """How a lane's target fares: failures in a row, the breaker, and while it is open until when the lane rests."""
+    """The health of a lane's target: failures in a row, the breaker, and while that is open, until when."""
 
     failures: int = 0
     breaker: BreakerState = BreakerState.CLOSED

@@ -1,4 +1,4 @@
-"""Lists in pages."""
+"""Lists that are read page by page."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list: at most `limit` items after `cursor` (opaque, from the page before), newest first."""
+    """Which part of a list: at most `limit` items after `cursor`, newest first. The page before gave the cursor."""
 
     limit: int = 50
     cursor: str | None = None

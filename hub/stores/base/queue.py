@@ -1,4 +1,4 @@
-"""The contract of what waits: claims, leases and fenced results."""
+"""The contract of pending deliveries: claims, leases and fenced results."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -12,10 +12,10 @@ from hub.stores.base.lanes import UNBOUNDED, HealthMark, LaneHealth, LanePolicy
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """Room in a lane: at most `limit` due deliveries of this subscription.
+    """A request for at most `limit` due deliveries of this subscription.
 
-    First attempts are taken before retries, or after them with `retries_first`; each class in order of due time,
-    and either fills what the other leaves. `policy` bounds the lane over all processes.
+    First attempts are taken before retries, or with `retries_first` after them; each class in order of due time, and
+    the second class fills what the first leaves. `policy` bounds the lane over all processes.
     """
 
     lane: str
@@ -28,8 +28,7 @@ class ClaimRequest:
 class Claim:
     """A leased delivery (`sending`, attempt counted, token bumped) with its event and why it is tried.
 
-    `damage` says what is wrong with the stored event, which must not be sent then; its `data` is no more than a
-    placeholder.
+    `damage` says what is wrong with the stored event. Then `event` is a placeholder, which must not be sent.
     """
 
     delivery: Delivery
@@ -41,12 +40,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """What a claim gave, and for each wanted lane what to expect of it next.
+    """What a claim gave, and what to expect next of each lane that was asked for.
 
-    `next_due` is when to ask again: when its next pending delivery is due, or later where the lane's rate, a pause or
-    its breaker lets none start before (absent: none is left, or the lane is full). `full` are the lanes with due
-    deliveries that wait for an attempt of their lane to end, in whichever process. `breaker_open` are those whose
-    breaker is open.
+    `next_due` is when to ask again: when the next pending delivery is due, or later, at the instant at which the lane's
+    rate, a pause or the breaker allows a start. A lane without pending deliveries, or one that is full, is absent.
+    `full`: its due deliveries wait until an attempt of the lane ends, in any process. `breaker_open`: its breaker is
+    open. `barred`: its rate, a pause or its breaker put `next_due` off.
     """
 
     claims: tuple[Claim, ...]
@@ -58,23 +57,23 @@ class ClaimResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A delivery's next state. Its token must be the one last read: a claim, or any other write, bumps it.
+    """A delivery's next state. Its token must be the last one, because a claim and every other write bumps it.
 
     `delivery.next_attempt_at` is when a pending delivery is due. `cause` is why its next attempt is made.
-    `attempt` is added to (or, by number, replaced in) the record of attempts. `sign` is what the attempt says of the
-    target's health; until `pause_until` the target wants no attempt at all.
+    `attempt` is added to (or, by number, replaced in) the record of attempts. `health_mark` is what the
+    attempt says of the target's health. Until `pause_until` the target wants no attempt at all.
     """
 
     delivery: Delivery
     attempt: Attempt | None = None
     feed: tuple[FeedEntry, ...] = ()
     cause: Cause = Cause.AUTOMATIC
-    sign: HealthMark = HealthMark.NONE
+    health_mark: HealthMark = HealthMark.NONE
     pause_until: datetime | None = None
 
 
 class WriteOutcome(StrEnum):
-    """What became of a result: written; fenced (the token moved on); its event is cancelled, so it may not wait."""
+    """Recorded; fenced: another write bumped the token; event cancelled: it would wait for a cancelled event."""
 
     RECORDED = "recorded"
     FENCED = "fenced"
@@ -82,43 +81,50 @@ class WriteOutcome(StrEnum):
 
 
 class Queue(ABC):
-    """The deliveries that wait. A lane is the id of a subscription.
+    """Pending deliveries. A lane is the id of a subscription.
 
-    A delivery counts as under way in its lane from its claim until a result of it is written. The policy a lane was
-    last wanted with holds for it: no more under way than its cap, starts spaced by its rate (with a tenth of a second
-    to catch up with), none during a pause or while its breaker rests, one while it is half open, and then twice as
-    many with each success until the cap.
+    A delivery counts as under way in its lane from its claim until a result of it is written. A lane follows the policy
+    of its last claim request: no more under way than its cap, and starts spaced by its rate (a tenth of a second may be
+    caught up). None starts during a pause or while the breaker is open, and one while it is half open; after that twice
+    as many with each success, up to the cap. See docs/decisions/0010.
+
+    Example:
+        >>> claimed = await store.queue.claim([ClaimRequest("sub_1", limit=8)], {"sub_1": 30.0})
+        >>> await store.queue.finish([Result(delivered(claim)) for claim in claimed.claims])
     """
 
     @abstractmethod
     async def due(self) -> Mapping[str, datetime]:
-        """For every lane with pending deliveries, when the first of them is due."""
+        """When the first pending delivery of each lane is due."""
 
     @abstractmethod
     async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
-        """Lease due deliveries: status `sending`, attempt count and token bumped, in one statement each.
+        """Lease due deliveries: as one, each gets the status `sending`, and its attempt count and token are bumped.
 
-        `lease_seconds` gives the lease of each wanted lane. The token and attempt number are the claim's own. Where the
-        answer of a call was lost, a later call of the same process gives the same claims again.
+        `lease_seconds` gives the lease of each lane that is asked for. Where the answer to a call was lost, a later
+        call of the same process gives the same claims again.
         """
 
     @abstractmethod
     async def renew(self, claims: Sequence[Claim], lease_seconds: float) -> None:
-        """Let the leases of these claims run out so many seconds from now, where the token still matches."""
+        """Let the leases of these claims end `lease_seconds` from now, where the token still matches."""
 
     @abstractmethod
     async def finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
-        """Write each next state with its attempt and feed entries where the token still matches; ends the lease.
+        """Write each next state with its attempt and feed entries, where the token still matches, and end the lease.
 
-        One that would be pending while its event is cancelled is not written. Signs and pauses count for the lanes of
-        what is written.
+        A result that would be pending although its event is cancelled is not written. Health marks and pauses count for
+        the lanes of what is written.
         """
 
     @abstractmethod
     async def reclaim(self, limit: int, *, all_owners: bool = False) -> Sequence[Claim]:
-        """Take over deliveries whose lease has run out (or, with `all_owners`, any lease): a new token, a new lease of
-        a minute, the attempt count as it is. The caller finishes each with the attempt `unknown`."""
+        """Take over at most `limit` deliveries whose lease has ended or, with `all_owners`, of any lease.
+
+        Each gets a new token and a new lease of a minute; its attempt count stays. The caller finishes each with an
+        attempt that ended `unknown`.
+        """
 
     @abstractmethod
     async def health(self, lanes: Collection[str]) -> Mapping[str, LaneHealth]:
-        """How the targets of these lanes fare; absent: nothing is known against it."""
+        """The health of the targets of these lanes. A lane without a failure is absent."""

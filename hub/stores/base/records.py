@@ -1,4 +1,4 @@
-"""The contract of the catalogue's documents."""
+"""The contract of the catalogue's records."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -7,17 +7,20 @@ from hub.models import FeedEntry, Record
 
 
 class Records(ABC):
-    """The catalogue's documents: few, small, read by everyone, so each process keeps them all in memory."""
+    """The catalogue's records: small documents, few enough that every process keeps all of them in memory."""
 
     @abstractmethod
     async def write(
         self, records: Sequence[Record], feed: Sequence[FeedEntry] = (), *, expected: int | None = None
     ) -> int:
-        """Write (or, without a doc, delete) as one and give the new version; `Record.version` is ignored.
+        """Write records (or delete those without a doc) as one, and give the new version. `Record.version` is ignored.
 
-        Raises `StaleCatalogue`, writing nothing, when `expected` is not the current version.
+        Raises `StaleCatalogue`, and writes nothing, when `expected` is not the current version.
         """
 
     @abstractmethod
     async def changes(self, since: int) -> tuple[Sequence[Record], int]:
-        """What was written after version `since`, deletions too, and the current version. Since 0: all live ones."""
+        """The records written after version `since`, deleted ones too, and the current version.
+
+        After 0: all records that are not deleted.
+        """

@@ -1,4 +1,4 @@
-"""A store: its ports in one."""
+"""An open store: all of its ports."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from hub.stores.base.upkeep import Upkeep
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """One open store, as its ports. `shared` tells whether other processes may have it open too."""
+    """An open store. `shared` tells whether other processes may have it open too."""
 
     shared: bool
     intake: Intake

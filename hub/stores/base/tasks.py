@@ -1,4 +1,4 @@
-"""The contract of long work."""
+"""The contract of tasks: long work that a person asked for."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from hub.stores.base.page import Listing, Page
 
 
 class Tasks(ABC):
-    """The tasks of every tenant. One that has ended (completed, failed or cancelled) stays as it is."""
+    """The tasks of every tenant. A task that has ended (completed, failed or cancelled) never changes again."""
 
     @abstractmethod
     async def save(self, task: Task, feed: Sequence[FeedEntry] = ()) -> bool:
-        """Insert or replace by id; False, writing nothing, when the one that is kept has ended already."""
+        """Insert the task or replace the one with its id; False, with nothing written, when that one has ended."""
 
     @abstractmethod
     async def task(self, tenant: str, task_id: str) -> Task | None: ...

@@ -1,4 +1,4 @@
-"""A queue whose lanes are bounded in the memory of the one process that has it open."""
+"""A queue that keeps its lanes in the memory of the one process that has the store open."""
 
 from abc import abstractmethod
 from collections import Counter
@@ -14,11 +14,13 @@ from hub.stores.gate import LaneState
 
 
 class GatedQueue(Queue):
-    """Books what is under way in each lane; a store's `_claim`, `_finish` and `_reclaim` do the rest as `Queue` says,
-    with no regard for policies, signs and pauses."""
+    """Keeps what is under way in each lane, and its gate.
+
+    A store's `_claim`, `_finish` and `_reclaim` follow `Queue`, but know nothing of policies, health marks and pauses.
+    """
 
     def __init__(self, clock: Clock, random: Random, under_way: Iterable[tuple[str, str, int]] = ()) -> None:
-        """`under_way` gives lane, delivery id and token of what was leased before this process began."""
+        """`under_way` gives lane, delivery id and token of what was leased when the store was opened."""
         self._clock = clock
         self._random = random
         self._lanes: dict[str, LaneState] = {}
@@ -27,7 +29,7 @@ class GatedQueue(Queue):
 
     @abstractmethod
     async def _claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
-        """`ClaimResult.next_due` tells when each lane's next pending delivery is due."""
+        """Claim what each request allows; `ClaimResult.next_due` is when each lane's next pending delivery is due."""
 
     @abstractmethod
     async def _finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]: ...
@@ -43,19 +45,20 @@ class GatedQueue(Queue):
             claimed = await self._claim(admitted, lease_seconds)
             claims = claimed.claims
         finally:
+            # Even when the claim failed: room that is not given back would keep the lane full for good.
             self._record_claims(admitted, claims)
-        told = self._told(claimed, wants, now, at)
+        result = self._gated(claimed, wants, now, at)
         self._forget_idle([want.lane for want in wants], now)
-        return told
+        return result
 
     async def finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
         written = await self._finish(results)
         now, at = self._now(), self._clock.now()
         for result, what in zip(results, written, strict=True):
             if what is WriteOutcome.RECORDED:
-                self._note(result, now, at)
+                self._record(result, now, at)
             elif what is WriteOutcome.FENCED:
-                self._lost(result)
+                self._drop_fenced(result)
         self._forget_idle({result.delivery.subscription_id for result in results}, now)
         return written
 
@@ -68,7 +71,7 @@ class GatedQueue(Queue):
     async def health(self, lanes: Collection[str]) -> Mapping[str, LaneHealth]:
         now, at = self._now(), self._clock.now()
         known = {name: lane for name in lanes if (lane := self._lanes.get(name)) is not None}
-        return {name: _health(lane, now, at) for name, lane in known.items() if not lane.breaker.well}
+        return {name: _health(lane, now, at) for name, lane in known.items() if not lane.breaker.healthy}
 
     def _lane(self, name: str) -> LaneState:
         lane = self._lanes.get(name)
@@ -77,20 +80,20 @@ class GatedQueue(Queue):
         return lane
 
     def _now(self) -> float:
-        """As whole milliseconds, which a sum of fractions may be just short of."""
+        """Monotonic seconds in whole milliseconds; the hundredth of one makes up for sums just short of the next."""
         return floor(self._clock.monotonic() * 1000 + 0.01) / 1000
 
-    # -- booking -----------------------------------------------------------------------------------------------------
+    # -- what is under way ---------------------------------------------------------------------------------------------
 
     def _admit(self, want: ClaimRequest, now: float) -> ClaimRequest:
-        """The want as its lane allows it now."""
+        """The request, limited to what its lane allows now."""
         lane = self._lane(want.lane)
         lane.adopt(want.policy)
         limit = lane.take(want.limit, now)
         return want if limit == want.limit else replace(want, limit=limit)
 
     def _record_claims(self, admitted: Sequence[ClaimRequest], claims: Sequence[Claim]) -> None:
-        """Turn the room that was taken into deliveries under way, and give back what is left of it."""
+        """Turn the room that was taken into deliveries under way, and give back the rest."""
         numbers = Counter(claim.delivery.subscription_id for claim in claims)
         for want in admitted:
             lane = self._lanes[want.lane]
@@ -104,15 +107,15 @@ class GatedQueue(Queue):
             delivery = claim.delivery
             self._lane(delivery.subscription_id).under_way[delivery.id] = delivery.token
 
-    def _note(self, result: Result, now: float, at: datetime) -> None:
+    def _record(self, result: Result, now: float, at: datetime) -> None:
         lane, delivery = self._lane(result.delivery.subscription_id), result.delivery
         lane.under_way.pop(delivery.id, None)
-        lane.note(result.sign, now, self._random.uniform(-1, 1))
+        lane.record(result.health_mark, now, self._random.uniform(-1, 1))
         if result.pause_until is not None:
             lane.pause(now + (result.pause_until - at).total_seconds())
 
-    def _lost(self, result: Result) -> None:
-        """Whoever moved the token on counts it now, unless nobody did since this claim."""
+    def _drop_fenced(self, result: Result) -> None:
+        """Drop a fenced delivery, unless another claim of it counts by now: then its token is another one."""
         lane, delivery = self._lanes.get(result.delivery.subscription_id), result.delivery
         if lane is not None and lane.under_way.get(delivery.id) == delivery.token:
             del lane.under_way[delivery.id]
@@ -122,10 +125,10 @@ class GatedQueue(Queue):
             if (lane := self._lanes.get(name)) is not None and lane.idle(now):
                 del self._lanes[name]
 
-    # -- telling -----------------------------------------------------------------------------------------------------
+    # -- the answer ----------------------------------------------------------------------------------------------------
 
-    def _told(self, claimed: ClaimResult, wants: Sequence[ClaimRequest], now: float, at: datetime) -> ClaimResult:
-        """What to expect of each lane; `now` and `at` are of when the lanes were asked for room."""
+    def _gated(self, claimed: ClaimResult, wants: Sequence[ClaimRequest], now: float, at: datetime) -> ClaimResult:
+        """The answer to a claim. `now` and `at` are the instant at which room was taken in the lanes."""
         next_due: dict[str, datetime] = {}
         full, barred = set(), set()
         for name, due_at in claimed.next_due.items():

@@ -29,7 +29,7 @@ from hub.stores.redis.selection import STORED, IndexSelection, of_deliveries, of
 from hub.stores.redis.stats import read_stats
 
 _DOCUMENTS_AT_ONCE: Final = 50
-"""Events may be big."""
+"""Few, because events may be large."""
 _STATES: Final = ":s:"
 _DELIVERIES: Final = ":d:"
 _SELECT: Final = script("select")
@@ -61,7 +61,7 @@ class RedisArchive(Archive):
         return _page_of_events(found, page)
 
     async def _events(self, ids: Sequence[str]) -> list[Event]:
-        """Those of the events that are there and can be read."""
+        """The events of these ids that exist and can be read."""
         commands = [c for i in ids for c in (("GET", self._keys.event(i)), ("HGET", self._keys.state(i), "cancelled"))]
         replies = await self._engine.ask_all(commands)
         found = zip(ids, replies[::2], replies[1::2], strict=True)
@@ -80,7 +80,7 @@ class RedisArchive(Archive):
         async with aclosing(self._selected(selection, _DELIVERIES, low, high, page.limit + 1)) as walk:
             async for ids in walk:
                 for some in parts(ids, page.limit + 1):
-                    # What was seen in the index of a status may have left it since.
+                    # A delivery may have left the status since its index was read.
                     found += [d for d in await self._deliveries(some) if query.status in (None, d.status)]
                     if len(found) > page.limit:
                         return _page_of_deliveries(found, page)
@@ -107,7 +107,7 @@ class RedisArchive(Archive):
         return await read_stats(self._engine, tenant, since, channel)
 
     async def _count_lanes(self, tenant: str, query: DeliveryQuery) -> dict[str, dict[Status, int]]:
-        """From the lanes' indexes alone."""
+        """From the indexes of the lanes only."""
         lanes = {lane.decode() for lane in await self._engine.ask("SMEMBERS", self._keys.lanes(tenant))}
         wanted = lanes if query.subscription_ids is None else lanes & query.subscription_ids
         low, high = from_instant(query.since), until_instant(query.until)
@@ -143,7 +143,7 @@ class RedisArchive(Archive):
     async def _selected(
         self, selection: IndexSelection, kind: str, low: str, high: str, wanted: int
     ) -> AsyncGenerator[list[str], None]:
-        """The ids of what is selected, newest first, in parts; `kind` stands before them in the names of hashes."""
+        """The ids that are selected, newest first, in parts; `kind` stands before an id in the name of its hash."""
         looks_at = pack(selection.wanted)
         async with aclosing(newest(self._engine, selection.indexes, low, high, wanted)) as walk:
             async for members in walk:
@@ -155,7 +155,7 @@ class RedisArchive(Archive):
                     yield [id_.decode() for id_ in await self._engine.run(_SELECT, looks_at, kind, *some, repeat=True)]
 
     async def _deliveries(self, ids: Sequence[str]) -> list[Delivery]:
-        """Those of the deliveries that are there."""
+        """The deliveries of these ids that exist."""
         rows = await self._engine.ask_all([("HMGET", self._keys.delivery(id_), *DELIVERY_FIELDS) for id_ in ids])
         return [delivery_from(id_, row) for id_, row in zip(ids, rows, strict=True) if row[0] is not None]
 

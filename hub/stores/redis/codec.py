@@ -1,7 +1,7 @@
-"""Events, deliveries, attempts and feed entries as they lie in Redis; `lua/indexes.lua` says where.
+"""Events, deliveries, attempts and feed entries as Redis keeps them; `lua/lib/key.lua` says where.
 
-What a script unpacks may hold no `bytes`: the server's MessagePack is older than that type. JSON is packed as text;
-what else travels inside something packed is as_str_bytes, or goes to the script as an argument of its own.
+What a script unpacks may not hold `bytes`: the server's MessagePack is older than that type. JSON is packed as text.
+Other bytes inside something packed go through `as_str_bytes`, or to the script as an argument of their own.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple
 
 from hub.models import Attempt, Delivery, Event, FeedEntry, Status
 from hub.stores.milliseconds import instant
@@ -19,10 +20,13 @@ unpack: Final = msgspec.msgpack.Decoder().decode
 unpack_event: Final = msgspec.msgpack.Decoder(StoredEvent).decode
 unpack_attempt: Final = msgspec.msgpack.Decoder(StoredAttempt).decode
 unpack_entry: Final = msgspec.msgpack.Decoder(StoredFeedEntry).decode
+packed_event: Final = events.writer(pack)
+packed_attempt: Final = attempts.writer(pack)
+packed_entry: Final = feed_entries.writer(pack)
 
 
 def as_str_bytes(value: bytes) -> msgspec.Raw:
-    """Bytes for `pack` as what a script takes for text, which to it is any bytes; Python must not unpack them."""
+    """Bytes for `pack` in the form of text, which is any bytes to a script. Python must not unpack them."""
     size = len(value)
     if size < 1 << 8:
         return msgspec.Raw(b"\xd9" + size.to_bytes(1, "big") + value)
@@ -31,18 +35,16 @@ def as_str_bytes(value: bytes) -> msgspec.Raw:
     return msgspec.Raw(b"\xdb" + size.to_bytes(4, "big") + value)
 
 
-DELIVERY_FIELDS: Final = ["ten", "evt", "type", "sub", "chan", "st", "why", "n", "base", "tok", "due", "at", "upd"]
-"""What `delivery_from` takes, in this order."""
-
-
-def packed_event(event: Event) -> bytes:
-    """All of an event that never changes, as a `StoredEvent`."""
-    return pack(events.values(event))
+DELIVERY_FIELDS: Final = ("ten", "evt", "type", "sub", "chan", "st", "why", "n", "base", "tok", "due", "at", "upd")
+"""What `delivery_from` takes of a delivery's hash, in this order."""
+CLAIM_FIELDS: Final = (*DELIVERY_FIELDS, "by")
+"""What `lua/lib/claims.lua` hands out of it."""
 
 
 def event_from(packed: bytes, cancelled: bytes | None) -> Event:
     """The event of what was packed and of `cancelled` in its state. Raises `ValueError` when it is damaged."""
-    return events.restored(unpack_event(packed), cancelled_at=None if cancelled is None else instant(int(cancelled)))
+    cancelled_at = None if cancelled is None else instant(int(cancelled))
+    return events.restored(*astuple(unpack_event(packed)), cancelled_at=cancelled_at)
 
 
 def lost_event(id_: str, tenant: str, type_: str, at: datetime) -> Event:
@@ -75,22 +77,14 @@ def _text(value: bytes | None) -> str:
     return (value or b"").decode()
 
 
-def packed_attempt(attempt: Attempt) -> bytes:
-    return pack(attempts.values(attempt))
-
-
 def attempt_from(number: int, packed: bytes) -> Attempt:
-    return attempts.restored(unpack_attempt(packed), number=number)
-
-
-def packed_entry(entry: FeedEntry) -> bytes:
-    return pack(feed_entries.values(entry))
+    return attempts.restored(*unpack(packed), number=number)
 
 
 def entry_from(packed: bytes) -> FeedEntry:
-    return feed_entries.restored(unpack_entry(packed))
+    return feed_entries.restored(*unpack(packed))
 
 
 def fields(reply: Sequence[Any]) -> dict[str, Any]:
-    """A reply of names and values in turn, such as HGETALL's, by name."""
+    """A reply of names and values in turn, such as that of HGETALL, by name."""
     return {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}

@@ -1,4 +1,4 @@
-"""Where events enter the Redis store."""
+"""Accepting events in the Redis store."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -28,7 +28,7 @@ Cancellation = tuple[str, str, datetime]
 
 
 def document_digest(document: bytes) -> bytes:
-    """What tells later whether an event is still what was accepted."""
+    """The digest kept beside an event. It shows later whether the server still has what was accepted."""
     return blake2b(document, digest_size=16).digest()
 
 
@@ -62,7 +62,7 @@ def _delivery_rows(deliveries: Sequence[NewDelivery]) -> list[tuple[str, str, st
 
 
 def _verdicts(batch: Batch) -> list[ItemResult]:
-    """What a batch is answered if none of its events is a duplicate."""
+    """The results of a batch if none of its events is a duplicate."""
     accepted = [ItemResult(entry.index, "accepted", entry.event.id) for entry in batch.entries]
     return sorted([*accepted, *batch.rejected], key=lambda verdict: verdict.index)
 
@@ -83,7 +83,7 @@ def _answer(batch: Batch, verdicts: Sequence[ItemResult], outcome: Sequence[Any]
 
 class RedisIntake(Intake):
     def __init__(self, engine: Engine, losses: LossDetection, process: str, options: StoreOptions) -> None:
-        """`process` names this one among all that have the store open."""
+        """`process` is the name of this process among those that have the store open."""
         self._engine = engine
         self._keys = KeyNames(engine.prefix)
         self._losses = losses
@@ -129,7 +129,7 @@ class RedisIntake(Intake):
         return await self._cancelling.make((tenant, event_id, at))
 
     async def close(self) -> None:
-        """Return when what was begun is written or refused."""
+        """Return when everything that was submitted is written or refused."""
         for calls in (self._accepting, self._expanding, self._cancelling):
             await calls.close()
 

@@ -99,8 +99,8 @@ def _result_row(result: Result, random: Random) -> tuple[Any, ...]:
         attempt.number if attempt else None,
         as_str_bytes(packed_attempt(attempt)) if attempt else None,
         [as_str_bytes(packed_entry(entry)) for entry in result.feed],
-        result.sign,
-        random.uniform(-1, 1) if result.sign is HealthMark.BAD else 0.0,
+        result.health_mark,
+        random.uniform(-1, 1) if result.health_mark is HealthMark.BAD else 0.0,
         milliseconds_or_none(result.pause_until),
     )
 

@@ -6,16 +6,22 @@ from typing import Final
 
 from hub.stores import gate
 from hub.stores.redis.client.scripts import Scripts, Value
+from hub.stores.redis.codec import CLAIM_FIELDS
+from hub.stores.stored import attempts, events
 
 CONSTANTS: Final[Mapping[str, Value]] = {
     # The rules of lanes are written down in Python and in Lua; their numbers only once. See docs/decisions/0010.
     "THRESHOLD": gate.THRESHOLD,
-    "FIRST_REST_SECONDS": gate.FIRST_REST_SECONDS,
-    "LONGEST_REST_SECONDS": gate.LONGEST_REST_SECONDS,
-    "REST_SPREAD": gate.REST_SPREAD,
+    "FIRST_OPEN_SECONDS": gate.FIRST_OPEN_SECONDS,
+    "LONGEST_OPEN_SECONDS": gate.LONGEST_OPEN_SECONDS,
+    "OPEN_SPREAD": gate.OPEN_SPREAD,
     "CATCH_UP_SECONDS": gate.CATCH_UP_SECONDS,
     "FORGET_SECONDS": gate.FORGET_SECONDS,
     "SLACK_SECONDS": gate.SLACK_SECONDS,
+    "CLAIM_FIELDS": CLAIM_FIELDS,
+    # Where a member stands in a stored event or attempt, such as EVENT_TENANT.
+    **{f"EVENT_{name.upper()}": place for place, name in enumerate(events.fields, 1)},
+    **{f"ATTEMPT_{name.upper()}": place for place, name in enumerate(attempts.fields, 1)},
 }
 """By their names in Lua."""
 

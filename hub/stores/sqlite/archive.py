@@ -14,9 +14,9 @@ from hub.stores.sqlite.conditions import deliveries_index, deliveries_where, eve
 from hub.stores.sqlite.readers import Readers
 from hub.stores.sqlite.rows import ATTEMPT_MEMBERS, DELIVERY_JSON, EVENT_JSON, delivery_from, event_from, fetch
 from hub.stores.sqlite.stats import read_stats
-from hub.stores.stored import StoredAttempt, attempts
+from hub.stores.stored import attempts
 
-# The page is chosen before anything is joined or read in full.
+# The page is chosen first, so that only its rows are joined and read in full.
 _EVENTS: Final = f"""
     SELECT {EVENT_JSON} AS row FROM
         (SELECT seq FROM events INDEXED BY {{index}} WHERE {{where}}
@@ -75,7 +75,7 @@ def _deliveries(connection: apsw.Connection, tenant: str, query: DeliveryQuery, 
 
 def _attempts(connection: apsw.Connection, tenant: str, delivery_id: str) -> list[Attempt]:
     rows = fetch(connection, _ATTEMPTS, (tenant, delivery_id))
-    return [attempts.restored(StoredAttempt(*members), number=number) for number, *members in rows]
+    return [attempts.restored(*members, number=number) for number, *members in rows]
 
 
 def _counts(connection: apsw.Connection, tenant: str, query: DeliveryQuery) -> dict[str, dict[Status, int]]:

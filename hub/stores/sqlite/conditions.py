@@ -45,11 +45,11 @@ class Condition:
             self.add(f"{column} NOT IN (SELECT value FROM json_each(:but))", but=orjson.dumps([*unwanted]).decode())
 
     def matching(self, column: str, pattern: str | None) -> None:
-        """Patterns as `EventQuery.type` has them."""
+        """Add what `EventQuery.type` means."""
         if pattern is None or pattern == "*":
             return
         if pattern.endswith(".*"):
-            # "/" is the character after ".", so this is every type with at least one segment more.
+            # "/" is the character after ".", so this range is every type with at least one more segment.
             self.add(f"{column} > :low AND {column} < :high", low=pattern[:-1], high=pattern[:-2] + "/")
         else:
             self.equal(column, pattern)
@@ -61,14 +61,14 @@ class Condition:
             self.add(f"{column} < :until", until=milliseconds(until))
 
     def after(self, page: Page, column: str, key: str, kind: type) -> Self:
-        """Only what comes after the page's cursor, newest first by `column` and then `key`, which is of `kind`."""
+        """Add the page's cursor: newest first by `column`, then by `key`, whose values are of `kind`."""
         if page.cursor is not None:
             at, last = position_of(page.cursor, int, kind)
             self.add(f"({column}, {key}) < (:at, :last)", at=at, last=last)
         return self
 
 
-# Which index leads to the fewest rows is known here; the planner, without statistics, prefers one that spares a sort.
+# Which index gives the fewest rows is known here. SQLite's planner, without statistics, prefers one that avoids a sort.
 def events_index(query: EventQuery) -> str:
     return "events_by_time" if query.subject is None else "events_by_subject"
 
@@ -98,7 +98,7 @@ def events_where(tenant: str, query: EventQuery) -> Condition:
 def deliveries_where(tenant: str, query: DeliveryQuery) -> Condition:
     condition = Condition(tenant)
     if query.status is not None:
-        # As a literal: a partial index is of use only for what is known when the statement is prepared.
+        # A literal, because SQLite uses a partial index only when it knows the value as it prepares the statement.
         condition.add(f"status = '{query.status.value}'")
     if query.event_id is not None:
         condition.add("event_seq = (SELECT seq FROM events WHERE id = :event_id)", event_id=query.event_id)

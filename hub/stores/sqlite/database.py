@@ -1,4 +1,4 @@
-"""The database file: taken for this process alone, examined, brought to the newest schema, and opened."""
+"""The database file: locked for this process, examined, migrated to the newest schema, opened."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ from hub.errors import Unavailable
 from hub.stores.sqlite.errors import BUSY_SECONDS, translate
 
 APPLICATION_ID: Final = 0x6E687562
-"""`nhub`: tells this program's databases from others', https://www.sqlite.org/pragma.html#pragma_application_id."""
+"""`nhub`: marks the databases of this program, https://www.sqlite.org/pragma.html#pragma_application_id."""
 EXAMINE_SECONDS: Final = 1.0
 _WAL_MAX_BYTES: Final = 64 * 1024 * 1024
 _WRITER_CACHE_KIB: Final = 16_384
@@ -25,7 +25,7 @@ _READER_CACHE_KIB: Final = 4_096
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Keep every other process of the hub from the database at `path`; raises `Unavailable` if one has it."""
+    """Lock the database at `path` against other processes of the hub. Raises `Unavailable` while one has it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
@@ -61,7 +61,7 @@ def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
 
 
 def prepare(path: Path, clock: Clock) -> apsw.Connection:
-    """Create, examine and migrate the database, and give the connection to write with. Raises `Unavailable`."""
+    """Create, examine and migrate the database, and give the connection for writing. Raises `Unavailable`."""
     try:
         new = _create(path)
         connection = connect(path)
@@ -84,7 +84,7 @@ def prepare(path: Path, clock: Clock) -> apsw.Connection:
 
 
 def _create(path: Path) -> bool:
-    """Make an empty file that only its owner reads, unless there is one with something in it."""
+    """Create an empty file that only its owner can read, and tell whether the database is new."""
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
@@ -108,7 +108,7 @@ def _identify(connection: apsw.Connection, path: Path) -> None:
 
 
 def _examine(connection: apsw.Connection, path: Path, clock: Clock) -> None:
-    """Look for damage, for at most `EXAMINE_SECONDS`: some hundred megabytes; `hub doctor` examines all of it."""
+    """Look for damage for at most `EXAMINE_SECONDS`, enough for some hundred megabytes; `hub doctor` reads all."""
     deadline = clock.monotonic() + EXAMINE_SECONDS
     connection.set_progress_handler(lambda: clock.monotonic() > deadline, 1_000)
     try:
@@ -135,7 +135,7 @@ def _damaged(path: Path) -> Unavailable:
 
 
 def migrations() -> list[Traversable]:
-    """The steps from one schema to the next, in order; the first makes it from nothing."""
+    """The steps from each schema to the next, in order; the first creates it."""
     steps = (files("hub.stores.sqlite") / "migrations").iterdir()
     return sorted((step for step in steps if step.name.endswith(".sql")), key=lambda step: step.name)
 

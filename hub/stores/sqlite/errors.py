@@ -1,4 +1,4 @@
-"""What SQLite's errors mean to the hub's callers."""
+"""SQLite's errors as errors of the hub."""
 
 import apsw
 
@@ -7,11 +7,11 @@ from hub.errors import HubError, Unavailable
 BUSY_SECONDS = 5.0
 """How long a transaction waits for another process's lock."""
 READ_SECONDS = 5.0
-"""How long one read may take, so that no reader holds back checkpoints."""
+"""How long one read may take, because a checkpoint waits for every reader."""
 
 
 def translate(error: apsw.Error) -> HubError:
-    """`Unavailable` for what passes or can be repaired from outside; a plain `HubError` for a defect of the hub."""
+    """`Unavailable` for what passes by itself or an operator can repair; `HubError` for a defect of the hub."""
     match error:
         case apsw.FullError():
             return Unavailable(
@@ -33,5 +33,5 @@ def translate(error: apsw.Error) -> HubError:
 
 
 def spoils_one(error: apsw.Error) -> bool:
-    """Whether the error lies in what was written rather than in the database: its neighbours may still succeed."""
+    """Whether the error lies in one item, not in the database: other items of its group may succeed."""
     return not isinstance(translate(error), Unavailable)

@@ -1,4 +1,4 @@
-"""What lies in the database, as documents, piece by piece."""
+"""Reads the database as documents, piece by piece."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -20,8 +20,8 @@ from hub.stores.documents import (
 )
 from hub.stores.paging import cursor_of, position_of
 from hub.stores.sqlite.feed import read_bounds
-from hub.stores.sqlite.rows import ATTEMPT_MEMBERS, EVENT_JSON, FEED_MEMBERS, Row, fetch, stored_event
-from hub.stores.stored import StoredAttempt, StoredFeedEntry
+from hub.stores.sqlite.rows import ATTEMPT_MEMBERS, EVENT_JSON, FEED_MEMBERS, Row, event_members, fetch
+from hub.stores.stored import StoredAttempt, StoredEvent, StoredFeedEntry
 
 PIECE_BYTES: Final = 1_000_000
 _EVENT_BYTES: Final = 300
@@ -122,7 +122,7 @@ def _events(connection: apsw.Connection, after: str, limit: int) -> Piece:
     seq, subscription = position_of(after, int, str) if after else (0, "")
     values = {"seq": seq, "after": subscription, "limit": limit}
     if subscription:
-        # The event goes on with a piece of its own, which ends with the end of the event where nothing is left.
+        # The rest of an event has pieces of its own; the last of them ends where the event does.
         ((_, _, sent),) = fetch(connection, _PLAN.format(where="seq = :seq"), values)
         plan = _Plan()
         plan.add(seq, 0, sent)
@@ -135,7 +135,7 @@ def _events(connection: apsw.Connection, after: str, limit: int) -> Piece:
 
 
 class _Plan:
-    """Which deliveries of which events one piece takes, whole events as long as they fit."""
+    """Which deliveries of which events one piece takes. An event is cut only when it does not fit into one piece."""
 
     def __init__(self) -> None:
         self.events: dict[int, list[int]] = {}
@@ -143,7 +143,7 @@ class _Plan:
         self._end: tuple[int, str] = (0, "")
 
     def add(self, seq: int, size: int, sent: Sequence[tuple[int, str, int]]) -> bool:
-        """Whether there is room for another event after this one."""
+        """Take what fits of an event, and tell whether there is room for another one."""
         if self.events and size > self._left:
             return False
         self._left -= size
@@ -170,7 +170,8 @@ class _Plan:
 
 
 def _event(connection: apsw.Connection, fan_out_after: str | None, row: Row, *, goes_on: bool) -> EventDocument:
-    event, cancelled_at = stored_event(connection, row)
+    members, cancelled_at = event_members(connection, row)
+    event = StoredEvent(*members)
     if goes_on:
         event.data = ""
     return EventDocument(event, goes_on, cancelled_at, fan_out_after)

@@ -11,13 +11,13 @@ from hub.models import FeedRow
 from hub.stores.base import Feed
 from hub.stores.sqlite.readers import Readers
 from hub.stores.sqlite.rows import FEED_MEMBERS, fetch
-from hub.stores.stored import StoredFeedEntry, feed_entries
+from hub.stores.stored import feed_entries
 
 _ENTRIES: Final = f"""
     SELECT json_array(id, {FEED_MEMBERS}) AS row FROM feed
     WHERE {{where}} ORDER BY id LIMIT :limit
 """
-# Ids have no holes and only the lowest are trimmed, so what is missing below the first kept one was trimmed.
+# Ids have no gaps and only the lowest are trimmed, so every id below the first one kept was trimmed.
 _BOUNDS: Final = """
     SELECT json_array(coalesce((SELECT min(id) - 1 FROM feed), last), last) AS row
     FROM (SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'feed'), 0) AS last)
@@ -31,7 +31,7 @@ def _entries(connection: apsw.Connection, after: int, limit: int, tenant: str | 
         where += " AND tenant = :tenant"
         values["tenant"] = tenant
     rows = fetch(connection, _ENTRIES.format(where=where), values)
-    return [FeedRow(id_, feed_entries.restored(StoredFeedEntry(*members))) for id_, *members in rows]
+    return [FeedRow(id_, feed_entries.restored(*members)) for id_, *members in rows]
 
 
 def read_bounds(connection: apsw.Connection) -> tuple[int, int]:
@@ -41,19 +41,19 @@ def read_bounds(connection: apsw.Connection) -> tuple[int, int]:
 
 class SqliteFeed(Feed):
     def __init__(self, readers: Readers, last: int) -> None:
-        """`last` is the highest id that was given so far."""
+        """`last` is the highest id given so far."""
         self._readers = readers
         self._last = last
         self._grown = asyncio.Event()
         self._closed = False
 
     def announce(self, last: int) -> None:
-        """Entries up to this id are committed."""
+        """Wake those who wait: entries up to this id are committed."""
         self._last = last
         self._wake()
 
     def close(self) -> None:
-        """Let those who wait know that nothing more comes."""
+        """Wake those who wait: no more entries come."""
         self._closed = True
         self._wake()
 

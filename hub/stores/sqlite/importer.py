@@ -1,4 +1,4 @@
-"""Documents of another store, written into the database; what is there already is left as it is."""
+"""Writes documents of another store into the database. What is there already stays as it is."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -41,8 +41,8 @@ def write_pieces(transaction: Transaction, pieces: Sequence[tuple[Section, Piece
 
 
 def _put_counters(transaction: Transaction, documents: Sequence[bytes]) -> None:
-    """Nothing is kept of the catalogue's version, which the records have, and of what was trimmed from the feed, since
-    its first entry says that."""
+    """Only the feed's last id is kept: the records have the catalogue's version, and the first entry of the feed tells
+    what was trimmed before it."""
     for counters in decode(documents, Counters):
         # The feed gives no id twice, https://www.sqlite.org/autoinc.html.
         if not transaction.change("UPDATE sqlite_sequence SET seq = ? WHERE name = 'feed'", (counters.feed,)):
@@ -119,7 +119,7 @@ _PUT: Final[Mapping[Section, Callable[[Transaction, Sequence[bytes]], None]]] = 
 
 
 def _known(transaction: Transaction, table: str, ids: Sequence[str]) -> dict[str, int]:
-    """The seq of each of these that is there, by id."""
+    """The seq of each of these ids that is in the table."""
     query = f"SELECT json_array(id, seq) AS row FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
     return dict(transaction.fetch(query, (orjson.dumps(ids).decode(),)))
 

@@ -1,4 +1,4 @@
-"""Where events enter the SQLite store."""
+"""Accepting events in the SQLite store."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ _RECALL = "SELECT json_array(fingerprint, verdicts, expires_at) AS row FROM idem
 
 
 def remembered(fingerprint: str, verdicts: str, given: Idempotency) -> AcceptResult:
-    """The answer that was kept with a key; raises `Invalid` when the key came with another request then."""
+    """The answer kept with a key. Raises `Invalid` when the key came with another request then."""
     if fingerprint != given.fingerprint:
         raise Invalid("This Idempotency-Key was used for another request; use a new one.")
     return AcceptResult(tuple(ItemResult(*verdict) for verdict in orjson.loads(verdicts)), replayed=True)
@@ -55,7 +55,10 @@ def delivery_rows(
 
 
 class _Acceptance:
-    """Decides over batches one after the other, and keeps what is to be written for all of them."""
+    """Decides on batches one after the other, and collects what is to be written for all of them.
+
+    What one batch adds counts for the next: `_keys` and `_sources` hold what is in the database and what is new.
+    """
 
     def __init__(self, transaction: Transaction, batches: Sequence[Batch]) -> None:
         self._transaction = transaction

@@ -1,4 +1,4 @@
-"""The deliveries that wait in the SQLite store."""
+"""Pending deliveries in the SQLite store."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ _FIRST_DUE: Final = """
         UNION ALL
         SELECT min(due_at) FROM deliveries WHERE status = 'pending' AND subscription_id = {lane} AND is_retry = 1))
 """
-# From each lane the index is asked for the next one, so that the cost is in lanes and not in deliveries.
+# The index is asked for one lane after the other, so the cost grows with lanes, not with deliveries.
 _DUE: Final = f"""
     WITH RECURSIVE lanes (id) AS (
         SELECT min(subscription_id) FROM deliveries WHERE status = 'pending'
@@ -36,7 +36,7 @@ _DUE: Final = f"""
         FROM lanes WHERE lanes.id IS NOT NULL)
     SELECT json_array(id, {_FIRST_DUE.format(lane="lanes.id")}) AS row FROM lanes WHERE id IS NOT NULL
 """
-# A want is [lane, limit, retries first, until when the lease lasts].
+# Each of :wants is [lane, limit, retries first, end of the lease].
 _PICK: Final = """
     SELECT json_array(picked.value, want.value ->> 3) AS row
     FROM json_each(:wants) AS want, json_each((
@@ -130,7 +130,7 @@ def _finish(transaction: Transaction, calls: Sequence[Sequence[Result]]) -> list
 
 
 class _Finishing:
-    """Decides over results one after the other, and keeps what is to be written for all of them."""
+    """Decides on results one after the other, and collects what is to be written for all of them."""
 
     def __init__(self, states: dict[str, tuple[int, int, bool]]) -> None:
         self._states = states
@@ -202,7 +202,7 @@ def _reclaim_one(transaction: Transaction, limit: int, all_owners: bool) -> list
 
 
 Renewal = tuple[Sequence[Claim], int]
-"""What is renewed, and for how many milliseconds."""
+"""The claims to renew, and for how many milliseconds."""
 
 
 def _renew(transaction: Transaction, renewals: Sequence[Renewal]) -> list[None]:
@@ -224,7 +224,7 @@ def _due(connection: apsw.Connection) -> dict[str, datetime]:
 
 
 def leased(connection: apsw.Connection) -> list[tuple[str, str, int]]:
-    """Lane, delivery id and token of everything that was under way when the database was last used."""
+    """Lane, delivery id and token of each delivery that was under way when the database was last used."""
     return [(lane, id_, token) for lane, id_, token in fetch(connection, _UNDER_WAY)]
 
 

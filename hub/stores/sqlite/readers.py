@@ -1,4 +1,4 @@
-"""Reading beside the writer: a few threads, each with a connection of its own."""
+"""Reading while the writer writes: a few threads, each with its own connection."""
 
 import asyncio
 import queue
@@ -18,7 +18,7 @@ _STEPS_BETWEEN_LOOKS = 200_000
 
 
 class Readers:
-    """Each read ends after `READ_SECONDS` at the latest; with `snapshots` all statements of one see the same state."""
+    """Each read ends after at most `READ_SECONDS`. With `snapshots`, all statements of one read see the same state."""
 
     def __init__(self, name: str, connections: list[apsw.Connection], clock: Clock, *, snapshots: bool = False) -> None:
         self._clock = clock
@@ -30,7 +30,7 @@ class Readers:
             self._idle.put(connection)
 
     async def run(self, read: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`read(connection, ...)` in a thread. Raises `Unavailable`."""
+        """The result of `read(connection, ...)`, called in a thread. Raises `Unavailable`."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: self._read(read, *args, **kwargs))
 
     def _read(self, read: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

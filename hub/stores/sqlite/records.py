@@ -1,4 +1,4 @@
-"""The catalogue's documents in the SQLite store."""
+"""The catalogue's records in the SQLite store."""
 
 from collections.abc import Sequence
 

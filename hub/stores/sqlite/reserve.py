@@ -1,4 +1,4 @@
-"""Disk space held back for the results of attempts that are under way when the disk runs full."""
+"""Disk space kept for the results of attempts that are under way when the disk becomes full."""
 
 import contextlib
 import os
@@ -9,14 +9,14 @@ RESERVE_BYTES = 8 * 1024 * 1024
 
 
 class Reserve:
-    """A file that only takes up space. While it is not held, only vital work is written."""
+    """A file that only takes up space. While it is released, only vital work is written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.held = (path.exists() and path.stat().st_size == RESERVE_BYTES) or self.take()
 
     def take(self) -> bool:
-        """Hold the space, if that leaves as much for others; False if not."""
+        """Take the space if at least as much stays free besides; False if not."""
         if shutil.disk_usage(self._path.parent).free < 2 * RESERVE_BYTES:
             return False
         try:
@@ -30,7 +30,7 @@ class Reserve:
         return True
 
     def release(self) -> bool:
-        """Give the space back to the disk; False if it was not held."""
+        """Give the space back to the disk. False if it was not held."""
         held, self.held = self.held, False
         with contextlib.suppress(OSError):
             self._path.unlink()

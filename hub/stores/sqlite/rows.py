@@ -12,13 +12,14 @@ import orjson
 
 from hub.models import Delivery, Event
 from hub.stores.milliseconds import instant_or_none
-from hub.stores.stored import StoredEvent, attempts, events, feed_entries
+from hub.stores.stored import attempts, events, feed_entries
 
 Row = list[Any]
 Values = Sequence[str | int | float | None] | Mapping[str, str | int | float | None]
 
 _INLINE_BYTES: Final = 65_536
 _EXTENSIONS: Final = events.fields.index("extensions")
+_DATA: Final = events.fields.index("data")
 
 EVENT_COLUMNS: Final = ", ".join(("seq", "cancelled_at", "fan_out_after", *events.fields))
 ATTEMPT_MEMBERS: Final = ", ".join(attempts.fields)
@@ -54,22 +55,21 @@ def event_row(
     return (seq, cancelled_at, fan_out_after, *members[:_EXTENSIONS], kept, *members[_EXTENSIONS + 1 :])
 
 
-def stored_event(connection: apsw.Connection, row: Row) -> tuple[StoredEvent, int | None]:
-    """The event of an `EVENT_JSON` row, and when it was cancelled.
+def event_members(connection: apsw.Connection, row: Row) -> tuple[list[Any], int | None]:
+    """The members of the `StoredEvent` of an `EVENT_JSON` row, and when it was cancelled.
 
     Data that is too big to travel inside JSON is read by itself.
     """
     seq, cancelled_at, *members = row
-    event = StoredEvent(*members)
-    if not event.data:
-        event.data = connection.execute("SELECT data FROM events WHERE seq = ?", (seq,)).get
-    return event, cancelled_at
+    if not members[_DATA]:
+        members[_DATA] = connection.execute("SELECT data FROM events WHERE seq = ?", (seq,)).get
+    return members, cancelled_at
 
 
 def event_from(connection: apsw.Connection, row: Row) -> Event:
     """The event of an `EVENT_JSON` row."""
-    event, cancelled_at = stored_event(connection, row)
-    return events.restored(event, cancelled_at=instant_or_none(cancelled_at))
+    members, cancelled_at = event_members(connection, row)
+    return events.restored(*members, cancelled_at=instant_or_none(cancelled_at))
 
 
 def delivery_from(row: Row) -> Delivery:

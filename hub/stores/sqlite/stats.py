@@ -1,4 +1,4 @@
-"""The numbers of a tenant, each read from an index alone."""
+"""The numbers of a tenant, each read from an index only."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""One write transaction as the handlers of the writer see it, in few and big statements."""
+"""One write transaction as the writer's handlers see it, in few, large statements."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -11,16 +11,16 @@ from hub.stores.sqlite.rows import FEED_MEMBERS, Values, fetch
 from hub.stores.stored import feed_entries
 
 _SIZES = (1, 4, 16, 64, 256)
-"""Rows a statement may take: few sizes, so that SQLite's prepared statements are found again."""
+"""How many rows a statement takes: few sizes, so that APSW finds its prepared statements again."""
 
 
 class Transaction:
-    """What is done with it lives in the writer's thread, and all of it is committed or none."""
+    """Used in the writer's thread only. All that is done with it is committed, or nothing is."""
 
     def __init__(self, connection: apsw.Connection, now: int) -> None:
         self.connection = connection
         self.now = now
-        """The instant of the whole transaction, in milliseconds."""
+        """The one instant of the whole transaction, in milliseconds."""
         self.feed_id = 0
         """The last feed entry that was written in it, 0 for none."""
 
@@ -33,7 +33,7 @@ class Transaction:
         return self.connection.execute(statement, values).connection.changes()
 
     def change_each(self, statement: str, columns: str, rows: Sequence[Sequence[str | int | None]]) -> None:
-        """Run a statement over `new`, a table of the rows, whose first column is never NULL in them."""
+        """Run a statement that reads `new`, a table of the rows. The first column of a row is never None."""
         width = columns.count(",") + 1
         places = f"({', '.join('?' * width)})"
         for start in range(0, len(rows), _SIZES[-1]):
@@ -54,7 +54,7 @@ class Transaction:
         replace: bool = False,
     ) -> None:
         """Insert all rows, or replace those that are there."""
-        # FAIL spares SQLite the journal of the statement; whatever fails, the whole transaction is rolled back.
+        # With FAIL, SQLite needs no journal for the statement; on an error the whole transaction is rolled back anyway.
         first = columns.partition(",")[0]
         conflict = "REPLACE" if replace else "FAIL"
         statement = f"INSERT OR {conflict} INTO {table} ({columns}) SELECT * FROM new WHERE {first} IS NOT NULL"

@@ -22,7 +22,7 @@ _COUNTED: Final = (
 
 
 def _count(transaction: Transaction, calls: Sequence[None]) -> list[dict[str, int]]:
-    """In the writer's thread, since to count may take longer than a reader is given."""
+    """In the writer's thread, because counting may take longer than `READ_SECONDS`."""
     counts = {name: int(transaction.fetch(f"SELECT count(*) AS row FROM {name}")[0]) for name in _COUNTED}
     return [counts for _ in calls]
 

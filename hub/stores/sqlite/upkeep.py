@@ -1,6 +1,6 @@
 """Housekeeping of the SQLite store.
 
-What is removed leaves free pages, which the next events fill; the file is not made smaller.
+What is removed leaves free pages for the next events; the file does not become smaller.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from hub.stores.sqlite.writer import Writer
 _DELIVERIES_AT_ONCE: Final = 1_000
 _TASK_AGE: Final = timedelta(days=7)
 
-# The index knows events by tenant and time, so the oldest of every tenant are looked up one tenant after the other.
+# The index orders events by tenant and then time, so the oldest events are found one tenant after the other.
 _PURGEABLE: Final = """
     WITH RECURSIVE tenants (id) AS (
         SELECT min(tenant) FROM events
@@ -35,7 +35,7 @@ _PURGEABLE: Final = """
             ORDER BY accepted_at LIMIT :limit))) AS old
     LIMIT :limit
 """
-# What was found without a transaction may have been replayed meanwhile.
+# Deliveries of what was found outside a transaction may have been replayed in the meantime.
 _STILL_PURGEABLE: Final = """
     SELECT seq AS row FROM json_each(?) AS old CROSS JOIN events ON events.seq = old.value
     WHERE fan_out_after IS NULL AND NOT EXISTS (
@@ -57,7 +57,7 @@ def _purge(transaction: Transaction, calls: Sequence[Sequence[int]]) -> list[tup
 
 
 def _purge_part(transaction: Transaction, seqs: Sequence[int]) -> tuple[int, bool]:
-    """How many events were removed, and whether more could not be for their number of deliveries."""
+    """How many events were removed, and whether some are left because they had too many deliveries for one step."""
     events = orjson.dumps(transaction.fetch(_STILL_PURGEABLE, (orjson.dumps(seqs).decode(),))).decode()
     found = transaction.fetch(_DELIVERIES_OF, (events, _DELIVERIES_AT_ONCE))
     deliveries = orjson.dumps(found).decode()
@@ -96,7 +96,7 @@ def _trim_feed_part(transaction: Transaction, before: int, keep: int, limit: int
     highest: Any = transaction.fetch(_HIGHEST_ENTRY)[0]
     last = 0
     for id_, written_at in oldest:
-        # Only from the front: an entry that a clock set back made look old must not leave a hole.
+        # Only from the front: an entry that looks old because the clock was set back must not leave a gap.
         if written_at >= before and id_ > highest - keep:
             break
         last = id_
@@ -104,7 +104,7 @@ def _trim_feed_part(transaction: Transaction, before: int, keep: int, limit: int
 
 
 def _touch(transaction: Transaction, items: Sequence[None]) -> list[None]:
-    """Write what is there already, to see whether the disk takes it."""
+    """Write a value that is there already, to see whether the disk accepts writes."""
     version = transaction.fetch("SELECT user_version AS row FROM pragma_user_version")[0]
     transaction.change(f"PRAGMA user_version = {version:d}")
     return list(items)

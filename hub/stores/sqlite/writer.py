@@ -1,4 +1,7 @@
-"""The one thread that writes: it takes all that waits, runs it as one transaction, and commits once for all."""
+"""The one thread that writes: it takes all waiting work, runs it as one transaction, and commits once for all.
+
+See docs/decisions/0001.
+"""
 
 import asyncio
 import contextlib
@@ -21,8 +24,10 @@ from hub.stores.sqlite.transaction import Transaction
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 Handler = Callable[[Transaction, Sequence[Item]], Sequence[Outcome | HubError]]
-"""Does the work of all items in order, as if one after the other, and gives an outcome for each. It decides before it
-writes: an item whose outcome is an error has changed nothing."""
+"""Does the work of all items, as if one after the other, and gives an outcome for each.
+
+It decides before it writes, so an item whose outcome is an error has changed nothing.
+"""
 
 GROUP_ROWS: Final = 500
 QUEUE_ROWS: Final = 50_000
@@ -46,7 +51,7 @@ Settled = tuple[list[tuple[_Job, Any]], int]
 
 
 class Writer:
-    """Group commit without an artificial wait: what comes while one group is on its way to disk makes the next."""
+    """Group commit without a pause: what is submitted while one group is written to disk makes the next group."""
 
     def __init__(
         self,
@@ -75,13 +80,13 @@ class Writer:
 
     @property
     def trouble(self) -> HubError | None:
-        """Why not everything is written now."""
+        """Why not everything is written now; None while it is."""
         return self._failure if self._reserve.held else translate(apsw.FullError())
 
     async def submit(
         self, handler: Handler[Item, Outcome], item: Item, *, rows: int = 1, vital: bool = False
     ) -> Outcome:
-        """The item's outcome, once it is on disk. `vital` work goes on from the reserve while the disk is full."""
+        """The item's outcome, once it is on disk. While the disk is full, `vital` work uses the reserve."""
         if self._closing:
             raise Unavailable("The hub is shutting down; try again.", retry_after=5.0)
         if self._waiting_rows > QUEUE_ROWS and not vital:
@@ -107,7 +112,7 @@ class Writer:
             self._checkpoint()
 
     def _take(self) -> list[_Job]:
-        """Wait for the first job and take with it what else is there; empty at the end."""
+        """Wait for a job, and take the others that are there, too; empty at the end."""
         job = self._jobs.get()
         group: list[_Job] = []
         rows = 0
@@ -141,7 +146,7 @@ class Writer:
         return self._try(group)
 
     def _write_vital(self, group: list[_Job]) -> Settled:
-        """Write what the reserve was for, and refuse the rest."""
+        """Write vital work, for which the reserve is kept, and refuse the rest."""
         outcomes, feed_id = self._try([job for job in group if job.vital])
         return [*outcomes, *((job, translate(apsw.FullError())) for job in group if not job.vital)], feed_id
 
@@ -154,7 +159,7 @@ class Writer:
             return self._recover(group, error)
 
     def _recover(self, group: list[_Job], error: Exception) -> Settled:
-        """What becomes of a group that was rolled back."""
+        """The outcomes of a group that was rolled back, after what can be tried again was."""
         if not isinstance(error, apsw.Error) or spoils_one(error):
             if len(group) > 1:
                 parts = [self._try([job]) for job in group]
@@ -164,7 +169,7 @@ class Writer:
         if isinstance(error, apsw.FullError) and self._reserve.release():
             return self._write_vital(group)
         if isinstance(error, apsw.BusyError):
-            # Whoever queued up meanwhile has waited as long already.
+            # What was submitted in the meantime has waited long enough, too.
             group = group + self._drain()
         return [(job, translate(error)) for job in group], 0
 
@@ -206,10 +211,10 @@ class Writer:
         return apsw.SQLITE_OK
 
     def _checkpoint(self) -> None:
-        """Move the write-ahead log into the database, after those who waited for the commit have their answers.
+        """Copy the write-ahead log into the database, after the callers of the commit have their answers.
 
-        SQLite starts the log over once all of it is moved and nobody reads it; where that did not happen for long, the
-        writer waits for the readers.
+        SQLite starts the log again from its beginning when all of it is copied and nobody reads it. When that has not
+        happened for long, the writer waits for the readers.
         """
         grown = self._wal_pages - self._moved_pages if self._wal_pages >= self._moved_pages else self._wal_pages
         if grown < (_CHECKPOINT_PAGES if self._reserve.held else _CHECKPOINT_PAGES_WHEN_FULL):

@@ -135,7 +135,7 @@ def test_a_cancelled_delivery_says_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tried", "sign"),
+    ("tried", "mark"),
     [
         (Receipt(), HealthMark.GOOD),
         (SendFailed("answered 500", status_code=500), HealthMark.BAD),
@@ -145,8 +145,8 @@ def test_a_cancelled_delivery_says_why() -> None:
         (Unknown("the process stopped"), HealthMark.NONE),
     ],
 )
-def test_an_attempt_says_whether_its_target_is_in_trouble(tried: AttemptResult, sign: HealthMark) -> None:
-    assert settled(tried).sign is sign
+def test_an_attempt_says_whether_its_target_is_in_trouble(tried: AttemptResult, mark: HealthMark) -> None:
+    assert settled(tried).health_mark is mark
 
 
 def test_429_pauses_the_lane_for_as_long_as_was_asked_but_for_no_more_than_five_minutes() -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hub.stores.base import BreakerState, HealthMark, LanePolicy
 from hub.stores.gate import (
     CATCH_UP_SECONDS,
-    FIRST_REST_SECONDS,
+    FIRST_OPEN_SECONDS,
     FORGET_SECONDS,
-    LONGEST_REST_SECONDS,
-    REST_SPREAD,
+    LONGEST_OPEN_SECONDS,
+    OPEN_SPREAD,
     SLACK_SECONDS,
     THRESHOLD,
     Breaker,
@@ -62,8 +62,8 @@ def test_each_rest_after_a_failed_try_is_twice_as_long_up_to_the_longest() -> No
         now = breaker.open_until
         breaker.failed(now, 0.0)
         rests.append(round(breaker.open_until - now, 3))
-    assert rests[:3] == [FIRST_REST_SECONDS * 2, FIRST_REST_SECONDS * 4, FIRST_REST_SECONDS * 8]
-    assert rests[-1] == LONGEST_REST_SECONDS
+    assert rests[:3] == [FIRST_OPEN_SECONDS * 2, FIRST_OPEN_SECONDS * 4, FIRST_OPEN_SECONDS * 8]
+    assert rests[-1] == LONGEST_OPEN_SECONDS
 
 
 @pytest.mark.parametrize("spread", [-1.0, 0.5, 1.0])
@@ -71,7 +71,7 @@ def test_a_rest_is_spread_so_that_lanes_come_back_apart(spread: float) -> None:
     breaker = opened()
     now = breaker.open_until
     breaker.failed(now, spread)
-    assert breaker.open_until - now == pytest.approx(FIRST_REST_SECONDS * 2 * (1 + REST_SPREAD * spread), abs=0.001)
+    assert breaker.open_until - now == pytest.approx(FIRST_OPEN_SECONDS * 2 * (1 + OPEN_SPREAD * spread), abs=0.001)
 
 
 def test_failures_that_arrive_during_the_rest_do_not_prolong_it() -> None:
@@ -94,7 +94,7 @@ def test_a_success_closes_it_and_the_room_doubles_up_to_the_cap() -> None:
         breaker.succeeded(10)
         allowed.append(breaker.allowance(10, breaker.open_until))
     assert allowed == [2, 4, 8, 10]
-    assert breaker.untroubled
+    assert breaker.recovered
 
 
 def test_a_single_failure_while_ramping_up_does_not_open_it() -> None:
@@ -122,9 +122,9 @@ def begin(some: LaneState, number: int, now: float) -> int:
     return started
 
 
-def end(some: LaneState, sign: HealthMark, now: float) -> None:
+def end(some: LaneState, mark: HealthMark, now: float) -> None:
     some.under_way.popitem()
-    some.note(sign, now, 0.0)
+    some.record(mark, now, 0.0)
 
 
 def test_room_that_nothing_was_found_for_is_not_spent() -> None:
@@ -165,7 +165,7 @@ def test_a_newer_revision_forgets_the_targets_health_and_keeps_what_is_under_way
     some.pause(60.0)
     assert some.take(1, 1.0) == 0
     some.adopt(LanePolicy(THRESHOLD * 2, 1_000.0, revision=2))
-    assert some.breaker.well
+    assert some.breaker.healthy
     assert some.take(100, 1.0) == THRESHOLD * 2 - 1
 
 
@@ -191,7 +191,7 @@ def test_a_lane_is_idle_once_there_is_nothing_to_remember() -> None:
     assert some.idle(1.1)
     some.pause(9.0)
     assert not some.idle(8.9)
-    some.note(HealthMark.BAD, 9.0, 0.0)
+    some.record(HealthMark.BAD, 9.0, 0.0)
     assert not some.idle(1_000.0)
     assert some.idle(9.0 + FORGET_SECONDS)
 

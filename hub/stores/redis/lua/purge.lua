@@ -65,12 +65,13 @@ local function remove_event(entry)
   local document = redis.call('GET', key.event(id))
   if document then
     bytes_left = bytes_left - #document
-    local tenant, _, subject, source, source_id = unpack(cmsgpack.unpack(document), 1, 5)
+    local event = cmsgpack.unpack(document)
+    local tenant, subject, source_id = event[EVENT_TENANT], event[EVENT_SUBJECT], event[EVENT_SOURCE_ID]
     redis.call('ZREM', key.events(tenant), entry)
     touch(key.tenants, tenant, function() return { key.events(tenant) } end)
     if subject then redis.call('ZREM', key.subject(tenant, subject), entry) end
     if source_id then
-      local first = key.source(tenant, source, source_id)
+      local first = key.source(tenant, event[EVENT_SOURCE], source_id)
       if redis.call('GET', first) == id then redis.call('DEL', first) end
     end
   end

@@ -13,7 +13,7 @@ DAMAGED: Final = "the stored event was lost or damaged in the store from which i
 _OPEN: Final = ("pending", "sending")
 
 Parts = Mapping[str, bytes]
-"""A hash, by field."""
+"""The values of a hash, by field."""
 
 
 def event_from_parts(
@@ -21,7 +21,8 @@ def event_from_parts(
 ) -> EventDocument:
     """An event with these deliveries.
 
-    One that is not what was accepted any more comes without its data, and with its unfinished deliveries ended.
+    An event that was lost or damaged comes without its data, and its unfinished deliveries are ended: they could not be
+    sent from the new store either.
     """
     if body is None or document_digest(body) != state.get("sum"):
         at = instant(int(state.get("at", 0)))

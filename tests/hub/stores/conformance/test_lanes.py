@@ -21,7 +21,7 @@ from hub.stores.base import (
     Store,
     WriteOutcome,
 )
-from hub.stores.gate import FIRST_REST_SECONDS, REST_SPREAD, THRESHOLD
+from hub.stores.gate import FIRST_OPEN_SECONDS, OPEN_SPREAD, THRESHOLD
 from tests.clock import START, ManualClock
 from tests.hub.stores.conftest import OpenStore
 from tests.hub.stores.samples import TENANT, claim, publish, result
@@ -40,12 +40,12 @@ async def ask(store: Store, policy: LanePolicy = UNBOUNDED, limit: int = 100) ->
     return await store.queue.claim([want], {LANE: 30.0})
 
 
-def ended(one: Claim, sign: HealthMark = HealthMark.NONE, pause_until: datetime | None = None) -> Result:
-    return dataclasses.replace(result(one, Status.DELIVERED), sign=sign, pause_until=pause_until)
+def ended(one: Claim, mark: HealthMark = HealthMark.NONE, pause_until: datetime | None = None) -> Result:
+    return dataclasses.replace(result(one, Status.DELIVERED), health_mark=mark, pause_until=pause_until)
 
 
-async def end(store: Store, claims: Sequence[Claim], sign: HealthMark = HealthMark.NONE) -> None:
-    written = await store.queue.finish([ended(one, sign) for one in claims])
+async def end(store: Store, claims: Sequence[Claim], mark: HealthMark = HealthMark.NONE) -> None:
+    written = await store.queue.finish([ended(one, mark) for one in claims])
     assert written == [WriteOutcome.RECORDED] * len(claims)
 
 
@@ -213,7 +213,7 @@ async def test_many_failures_in_a_row_let_the_lane_rest_and_then_one_delivery_is
     opened = await ask(store)
     assert (opened.claims, opened.breaker_open, opened.barred) == ((), HERE, HERE)
     rest = (opened.next_due[LANE] - START).total_seconds()
-    assert FIRST_REST_SECONDS * (1 - REST_SPREAD) <= rest <= FIRST_REST_SECONDS * (1 + REST_SPREAD) + 0.001
+    assert FIRST_OPEN_SECONDS * (1 - OPEN_SPREAD) <= rest <= FIRST_OPEN_SECONDS * (1 + OPEN_SPREAD) + 0.001
     health = (await store.queue.health([LANE]))[LANE]
     assert health == LaneHealth(THRESHOLD, BreakerState.OPEN, opened.next_due[LANE])
     clock.advance(rest)
@@ -242,7 +242,7 @@ async def test_a_failed_try_lets_the_lane_rest_for_longer(store: Store, clock: M
     clock.advance(10)
     await end(store, (await ask(store)).claims, HealthMark.BAD)
     rest = ((await ask(store)).next_due[LANE] - clock.now()).total_seconds()
-    assert FIRST_REST_SECONDS * 2 * (1 - REST_SPREAD) <= rest <= FIRST_REST_SECONDS * 2 * (1 + REST_SPREAD) + 0.001
+    assert FIRST_OPEN_SECONDS * 2 * (1 - OPEN_SPREAD) <= rest <= FIRST_OPEN_SECONDS * 2 * (1 + OPEN_SPREAD) + 0.001
 
 
 async def test_a_try_that_says_nothing_is_made_again(store: Store, clock: ManualClock) -> None:
@@ -267,21 +267,21 @@ async def test_one_success_among_failures_keeps_the_lane_going(store: Store) -> 
 async def test_failures_that_are_reported_together_count_in_their_order(store: Store) -> None:
     await backlog(store, THRESHOLD + 1)
     claims = (await ask(store)).claims
-    signs = [HealthMark.GOOD, *[HealthMark.BAD] * THRESHOLD]
-    await store.queue.finish([ended(one, sign) for one, sign in zip(claims, signs, strict=True)])
+    marks = [HealthMark.GOOD, *[HealthMark.BAD] * THRESHOLD]
+    await store.queue.finish([ended(one, mark) for one, mark in zip(claims, marks, strict=True)])
     assert (await store.queue.health([LANE]))[LANE].breaker is BreakerState.OPEN
 
 
-@pytest.mark.parametrize("sign", [HealthMark.BAD, HealthMark.GOOD])
+@pytest.mark.parametrize("mark", [HealthMark.BAD, HealthMark.GOOD])
 async def test_what_is_not_written_says_nothing_of_the_target(
-    store: Store, clock: ManualClock, sign: HealthMark
+    store: Store, clock: ManualClock, mark: HealthMark
 ) -> None:
     await backlog(store, 3)
     lost, failing = (await ask(store, limit=2)).claims
     await end(store, [failing], HealthMark.BAD)
     clock.advance(31)
     await store.queue.reclaim(10)
-    assert await store.queue.finish([ended(lost, sign, after(600))]) == [WriteOutcome.FENCED]
+    assert await store.queue.finish([ended(lost, mark, after(600))]) == [WriteOutcome.FENCED]
     assert (await store.queue.health([LANE]))[LANE] == LaneHealth(1)
     assert len((await ask(store)).claims) == 1
 

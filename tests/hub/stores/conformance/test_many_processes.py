@@ -67,7 +67,10 @@ async def test_failures_that_several_processes_see_open_one_breaker_and_one_of_t
         await publish(store, LANE)
     for one in (store, other):
         answer = await one.queue.claim([ClaimRequest(LANE, THRESHOLD // 2)], {LANE: 30.0})
-        bad = [dataclasses.replace(result(c, Status.DEAD, Outcome.FAILED), sign=HealthMark.BAD) for c in answer.claims]
+        bad = [
+            dataclasses.replace(result(c, Status.DEAD, Outcome.FAILED), health_mark=HealthMark.BAD)
+            for c in answer.claims
+        ]
         assert set(await one.queue.finish(bad)) == {WriteOutcome.RECORDED}
     assert await claimed(store, LanePolicy()) + await claimed(other, LanePolicy()) == 0
     assert await store.queue.health([LANE]) == await other.queue.health([LANE])

@@ -167,7 +167,9 @@ async def test_failures_seen_by_any_process_open_the_breaker_for_all_and_one_of_
         await publish(behind, SUBSCRIPTION)
     for store in (behind, other):
         claims = (await ask(store, 5)).claims
-        bad = [dataclasses.replace(result(one, Status.DEAD, Outcome.FAILED), sign=HealthMark.BAD) for one in claims]
+        bad = [
+            dataclasses.replace(result(one, Status.DEAD, Outcome.FAILED), health_mark=HealthMark.BAD) for one in claims
+        ]
         await store.queue.finish(bad)
     for store in (behind, other):
         asked = await ask(store)

@@ -56,10 +56,10 @@ class Both:
         by_id = [{claim.delivery.id: claim for claim in one.claims} for one in claimed]
         self.under_way += [(by_id[0][id_], by_id[1][id_]) for id_ in ids[0]]
 
-    async def finish(self, number: int, sign: HealthMark, wait: float | None, pause: float) -> None:
+    async def finish(self, number: int, mark: HealthMark, wait: float | None, pause: float) -> None:
         ending, self.under_way = self.under_way[:number], self.under_way[number:]
         written = [
-            await store.queue.finish([self._result(pair[which], sign, wait, pause) for pair in ending])
+            await store.queue.finish([self._result(pair[which], mark, wait, pause) for pair in ending])
             for which, store in enumerate(self.stores)
         ]
         assert written[0] == written[1]
@@ -73,7 +73,7 @@ class Both:
         health = [await store.queue.health(LANES) for store in self.stores]
         assert health[0] == health[1]
 
-    def _result(self, claim: Claim, sign: HealthMark, wait: float | None, pause: float) -> Result:
+    def _result(self, claim: Claim, mark: HealthMark, wait: float | None, pause: float) -> Result:
         now = self.clock.now()
         if wait is None:
             done = result(claim, Status.DELIVERED, updated_at=now)
@@ -81,7 +81,7 @@ class Both:
             at = now + timedelta(seconds=wait)
             done = result(claim, Status.PENDING, Outcome.FAILED, updated_at=now, next_attempt_at=at)
         until = now + timedelta(seconds=pause) if pause else None
-        return dataclasses.replace(done, sign=sign, pause_until=until)
+        return dataclasses.replace(done, health_mark=mark, pause_until=until)
 
 
 def _told(claimed: Any) -> tuple[Any, ...]:

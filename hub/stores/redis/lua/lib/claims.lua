@@ -2,8 +2,8 @@
 -- Deliveries that are handed to a process, each with its event.
 
 local claims = { rows = {}, events = {} }
-local FIELDS = { 'ten', 'evt', 'type', 'sub', 'chan', 'st', 'why', 'n', 'base', 'tok', 'due', 'at', 'upd', 'by', 'place' }
-local SHOWN = 14
+local FIELDS = { unpack(CLAIM_FIELDS) }
+FIELDS[#FIELDS + 1] = 'place'
 local numbered = {}
 
 -- What the hash of a delivery holds, by field, or nil for an unknown one.
@@ -33,11 +33,11 @@ local function event_number(id)
   return numbered[id]
 end
 
--- Hand out a delivery: a row of its id, the number of its event (from 1), and all fields but the last.
+-- Hand out a delivery: a row of its id, the number of its event (from 1), and CLAIM_FIELDS.
 function claims.add(delivery)
   local row = { delivery.id, event_number(delivery.evt) }
-  for i = 1, SHOWN do
-    local value = delivery[FIELDS[i]]
+  for _, name in ipairs(CLAIM_FIELDS) do
+    local value = delivery[name]
     row[#row + 1] = value and tostring(value) or false
   end
   claims.rows[#claims.rows + 1] = row

@@ -158,9 +158,9 @@ local function failed(lane, spread)
   lane.failures = lane.failures + 1
   local state = gate.breaker(lane)
   if state == 'half_open' or (state == 'closed' and lane.failures >= THRESHOLD) then
-    local rest = math.min(FIRST_REST_SECONDS * 2 ^ lane.rests, LONGEST_REST_SECONDS)
+    local rest = math.min(FIRST_OPEN_SECONDS * 2 ^ lane.rests, LONGEST_OPEN_SECONDS)
     lane.rests = math.min(lane.rests + 1, 16)
-    lane.open_until = whole(lane.now + rest * (1 + REST_SPREAD * spread))
+    lane.open_until = whole(lane.now + rest * (1 + OPEN_SPREAD * spread))
   end
 end
 

@@ -137,9 +137,9 @@ end
 
 -- Where an attempt stands among all of its tenant's: the index and the member.
 function indexes.place_of(delivery, number, attempt)
-  local _, started, duration, outcome = unpack(cmsgpack.unpack(attempt), 1, 4)
-  return key.attempts(delivery.tenant, delivery.channel, outcome),
-    member(started, delivery.id) .. ':' .. number .. ':' .. (duration or '')
+  local members = cmsgpack.unpack(attempt)
+  return key.attempts(delivery.tenant, delivery.channel, members[ATTEMPT_OUTCOME]),
+    member(members[ATTEMPT_STARTED_AT], delivery.id) .. ':' .. number .. ':' .. (members[ATTEMPT_DURATION_MS] or '')
 end
 
 -- Keep an attempt: a msgpack array of cause, started_at (ms), duration (ms or nil), outcome, status_code, error,
