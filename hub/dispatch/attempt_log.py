@@ -19,12 +19,7 @@ def report_attempt(result: Result, metrics: Metrics, seconds: float | None) -> N
         metrics.ended(delivery.channel, delivery.status)
     _log.info(
         "delivery.attempted",
-        tenant=delivery.tenant,
-        event_id=delivery.event_id,
-        event_type=delivery.event_type,
-        delivery_id=delivery.id,
-        subscription_id=delivery.subscription_id,
-        channel=delivery.channel,
+        **_ids(delivery),
         number=attempt.number,
         cause=attempt.cause,
         outcome=attempt.outcome,
@@ -40,12 +35,19 @@ def report_dead(delivery: Delivery) -> None:
     """Warn that a delivery has become a dead letter, which nothing but a replay will send."""
     _log.warning(
         "delivery.dead",
-        tenant=delivery.tenant,
-        event_id=delivery.event_id,
-        event_type=delivery.event_type,
-        delivery_id=delivery.id,
-        subscription_id=delivery.subscription_id,
-        channel=delivery.channel,
+        **_ids(delivery),
         attempt_count=delivery.attempt_count,
         reason=delivery.reason,
     )
+
+
+def _ids(delivery: Delivery) -> dict[str, str]:
+    """What both lines name their delivery by."""
+    return {
+        "tenant": delivery.tenant,
+        "event_id": delivery.event_id,
+        "event_type": delivery.event_type,
+        "delivery_id": delivery.id,
+        "subscription_id": delivery.subscription_id,
+        "channel": delivery.channel,
+    }

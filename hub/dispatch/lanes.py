@@ -142,8 +142,7 @@ class Lanes:
         """Take the ready lanes that may have room out of the queue, no more of them than there is room for."""
         now = self._clock.monotonic()
         free = self._room - self.in_flight
-        # What is free beyond the reserve is for every lane; the reserve is for those below their fair share.
-        fair = inf if free > self._reserve else self._fair_share()
+        limit = self._entitled_below()
         entitled: list[tuple[Lane, LanePolicy]] = []
         while len(entitled) < free and self._queue and self._queue[0][0][0] <= now:
             turn, lane = heapq.heappop(self._queue)
@@ -155,11 +154,18 @@ class Lanes:
             elif lane.in_flight >= policy.max_in_flight:
                 lane.fill(now)
                 lane.turn = NO_TURN
-            elif lane.in_flight < fair:
+            elif lane.in_flight < limit:
                 entitled.append((lane, policy))
             else:
                 self._over_share.append(lane)
         return entitled
+
+    def _entitled_below(self) -> float:
+        """A lane with less than this under way may have room now.
+
+        What is free beyond the reserve is for every lane; the reserve is for those below their fair share.
+        """
+        return inf if self._room - self.in_flight > self._reserve else self._fair_share()
 
     def _fair_share(self) -> int:
         return max(1, self._room // max(1, len(self._lanes)))
@@ -168,10 +174,10 @@ class Lanes:
         """Room became free: those that may have some of it now go back into the queue."""
         if not self._over_share:
             return
-        fair = inf if self._room - self.in_flight > self._reserve else self._fair_share()
+        limit = self._entitled_below()
         over_share, self._over_share = self._over_share, []
         for lane in over_share:
-            if lane.in_flight < fair:
+            if lane.in_flight < limit:
                 heapq.heappush(self._queue, (lane.turn, lane))
             else:
                 self._over_share.append(lane)

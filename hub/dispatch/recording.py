@@ -64,19 +64,13 @@ class Recorder:
         """
         while (written := await self._write(result)) is None:
             await self._clock.sleep(RETRY_SECONDS)
-        if written is WriteOutcome.EVENT_CANCELLED:
-            await self.record(cancel_instead(result))
-        elif written is WriteOutcome.RECORDED:
-            self._follow_up(result)
+        await self._follow_up(result, written)
 
     async def record_lost(self, claims: Sequence[Claim]) -> None:
         """Record attempts of a process that is dead as unknown. Raises `Unavailable`."""
         results = [self._settle_lost(claim) for claim in claims]
         for result, written in zip(results, await self._queue.finish(results), strict=True):
-            if written is WriteOutcome.EVENT_CANCELLED:
-                await self.record(cancel_instead(result))
-            elif written is WriteOutcome.RECORDED:
-                self._follow_up(result)
+            await self._follow_up(result, written)
 
     def _settle_lost(self, claim: Claim) -> Result:
         subscription = self._catalogue.subscription(claim.delivery.subscription_id)
@@ -94,9 +88,13 @@ class Recorder:
             return None
         return written
 
-    def _follow_up(self, result: Result) -> None:
+    async def _follow_up(self, result: Result, written: WriteOutcome) -> None:
         delivery = result.delivery
-        if delivery.status is Status.PENDING:
+        if written is WriteOutcome.EVENT_CANCELLED:
+            await self.record(cancel_instead(result))
+        elif written is WriteOutcome.FENCED:
+            return
+        elif delivery.status is Status.PENDING:
             self._notify(delivery.subscription_id, delivery.next_attempt_at)
         elif delivery.status is Status.DEAD:
             report_dead(delivery)

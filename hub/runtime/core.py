@@ -70,8 +70,8 @@ async def open_core(
     channels = await _open_channels(stack, settings)
     renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
     secret = kept_secret(settings.secret_key, settings.data_dir / "secret.key")
-    forms = SubscriptionCodec(channels, renderer, Sealer(secret))
-    catalogue = Catalogue(store.records, forms.decode)
+    codec = SubscriptionCodec(channels, renderer, Sealer(secret))
+    catalogue = Catalogue(store.records, codec.decode)
     await catalogue.refresh()
     if await first_fingerprint(catalogue, "secret_key", secret) != fingerprint(secret):
         raise HubError(_SEALED_OTHERWISE)
@@ -83,7 +83,7 @@ async def open_core(
         store=store,
         metrics=Metrics(),
         catalogue=catalogue,
-        subscriptions=Subscriptions(catalogue, forms, clock),
+        subscriptions=Subscriptions(catalogue, codec, clock),
         sender=Sender(channels, renderer, tracing),
         failpoint=failpoint,
         notifier=Notifier(),
