@@ -1,6 +1,7 @@
 """The parts of a dispatcher, each to be tested without the others: over a real store, with a scripted channel."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -112,3 +113,14 @@ def make_parts(store: Store, clock: ManualClock) -> Parts:
         failpoint=lambda name: None,
     )
     return Parts(store, clock, channel, catalogue, subscriptions, backoff, recorder, attempter, notified, ended)
+
+
+@contextmanager
+def outage(store: Store) -> Iterator[None]:
+    """The store writes nothing."""
+    writer = store.queue._writer  # type: ignore[attr-defined] # internals
+    writer._closing = True
+    try:
+        yield
+    finally:
+        writer._closing = False

@@ -1,8 +1,7 @@
 """Claims that last as long as their attempts, and what trouble with the store does to both."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,6 +19,7 @@ from hub.models import Scope, Status
 from hub.stores.base import Claim, ClaimRequest
 from tests.api_support import Api
 from tests.clock import ManualClock
+from tests.hub.dispatch.parts import outage
 from tests.hub.dispatch.test_transitions import claim
 from tests.hub.stores.samples import batch, entry, event
 from tests.patience import patience
@@ -56,17 +56,6 @@ async def under_way(api: Api, gate: Gate) -> AsyncIterator[Receiver]:
         gate.opened.set()
 
 
-@contextmanager
-def outage(api: Api) -> Iterator[None]:
-    """The store writes nothing."""
-    writer = api.store.queue._writer  # type: ignore[attr-defined] # internals
-    writer._closing = True
-    try:
-        yield
-    finally:
-        writer._closing = False
-
-
 async def turn(times: int = 20) -> None:
     for _ in range(times):
         await asyncio.sleep(0)
@@ -99,7 +88,7 @@ async def test_a_sweep_takes_nothing_from_its_own_process(api: Api, under_way: R
 async def test_a_result_is_recorded_when_the_store_is_back_and_nothing_is_sent_again(
     api: Api, under_way: Receiver, gate: Gate
 ) -> None:
-    with outage(api):
+    with outage(api.store):
         gate.opened.set()
         (attempt,) = api.dispatcher._attempter._attempts
         await asyncio.wait([attempt], timeout=0.1)
@@ -120,7 +109,7 @@ async def test_after_an_outage_leases_are_renewed_before_any_is_taken_over(
     await api.publish("stock.high")
     store = api.store
     assert len((await store.queue.claim([ClaimRequest(subscription, 1)], {subscription: LEASE})).claims) == 1
-    with outage(api):
+    with outage(api.store):
         api.clock.advance(LEASE + 1)
         await turn()
     assert await api.dispatcher.sweep() == 0, "another process may be about to renew its lease"
@@ -136,7 +125,7 @@ async def test_work_that_cannot_be_claimed_is_claimed_when_the_store_is_back(api
         await api.subscribe(channel="webhook", target={"url": receiver.url})
         await api.publish(deliver_at=(api.clock.now() + timedelta(seconds=10)).isoformat())
         await api.services.housekeeping.stop(0)
-        with outage(api):
+        with outage(api.store):
             api.clock.advance(10)
             await turn()
             assert api.dispatcher.lanes.in_flight == 0
@@ -148,7 +137,7 @@ async def test_work_that_cannot_be_claimed_is_claimed_when_the_store_is_back(api
 
 async def test_a_dispatcher_that_waits_for_its_store_stops_at_once(api: Api) -> None:
     (loop,) = [task for task in asyncio.all_tasks() if task.get_name() == "dispatcher"]
-    with outage(api):
+    with outage(api.store):
         api.dispatcher.notify({"sub_1": None})
         await turn()
         api.dispatcher.stop_claiming()
@@ -167,7 +156,7 @@ async def test_a_beat_that_fails_is_repeated_soon(api: Api, under_way: Receiver)
 
     heartbeat = Heartbeat(api.store.queue, clock, backoff, LEASE, counted)
     heartbeat.start()
-    with outage(api):
+    with outage(api.store):
         await clock.elapse(10)
         await turn()
         assert backoff.recovering
@@ -199,13 +188,13 @@ def test_an_event_that_is_damaged_is_never_sent() -> None:
 
 async def test_a_subscription_whose_news_has_not_come_yet_is_not_taken_for_deleted(api: Api) -> None:
     """Another process made it and accepted an event for it, and its signal for the lane was quicker."""
-    forms = api.services.subscriptions._codec
-    elsewhere = Catalogue(api.store.records, forms.decode)
+    codec = api.services.subscriptions._codec
+    elsewhere = Catalogue(api.store.records, codec.decode)
     await elsewhere.refresh()
     operator = Principal("key_1", "default", frozenset({Scope.ADMIN}))
     async with Receiver() as receiver:
         spec = SubscriptionSpec(name="new", event_types=("*",), channel="webhook", target={"url": receiver.url})
-        made = await Subscriptions(elsewhere, forms, api.clock).create(operator, spec)
+        made = await Subscriptions(elsewhere, codec, api.clock).create(operator, spec)
         new = event(tenant="default")
         await api.store.intake.accept(
             batch(entry(new, [made.id]), tenant="default", catalogue_version=elsewhere.version)

@@ -1,8 +1,6 @@
 """What an attempt makes of its delivery is written once, whatever the store does, and what follows is set going."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +12,7 @@ from hub.dispatch.store_backoff import RETRY_SECONDS
 from hub.dispatch.transitions import AttemptResult, Skipped, Timing, skip
 from hub.models import Status
 from hub.stores.base import Claim
-from tests.hub.dispatch.parts import Parts
+from tests.hub.dispatch.parts import Parts, outage
 from tests.hub.stores import samples
 
 FAILED = SendFailed("answered 500", status_code=500)
@@ -29,17 +27,6 @@ async def record(parts: Parts, claim: Claim, attempted: AttemptResult) -> list[A
     with capture_logs() as lines:
         await parts.recorder.record_attempt(claim, subscription, attempted, timing, 1.0)
     return lines
-
-
-@contextmanager
-def outage(parts: Parts) -> Iterator[None]:
-    """The store writes nothing."""
-    writer = parts.store.queue._writer  # type: ignore[attr-defined] # internals
-    writer._closing = True
-    try:
-        yield
-    finally:
-        writer._closing = False
 
 
 async def test_the_lanes_hear_when_a_delivery_is_due_again(parts: Parts) -> None:
@@ -115,7 +102,7 @@ async def test_what_would_be_tried_again_is_cancelled_where_its_event_was(parts:
 
 async def test_a_result_waits_for_the_store(parts: Parts) -> None:
     claim = await parts.claim((await parts.subscribe()).id)
-    with outage(parts):
+    with outage(parts.store):
         recording = asyncio.create_task(record(parts, claim, Receipt(200)))
         await parts.clock.elapse(60 * RETRY_SECONDS)
         assert not recording.done()
