@@ -15,7 +15,7 @@ help:  ## Show this list
 run: $(VENV)/run.stamp  ## Run the hub (settings: HUB_… in the environment, or hub.toml)
 	@exec $(BIN)/hub serve
 
-fast: $(VENV)/dev.stamp  ## Run the tests that need no servers, on the embedded store
+fast: $(VENV)/dev.stamp  ## Run the tests that start no process, on the embedded store
 	@$(BIN)/pytest -q -n auto --fast
 
 test: $(VENV)/dev.stamp  ## Run all tests, or some: make test T=tests/hub/test_retry.py

@@ -5,14 +5,17 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.e2e.nginx import NGINX
 from tests.redis_servers import REDIS_7, VALKEY, RedisCluster, RedisServer
+from tests.serving import ServedHub, serving
 
 # A shell that runs the tests in the background has them ignore this, and with them all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -52,14 +55,37 @@ _SERVERS = frozenset({"valkey", "redis7", "cluster"})
 """The fixtures of servers; as parameters of `url` they choose the store."""
 _PROCESSES = ("tests/e2e/", "tests/faults/", "tests/releases/", "tests/examples/")
 """Folders whose tests start processes."""
+_STARTERS = (subprocess, RedisServer, ServedHub, serving)
+"""So do those of a module that imports one of these."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fast",
         action="store_true",
-        help="leave out the tests that need servers or start processes, as far as they are marked",
+        help="run only the tests that start no process, on the embedded store",
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """In a fast run, do not even import what starts processes."""
+    folder = f"{collection_path.relative_to(config.rootpath)}/"
+    return True if config.getoption("--fast") and folder in _PROCESSES else None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """From here on no test of a fast run can start a process, so that a new one of that kind must be marked.
+
+    Not before: whether the machine has what some tests need is found out with processes.
+    """
+    is_controller = bool(session.config.getoption("numprocesses", None)) and not hasattr(session.config, "workerinput")
+    if session.config.getoption("--fast") and not is_controller:
+        sys.addaudithook(_refuse_processes)
+
+
+def _refuse_processes(event: str, _args: tuple[object, ...]) -> None:
+    if event in {"subprocess.Popen", "os.fork", "os.posix_spawn"}:
+        raise RuntimeError("This test starts a process: mark it, or its module, with `pytest.mark.process`.")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -83,7 +109,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _starts_process(item: pytest.Item) -> bool:
     chosen = getattr(item, "callspec", None)
     servers = _SERVERS & {*getattr(item, "fixturenames", ()), *(map(str, chosen.params.values()) if chosen else ())}
-    return bool(servers or item.get_closest_marker("process") or item.nodeid.startswith(_PROCESSES))
+    names = vars(item.module).values() if isinstance(item, pytest.Function) else ()
+    starters = any(name is starter for name in names for starter in _STARTERS)
+    return bool(servers or starters or item.get_closest_marker("process"))
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item], ids: set[str]) -> None:

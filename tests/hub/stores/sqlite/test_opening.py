@@ -147,6 +147,7 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(
     assert await store.archive.event(TENANT, new.id) == new
 
 
+@pytest.mark.process
 async def test_while_another_process_locks_the_database_writes_are_refused_in_bounded_time_and_reads_go_on(
     opened: OpenStore, tmp_path: Path
 ) -> None:
