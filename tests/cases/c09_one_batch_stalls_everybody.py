@@ -24,17 +24,7 @@ with Hub(env) as hub:
     worst = []
     stop = threading.Event()
 
-    def other():
-        with httpx.Client(
-            base_url=f"http://127.0.0.1:{hub.port}", headers={"Authorization": f"Bearer {KEY}"}, timeout=120
-        ) as c:
-            while not stop.is_set():
-                t = time.time()
-                code = c.post("/v1/events", json={"type": "small.x", "data": {}}).status_code
-                worst.append((time.time() - t, code))
-                time.sleep(0.05)
-
-    th = threading.Thread(target=other)
+    th = threading.Thread(target=hub.publish_until, args=(stop, worst))
     th.start()
     time.sleep(1)
     t = time.time()

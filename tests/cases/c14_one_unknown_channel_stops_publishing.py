@@ -1,11 +1,11 @@
 """Redis, rolling upgrade: one process has a channel that another has not. A subscription of it must not stop the other from accepting and delivering everything else."""
 
 import asyncio
-import json
 import time
-from datetime import UTC, datetime
 
-from tests.cases.scene import Hub, Receiver, redis_server, verdict
+from hub.clock import SystemClock
+from hub.stores import open_store
+from tests.cases.scene import Hub, Receiver, newer_subscription, redis_server, verdict
 
 with (
     redis_server() as (url, port),
@@ -18,32 +18,8 @@ with (
     before = len(r.seen)
 
     async def inject():
-        from hub.clock import SystemClock
-        from hub.models import Record
-        from hub.stores import open_store
-
         async with open_store(url, SystemClock()) as s:
-            n = datetime.now(UTC).isoformat()
-            await s.records.write(
-                [
-                    Record(
-                        "subscription",
-                        "default",
-                        "sub_019a000000000000000000000000ffff",
-                        json.dumps(
-                            {
-                                "name": "x",
-                                "event_types": ["b.*"],
-                                "channel": "pager",
-                                "target": {},
-                                "disabled_reason": None,
-                                "created_at": n,
-                                "updated_at": n,
-                            }
-                        ).encode(),
-                    )
-                ]
-            )
+            await s.records.write([newer_subscription(channel="pager", target={})])
 
     asyncio.run(inject())
     time.sleep(1.5)

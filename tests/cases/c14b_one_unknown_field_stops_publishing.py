@@ -1,13 +1,13 @@
 """Redis, rolling upgrade: one process knows a FIELD of subscriptions that another has not. A subscription of it must not stop the other from accepting and delivering everything else."""
 
 import asyncio
-import json
 import time
-from datetime import UTC, datetime
 
 import httpx
 
-from tests.cases.scene import KEY, Hub, Receiver, redis_server, verdict
+from hub.clock import SystemClock
+from hub.stores import open_store
+from tests.cases.scene import KEY, Hub, Receiver, newer_subscription, redis_server, verdict
 
 with (
     redis_server() as (url, port),
@@ -20,33 +20,8 @@ with (
     before = len(r.seen)
 
     async def inject():
-        from hub.clock import SystemClock
-        from hub.models import Record
-        from hub.stores import open_store
-
         async with open_store(url, SystemClock()) as s:
-            n = datetime.now(UTC).isoformat()
-            await s.records.write(
-                [
-                    Record(
-                        "subscription",
-                        "default",
-                        "sub_019a000000000000000000000000ffff",
-                        json.dumps(
-                            {
-                                "name": "x",
-                                "event_types": ["b.*"],
-                                "channel": "file",
-                                "target": {"name": "q"},
-                                "priority": 5,
-                                "disabled_reason": None,
-                                "created_at": n,
-                                "updated_at": n,
-                            }
-                        ).encode(),
-                    )
-                ]
-            )
+            await s.records.write([newer_subscription(channel="file", target={"name": "q"}, priority=5)])
 
     asyncio.run(inject())
     time.sleep(1.5)

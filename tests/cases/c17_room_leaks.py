@@ -1,17 +1,14 @@
 """`_claim` raises after the store gave claims (catalogue cannot be read: unknown channel, newer field): the room they took is never given back, so the worker stops delivering for good even after the cause is gone."""
 
 import asyncio
-import json
 import time
-from datetime import UTC, datetime
 
 from hub.clock import SystemClock
 from hub.models import Record
 from hub.stores import open_store
-from tests.cases.scene import Hub, Receiver, redis_server, verdict
+from tests.cases.scene import NEWER_ID, Hub, Receiver, newer_subscription, redis_server, verdict
 from tests.hub.stores import samples as S
 
-B = "sub_019a000000000000000000000000ffff"
 with (
     redis_server() as (url, port),
     Receiver(lambda p, h, n: (200, {}, 0)) as r,
@@ -24,27 +21,7 @@ with (
     async def steps():
         c = SystemClock()
         async with open_store(url, c) as s:
-            n = datetime.now(UTC).isoformat()
-            v = await s.records.write(
-                [
-                    Record(
-                        "subscription",
-                        "default",
-                        B,
-                        json.dumps(
-                            {
-                                "name": "x",
-                                "event_types": ["b.*"],
-                                "channel": "pager",
-                                "target": {},
-                                "disabled_reason": None,
-                                "created_at": n,
-                                "updated_at": n,
-                            }
-                        ).encode(),
-                    )
-                ]
-            )
+            v = await s.records.write([newer_subscription(channel="pager", target={})])
 
             async def put(sub, k):
                 for _ in range(k):
@@ -56,13 +33,13 @@ with (
                         )
                     )
 
-            await put(B, 300)
+            await put(NEWER_ID, 300)
             await asyncio.sleep(12)
             n0 = len(r.seen)
             await put(a["id"], 5)
             await asyncio.sleep(8)
             during = len(r.seen) - n0
-            v = await s.records.write([Record("subscription", "default", B, None)])  # the cause is gone
+            v = await s.records.write([Record("subscription", "default", NEWER_ID, None)])  # the cause is gone
             await asyncio.sleep(4)
             n1 = len(r.seen)
             await put(a["id"], 5)

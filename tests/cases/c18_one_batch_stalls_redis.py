@@ -20,16 +20,6 @@ with (
     worst = []
     pings = []
 
-    def other():
-        with httpx.Client(
-            base_url=f"http://127.0.0.1:{hub.port}", headers={"Authorization": f"Bearer {KEY}"}, timeout=120
-        ) as c:
-            while not stop.is_set():
-                t = time.time()
-                code = c.post("/v1/events", json={"type": "small.x", "data": {}}).status_code
-                worst.append((time.time() - t, code))
-                time.sleep(0.05)
-
     def ping():
         R = redis.Redis(port=rp, socket_timeout=60)
         while not stop.is_set():
@@ -43,7 +33,7 @@ with (
             pings.append((time.time() - t, "ok"))
             time.sleep(0.02)
 
-    ths = [threading.Thread(target=f) for f in (other, ping)]
+    ths = [threading.Thread(target=hub.publish_until, args=(stop, worst)), threading.Thread(target=ping)]
     [t.start() for t in ths]
     time.sleep(0.5)
     t = time.time()

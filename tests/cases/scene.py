@@ -2,6 +2,7 @@
 
 import contextlib
 import http.server
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from email.message import Message
 from pathlib import Path
 from types import TracebackType
@@ -19,12 +21,16 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 
+from hub.models import Record
+
 HUB = Path(sys.executable).with_name("hub")
 REDIS = shutil.which("redis-server") or "/usr/bin/redis-server"
 TMP = Path(tempfile.mkdtemp(prefix="hub-cases-"))
 """Where everything of this case is kept; `python -m tests.cases` removes it."""
 KEY = "k" * 40
 START_SECONDS = 120
+NEWER_ID = "sub_019a000000000000000000000000ffff"
+"""The id of `newer_subscription`."""
 
 
 def free_port() -> int:
@@ -92,6 +98,15 @@ class Hub:
         assert accepted.status_code == 202, accepted.text
         return str(accepted.json()["id"])
 
+    def publish_until(self, stop: threading.Event, answers: list[tuple[float, int]]) -> None:
+        """What another publisher sees: the seconds and the status of one small event after another."""
+        with httpx.Client(base_url=self.c.base_url, headers=self.c.headers, timeout=120) as client:
+            while not stop.is_set():
+                begun = time.time()
+                status = client.post("/v1/events", json={"type": "small.x", "data": {}}).status_code
+                answers.append((time.time() - begun, status))
+                time.sleep(0.05)
+
     def deliveries(self, **query: Any) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = self.c.get("/v1/deliveries", params=query).raise_for_status().json()["items"]
         return items
@@ -100,6 +115,20 @@ class Hub:
         with contextlib.suppress(httpx.HTTPError):
             return self.c.get("/livez").status_code == 200
         return False
+
+
+def newer_subscription(**members: Any) -> Record:
+    """A subscription to `b.*` that another version of the hub has stored."""
+    now = datetime.now(UTC).isoformat()
+    document = {
+        "name": "x",
+        "event_types": ["b.*"],
+        **members,
+        "disabled_reason": None,
+        "created_at": now,
+        "updated_at": now,
+    }
+    return Record("subscription", "default", NEWER_ID, json.dumps(document).encode())
 
 
 class Arrival(NamedTuple):
