@@ -67,5 +67,5 @@ with (
     verdict(
         "c18",
         st == 202 and max(pings)[0] < 1,
-        f"one POST of {events} x {subs} = {events * subs} deliveries: answered {st} after {took:.1f} s; Redis answered nobody for {max(pings)[0]:.1f} s ({ {m for _, m in pings} }); another publisher: worst {max(worst)[0]:.1f} s, statuses {codes}; free again {busy_for:.0f} s after the request; afterwards {pend} deliveries are there; leads-no-more lines {log.count('leads no more')}",
+        f"one POST of {events} x {subs} = {events * subs} deliveries: answered {st} after {took:.1f} s; Redis answered nobody for {max(pings)[0]:.1f} s ({ {m for _, m in pings} }); another publisher: worst {max(worst)[0]:.1f} s, statuses {codes}; free again {busy_for:.0f} s after the request; afterwards {pend} deliveries are there; leadership lost {log.count('leadership.lost')} times",
     )

@@ -48,6 +48,6 @@ with (
     log = hub.log()
     verdict(
         "c30",
-        n == 40 and "worker failed" not in log and "schedule failed" not in log,
-        f"40 events of another subscription in the next 30 s: {n} arrived; log: 'worker failed' x{log.count('worker failed')}, 'schedule failed' x{log.count('schedule failed')}; in flight {[l for l in hub.c.get('/metrics').text.splitlines() if l.startswith('hub_attempts_in_flight')]}",
+        n == 40 and "background.failed" not in log and "schedule.failed" not in log,
+        f"40 events of another subscription in the next 30 s: {n} arrived; log: 'background.failed' x{log.count('background.failed')}, 'schedule.failed' x{log.count('schedule.failed')}; in flight {[l for l in hub.c.get('/metrics').text.splitlines() if l.startswith('hub_attempts_in_flight')]}",
     )

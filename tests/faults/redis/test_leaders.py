@@ -89,7 +89,7 @@ async def test_a_leader_that_was_frozen_fires_nothing_more(drill: Drill, schedul
     first.signal(signal.SIGCONT)
     await asyncio.sleep(5)
     said = [json.loads(line) for line in first._log.read_text()[asleep_until:].splitlines() if line.startswith("{")]
-    fired = {line.get("schedule") for line in said if line["event"] == "schedule ran"}
+    fired = {line.get("schedule") for line in said if line["event"] == "schedule.completed"}
     assert fired <= {"temp-files"}
     assert (await leads(first), await leads(second)) == (False, True)
     async with drill.hub.client() as api:
