@@ -52,9 +52,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Turn links that are valid in the tree into links that are valid in the site."""
-    source = Path(page.file.abs_src_path or "").resolve()
-    return "".join(_lines(markdown, source, page.file.src_uri))
+    """Turn links that are valid in the tree into links that are valid in the site; code blocks stay as they are."""
+    source, uri = Path(page.file.abs_src_path or "").resolve(), page.file.src_uri
+    return "".join(
+        text if is_code else _LINK.sub(lambda link: _in_site(link, source, uri), text)
+        for is_code, text in _parts(markdown)
+    )
 
 
 def _own_uris() -> Iterator[str]:
@@ -69,13 +72,15 @@ def _rank(uri: str) -> int:
     return FIRST.index(uri) if uri in FIRST else len(FIRST)
 
 
-def _lines(markdown: str, source: Path, uri: str) -> Iterator[str]:
-    """The lines of a page; those of code blocks stay as they are."""
-    is_code = False
+def _parts(markdown: str) -> Iterator[tuple[bool, str]]:
+    """The page cut into prose and code blocks, and which of them each part is."""
+    is_code, lines = False, list[str]()
     for line in markdown.splitlines(keepends=True):
         if _FENCE.match(line):
-            is_code = not is_code
-        yield line if is_code else _LINK.sub(lambda link: _in_site(link, source, uri), line)
+            yield is_code, "".join(lines)
+            is_code, lines = not is_code, []
+        lines.append(line)
+    yield is_code, "".join(lines)
 
 
 def _in_site(link: re.Match[str], source: Path, uri: str) -> str:
