@@ -17,8 +17,8 @@ from hub.runtime import Process, Services, open_process
 from hub.settings import Settings
 from hub.stores.base import Store
 from hub.telemetry.tracing import Tracing
-from tests.clock import ManualClock
-from tests.patience import patience
+from hub.testing.clock import ManualClock
+from hub.testing.patience import patience
 
 ADMIN_KEY = "the-admin-key-of-every-hub-in-these-tests"
 ORDER = {

@@ -26,7 +26,7 @@ from typing import Final, TypedDict
 
 import orjson
 
-from tests.patience import PATIENCE_SECONDS
+from hub.testing.patience import PATIENCE_SECONDS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 HUB: Final = "hub.cli:main"

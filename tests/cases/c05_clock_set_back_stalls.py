@@ -4,9 +4,9 @@ import asyncio
 import pathlib
 import tempfile
 
+from hub.testing.receivers import Receiver as R
 from tests.api_support import open_api, settings_for
 from tests.cases.scene import TMP, verdict
-from tests.receivers import Receiver as R
 
 
 async def main():

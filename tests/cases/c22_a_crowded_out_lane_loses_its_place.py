@@ -4,8 +4,8 @@ from types import SimpleNamespace as NS
 
 from hub.dispatch.lanes import Lanes
 from hub.stores.base import ClaimResult, LanePolicy
+from hub.testing.clock import ManualClock
 from tests.cases.scene import verdict
-from tests.clock import ManualClock
 
 clock = ManualClock()
 lanes = Lanes(1, lambda l: LanePolicy(10), clock)

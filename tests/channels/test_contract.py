@@ -22,9 +22,9 @@ from pydantic import SecretStr, ValidationError
 from channels import load_channels
 from channels.base import Channel, ChannelContext, Receipt, SendFailed, TargetModel
 from hub.rendering import Renderer
-from tests.channels.messages import MESSAGE
-from tests.patience import patience
-from tests.receivers import Answer, Arrival, Receiver
+from hub.testing.messages import MESSAGE
+from hub.testing.patience import patience
+from hub.testing.receivers import Arrival, Receiver, Reply
 from tests.smtp import MailServer
 
 CHANNELS = load_channels()
@@ -57,8 +57,8 @@ class World:
 
 @pytest.fixture
 async def world(http: httpx.AsyncClient, tmp_path: Path) -> AsyncIterator[World]:
-    def agree(arrival: Arrival) -> Answer:
-        return Answer(200, '{"ok":true}' if "api" in arrival.path else "ok")
+    def agree(arrival: Arrival) -> Reply:
+        return Reply(200, '{"ok":true}' if "api" in arrival.path else "ok")
 
     async with Receiver(agree) as receiver, MailServer() as mail:
         options = {"smtp_url": mail.url, "email_from": "hub@example.com", "slack_api_url": receiver.url + "/api"}
@@ -135,7 +135,7 @@ async def test_a_send_is_one_arrival_and_a_receipt(kind: str, example: dict[str,
 async def test_a_refused_send_is_one_try_and_its_error_has_no_secret(
     kind: str, example: dict[str, Any], world: World
 ) -> None:
-    world.receiver.script = lambda arrival: Answer(500, f"{arrival.path} {dict(arrival.headers)}")
+    world.receiver.script = lambda arrival: Reply(500, f"{arrival.path} {dict(arrival.headers)}")
     world.mail.data_answers = ["451 Not now"]
     (world.context.data_dir / "files").touch()
     async with opened(CHANNELS[kind], world.context) as channel:

@@ -8,7 +8,7 @@ import pytest
 import channels
 from channels import ChannelConflict, load_channels
 from channels.webhook import WebhookChannel
-from tests.patience import PATIENCE_SECONDS
+from hub.testing.patience import PATIENCE_SECONDS
 
 PACKAGE = Path(channels.__file__).parent
 

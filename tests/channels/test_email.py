@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from channels.base import SendFailed
 from channels.email import EmailChannel, EmailTarget
+from hub.testing.messages import MESSAGE, NOW, message
+from hub.testing.receivers import Receiver
 from tests.channels.conftest import MakeContext
-from tests.channels.messages import MESSAGE, NOW, message
-from tests.receivers import Receiver
 from tests.smtp import MailServer, Received
 
 FROM = {"email_from": "The Shop <shop@example.com>"}

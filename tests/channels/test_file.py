@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from channels.base import SendFailed
 from channels.file import FileChannel, FileTarget
+from hub.testing.messages import MESSAGE, message
 from tests.channels.conftest import MakeContext
-from tests.channels.messages import MESSAGE, message
 
 TARGET = FileTarget(name="orders")
 

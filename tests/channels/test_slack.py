@@ -6,9 +6,9 @@ from pydantic import ValidationError
 
 from channels.base import SendFailed
 from channels.slack import SlackChannel, SlackTarget
+from hub.testing.messages import MESSAGE, message
+from hub.testing.receivers import Receiver, Reply
 from tests.channels.conftest import MakeContext
-from tests.channels.messages import MESSAGE, message
-from tests.receivers import Answer, Receiver
 
 
 def hook(receiver: Receiver) -> SlackTarget:
@@ -23,7 +23,7 @@ def section(text: str) -> dict[str, Any]:
 
 
 async def test_an_incoming_webhook_gets_text_and_blocks(make_context: MakeContext) -> None:
-    async with Receiver([Answer(200, "ok")]) as receiver:
+    async with Receiver([Reply(200, "ok")]) as receiver:
         receipt = await SlackChannel(make_context()).send(MESSAGE, hook(receiver))
     (arrival,) = receiver.requests
     assert (receipt.status_code, receipt.response_body) == (200, "ok")
@@ -33,7 +33,7 @@ async def test_an_incoming_webhook_gets_text_and_blocks(make_context: MakeContex
 
 
 async def test_a_bot_posts_to_its_channel(make_context: MakeContext) -> None:
-    async with Receiver([Answer(200, '{"ok":true,"ts":"1.2"}')]) as receiver:
+    async with Receiver([Reply(200, '{"ok":true,"ts":"1.2"}')]) as receiver:
         receipt = await SlackChannel(make_context(slack_api_url=receiver.url + "/api/")).send(MESSAGE, BOT)
     (arrival,) = receiver.requests
     assert receipt.response_body == '{"ok":true,"ts":"1.2"}'
@@ -62,7 +62,7 @@ async def test_a_bot_posts_to_its_channel(make_context: MakeContext) -> None:
 async def test_an_incoming_webhooks_answers_are_classified(
     make_context: MakeContext, status: int, body: str, permanent: bool
 ) -> None:
-    async with Receiver([Answer(status, body)]) as receiver:
+    async with Receiver([Reply(status, body)]) as receiver:
         with pytest.raises(SendFailed) as caught:
             await SlackChannel(make_context()).send(MESSAGE, hook(receiver))
     assert len(receiver.requests) == 1
@@ -79,7 +79,7 @@ async def test_an_incoming_webhooks_answers_are_classified(
     ],
 )
 async def test_a_bots_answers_are_classified(make_context: MakeContext, error: str, permanent: bool) -> None:
-    async with Receiver([Answer(200, json.dumps({"ok": False, "error": error}))]) as receiver:
+    async with Receiver([Reply(200, json.dumps({"ok": False, "error": error}))]) as receiver:
         with pytest.raises(SendFailed) as caught:
             await SlackChannel(make_context(slack_api_url=receiver.url)).send(MESSAGE, BOT)
     assert caught.value.permanent == permanent
@@ -90,14 +90,14 @@ async def test_a_bots_answers_are_classified(make_context: MakeContext, error: s
 async def test_a_bots_answer_that_is_not_slacks_is_a_failure_that_may_pass(
     make_context: MakeContext, body: str
 ) -> None:
-    async with Receiver([Answer(200, body)]) as receiver:
+    async with Receiver([Reply(200, body)]) as receiver:
         with pytest.raises(SendFailed) as caught:
             await SlackChannel(make_context(slack_api_url=receiver.url)).send(MESSAGE, BOT)
     assert not caught.value.permanent
 
 
 async def test_429_carries_the_delay_that_is_asked_for(make_context: MakeContext) -> None:
-    async with Receiver([Answer(429, "rate_limited", {"Retry-After": "30"})] * 2) as receiver:
+    async with Receiver([Reply(429, "rate_limited", {"Retry-After": "30"})] * 2) as receiver:
         channel = SlackChannel(make_context(slack_api_url=receiver.url))
         for target in (hook(receiver), BOT):
             with pytest.raises(SendFailed) as caught:
@@ -106,14 +106,14 @@ async def test_429_carries_the_delay_that_is_asked_for(make_context: MakeContext
 
 
 async def test_an_echoed_secret_is_masked(make_context: MakeContext) -> None:
-    async with Receiver(lambda arrival: Answer(500, f"{arrival.headers.get('authorization')}")) as receiver:
+    async with Receiver(lambda arrival: Reply(500, f"{arrival.headers.get('authorization')}")) as receiver:
         with pytest.raises(SendFailed) as caught:
             await SlackChannel(make_context(slack_api_url=receiver.url)).send(MESSAGE, BOT)
     assert caught.value.response_body == "Bearer **********"
 
 
 async def sent(make_context: MakeContext, **content: Any) -> Any:
-    async with Receiver([Answer(200, "ok")]) as receiver:
+    async with Receiver([Reply(200, "ok")]) as receiver:
         await SlackChannel(make_context()).send(message(content=content), hook(receiver))
     return receiver.requests[0].json()
 

@@ -12,9 +12,9 @@ from standardwebhooks import Webhook
 
 from channels.base import ChannelContext, SendFailed
 from channels.webhook import WebhookChannel, WebhookTarget
+from hub.testing.messages import MESSAGE, NOW, message
+from hub.testing.receivers import Receiver, Reply
 from tests.channels.conftest import MakeContext
-from tests.channels.messages import MESSAGE, NOW, message
-from tests.receivers import Answer, Receiver
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ async def test_raw_form_is_the_data_alone(channel: WebhookChannel, monkeypatch: 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 401, 404, 409, 418, 422, 429, 500, 502, 503])
 async def test_what_is_not_2xx_fails_and_may_be_tried_again(channel: WebhookChannel, status: int) -> None:
-    async with Receiver([Answer(status, b"no", headers={"Location": "/elsewhere"})]) as receiver:
+    async with Receiver([Reply(status, b"no", headers={"Location": "/elsewhere"})]) as receiver:
         with pytest.raises(SendFailed) as caught:
             await channel.send(MESSAGE, WebhookTarget(url=receiver.url))
     assert len(receiver.requests) == 1
@@ -155,14 +155,14 @@ async def test_410_is_permanent(channel: WebhookChannel) -> None:
 async def test_429_and_503_carry_the_delay_that_is_asked_for(
     channel: WebhookChannel, status: int, value: str, seconds: float | None
 ) -> None:
-    async with Receiver([Answer(status, headers={"Retry-After": value})]) as receiver:
+    async with Receiver([Reply(status, headers={"Retry-After": value})]) as receiver:
         with pytest.raises(SendFailed) as caught:
             await channel.send(MESSAGE, WebhookTarget(url=receiver.url))
     assert caught.value.retry_after == seconds
 
 
 async def test_custom_headers_are_sent_and_an_echoed_secret_is_masked(channel: WebhookChannel) -> None:
-    async with Receiver(lambda arrival: Answer(400, "you sent " + arrival.headers["Authorization"])) as receiver:
+    async with Receiver(lambda arrival: Reply(400, "you sent " + arrival.headers["Authorization"])) as receiver:
         target = WebhookTarget(url=receiver.url, headers={"Authorization": SecretStr("Bearer canary")})
         with pytest.raises(SendFailed) as caught:
             await channel.send(MESSAGE, target)
@@ -171,7 +171,7 @@ async def test_custom_headers_are_sent_and_an_echoed_secret_is_masked(channel: W
 
 
 async def test_at_most_4_kib_of_an_answer_are_kept(channel: WebhookChannel) -> None:
-    async with Receiver([Answer(200, b"\xff" * 100_000)]) as receiver:
+    async with Receiver([Reply(200, b"\xff" * 100_000)]) as receiver:
         receipt = await channel.send(MESSAGE, WebhookTarget(url=receiver.url))
     assert receipt.response_body == "\N{REPLACEMENT CHARACTER}" * 4096
 

@@ -7,9 +7,9 @@ from secrets import token_hex
 import httpx
 import pytest
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.e2e.tenant import Tenant
 from tests.faults.hub import Hub, hub_on
-from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 
 

@@ -13,7 +13,7 @@ from typing import Self
 
 import trustme
 
-from tests.patience import PATIENCE_SECONDS
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.redis_servers import free_port
 
 GUIDE = Path(__file__).parents[2] / "docs/guides/deploy.md"

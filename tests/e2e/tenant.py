@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
 
-from tests.patience import patience
+from hub.testing.patience import patience
 
 ORDER = {
     "order_id": "1001",

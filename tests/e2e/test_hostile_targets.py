@@ -5,9 +5,9 @@ import gzip
 
 import pytest
 
+from hub.testing.receivers import Conversation, Receiver, Reply, raw_receiver
 from tests.e2e.tenant import Tenant
 from tests.faults.hub import Hub
-from tests.receivers import Answer, Conversation, Receiver, raw_receiver
 
 FOREVER = 3_600
 
@@ -49,7 +49,7 @@ async def test_f29_a_target_that_never_finishes_is_given_up_at_the_deadline(tena
 
 async def test_f30_attempts_that_were_cut_off_leave_room_for_healthy_ones(tenant: Tenant) -> None:
     """Red with a pool of connections that loses a slot for each request that is cancelled."""
-    async with Receiver(lambda arrival: Answer(delay=0 if arrival.path == "/ok" else FOREVER)) as receiver:
+    async with Receiver(lambda arrival: Reply(delay=0 if arrival.path == "/ok" else FOREVER)) as receiver:
         hanging = {"url": f"{receiver.url}/hang"}
         await tenant.subscribe(
             "webhook", hanging, event_types=["hang"], timeout=0.3, max_in_flight=200, retry_schedule=[]
@@ -95,7 +95,7 @@ async def test_f31_what_a_target_pours_out_is_not_kept(tenant: Tenant, hub: Hub,
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_f32_a_redirect_is_a_failure_and_never_followed(tenant: Tenant, status: int) -> None:
     """Red when the HTTP client follows redirects."""
-    async with Receiver() as elsewhere, Receiver([Answer(status, headers={"Location": elsewhere.url})]) as receiver:
+    async with Receiver() as elsewhere, Receiver([Reply(status, headers={"Location": elsewhere.url})]) as receiver:
         await tenant.subscribe("webhook", {"url": receiver.url}, retry_schedule=[])
         delivery = await tenant.delivery(await tenant.publish(), "dead")
         assert elsewhere.requests == []
@@ -149,7 +149,7 @@ async def test_a_target_inside_the_network_is_refused_by_the_test_button_too(ten
 
 
 async def test_the_test_button_sends_a_sample_once_and_keeps_nothing(tenant: Tenant) -> None:
-    async with Receiver([Answer(418, body="no coffee")]) as receiver:
+    async with Receiver([Reply(418, body="no coffee")]) as receiver:
         subscription = await tenant.subscribe("webhook", {"url": receiver.url}, event_types=["order.created"])
         tried = await tenant.call("POST", f"/v1/subscriptions/{subscription}/test")
         (arrival,) = receiver.requests

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from hub.testing.receivers import Arrival, Receiver, Reply
 from tests.e2e.tenant import ORDER, Tenant
 from tests.faults.hub import Hub, hub_on
-from tests.receivers import Answer, Arrival, Receiver
 from tests.redis_servers import RedisServer
 from tests.smtp import MailServer
 
@@ -67,7 +67,7 @@ async def test_during_a_rotation_messages_carry_the_signatures_of_both_secrets(t
 
 
 async def test_an_order_becomes_a_slack_message_with_nothing_configured(tenant: Tenant) -> None:
-    async with Receiver([Answer(body="ok")]) as slack:
+    async with Receiver([Reply(body="ok")]) as slack:
         await tenant.subscribe("slack", {"webhook_url": f"{slack.url}/services/T0/B0/canary"})
         event_id = await tenant.publish("order.created", ORDER)
         (arrival,) = await slack.arrived()

@@ -16,11 +16,11 @@ from hub.api.limits import BODY_SECONDS
 from hub.server.http_limits import HEAD_SECONDS
 from hub.server.server import KEEP_ALIVE_SECONDS
 from hub.settings import Settings
+from hub.testing.patience import PATIENCE_SECONDS, patience
 from tests.e2e.nginx import Nginx, directive, server_block
 from tests.e2e.tenant import Tenant
 from tests.faults.hub import Hub
 from tests.faults.hub_process import ADMIN_KEY
-from tests.patience import PATIENCE_SECONDS, patience
 from tests.redis_servers import RedisServer, free_port
 
 pytestmark = pytest.mark.nginx

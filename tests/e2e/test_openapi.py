@@ -23,8 +23,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from hub.app import create_app
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.api_support import ADMIN_KEY, ORDER, settings_for
-from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 
 ROOT = Path(__file__).parents[2]

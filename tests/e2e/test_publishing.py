@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import aiohttp
 import pytest
 
+from hub.testing.patience import patience
+from hub.testing.receivers import Receiver, Reply
 from tests.e2e.tenant import ORDER, Tenant
 from tests.faults.hub import Hub
 from tests.faults.patience import until
-from tests.patience import patience
-from tests.receivers import Answer, Receiver
 
 
 async def test_a_burst_from_many_clients_is_all_accepted_and_delivered_exactly_once(tenant: Tenant, hub: Hub) -> None:
@@ -31,7 +31,7 @@ async def test_a_burst_from_many_clients_is_all_accepted_and_delivered_exactly_o
         return delivered >= events
 
     async with (
-        Receiver(lambda arrival: Answer(delay=0.05)) as receiver,
+        Receiver(lambda arrival: Reply(delay=0.05)) as receiver,
         aiohttp.ClientSession(headers={"Authorization": tenant.api.headers["Authorization"]}) as session,
     ):
         await tenant.subscribe("webhook", {"url": receiver.url}, max_in_flight=128)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE_SECONDS
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 from tests.serving import HUB, kept_on, serving, surroundings
 

@@ -14,9 +14,9 @@ import httpx
 import pytest
 from httpx_sse import ServerSentEvent, aconnect_sse
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.api_support import ORDER
 from tests.hub.stream.ears import Ear, Parser
-from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 from tests.serving import ServedHub, kept_on, serving
 

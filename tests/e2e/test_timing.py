@@ -3,9 +3,9 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from hub.testing.patience import PATIENCE_SECONDS
+from hub.testing.receivers import Receiver, Reply
 from tests.e2e.tenant import Tenant
-from tests.patience import PATIENCE_SECONDS
-from tests.receivers import Answer, Receiver
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -110,7 +110,7 @@ async def test_a_deleted_subscription_is_sent_nothing_more(tenant: Tenant) -> No
 
 
 async def test_a_failed_attempt_is_repeated_on_the_schedule(tenant: Tenant) -> None:
-    async with Receiver([500, Answer(502, body="upstream is down"), 200]) as receiver:
+    async with Receiver([500, Reply(502, body="upstream is down"), 200]) as receiver:
         await tenant.subscribe("webhook", {"url": receiver.url}, retry_schedule=[0.2, 0.4])
         event_id = await tenant.publish()
         first, second, third = await receiver.arrived(3)
@@ -123,7 +123,7 @@ async def test_a_failed_attempt_is_repeated_on_the_schedule(tenant: Tenant) -> N
 
 async def test_a_target_that_asks_for_time_gets_it(tenant: Tenant) -> None:
     """F35. Red when `Retry-After` is read as milliseconds, or not at all."""
-    async with Receiver([Answer(429, headers={"Retry-After": "1"})]) as receiver:
+    async with Receiver([Reply(429, headers={"Retry-After": "1"})]) as receiver:
         await tenant.subscribe("webhook", {"url": receiver.url}, retry_schedule=[0])
         first, second = (await tenant.publish(data=1), await receiver.arrived(2))[1]
     assert second.at - first.at >= 1

@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx
 
 from examples.follow_stream import follow
+from hub.testing.receivers import Receiver, Reply
 from tests.examples.conftest import Tenant
 from tests.examples.program import running
-from tests.receivers import Answer, Receiver
 from tests.redis_servers import free_port
 from tests.serving import serving
 
@@ -42,10 +42,10 @@ def test_events_are_followed_over_a_crash_of_the_hub_once_each(tmp_path: Path) -
 
 async def test_another_connection_is_made_after_the_time_that_the_hub_names_from_the_last_event() -> None:
     script = [
-        Answer(headers=STREAM, body='retry: 1234\n\nid: 7\nevent: event.accepted\ndata: {"n": 1}\n\n'),
-        Answer(headers=STREAM, body="retry: 5678\n\n"),
-        Answer(503),
-        Answer(headers=STREAM, body='id: 8\nevent: event.accepted\ndata: {"n": 2}\n\n'),
+        Reply(headers=STREAM, body='retry: 1234\n\nid: 7\nevent: event.accepted\ndata: {"n": 1}\n\n'),
+        Reply(headers=STREAM, body="retry: 5678\n\n"),
+        Reply(503),
+        Reply(headers=STREAM, body='id: 8\nevent: event.accepted\ndata: {"n": 2}\n\n'),
     ]
     waits: list[float] = []
 

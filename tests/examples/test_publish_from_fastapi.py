@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from examples.publish_from_fastapi import Notifications, Order, app, lifespan, notifications
+from hub.testing.receivers import Receiver, Reply
 from tests.examples.conftest import Tenant
 from tests.examples.program import serving_app
-from tests.receivers import Answer, Receiver
 from tests.redis_servers import free_port
 
 ITEMS = [{"sku": "tea", "quantity": 2, "unit_price": "21.25"}]
@@ -36,7 +36,7 @@ def test_an_order_is_an_event_of_the_hub_once(tenant: Tenant) -> None:
 
 
 async def test_a_busy_hub_makes_the_shop_ask_for_a_repetition_that_carries_the_same_key() -> None:
-    busy = [Answer(503, headers={"Retry-After": "7"}), Answer(429), Answer(202, body='{"id": "evt_1"}')]
+    busy = [Reply(503, headers={"Retry-After": "7"}), Reply(429), Reply(202, body='{"id": "evt_1"}')]
     async with Receiver(busy) as receiver, httpx.AsyncClient(timeout=20, trust_env=False) as client:
         with serving_app("publish_from_fastapi", HUB_URL=receiver.url, HUB_KEY="k") as (_, shop):
             answers = [await client.put(f"{shop}/orders/o-1", json=ORDER) for _ in busy]

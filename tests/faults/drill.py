@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.hub import Hub
 from tests.faults.hub_process import ADMIN_KEY, ROOT
 from tests.faults.oracle import Verdict, account_of, arrived_again, judge, leaked
 from tests.faults.patience import until
 from tests.faults.publisher import Publisher
 from tests.faults.receiver_process import ReceiverProcess
-from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 
 LEASE_SECONDS = 2.0

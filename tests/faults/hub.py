@@ -7,9 +7,9 @@ from pathlib import Path
 
 import httpx
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.hub_process import ADMIN_KEY, HubProcess
 from tests.faults.patience import until
-from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 
 ROLES = ("web", "worker", "scheduler")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.forks import HUB, ForkedProcess
-from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,9 +8,9 @@ from itertools import cycle
 import aiohttp
 import orjson
 
+from hub.testing.patience import patience, soon
 from tests.faults.hub import Hub
 from tests.faults.hub_process import ADMIN_KEY, HubProcess
-from tests.patience import patience, soon
 
 QUIET_SECONDS = 0.5
 

@@ -18,10 +18,10 @@ import orjson
 import uvloop
 from aiohttp import web
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.journal import Journal, read_journal
 from tests.faults.patience import until
 from tests.forks import ForkedProcess
-from tests.patience import PATIENCE_SECONDS
 
 PROGRAM = "tests.faults.receiver_process:main"
 

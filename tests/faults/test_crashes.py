@@ -7,9 +7,9 @@ from contextlib import suppress
 
 import pytest
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.drill import LEASE_SECONDS, Drill
 from tests.faults.hub_process import HubDied
-from tests.patience import PATIENCE_SECONDS
 
 
 async def publish_into_a_crash(drill: Drill, failpoints: str) -> None:

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 
 import pytest
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.drill import Drill, record
 from tests.faults.oracle import Verdict, percentile
 from tests.faults.patience import until
 from tests.faults.publisher import Acked
-from tests.patience import PATIENCE_SECONDS
 
 NOISE_SECONDS = 0.05
 BUSY_SECONDS = 5.0

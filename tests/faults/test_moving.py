@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hub.stores.redis.transfer.importer import _EVENTS
+from hub.testing.patience import PATIENCE_SECONDS, soon
 from tests.faults.conftest import on_sqlite
 from tests.faults.drill import LEASE_SECONDS, Drill
 from tests.faults.hub import ROLES, Hub
@@ -19,7 +20,6 @@ from tests.faults.hub_process import COMMAND, HubDied, environment
 from tests.faults.listeners import listening
 from tests.faults.patience import until
 from tests.faults.toxic_proxy import ToxicProxy
-from tests.patience import PATIENCE_SECONDS, soon
 from tests.redis_servers import RedisServer
 
 KILLS = 6

@@ -5,11 +5,11 @@ import asyncio
 import httpx
 import pytest
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.drill import Drill, record
 from tests.faults.listeners import listening
 from tests.faults.oracle import Verdict
 from tests.faults.patience import until
-from tests.patience import PATIENCE_SECONDS
 
 
 async def is_ready(drill: Drill) -> bool:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.conftest import HubFactory, on_sqlite
 from tests.faults.drill import Drill
 from tests.faults.hub import Hub
 from tests.faults.hub_process import HubDied
-from tests.patience import PATIENCE_SECONDS
 
 pytestmark = on_sqlite
 LOCKER = """

@@ -7,7 +7,7 @@ import pytest
 
 from hub.stores import open_store
 from hub.stores.base import Store
-from tests.clock import ManualClock
+from hub.testing.clock import ManualClock
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import orjson
 
+from hub.testing.receivers import Arrival, Reply
 from tests.e2e.tenant import ORDER, Tenant
 from tests.faults.patience import until
-from tests.receivers import Answer, Arrival
 
 PATIENCE_SECONDS = 90.0
 """On Redis, two looks for tasks of dead processes, 15 s apart, come after the dead leader's lease of 10 s."""
@@ -36,19 +36,19 @@ class Behaviour:
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}
 
-    def __call__(self, arrival: Arrival) -> Answer:
+    def __call__(self, arrival: Arrival) -> Reply:
         lane = arrival.path.strip("/")
         self._seen[lane] = seen = self._seen.get(lane, 0) + 1
         answers = {
-            "flaky": Answer(503, _LONG_BODY) if seen == 1 else Answer(200, "at last"),
-            "broken": Answer(500, "no"),
-            "gone": Answer(410),
-            "later": Answer(503, _LONG_BODY),
-            "slow": Answer(delay=3_600) if seen == 1 else Answer(200, "back"),
-            "torn": Answer(delay=3_600),
-            "slack": Answer(200, "ok"),
+            "flaky": Reply(503, _LONG_BODY) if seen == 1 else Reply(200, "at last"),
+            "broken": Reply(500, "no"),
+            "gone": Reply(410),
+            "later": Reply(503, _LONG_BODY),
+            "slow": Reply(delay=3_600) if seen == 1 else Reply(200, "back"),
+            "torn": Reply(delay=3_600),
+            "slack": Reply(200, "ok"),
         }
-        return answers.get(lane, Answer(200, "taken"))
+        return answers.get(lane, Reply(200, "taken"))
 
 
 # -- the catalogue ---------------------------------------------------------------------------------------------------

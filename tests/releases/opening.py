@@ -16,8 +16,8 @@ import httpx
 import orjson
 import uvicorn
 
+from hub.testing.clock import ManualClock
 from tests.api_support import ADMIN_KEY, open_api, settings_for
-from tests.clock import ManualClock
 from tests.redis_servers import RedisServer
 from tests.serving import HUB, surroundings
 

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from standardwebhooks import Webhook
 
-from tests.receivers import Arrival, Receiver
+from hub.testing.receivers import Arrival, Receiver
 from tests.redis_servers import REDIS_7, VALKEY, RedisServer
 from tests.releases.answers import answer, differences, feed, listening
 from tests.releases.opening import (

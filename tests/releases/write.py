@@ -16,10 +16,10 @@ import apsw
 import httpx
 import orjson
 
+from hub.testing.receivers import Receiver
 from tests.api_support import ADMIN_KEY
 from tests.e2e.tenant import Tenant
 from tests.faults.hub_process import HubProcess
-from tests.receivers import Receiver
 from tests.redis_servers import REDIS_7
 from tests.releases import contents
 from tests.releases.answers import LAST_TYPE, Answers, differences, feed, operator_answers, tenant_answers

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from hub.testing.clock import START, ManualClock
+from hub.testing.patience import patience
 from schedules.timetable import Job, RecordRun, Report, Run, Timetable, TimetableEntry
-from tests.clock import START, ManualClock
-from tests.patience import patience
 
 FAR = "every 1 d"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from channels.base import SendFailed
 from channels.http import excerpt, receipt, retry_after
-from tests.channels.messages import NOW
+from hub.testing.messages import NOW
 
 SOON = NOW + timedelta(seconds=90)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from channels.base import SendFailed
 from channels.http import AddressRefused, Guard, deliver, open_client
 from channels.http.guard import is_public
-from tests.receivers import Receiver
+from hub.testing.receivers import Receiver
 
 # The IANA special-purpose registries of IPv4 and IPv6, multicast, reserved space, and addresses of cloud hosts.
 SPECIAL = [

@@ -14,9 +14,9 @@ import trustme
 from channels.base import SendFailed
 from channels.http import deliver, open_client
 from channels.http.transport import _timeout
+from hub.testing.patience import PATIENCE_SECONDS, patience, soon
+from hub.testing.receivers import Arrival, Receiver, Reply, raw_receiver
 from tests.channels.conftest import LOOPBACK
-from tests.patience import PATIENCE_SECONDS, patience, soon
-from tests.receivers import Answer, Arrival, Receiver, raw_receiver
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -125,7 +125,7 @@ async def test_a_gzip_bomb_stays_closed(http: httpx.AsyncClient, layers: int) ->
     for _ in range(layers):
         bomb = gzip.compress(bomb)
     encoding = ", ".join(["gzip"] * layers)
-    async with Receiver([Answer(200, bomb, {"Content-Encoding": encoding})]) as receiver:
+    async with Receiver([Reply(200, bomb, {"Content-Encoding": encoding})]) as receiver:
         response = await deliver(http, post(receiver.port))
     assert receiver.requests[0].headers.getall("Accept-Encoding") == ["identity"]
     assert response.content == bomb[: 64 * 1024]
@@ -134,14 +134,14 @@ async def test_a_gzip_bomb_stays_closed(http: httpx.AsyncClient, layers: int) ->
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("location", ["/other", "http://169.254.169.254/latest/meta-data/", "http://[", "x:y"])
 async def test_a_redirect_is_an_answer_and_nothing_else(http: httpx.AsyncClient, status: int, location: str) -> None:
-    async with Receiver([Answer(status, headers={"Location": location})]) as receiver:
+    async with Receiver([Reply(status, headers={"Location": location})]) as receiver:
         response = await http.send(post(receiver.port), follow_redirects=True)
     assert response.status_code == status
     assert len(receiver.requests) == 1
 
 
 async def test_a_cookie_is_not_kept(http: httpx.AsyncClient) -> None:
-    async with Receiver([Answer(200, headers={"Set-Cookie": "a=b; Path=/"})]) as receiver:
+    async with Receiver([Reply(200, headers={"Set-Cookie": "a=b; Path=/"})]) as receiver:
         for _ in range(2):
             await http.post(receiver.url)
     assert "Cookie" not in receiver.requests[1].headers

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from channels.mail import Mail, Mailbox
-from tests.channels.messages import NOW
+from hub.testing.messages import NOW
 
 MAIL = Mail(
     delivery_id="dlv_1",

@@ -8,8 +8,8 @@ import pytest
 from channels.base import SendFailed
 from channels.mail import MissingOption, Provider, open_provider
 from channels.mail.providers import PROVIDERS
+from hub.testing.receivers import Arrival, Receiver, Reply
 from tests.channels.mail.mails import MAIL, mail
-from tests.receivers import Answer, Arrival, Receiver
 
 OPTIONS = {
     "resend_api_key": "canary-resend",
@@ -35,7 +35,7 @@ def provider(name: str, http: httpx.AsyncClient, receiver: Receiver) -> Provider
 
 
 async def sent(name: str, http: httpx.AsyncClient) -> Arrival:
-    async with Receiver([Answer(200, '{"id":"1"}')]) as receiver:
+    async with Receiver([Reply(200, '{"id":"1"}')]) as receiver:
         receipt = await provider(name, http, receiver).send(MAIL)
     assert (receipt.status_code, receipt.response_body) == (200, '{"id":"1"}')
     (arrival,) = receiver.requests
@@ -168,7 +168,7 @@ async def test_what_is_absent_is_not_sent(http: httpx.AsyncClient) -> None:
 async def test_only_a_refusal_of_the_mail_itself_is_permanent(
     http: httpx.AsyncClient, name: str, status: int, permanent: bool, retry_after: float | None
 ) -> None:
-    async with Receiver([Answer(status, "no", {"Retry-After": "9"})]) as receiver:
+    async with Receiver([Reply(status, "no", {"Retry-After": "9"})]) as receiver:
         with pytest.raises(SendFailed) as caught:
             await provider(name, http, receiver).send(MAIL)
     failed = caught.value
@@ -178,8 +178,8 @@ async def test_only_a_refusal_of_the_mail_itself_is_permanent(
 
 @pytest.mark.parametrize("name", PROVIDERS)
 async def test_a_key_that_is_echoed_is_masked(http: httpx.AsyncClient, name: str) -> None:
-    def echo(arrival: Arrival) -> Answer:
-        return Answer(401, f"{dict(arrival.headers)}")
+    def echo(arrival: Arrival) -> Reply:
+        return Reply(401, f"{dict(arrival.headers)}")
 
     async with Receiver(echo) as receiver:
         with pytest.raises(SendFailed) as caught:

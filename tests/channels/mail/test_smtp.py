@@ -10,9 +10,9 @@ import trustme
 from channels.base import SendFailed
 from channels.mail import Mailbox, SmtpPool, SmtpServer
 from channels.mail.smtp import MAX_MESSAGES
+from hub.testing.patience import patience
+from hub.testing.receivers import raw_receiver
 from tests.channels.mail.mails import MAIL, mail
-from tests.patience import patience
-from tests.receivers import raw_receiver
 from tests.smtp import MailServer
 
 LOGIN = ("hub", "canary-password")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.drill import Drill
 from tests.faults.patience import until
 from tests.faults.toxic_proxy import ToxicProxy
-from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import REDIS_7, VALKEY, RedisServer, Sentinels
 
 LAG_SECONDS = 1.5

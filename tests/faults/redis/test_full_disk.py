@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.drill import Drill
 from tests.faults.patience import until
-from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import REDIS_7, VALKEY, RedisServer
 
 SMALL_DISK = 'mount -t tmpfs -o size=12m,mode=700 drill "$0" && echo mounted && exec cat'

@@ -5,10 +5,10 @@ from collections import Counter
 from hub.stores.redis.client.scripts import Script
 from hub.stores.redis.intake import _ACCEPT
 from hub.stores.redis.queue import _CLAIM, _FINISH
+from hub.testing.patience import PATIENCE_SECONDS, soon
 from tests.faults.drill import Drill
 from tests.faults.listeners import listening
 from tests.faults.toxic_proxy import ToxicProxy
-from tests.patience import PATIENCE_SECONDS, soon
 
 LONG_LEASE = "30"
 """Much longer than the drills take, so that nothing of what they see is owed to the end of a lease."""

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.drill import Drill
 from tests.faults.receiver_process import ReceiverProcess
 from tests.faults.redis.network import OtherMachine
 from tests.faults.toxic_proxy import ToxicProxy
-from tests.patience import PATIENCE_SECONDS
 
 HEAL_SECONDS = PATIENCE_SECONDS
 CUT_SECONDS = 30.0

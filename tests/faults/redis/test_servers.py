@@ -6,10 +6,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.drill import Drill
 from tests.faults.listeners import Follower
 from tests.faults.patience import until
-from tests.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 
 HEAL_SECONDS = PATIENCE_SECONDS

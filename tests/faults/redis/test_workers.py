@@ -7,10 +7,10 @@ import signal
 
 import pytest
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.drill import LEASE_SECONDS, Drill
 from tests.faults.hub_process import ROOT
 from tests.faults.patience import until
-from tests.patience import PATIENCE_SECONDS
 
 TAKEOVER_SECONDS = 20.0
 """Longer than the time between two runs of a schedule, and than a right lasts."""

@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import pytest
 
+from hub.testing.receivers import Receiver, Reply
 from tests.api_support import Api
-from tests.receivers import Answer, Receiver
 
 pytestmark = pytest.mark.usefixtures("unswept")
 
 
 async def test_a_delivery_shows_every_attempt(api: Api) -> None:
-    async with Receiver([Answer(500, b"no"), 200]) as receiver:
+    async with Receiver([Reply(500, b"no"), 200]) as receiver:
         made = await api.subscribe(channel="webhook", target={"url": receiver.url}, retry_schedule=[60])
         event_id = await api.publish()
         (waiting,) = await api.deliveries("pending", subscription_id=made["id"])

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from hub.testing.receivers import Receiver
 from tests.api_support import ORDER, Api, pointers
-from tests.receivers import Receiver
 
 pytestmark = pytest.mark.usefixtures("unswept")
 

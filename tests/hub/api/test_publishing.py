@@ -6,8 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from hub.testing.receivers import Receiver
 from tests.api_support import ORDER, Api, ndjson, open_api, pointers, settings_for
-from tests.receivers import Receiver
 
 pytestmark = pytest.mark.usefixtures("unswept")
 

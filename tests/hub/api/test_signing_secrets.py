@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 from standardwebhooks import Webhook
 
+from hub.testing.receivers import Arrival, Receiver
 from tests.api_support import Api, pointers
-from tests.receivers import Arrival, Receiver
 
 pytestmark = pytest.mark.usefixtures("unswept")
 

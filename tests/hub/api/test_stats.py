@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
+from hub.testing.receivers import Receiver
 from tests.api_support import Api
-from tests.receivers import Receiver
 
 
 async def test_a_hub_that_did_nothing_yet_counts_nothing(api: Api) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from hub.api.stream import EventStream
-from tests.patience import patience
+from hub.testing.patience import patience
 
 
 async def test_a_client_that_makes_no_room_frees_its_listener_and_is_waited_for_quietly() -> None:

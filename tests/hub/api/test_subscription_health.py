@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from hub.testing.receivers import Receiver, Reply
 from tests.api_support import Api, open_api, settings_for
-from tests.receivers import Answer, Receiver
 
 pytestmark = pytest.mark.usefixtures("unswept")
 
@@ -66,7 +66,7 @@ async def is_disabled(api: Api, made: dict[str, Any]) -> bool:
 
 
 async def test_a_trial_sends_the_example_of_the_first_matching_type_and_stores_nothing(api: Api) -> None:
-    async with Receiver([Answer(201, b"thanks")]) as receiver:
+    async with Receiver([Reply(201, b"thanks")]) as receiver:
         made = await api.subscribe(
             channel="webhook", target={"url": receiver.url}, event_types=["none.such", "order.*"]
         )
@@ -96,7 +96,7 @@ async def test_the_sample_fits_the_pattern_even_when_nobody_gave_an_example(api:
 
 
 async def test_a_trial_that_fails_says_why(api: Api) -> None:
-    async with Receiver([Answer(500, b"no")]) as receiver:
+    async with Receiver([Reply(500, b"no")]) as receiver:
         made = await api.subscribe(channel="webhook", target={"url": receiver.url}, enabled=False)
         trial = (await api.admin.post(f"/v1/subscriptions/{made['id']}/test")).json()
     assert (trial["outcome"], trial["status_code"], trial["response_body"]) == ("failed", 500, "no")
@@ -104,7 +104,7 @@ async def test_a_trial_that_fails_says_why(api: Api) -> None:
 
 
 async def test_a_trial_is_bounded_in_time(api: Api) -> None:
-    async with Receiver([Answer(delay=5)]) as receiver:
+    async with Receiver([Reply(delay=5)]) as receiver:
         made = await api.subscribe(channel="webhook", target={"url": receiver.url}, timeout=0.05)
         trial = (await api.admin.post(f"/v1/subscriptions/{made['id']}/test")).json()
     assert trial["error"] == "no answer within 0.05 s"

@@ -14,9 +14,9 @@ from httpx_sse import ServerSentEvent
 from hub.cli import main
 from hub.cli.client import is_local
 from hub.cli.tail import as_line
-from tests.receivers import Answer, Arrival, Receiver
+from hub.testing.receivers import Arrival, Receiver, Reply
 
-ACCEPTED = Answer(202, '{"id": "evt_1", "type": "order.created", "status": "accepted", "duplicate": false}')
+ACCEPTED = Reply(202, '{"id": "evt_1", "type": "order.created", "status": "accepted", "duplicate": false}')
 KEY = "k" * 40
 
 
@@ -109,7 +109,7 @@ async def test_publish_repeats_safely_under_the_key_it_is_given(hub: Hub) -> Non
 
 
 async def test_a_duplicate_is_said_to_be_one(hub: Hub) -> None:
-    async with Receiver([Answer(202, '{"id": "evt_1", "duplicate": true}')]) as receiver:
+    async with Receiver([Reply(202, '{"id": "evt_1", "duplicate": true}')]) as receiver:
         ran = await beside(hub, "publish", "x", "-d", "1", "--url", receiver.url)
     assert "a duplicate" in ran.out
 
@@ -126,7 +126,7 @@ async def test_the_admin_key_of_the_data_directory_is_for_this_machine_only(
 ) -> None:
     monkeypatch.setenv("HUB_DATA_DIR", str(tmp_path))
     (tmp_path / "admin.key").write_text(f"{KEY}\n")
-    async with Receiver([Answer(200, '{"items": []}')] * 2) as receiver:
+    async with Receiver([Reply(200, '{"items": []}')] * 2) as receiver:
         await beside(hub, "keys", "list", "--url", receiver.url)
         await beside(hub, "keys", "list", "--url", receiver.url, "--key", "another")
     assert [arrival.headers["Authorization"] for arrival in receiver.requests] == [f"Bearer {KEY}", "Bearer another"]
@@ -150,7 +150,7 @@ def test_only_loopback_addresses_are_this_machine(url: str, local: bool) -> None
 
 async def test_a_created_key_is_alone_on_standard_output(hub: Hub) -> None:
     created = {"id": "key_1", "name": "shop", "scopes": ["read"], "key": "hub_1_secret"}
-    async with Receiver([Answer(201, json.dumps(created))]) as receiver:
+    async with Receiver([Reply(201, json.dumps(created))]) as receiver:
         ran = await beside(hub, "keys", "create", "shop", "-s", "read", "-s", "manage", "--url", receiver.url)
     assert ran.out == "hub_1_secret\n"
     assert "key_1" in ran.err
@@ -158,10 +158,10 @@ async def test_a_created_key_is_alone_on_standard_output(hub: Hub) -> None:
 
 
 async def test_listing_keys_reads_every_page(hub: Hub) -> None:
-    def pages(arrival: Arrival) -> Answer:
+    def pages(arrival: Arrival) -> Reply:
         second = "cursor=next" in arrival.path
         item = {"id": "key_2" if second else "key_1", "name": "n", "scopes": ["read"], "tenant": "default"}
-        return Answer(200, json.dumps({"items": [item], "next_cursor": None if second else "next"}))
+        return Reply(200, json.dumps({"items": [item], "next_cursor": None if second else "next"}))
 
     async with Receiver(pages) as receiver:
         ran = await beside(hub, "keys", "list", "--json", "--url", receiver.url)
@@ -176,9 +176,9 @@ async def test_tail_resumes_where_the_connection_broke(hub: Hub) -> None:
     """Connection ends, then 503, then the rest: nothing is asked for twice and nothing is skipped."""
     sse = {"Content-Type": "text/event-stream"}
     script = [
-        Answer(200, "retry: 1\n\n" + frame(1, id="evt_1") + frame(2, id="evt_2"), sse),
-        Answer(503, '{"detail": "busy"}'),
-        Answer(200, "retry: 1\n\n" + frame(3, id="evt_3"), sse),
+        Reply(200, "retry: 1\n\n" + frame(1, id="evt_1") + frame(2, id="evt_2"), sse),
+        Reply(503, '{"detail": "busy"}'),
+        Reply(200, "retry: 1\n\n" + frame(3, id="evt_3"), sse),
     ]
     async with Receiver(script) as receiver:
         ran = await beside(hub, "tail", "--json", "--since", "earliest", "--count", "3", "--url", receiver.url)
@@ -189,21 +189,21 @@ async def test_tail_resumes_where_the_connection_broke(hub: Hub) -> None:
 
 
 async def test_tail_gives_up_when_its_key_is_refused(hub: Hub) -> None:
-    async with Receiver([Answer(401, '{"detail": "The key is unknown."}')]) as receiver:
+    async with Receiver([Reply(401, '{"detail": "The key is unknown."}')]) as receiver:
         ran = await beside(hub, "tail", "--url", receiver.url)
     assert (ran.status, ran.err) == (1, "hub: The key is unknown. [401]\n")
 
 
 async def test_tail_gives_up_when_its_key_is_revoked_meanwhile(hub: Hub) -> None:
     sse = {"Content-Type": "text/event-stream"}
-    script = [Answer(200, "retry: 1\n\n" + frame(1, id="evt_1"), sse), Answer(401, '{"detail": "The key is unknown."}')]
+    script = [Reply(200, "retry: 1\n\n" + frame(1, id="evt_1"), sse), Reply(401, '{"detail": "The key is unknown."}')]
     async with Receiver(script) as receiver:
         ran = await beside(hub, "tail", "--json", "--url", receiver.url)
     assert (ran.status, ran.out.count("\n"), ran.err) == (1, 1, "hub: The key is unknown. [401]\n")
 
 
 async def test_tail_says_when_an_address_is_no_stream(hub: Hub) -> None:
-    async with Receiver([Answer(200, "<h1>Welcome</h1>")]) as receiver:
+    async with Receiver([Reply(200, "<h1>Welcome</h1>")]) as receiver:
         ran = await beside(hub, "tail", "--url", receiver.url)
     assert (ran.status, "is not a hub" in ran.err) == (1, True)
 

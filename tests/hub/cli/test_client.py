@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hub.cli.client import ClientError, HubClient, Refused, Unreachable
-from tests.receivers import Answer, Receiver, raw_receiver
+from hub.testing.receivers import Receiver, Reply, raw_receiver
 
 
 async def call(url: str, work: Callable[[HubClient], Any], *, key: str | None = None, patience: float = 5.0) -> Any:
@@ -21,13 +21,13 @@ async def call(url: str, work: Callable[[HubClient], Any], *, key: str | None = 
     return await asyncio.to_thread(run)
 
 
-def problem(status: int, detail: str, **members: Any) -> Answer:
+def problem(status: int, detail: str, **members: Any) -> Reply:
     body = json.dumps({"type": "urn:x", "title": "X", "status": status, "detail": detail, **members})
-    return Answer(status, body, {"Content-Type": "application/problem+json"})
+    return Reply(status, body, {"Content-Type": "application/problem+json"})
 
 
 async def test_the_key_goes_as_a_bearer_and_empty_parameters_stay_out() -> None:
-    async with Receiver([Answer(200, '{"items": []}')]) as receiver:
+    async with Receiver([Reply(200, '{"items": []}')]) as receiver:
         found = await call(
             receiver.url, lambda hub: hub.get("/v1/keys", {"limit": "5", "cursor": None}), key="a-secret"
         )
@@ -47,26 +47,26 @@ async def test_a_problem_is_one_line_with_its_faults_and_status() -> None:
 
 async def test_an_overloaded_hub_says_when_to_try_again() -> None:
     answer = problem(503, "The disk is full.")
-    async with Receiver([Answer(503, answer.body, {"Retry-After": "7"})]) as receiver:
+    async with Receiver([Reply(503, answer.body, {"Retry-After": "7"})]) as receiver:
         with pytest.raises(Refused, match=r"^The disk is full\. \(try again in 7 s\) \[503\]$"):
             await call(receiver.url, lambda hub: hub.post("/v1/events", b"{}"))
 
 
 @pytest.mark.parametrize("body", ["<h1>Bad gateway</h1>", '"text"', "[]", '{"title": "no detail"}', ""])
 async def test_an_error_that_is_no_problem_is_told_by_its_status(body: str) -> None:
-    async with Receiver([Answer(502, body)]) as receiver:
+    async with Receiver([Reply(502, body)]) as receiver:
         with pytest.raises(Refused, match=r"^The hub answered 502 Bad Gateway\.$"):
             await call(receiver.url, lambda hub: hub.get("/v1/keys"))
 
 
 async def test_what_is_not_a_hub_is_said_to_be_none() -> None:
-    async with Receiver([Answer(200, "<h1>Welcome</h1>")]) as receiver:
+    async with Receiver([Reply(200, "<h1>Welcome</h1>")]) as receiver:
         with pytest.raises(Refused, match="is not a hub"):
             await call(receiver.url, lambda hub: hub.get("/v1/keys"))
 
 
 async def test_a_redirect_is_not_followed_with_the_key() -> None:
-    async with Receiver([Answer(302, "", {"Location": "/elsewhere"})]) as receiver:
+    async with Receiver([Reply(302, "", {"Location": "/elsewhere"})]) as receiver:
         with pytest.raises(Refused, match="302"):
             await call(receiver.url, lambda hub: hub.get("/v1/keys"), key="a-secret")
     assert len(receiver.requests) == 1

@@ -15,17 +15,17 @@ from hub.cli.client import HubClient, Unreachable
 from hub.clock import SystemClock
 from hub.findings import Finding
 from hub.settings import Settings
-from tests.clock import START, ManualClock
-from tests.patience import PATIENCE_SECONDS
-from tests.receivers import Answer, Arrival, Receiver
+from hub.testing.clock import START, ManualClock
+from hub.testing.patience import PATIENCE_SECONDS
+from hub.testing.receivers import Arrival, Receiver, Reply
 from tests.redis_servers import RedisServer
 from tests.serving import HUB, surroundings
 
 HEALTHY = {
-    "/livez": Answer(200, "{}"),
-    "/readyz": Answer(200, "{}"),
-    "/openapi.json": Answer(200, '{"info": {"version": "0.1.0"}}'),
-    "/v1/event-types?limit=1": Answer(200, '{"items": []}'),
+    "/livez": Reply(200, "{}"),
+    "/readyz": Reply(200, "{}"),
+    "/openapi.json": Reply(200, '{"info": {"version": "0.1.0"}}'),
+    "/v1/event-types?limit=1": Reply(200, '{"items": []}'),
 }
 
 
@@ -119,14 +119,14 @@ def test_an_address_that_is_taken_is_found() -> None:
     assert address(Settings(port=port)).state == "ok"
 
 
-async def examined(answers: dict[str, Answer], *, seconds_apart: float = 0.0) -> dict[str, Finding]:
+async def examined(answers: dict[str, Reply], *, seconds_apart: float = 0.0) -> dict[str, Finding]:
     """What the doctor finds at a hub that gives these answers, dated by the tests' clock."""
     clock = ManualClock()
     clock.advance(seconds_apart)
 
-    def script(arrival: Arrival) -> Answer:
+    def script(arrival: Arrival) -> Reply:
         answer = answers[arrival.path]
-        return Answer(answer.status, answer.body, {"Date": format_datetime(START, usegmt=True), **answer.headers})
+        return Reply(answer.status, answer.body, {"Date": format_datetime(START, usegmt=True), **answer.headers})
 
     def run(url: str) -> dict[str, Finding]:
         with HubClient(url, "a-key") as hub:
@@ -144,7 +144,7 @@ async def test_a_healthy_hub_has_nothing_to_fix() -> None:
 
 async def test_a_hub_that_is_not_ready_says_why() -> None:
     reasons = {"status": "not_ready", "reasons": ["The disk is full: free some space."]}
-    found = await examined({**HEALTHY, "/readyz": Answer(503, json.dumps(reasons))})
+    found = await examined({**HEALTHY, "/readyz": Reply(503, json.dumps(reasons))})
     assert (found["ready"].state, found["ready"].seen) == ("failed", "The disk is full: free some space.")
 
 
@@ -154,18 +154,18 @@ async def test_clocks_that_are_apart_are_found(apart: float, state: str) -> None
 
 
 async def test_another_version_is_found() -> None:
-    found = await examined({**HEALTHY, "/openapi.json": Answer(200, '{"info": {"version": "9.0"}}')})
+    found = await examined({**HEALTHY, "/openapi.json": Reply(200, '{"info": {"version": "9.0"}}')})
     assert (found["version"].state, "9.0" in found["version"].seen) == ("warning", True)
 
 
 async def test_a_key_that_is_not_taken_is_found() -> None:
-    refused = Answer(401, '{"detail": "The key is unknown."}')
+    refused = Reply(401, '{"detail": "The key is unknown."}')
     found = await examined({**HEALTHY, "/v1/event-types?limit=1": refused})
     assert (found["key"].state, found["key"].seen) == ("failed", "The key is unknown. [401]")
 
 
 async def test_a_dead_process_behind_a_proxy_is_found() -> None:
-    found = await examined({"/livez": Answer(502, "")})
+    found = await examined({"/livez": Reply(502, "")})
     assert [finding.state for finding in found.values()] == ["failed"]
 
 

@@ -16,7 +16,7 @@ import pytest
 from hub.cli.roles import with_platform_port
 from hub.cli.serve import load, load_settings
 from hub.settings import Platform, Settings
-from tests.patience import PATIENCE_SECONDS
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer, free_port, wait_until
 from tests.serving import HUB, serving, surroundings
 

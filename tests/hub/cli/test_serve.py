@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.patience import PATIENCE_SECONDS
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.serving import HUB, ServedHub, serving, surroundings
 
 ORDER = {

@@ -17,7 +17,7 @@ from hub.errors import Unavailable
 from hub.models import FeedEntry, Record
 from hub.stores import open_store
 from hub.stores.base import Records, Signal, Signals, Store
-from tests.clock import ManualClock
+from hub.testing.clock import ManualClock
 from tests.faults.patience import until
 
 ADMIN_KEY = "the-admin-key-of-every-hub-in-these-tests"

@@ -12,8 +12,8 @@ from hub.cluster.leadership import Leadership
 from hub.cluster.lease import LEASE_SECONDS
 from hub.maintenance.run_history import RunHistory
 from hub.stores.process import ProcessLeases, ProcessSchedules
+from hub.testing.clock import START, ManualClock
 from schedules.timetable import Run
-from tests.clock import START, ManualClock
 
 
 class Candidate:

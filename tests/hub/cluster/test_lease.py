@@ -10,7 +10,7 @@ from hub.cluster.lease import LEASE_SECONDS, PROCESSES, RENEW_SECONDS, Lease, he
 from hub.errors import Unavailable
 from hub.stores.base import Leases
 from hub.stores.process import ProcessLeases
-from tests.clock import ManualClock
+from hub.testing.clock import ManualClock
 
 
 class AwayLeases(Leases):

@@ -15,7 +15,7 @@ from hub.cluster.operator_secrets import fingerprint, first_fingerprint, kept_se
 from hub.models import Record
 from hub.stores import open_store
 from hub.stores.base import Records
-from tests.clock import ManualClock
+from hub.testing.clock import ManualClock
 
 AT_ONCE = 16
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from hub.stores.base import Store
+from hub.testing.clock import ManualClock
 from tests.api_support import Api, open_api, settings_for
-from tests.clock import ManualClock
 from tests.hub.dispatch.parts import Parts, make_parts
 
 

@@ -22,8 +22,8 @@ from hub.rendering import Renderer
 from hub.stores.base import Claim, Store
 from hub.telemetry.metrics import Metrics
 from hub.telemetry.tracing import Tracing
-from tests.clock import ManualClock
-from tests.hub.stores import samples
+from hub.testing.clock import ManualClock
+from hub.testing.stores import samples
 
 TENANT = samples.TENANT
 OPERATOR = Principal("key_1", TENANT, frozenset({Scope.ADMIN}))

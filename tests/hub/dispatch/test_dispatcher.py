@@ -7,10 +7,10 @@ from typing import Any
 
 from hub.stores.base import ClaimRequest
 from hub.stores.gate import THRESHOLD
+from hub.testing.clock import ManualClock
+from hub.testing.patience import patience
+from hub.testing.receivers import Arrival, Receiver, Reply
 from tests.api_support import Api, open_api, settings_for
-from tests.clock import ManualClock
-from tests.patience import patience
-from tests.receivers import Answer, Arrival, Receiver
 
 
 async def subscribe(api: Api, receiver: Receiver, **members: Any) -> str:
@@ -36,7 +36,7 @@ async def due_again(api: Api, attempts: int = 1) -> dict[str, Any]:
 
 
 async def test_a_failed_attempt_is_repeated_when_the_schedule_says(api: Api) -> None:
-    async with Receiver([Answer(500), Answer(200)]) as receiver:
+    async with Receiver([Reply(500), Reply(200)]) as receiver:
         await subscribe(api, receiver, retry_schedule=[10])
         await api.publish()
         waiting = await due_again(api)
@@ -50,7 +50,7 @@ async def test_a_failed_attempt_is_repeated_when_the_schedule_says(api: Api) -> 
 
 
 async def test_the_last_failure_makes_a_dead_letter_that_can_be_replayed(api: Api) -> None:
-    async with Receiver([Answer(500), Answer(200)]) as receiver:
+    async with Receiver([Reply(500), Reply(200)]) as receiver:
         await subscribe(api, receiver, retry_schedule=[])
         await api.publish()
         (dead,) = await api.deliveries("dead")
@@ -62,7 +62,7 @@ async def test_the_last_failure_makes_a_dead_letter_that_can_be_replayed(api: Ap
 
 
 async def test_retry_after_is_obeyed_exactly(api: Api) -> None:
-    async with Receiver([Answer(503, headers={"Retry-After": "120"}), Answer(200)]) as receiver:
+    async with Receiver([Reply(503, headers={"Retry-After": "120"}), Reply(200)]) as receiver:
         await subscribe(api, receiver)
         await api.publish()
         waiting = await due_again(api)
@@ -80,7 +80,7 @@ def _shown(clock: ManualClock, seconds: float) -> str:
 
 
 async def test_410_disables_the_subscription_and_holds_what_comes_after(api: Api) -> None:
-    async with Receiver([Answer(410), Answer(200)]) as receiver:
+    async with Receiver([Reply(410), Reply(200)]) as receiver:
         subscription = await subscribe(api, receiver)
         await api.publish()
         await api.deliveries("dead")
@@ -101,13 +101,13 @@ async def test_a_subscription_never_has_more_under_way_than_it_allows(api: Api) 
     under_way, most = 0, 0
     gate = asyncio.Event()
 
-    async def slow(arrival: Arrival) -> Answer:
+    async def slow(arrival: Arrival) -> Reply:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
         await gate.wait()
         under_way -= 1
-        return Answer(200)
+        return Reply(200)
 
     async with Receiver(slow) as receiver:
         await subscribe(api, receiver, max_in_flight=3)
@@ -120,7 +120,7 @@ async def test_a_subscription_never_has_more_under_way_than_it_allows(api: Api) 
 
 
 async def test_a_dead_target_opens_the_breaker_and_others_flow_on(api: Api) -> None:
-    async with Receiver(lambda arrival: Answer(500)) as broken, Receiver() as healthy:
+    async with Receiver(lambda arrival: Reply(500)) as broken, Receiver() as healthy:
         failing = await subscribe(api, broken, max_in_flight=THRESHOLD, retry_schedule=[3600])
         await subscribe(api, healthy)
         for _ in range(THRESHOLD * 3):
@@ -173,7 +173,7 @@ async def test_an_event_that_expired_while_it_was_held_dies_unsent(api: Api) -> 
 
 
 async def test_what_waits_for_a_deleted_subscription_is_cancelled(api: Api) -> None:
-    async with Receiver(lambda arrival: Answer(500)) as receiver:
+    async with Receiver(lambda arrival: Reply(500)) as receiver:
         subscription = await subscribe(api, receiver, retry_schedule=[60])
         await api.publish()
         await due_again(api)
@@ -186,9 +186,9 @@ async def test_what_waits_for_a_deleted_subscription_is_cancelled(api: Api) -> N
 async def test_an_attempt_that_fails_after_its_event_was_cancelled_is_not_repeated(api: Api) -> None:
     gate = asyncio.Event()
 
-    async def hanging(arrival: Arrival) -> Answer:
+    async def hanging(arrival: Arrival) -> Reply:
         await gate.wait()
-        return Answer(500)
+        return Reply(500)
 
     async with Receiver(hanging) as receiver:
         await subscribe(api, receiver)
@@ -225,9 +225,9 @@ async def test_more_subscriptions_than_fit_inline_are_expanded_in_the_background
 async def test_stopping_ends_attempts_under_way_as_unknown_and_the_next_start_repeats_them(tmp_path: Path) -> None:
     hang = asyncio.Event()
 
-    async def hanging(arrival: Arrival) -> Answer:
+    async def hanging(arrival: Arrival) -> Reply:
         await hang.wait()
-        return Answer(200)
+        return Reply(200)
 
     async with Receiver(hanging) as receiver:
         async with open_api(settings_for(tmp_path, shutdown_grace=0.05)) as api:
@@ -260,9 +260,9 @@ async def test_a_delivery_left_behind_by_a_dead_process_ends_when_its_event_was_
 async def test_a_target_that_is_gone_may_be_deleted_while_it_says_so(api: Api) -> None:
     gate = asyncio.Event()
 
-    async def gone(arrival: Arrival) -> Answer:
+    async def gone(arrival: Arrival) -> Reply:
         await gate.wait()
-        return Answer(410)
+        return Reply(410)
 
     async with Receiver(gone) as receiver:
         subscription = await subscribe(api, receiver)

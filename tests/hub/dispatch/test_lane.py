@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hub.dispatch.lane import FULL_SECONDS, Asked, Barred, Full, Held, Idle, Lane, State, Waiting
 from hub.dispatch.lanes import Lanes
 from hub.stores.base import ClaimRequest, ClaimResult, LanePolicy
-from tests.clock import ManualClock
+from hub.testing.clock import ManualClock
 from tests.hub.dispatch.test_lanes import claims
 
 NOW = 10.0

@@ -12,8 +12,8 @@ from hub.dispatch.lane import FIRST_MISS_SECONDS, FULL_SECONDS, LONGEST_MISS_SEC
 from hub.dispatch.lanes import Lanes
 from hub.models import Cause, Delivery, Status
 from hub.stores.base import Claim, ClaimRequest, ClaimResult, LanePolicy
-from tests.clock import START, ManualClock
-from tests.hub.stores.samples import event
+from hub.testing.clock import START, ManualClock
+from hub.testing.stores.samples import event
 
 FREE = LanePolicy(max_in_flight=10)
 

@@ -17,13 +17,13 @@ from hub.dispatch.transitions import reason_to_skip
 from hub.errors import Unavailable
 from hub.models import Scope, Status
 from hub.stores.base import Claim, ClaimRequest
+from hub.testing.clock import ManualClock
+from hub.testing.patience import patience
+from hub.testing.receivers import Arrival, Receiver, Reply
+from hub.testing.stores.samples import batch, entry, event
 from tests.api_support import Api
-from tests.clock import ManualClock
 from tests.hub.dispatch.parts import outage
 from tests.hub.dispatch.test_transitions import claim
-from tests.hub.stores.samples import batch, entry, event
-from tests.patience import patience
-from tests.receivers import Answer, Arrival, Receiver
 
 LEASE = 30.0
 
@@ -34,9 +34,9 @@ class Gate:
     def __init__(self) -> None:
         self.opened = asyncio.Event()
 
-    async def __call__(self, arrival: Arrival) -> Answer:
+    async def __call__(self, arrival: Arrival) -> Reply:
         await self.opened.wait()
-        return Answer(200)
+        return Reply(200)
 
 
 @pytest.fixture

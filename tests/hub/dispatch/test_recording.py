@@ -12,8 +12,8 @@ from hub.dispatch.store_backoff import RETRY_SECONDS
 from hub.dispatch.transitions import AttemptResult, Skipped, Timing, skip
 from hub.models import Status
 from hub.stores.base import Claim
+from hub.testing.stores import samples
 from tests.hub.dispatch.parts import Parts, outage
-from tests.hub.stores import samples
 
 FAILED = SendFailed("answered 500", status_code=500)
 

@@ -10,7 +10,7 @@ from channels.base import Receipt, SendFailed
 from hub.dispatch.transitions import AttemptResult, Skipped, Timing, Unknown, cancel, release, replay, settle, skip
 from hub.models import Cause, Delivery, Event, FeedKind, Outcome, Status
 from hub.stores.base import Claim, HealthMark, Result
-from tests.clock import START
+from hub.testing.clock import START
 
 SCHEDULE = (5.0, 30.0)
 

@@ -11,8 +11,8 @@ from hub.errors import Conflict, HubError, Unavailable
 from hub.maintenance.copy import COPY_LEASE, copy, refuse_half_copied
 from hub.models import Record, Status
 from hub.stores import open_store
-from tests.clock import ManualClock
-from tests.hub.stores.samples import TENANT, batch, claim, entry, event, publish, result, task
+from hub.testing.clock import ManualClock
+from hub.testing.stores.samples import TENANT, batch, claim, entry, event, publish, result, task
 from tests.redis_servers import VALKEY, RedisServer
 
 

@@ -16,8 +16,8 @@ from hub.maintenance.housekeeping import Housekeeping
 from hub.models import Event, FeedEntry, FeedKind
 from hub.settings import Settings
 from hub.stores.base import Batch, BatchEntry, EventQuery, Idempotency, Page, Store
-from tests.clock import START, ManualClock
-from tests.patience import patience
+from hub.testing.clock import START, ManualClock
+from hub.testing.patience import patience
 
 DAY = 86_400.0
 

@@ -13,7 +13,7 @@ from hub.cluster.roles import EVERY_ROLE, Role
 from hub.models import Record
 from hub.runtime.readiness import Readiness
 from hub.stores.base import Store, Upkeep
-from tests.clock import ManualClock
+from hub.testing.clock import ManualClock
 
 LOSS = "The server lost three feed entries."
 

@@ -16,10 +16,10 @@ from hub.errors import HubError
 from hub.runtime import Process, Services
 from hub.settings import Settings
 from hub.tasks import UNFINISHED_PER_TENANT, Progress
+from hub.testing.patience import PATIENCE_SECONDS
+from hub.testing.receivers import Arrival, Receiver
 from tests.api_support import ADMIN_KEY, settings_for
 from tests.faults.patience import until
-from tests.patience import PATIENCE_SECONDS
-from tests.receivers import Arrival, Receiver
 from tests.redis_servers import RedisServer
 
 SECRET_KEY = "the-secret-key-of-every-hub-in-these-tests"

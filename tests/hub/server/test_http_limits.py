@@ -9,7 +9,7 @@ import httpx
 import uvicorn
 
 from hub.server.http_limits import HEAD_BYTES, bounded
-from tests.patience import patience
+from hub.testing.patience import patience
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n"
 

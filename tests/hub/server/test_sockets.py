@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from hub.server.sockets import STUCK_SECONDS, listening_socket
-from tests.patience import PATIENCE_SECONDS
+from hub.testing.patience import PATIENCE_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -1,34 +1,16 @@
 """An open store on a clock that tests move."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from hub.stores import open_store
 from hub.stores.base import Store
-from tests.clock import ManualClock
+from hub.testing.clock import ManualClock
+from hub.testing.stores import OpenStore, StoreFactory
 from tests.redis_servers import RedisCluster, RedisServer
-
-
-class OpenStore:
-    """A store that can be closed and opened again, as over a restart of the hub."""
-
-    def __init__(self, url: str, clock: ManualClock) -> None:
-        self.url = url
-        self._clock = clock
-        self._stack = AsyncExitStack()
-
-    async def open(self) -> Store:
-        return await self._stack.enter_async_context(open_store(self.url, self._clock))
-
-    async def close(self) -> None:
-        await self._stack.aclose()
-
-    async def reopen(self) -> Store:
-        await self.close()
-        return await self.open()
 
 
 @pytest.fixture
@@ -45,9 +27,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return servers.url()
 
 
+@pytest.fixture(name="open_store")
+def factory(url: str, clock: ManualClock) -> StoreFactory:
+    return partial(open_store, url, clock)
+
+
 @pytest.fixture
-async def opened(url: str, clock: ManualClock) -> AsyncIterator[OpenStore]:
-    opened = OpenStore(url, clock)
+async def opened(open_store: StoreFactory) -> AsyncIterator[OpenStore]:
+    opened = OpenStore(open_store)
     yield opened
     await opened.close()
 

@@ -18,7 +18,7 @@ from hub.stores.redis.codec import (
 )
 from hub.stores.sqlite.database import prepare
 from hub.stores.stored import Codec, StoredEvent, attempts, events, feed_entries
-from tests.clock import START, ManualClock
+from hub.testing.clock import START, ManualClock
 
 EVENT = Event(
     id="evt_1",

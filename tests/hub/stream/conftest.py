@@ -16,9 +16,9 @@ from hub.stores import open_store
 from hub.stores.base import Feed, Store
 from hub.stream import Broadcaster, Limits, Selection, open_broadcaster
 from hub.stream.listener import State
-from tests.clock import ManualClock
+from hub.testing.clock import ManualClock
+from hub.testing.patience import patience
 from tests.hub.stream.ears import Ear
-from tests.patience import patience
 
 EVERYTHING = Selection()
 

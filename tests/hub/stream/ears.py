@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Self
 
-from tests.patience import patience
+from hub.testing.patience import patience
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from hub.models import FeedKind, FeedRow
 from hub.stores.base import Feed
 from hub.stream import Limits, Selection
 from hub.stream.live_tail import PAGE
+from hub.testing.patience import patience
 from tests.hub.stream.conftest import Stage, entry
 from tests.hub.stream.ears import Ear, Parser
-from tests.patience import patience
 
 
 async def test_a_listener_without_a_cursor_starts_at_now(stage: Stage) -> None:

@@ -9,7 +9,7 @@ from hub.errors import Unauthorized
 from hub.models import Scope
 from hub.stores.process import ProcessTickets
 from hub.stream import StreamTickets
-from tests.clock import ManualClock
+from hub.testing.clock import ManualClock
 
 CALLER = Principal("key_1", "acme", frozenset({Scope.READ}))
 

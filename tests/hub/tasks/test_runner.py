@@ -15,9 +15,9 @@ from hub.models import FeedEntry, FeedKind, Task, TaskStatus
 from hub.stores.base import Listing, Page, Store, Tasks
 from hub.tasks import RUNNING_AT_ONCE, UNFINISHED_PER_TENANT, Progress, TaskRecovery, TaskRunner
 from hub.tasks.runner import LOOK_SECONDS
-from tests.clock import ManualClock
+from hub.testing.clock import ManualClock
+from hub.testing.patience import patience
 from tests.faults.patience import until
-from tests.patience import patience
 
 
 @pytest.fixture

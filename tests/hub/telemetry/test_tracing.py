@@ -15,9 +15,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from hub.models import Delivery, Status
 from hub.telemetry import tracing as module
 from hub.telemetry.tracing import Tracing, current_traceparent
-from tests.clock import START
-from tests.patience import patience
-from tests.receivers import Answer, Receiver
+from hub.testing.clock import START
+from hub.testing.patience import patience
+from hub.testing.receivers import Receiver, Reply
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 DELIVERY = Delivery(
@@ -158,7 +158,7 @@ async def test_two_hubs_in_one_process_trace_apart() -> None:
 async def test_a_collector_that_hangs_delays_the_stop_for_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FLUSH_SECONDS", 0.1)
     monkeypatch.setattr(module, "EXPORT_SECONDS", 0.5)
-    async with Receiver([Answer(200, delay=3_600)] * 10) as collector:
+    async with Receiver([Reply(200, delay=3_600)] * 10) as collector:
         tracing = Tracing(collector.url)
         with tracing.attempt(DELIVERY, None):
             pass

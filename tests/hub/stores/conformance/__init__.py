@@ -1,1 +1,1 @@
-"""What every store must do, proved through its contracts alone: a new store is one more address in `conftest`."""
+"""The conformance suite of `hub.testing.stores` on every store; a new store is one more address in `conftest`."""

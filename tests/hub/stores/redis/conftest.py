@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from hub.stores import open_store
 from hub.stores.base import Store
-from tests.clock import ManualClock
+from hub.testing.clock import ManualClock
 from tests.faults.toxic_proxy import ToxicProxy
-from tests.hub.stores.conftest import OpenStore
 from tests.redis_servers import RedisServer, new_prefix
 
 
@@ -31,17 +31,14 @@ async def proxy(valkey: RedisServer) -> AsyncIterator[ToxicProxy]:
 @pytest.fixture
 async def behind(valkey: RedisServer, proxy: ToxicProxy, prefix: str, clock: ManualClock) -> AsyncIterator[Store]:
     """The store, seen through the proxy."""
-    opened = OpenStore(valkey.url(prefix, port=proxy.port), clock)
-    store = await opened.open()
-    # Long outages are soon over.
-    store.queue._engine.patience_seconds = 0.4  # type: ignore[attr-defined]
-    yield store
-    await opened.close()
+    async with open_store(valkey.url(prefix, port=proxy.port), clock) as store:
+        # Long outages are soon over.
+        store.queue._engine.patience_seconds = 0.4  # type: ignore[attr-defined]
+        yield store
 
 
 @pytest.fixture
 async def other(url: str, clock: ManualClock) -> AsyncIterator[Store]:
     """The store, as another process has it open."""
-    opened = OpenStore(url, clock)
-    yield await opened.open()
-    await opened.close()
+    async with open_store(url, clock) as store:
+        yield store

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from hub.clock import Clock
 from hub.stores.redis import open_engine
 from hub.stores.redis.client.engine import Engine
-from tests.clock import ManualClock
+from hub.testing.clock import ManualClock
 
 
 @asynccontextmanager

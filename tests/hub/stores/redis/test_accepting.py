@@ -12,10 +12,10 @@ from hub.models import Status
 from hub.stores import StoreOptions, open_store
 from hub.stores.base import AcceptResult, DeliveryQuery, NewDelivery, Store
 from hub.stores.redis import intake
-from tests.clock import START, ManualClock
+from hub.testing.clock import START, ManualClock
+from hub.testing.patience import patience
+from hub.testing.stores.samples import TENANT, batch, claim, entry, event, idempotency, ids, publish
 from tests.faults.toxic_proxy import ToxicProxy
-from tests.hub.stores.samples import TENANT, batch, claim, entry, event, idempotency, ids, publish
-from tests.patience import patience
 from tests.redis_servers import VALKEY, RedisServer, new_prefix
 
 ACCEPT = intake._ACCEPT.digest.encode()

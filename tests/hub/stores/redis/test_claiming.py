@@ -10,10 +10,10 @@ from hub.errors import Unavailable
 from hub.models import Outcome, Status
 from hub.stores.base import ClaimRequest, ClaimResult, HealthMark, LanePolicy, Store, WriteOutcome
 from hub.stores.redis import queue
-from tests.clock import START, ManualClock
+from hub.testing.clock import START, ManualClock
+from hub.testing.patience import patience
+from hub.testing.stores.samples import SUBSCRIPTION, TENANT, claim, publish, result
 from tests.faults.toxic_proxy import ToxicProxy
-from tests.hub.stores.samples import SUBSCRIPTION, TENANT, claim, publish, result
-from tests.patience import patience
 from tests.redis_servers import RedisServer
 
 CLAIM, FINISH = queue._CLAIM.digest.encode(), queue._FINISH.digest.encode()

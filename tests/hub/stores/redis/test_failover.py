@@ -9,9 +9,9 @@ from redis.crc import key_slot
 from hub.errors import Unavailable
 from hub.stores import open_store
 from hub.stores.base import EventQuery, Page, Store
-from tests.clock import ManualClock
-from tests.hub.stores.samples import SUBSCRIPTION, TENANT, batch, claim, entry, event, publish
-from tests.patience import patience
+from hub.testing.clock import ManualClock
+from hub.testing.patience import patience
+from hub.testing.stores.samples import SUBSCRIPTION, TENANT, batch, claim, entry, event, publish
 from tests.redis_servers import VALKEY, RedisCluster, RedisServer, Sentinels, new_prefix, wait_until
 
 

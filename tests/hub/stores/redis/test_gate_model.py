@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hub.models import Outcome, Status
 from hub.stores import open_store
 from hub.stores.base import Claim, ClaimRequest, HealthMark, LanePolicy, Result, Store
-from tests.clock import ManualClock
-from tests.hub.stores.samples import batch, entry, event, result
+from hub.testing.clock import ManualClock
+from hub.testing.stores.samples import batch, entry, event, result
 from tests.redis_servers import RedisServer
 
 LANES = ("sub_1", "sub_2")

@@ -11,9 +11,9 @@ from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.feed import open_feed
 from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.tasks import RedisTasks
+from hub.testing.patience import soon
+from hub.testing.stores.samples import TENANT, task
 from tests.hub.stores.redis.engines import engine_on
-from tests.hub.stores.samples import TENANT, task
-from tests.patience import soon
 from tests.redis_servers import VALKEY, RedisServer
 
 ENTRY = FeedEntry(TENANT, FeedKind.TASK_UPDATED, b"{}")

@@ -9,9 +9,9 @@ from structlog.testing import capture_logs
 
 from hub.models import Status
 from hub.stores.base import Store, WriteOutcome
-from tests.clock import ManualClock
-from tests.hub.stores.conftest import OpenStore
-from tests.hub.stores.samples import SUBSCRIPTION, claim, publish, result
+from hub.testing.clock import ManualClock
+from hub.testing.stores import OpenStore, StoreFactory
+from hub.testing.stores.samples import SUBSCRIPTION, claim, publish, result
 from tests.redis_servers import VALKEY, RedisServer
 
 
@@ -80,9 +80,9 @@ async def test_a_result_of_what_is_lost_is_fenced_and_the_loss_is_said(store: St
 
 
 async def test_a_loss_that_several_processes_notice_is_counted_once(
-    opened: OpenStore, clock: ManualClock, server: RedisServer
+    opened: OpenStore, open_store: StoreFactory, server: RedisServer
 ) -> None:
-    store, another = await opened.open(), OpenStore(opened.url, clock)
+    store, another = await opened.open(), OpenStore(open_store)
     second = await another.open()
     for _ in range(4):
         await publish(store)
@@ -123,12 +123,12 @@ async def test_a_restart_of_everything_is_no_loss(opened: OpenStore, server: Red
 
 @pytest.mark.parametrize("fed", [0, 10])
 async def test_several_processes_that_begin_before_anything_was_written_see_no_loss(
-    opened: OpenStore, clock: ManualClock, server: RedisServer, fed: int
+    opened: OpenStore, open_store: StoreFactory, server: RedisServer, fed: int
 ) -> None:
     if fed:
         # As a copy of another store leaves it.
         server.ask("HSET", "{lost}:meta", "feed", fed, "trimmed", fed)
-    first, another = await opened.open(), OpenStore(opened.url, clock)
+    first, another = await opened.open(), OpenStore(open_store)
     second = await another.open()
     with capture_logs() as logs:
         for _ in range(3):

@@ -12,9 +12,9 @@ from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.records import RedisRecords
 from hub.stores.redis.schedules import RedisSchedules
 from hub.stores.redis.tasks import RedisTasks
+from hub.testing.stores.samples import TENANT, task
 from tests.faults.toxic_proxy import ToxicProxy
 from tests.hub.stores.redis.engines import engine_on
-from tests.hub.stores.samples import TENANT, task
 from tests.redis_servers import RedisServer
 
 ENTRY = FeedEntry(TENANT, FeedKind.TASK_UPDATED, b"{}")

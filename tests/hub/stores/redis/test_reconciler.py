@@ -7,8 +7,8 @@ import pytest
 from hub.models import Outcome, Status
 from hub.stores.base import Store, WriteOutcome
 from hub.stores.redis.queue import RedisQueue
-from tests.clock import START, ManualClock
-from tests.hub.stores.samples import OTHER, SUBSCRIPTION, claim, publish, result
+from hub.testing.clock import START, ManualClock
+from hub.testing.stores.samples import OTHER, SUBSCRIPTION, claim, publish, result
 from tests.redis_servers import RedisServer
 
 

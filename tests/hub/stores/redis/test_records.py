@@ -10,8 +10,8 @@ from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.feed import RedisFeed
 from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.records import RedisRecords
+from hub.testing.stores.samples import TENANT
 from tests.hub.stores.redis.engines import engine_on
-from tests.hub.stores.samples import TENANT
 from tests.redis_servers import RedisServer
 
 

@@ -7,8 +7,8 @@ import pytest
 from hub.models import Status
 from hub.stores import open_store
 from hub.stores.base import DeliveryQuery, EventQuery, Page, Store
-from tests.clock import ManualClock
-from tests.hub.stores.samples import TENANT, claim, publish, result
+from hub.testing.clock import ManualClock
+from hub.testing.stores.samples import TENANT, claim, publish, result
 from tests.redis_servers import RedisServer
 
 MANY = [f"sub_{number:03}" for number in range(130)]

@@ -14,9 +14,9 @@ from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.records import RedisRecords
 from hub.stores.redis.scripts import SCRIPTS
 from hub.stores.redis.signals import open_signals
-from tests.clock import START
+from hub.testing.clock import START
+from hub.testing.patience import soon
 from tests.hub.stores.redis.engines import engine_on
-from tests.patience import soon
 from tests.redis_servers import VALKEY, RedisServer
 
 START_MS = int(START.timestamp() * 1000)

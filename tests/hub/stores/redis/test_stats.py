@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from hub.models import Outcome, Status
 from hub.stores import open_store
-from tests.clock import START, ManualClock
-from tests.hub.stores.samples import TENANT, claim, publish, result
+from hub.testing.clock import START, ManualClock
+from hub.testing.stores.samples import TENANT, claim, publish, result
 from tests.redis_servers import RedisServer
 
 

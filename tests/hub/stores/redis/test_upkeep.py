@@ -17,9 +17,9 @@ from hub.stores.redis.leases import RedisLeases
 from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.tasks import RedisTasks
 from hub.stores.redis.upkeep import RedisUpkeep
-from tests.clock import START, ManualClock
+from hub.testing.clock import START, ManualClock
+from hub.testing.stores.samples import TENANT, claim, publish, result, task
 from tests.hub.stores.redis.engines import engine_on
-from tests.hub.stores.samples import TENANT, claim, publish, result, task
 from tests.redis_servers import VALKEY, RedisServer, new_prefix, wait_until
 
 

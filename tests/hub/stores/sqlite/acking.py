@@ -9,7 +9,7 @@ import sys
 from hub.clock import SystemClock
 from hub.failpoints import failpoints
 from hub.stores import StoreOptions, open_store
-from tests.hub.stores.samples import batch, entry, event
+from hub.testing.stores.samples import batch, entry, event
 
 
 async def main(url: str, points: str) -> None:

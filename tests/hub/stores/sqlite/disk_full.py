@@ -12,9 +12,9 @@ from hub.errors import Unavailable
 from hub.models import Status
 from hub.stores import open_store
 from hub.stores.base import EventQuery, Page, Store, WriteOutcome
-from tests.clock import ManualClock
-from tests.hub.stores.samples import TENANT, attempted, batch, claim, entry, event, publish, result
-from tests.patience import soon
+from hub.testing.clock import ManualClock
+from hub.testing.patience import soon
+from hub.testing.stores.samples import TENANT, attempted, batch, claim, entry, event, publish, result
 
 
 async def accept_forever(store: Store, accepted: list[str]) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from hub.models import Status
 from hub.stores.base import DeliveryQuery, Store
-from tests.hub.stores.conftest import OpenStore
-from tests.hub.stores.samples import TENANT, task
+from hub.testing.stores import OpenStore
+from hub.testing.stores.samples import TENANT, task
 
 ROOT = Path(__file__).parents[4]
 
@@ -29,10 +29,10 @@ async def number_of_events(store: Store) -> int:
     return len(rows)
 
 
-async def test_after_kill_9_every_acknowledged_event_is_there_and_whole(opened: OpenStore) -> None:
+async def test_after_kill_9_every_acknowledged_event_is_there_and_whole(opened: OpenStore, url: str) -> None:
     acked: set[str] = set()
     for lives in range(3):
-        with start(opened.url) as child:
+        with start(url) as child:
             assert child.stdout is not None
             acked |= {child.stdout.readline().strip() for _ in range(200 * (lives + 1))}
             child.kill()
@@ -47,9 +47,9 @@ async def test_after_kill_9_every_acknowledged_event_is_there_and_whole(opened: 
 
 @pytest.mark.parametrize(("point", "kept"), [("before_commit", 0), ("after_commit", 1)])
 async def test_a_crash_at_the_commit_leaves_all_or_nothing_and_acknowledges_nothing(
-    opened: OpenStore, point: str, kept: int
+    opened: OpenStore, url: str, point: str, kept: int
 ) -> None:
-    with start(opened.url, f"{point}:kill") as child:
+    with start(url, f"{point}:kill") as child:
         assert child.stdout is not None
         output = await asyncio.to_thread(child.stdout.read)
     assert (child.returncode, output) == (-9, "")

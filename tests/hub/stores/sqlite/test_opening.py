@@ -13,9 +13,9 @@ import pytest
 from hub.errors import HubError, Unavailable
 from hub.stores import open_store
 from hub.stores.sqlite import database
-from tests.clock import ManualClock
-from tests.hub.stores.conftest import OpenStore
-from tests.hub.stores.samples import TENANT, batch, entry, event, publish
+from hub.testing.clock import ManualClock
+from hub.testing.stores import OpenStore
+from hub.testing.stores.samples import TENANT, batch, entry, event, publish
 
 ROOT = Path(__file__).parents[4]
 
@@ -63,10 +63,10 @@ async def test_only_the_owner_may_read_what_is_created(clock: ManualClock, tmp_p
 
 
 async def test_a_database_in_use_is_refused_naming_the_process_and_free_again_afterwards(
-    opened: OpenStore, clock: ManualClock
+    opened: OpenStore, url: str, clock: ManualClock
 ) -> None:
     await opened.open()
-    detail = await refusal(opened.url, clock)
+    detail = await refusal(url, clock)
     assert f"process {os.getpid()}" in detail
     assert "HUB_DATA_DIR" in detail
     await opened.reopen()
@@ -80,7 +80,7 @@ async def test_a_folder_that_cannot_be_written_is_refused_with_the_reason(clock:
 
 
 async def test_a_damaged_page_is_found_at_the_start_and_the_refusal_says_what_to_do(
-    opened: OpenStore, clock: ManualClock, tmp_path: Path
+    opened: OpenStore, url: str, clock: ManualClock, tmp_path: Path
 ) -> None:
     store = await opened.open()
     await store.intake.accept(batch(*(entry(event(), ["sub_1"], index=n) for n in range(1_000))))
@@ -89,41 +89,43 @@ async def test_a_damaged_page_is_found_at_the_start_and_the_refusal_says_what_to
     whole = path.read_bytes()
     middle = len(whole) // 8192 * 4096
     path.write_bytes(whole[:middle] + os.urandom(4096) + whole[middle + 4096 :])
-    assert "backup" in await refusal(opened.url, clock)
+    assert "backup" in await refusal(url, clock)
     path.write_bytes(whole)
     store = await opened.open()
     assert len(await store.feed.read(0, 2_000)) == 1_000
 
 
 async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(
-    opened: OpenStore, clock: ManualClock, tmp_path: Path
+    opened: OpenStore, url: str, clock: ManualClock, tmp_path: Path
 ) -> None:
     path = tmp_path / "hub.db"
     path.write_bytes(b"not a database, but somebody's notes" * 1_000)
-    assert "damaged" in await refusal(opened.url, clock)
+    assert "damaged" in await refusal(url, clock)
     assert path.read_bytes().startswith(b"not a database")
 
 
 @pytest.mark.parametrize("statement", ["CREATE TABLE theirs (x)", "PRAGMA application_id = 7"])
 async def test_the_database_of_another_program_is_refused_and_left_as_it_is(
-    opened: OpenStore, clock: ManualClock, tmp_path: Path, statement: str
+    opened: OpenStore, url: str, clock: ManualClock, tmp_path: Path, statement: str
 ) -> None:
     path = tmp_path / "hub.db"
     connection = apsw.Connection(str(path))
     connection.execute(statement)
     connection.close()
     before = path.read_bytes()
-    assert "another program" in await refusal(opened.url, clock)
+    assert "another program" in await refusal(url, clock)
     assert path.read_bytes() == before
 
 
-async def test_a_database_of_a_newer_version_is_refused(opened: OpenStore, clock: ManualClock, tmp_path: Path) -> None:
+async def test_a_database_of_a_newer_version_is_refused(
+    opened: OpenStore, url: str, clock: ManualClock, tmp_path: Path
+) -> None:
     await opened.open()
     await opened.close()
     connection = apsw.Connection(str(tmp_path / "hub.db"))
     connection.execute("PRAGMA user_version = 999")
     connection.close()
-    assert "newer version" in await refusal(opened.url, clock)
+    assert "newer version" in await refusal(url, clock)
 
 
 def test_migrations_are_numbered_without_holes() -> None:
@@ -133,7 +135,7 @@ def test_migrations_are_numbered_without_holes() -> None:
 
 
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(
-    opened: OpenStore, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    opened: OpenStore, url: str, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = await publish(await opened.open())
     await opened.close()
@@ -141,7 +143,7 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(
     broken = tmp_path / "0002_broken.sql"
     broken.write_text("CREATE TABLE half (x); INSERT INTO nowhere VALUES (1);")
     monkeypatch.setattr(database, "migrations", lambda: [*steps, broken])
-    assert "refused" in await refusal(opened.url, clock)
+    assert "refused" in await refusal(url, clock)
     monkeypatch.setattr(database, "migrations", lambda: steps)
     store = await opened.open()
     assert await store.archive.event(TENANT, new.id) == new

@@ -18,9 +18,9 @@ from hub.stores.base import DeliveryQuery
 from hub.stores.milliseconds import instant, milliseconds, not_before
 from hub.stores.sqlite import queue
 from hub.stores.sqlite.conditions import deliveries_index, deliveries_where
-from tests.clock import START, ManualClock
-from tests.hub.stores.conftest import OpenStore
-from tests.hub.stores.samples import TENANT, batch, claim, entry, event
+from hub.testing.clock import START, ManualClock
+from hub.testing.stores import OpenStore
+from hub.testing.stores.samples import TENANT, batch, claim, entry, event
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 JSON = st.recursive(

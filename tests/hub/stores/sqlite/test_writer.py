@@ -15,7 +15,7 @@ from hub.errors import HubError, Invalid, Unavailable
 from hub.stores.sqlite.reserve import Reserve
 from hub.stores.sqlite.transaction import Transaction
 from hub.stores.sqlite.writer import GROUP_ROWS, QUEUE_ROWS, Writer
-from tests.clock import ManualClock
+from hub.testing.clock import ManualClock
 
 
 class Gate:

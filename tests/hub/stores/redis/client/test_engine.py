@@ -15,7 +15,7 @@ from hub.stores.redis.client.engine import PATIENCE_SECONDS, Engine
 from hub.stores.redis.client.errors import Lost
 from hub.stores.redis.client.pool import AT_ONCE
 from hub.stores.redis.client.scripts import Script
-from tests.clock import ManualClock
+from hub.testing.clock import ManualClock
 from tests.faults.toxic_proxy import ToxicProxy
 from tests.hub.stores.redis.engines import engine_on
 from tests.redis_servers import REDIS_7, VALKEY, RedisServer, free_port, new_prefix

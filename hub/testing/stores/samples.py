@@ -17,7 +17,7 @@ from hub.stores.base import (
     Result,
     Store,
 )
-from tests.clock import START
+from hub.testing.clock import START
 
 TENANT = "ten_a"
 OTHER = "ten_b"

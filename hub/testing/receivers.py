@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from tests.patience import patience
+from hub.testing.patience import patience
 
 
 class Arrival(NamedTuple):
@@ -29,7 +29,7 @@ class Arrival(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What to answer, after `delay` seconds."""
 
     status: int = 200
@@ -38,7 +38,7 @@ class Answer:
     delay: float = 0.0
 
 
-Script = Sequence[Answer | int] | Callable[[Arrival], Answer | int | Awaitable[Answer | int]]
+Script = Sequence[Reply | int] | Callable[[Arrival], Reply | int | Awaitable[Reply | int]]
 
 
 class Receiver:
@@ -47,7 +47,7 @@ class Receiver:
     `script` is a list of answers given in turn (a bare int is a status; 200 once they are used up) or a function of
     the arrival; it may be replaced while the server runs.
 
-        async with Receiver([503, Answer(429, headers={"Retry-After": "7"})]) as receiver:
+        async with Receiver([503, Reply(429, headers={"Retry-After": "7"})]) as receiver:
             ...  # post to receiver.url
             assert receiver.requests[0].json() == {...}
     """
@@ -112,15 +112,15 @@ class Receiver:
         body = answer.body.encode() if isinstance(answer.body, str) else answer.body
         return web.Response(status=answer.status, body=body, headers=answer.headers)
 
-    async def _answer(self, arrival: Arrival) -> Answer:
+    async def _answer(self, arrival: Arrival) -> Reply:
         if self._answers is not None:
-            given: Answer | int | Awaitable[Answer | int] = next(self._answers, 200)
+            given: Reply | int | Awaitable[Reply | int] = next(self._answers, 200)
         else:
             assert callable(self._script)
             given = self._script(arrival)
         if isinstance(given, Awaitable):
             given = await given
-        return Answer(given) if isinstance(given, int) else given
+        return Reply(given) if isinstance(given, int) else given
 
 
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
