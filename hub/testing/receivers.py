@@ -1,4 +1,4 @@
-"""Receiving ends for tests: a scripted HTTP server with a journal, and a raw TCP server for everything impolite."""
+"""Receiving ends for tests: a scripted HTTP server with a journal, and a raw TCP server that may break every rule."""
 
 import asyncio
 import json

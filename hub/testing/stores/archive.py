@@ -1,4 +1,4 @@
-"""Reading back: filters, pages, numbers, and walls between tenants."""
+"""Reading back: filters, pages, statistics, and the isolation of tenants."""
 
 from datetime import timedelta
 
@@ -33,7 +33,7 @@ async def delivery_events(store: Store, query: DeliveryQuery) -> set[str]:
 
 
 class ArchiveConformance(StoreSuite):
-    """Reading back: filters, pages, numbers, and walls between tenants."""
+    """The port `Archive`."""
 
     async def test_what_belongs_to_another_tenant_does_not_exist(self, store: Store) -> None:
         mine = await publish(store, "sub_1")

@@ -1,4 +1,4 @@
-"""A lane's breaker, and what a changed subscription makes of a lane's state."""
+"""The breaker of a lane, and which state of a lane survives a change of its subscription."""
 
 import dataclasses
 
@@ -26,9 +26,9 @@ async def break_down(store: Store) -> None:
 
 
 class BreakerConformance(StoreSuite):
-    """A lane's breaker, and what a changed subscription makes of a lane's state."""
+    """The port `Queue`: breakers and revisions of lanes."""
 
-    async def test_many_failures_in_a_row_let_the_lane_rest_and_then_one_delivery_is_tried(
+    async def test_many_failures_in_a_row_open_the_breaker_and_then_one_delivery_is_tried(
         self, store: Store, clock: ManualClock
     ) -> None:
         await break_down(store)
@@ -59,7 +59,7 @@ class BreakerConformance(StoreSuite):
         assert await store.queue.health([LANE]) == {}
         assert len((await ask(store, LanePolicy(8))).claims) == 8
 
-    async def test_a_failed_try_lets_the_lane_rest_for_longer(self, store: Store, clock: ManualClock) -> None:
+    async def test_a_failed_try_opens_the_breaker_for_longer(self, store: Store, clock: ManualClock) -> None:
         await break_down(store)
         clock.advance(10)
         await end(store, (await ask(store)).claims, HealthMark.BAD)
@@ -109,7 +109,7 @@ class BreakerConformance(StoreSuite):
         assert await store.queue.health([]) == {}
         assert await store.queue.health(["sub_2", "sub_9"]) == {"sub_2": LaneHealth(1)}
 
-    async def test_a_newer_revision_forgets_rest_pause_and_rate_and_keeps_what_is_under_way(
+    async def test_a_newer_revision_forgets_breaker_pause_and_rate_and_keeps_what_is_under_way(
         self, store: Store, clock: ManualClock
     ) -> None:
         await backlog(store, THRESHOLD * 3)

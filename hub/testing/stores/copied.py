@@ -1,4 +1,4 @@
-"""A store that everything was copied into goes on where the other stopped."""
+"""A store that everything was copied into continues where the other one stopped."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -24,11 +24,11 @@ from hub.testing.stores.suite import OpenStore
 
 
 class CopiedStoreConformance(CopyingSuite):
-    """A store that everything was copied into goes on where the other stopped."""
+    """All ports, after a copy."""
 
     @pytest_asyncio.fixture(loop_scope="function")
     async def moved(self, opened: OpenStore, files: Files, origin: Mapping[str, Event]) -> Store:
-        """The store with all that the first file holds, opened anew as a hub would open it."""
+        """The store with everything that the first file holds, opened again as a hub would open it."""
         await move(files[0].transfer, (await opened.open()).transfer)
         return await opened.reopen()
 
@@ -161,7 +161,7 @@ class CopiedStoreConformance(CopyingSuite):
         assert claimed.event.cancelled_at == START
         assert await moved.queue.finish([result(claimed, Status.PENDING)]) == ["event_cancelled"]
 
-    async def test_tasks_stay_what_they_are_with_whoever_does_them(self, moved: Store, files: Files) -> None:
+    async def test_tasks_stay_as_they_are_with_their_owners(self, moved: Store, files: Files) -> None:
         page = Page()
         tasks = await moved.tasks.tasks(TENANT, page)
         assert {one.id: one for one in tasks.items} == {

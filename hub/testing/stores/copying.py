@@ -1,4 +1,4 @@
-"""Copying everything from one store to another, and something of everything to copy."""
+"""A copy of everything from one store to another, and an example of everything to copy."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -37,7 +37,7 @@ PIECEMEAL = [section for section in Section if section is not Section.COUNTERS]
 
 
 async def begun(source: Transfer, destination: Transfer) -> CopyState:
-    """The state of a copy, which is begun where it was not."""
+    """The state of a copy, which is begun if it was not."""
     if (state := await destination.state()) is None:
         counters = await source.read(Section.COUNTERS, "", 1)
         await destination.begin("what the source is like", counters.documents)
@@ -47,7 +47,7 @@ async def begun(source: Transfer, destination: Transfer) -> CopyState:
 
 
 async def move(source: Transfer, destination: Transfer, *, limit: int = 100) -> None:
-    """Everything, from where the destination has got to."""
+    """Copy everything that the destination does not have yet."""
     state = await begun(source, destination)
     for section in PIECEMEAL:
         after = state.reached.get(section, "")
@@ -57,7 +57,7 @@ async def move(source: Transfer, destination: Transfer, *, limit: int = 100) -> 
 
 
 async def everything(transfer: Transfer, *, limit: int = 100) -> Everything:
-    """All documents; what has no order of its own is put in one."""
+    """All documents. Those of sections without an order are sorted, so that two stores can be compared."""
     found: Everything = {}
     for section in Section:
         documents: list[dict[str, Any]] = []
@@ -71,7 +71,7 @@ async def everything(transfer: Transfer, *, limit: int = 100) -> Everything:
 
 
 def whole(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Events put together of the documents over which they went on."""
+    """Events, each put together from the documents that it was spread over."""
     events: dict[str, dict[str, Any]] = {}
     for document in documents:
         id_ = msgspec.convert(document["event"], StoredEvent).id
@@ -86,7 +86,7 @@ def whole(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 async def fill(store: Store, clock: ManualClock) -> Mapping[str, Event]:
-    """One thing, at least, of every kind and in every state."""
+    """Store at least one thing of every kind and in every state."""
     made = await _publish_events(store)
     await _send_some(store)
     await replay(store, made["retried"], START + timedelta(minutes=5))
@@ -113,7 +113,7 @@ async def _publish_events(store: Store) -> Mapping[str, Event]:
         "sending": await publish(store, "sub_sending"),
         "later": await publish(store, "sub_later", deliver_at=START + timedelta(hours=2)),
         "pending": await publish(store, "sub_pending", data=b'{"amount": 1.10, "a": "\\u00e9\xc3\xa9"}'),
-        "nobody": await publish(store, tenant=OTHER, extensions={"dataschema": "urn:x", "n": 3, "b": True}),
+        "unmatched": await publish(store, tenant=OTHER, extensions={"dataschema": "urn:x", "n": 3, "b": True}),
         "big": await publish(store, data=b'"' + b"x" * 1_200_000 + b'"', content_type="application/json"),
         "cancelled": await publish(store, "sub_cancelled", traceparent="00-a-b-01", ordering_key="k"),
         "fans_out": event(expires_at=START + timedelta(days=1), data_base64=True, data=b'"aGk="'),
@@ -137,7 +137,7 @@ async def _send_some(store: Store) -> None:
 
 
 async def replay(store: Store, replayed: Event, at: datetime) -> None:
-    """Let what was delivered be sent again at an instant."""
+    """Replay a delivered event at an instant."""
     (delivery,) = await of_event(store, replayed)
     again = {"status": Status.PENDING, "next_attempt_at": at, "schedule_base": delivery.attempt_count}
     await store.queue.finish([Result(delivery.model_copy(update=again), cause=Cause.REPLAY)])
@@ -152,7 +152,7 @@ async def of_event(store: Store, one: Event) -> tuple[Delivery, ...]:
 
 
 class CopyingSuite(StoreSuite):
-    """The other ends of a copy."""
+    """The other ends of a copy: two files."""
 
     @pytest_asyncio.fixture(loop_scope="function")
     async def files(self, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Files]:

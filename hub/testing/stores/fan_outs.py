@@ -1,4 +1,4 @@
-"""Fan-outs that are expanded in chunks."""
+"""Fan-outs are expanded in chunks."""
 
 import asyncio
 from datetime import timedelta
@@ -11,7 +11,7 @@ from hub.testing.stores.suite import OpenStore, StoreSuite
 
 
 class FanOutConformance(StoreSuite):
-    """Fan-outs that are expanded in chunks."""
+    """The port `Intake`: fan-outs."""
 
     async def test_a_fan_out_is_expanded_in_chunks_and_each_cursor_works_once(self, store: Store) -> None:
         new = event()

@@ -1,4 +1,4 @@
-"""The feed: in order, without holes, and told at once."""
+"""The feed is in order, has no holes, and wakes its readers at once."""
 
 import asyncio
 import itertools
@@ -15,7 +15,7 @@ from hub.testing.stores.suite import OpenStore, StoreSuite
 
 
 class FeedConformance(StoreSuite):
-    """The feed: in order, without holes, and told at once."""
+    """The port `Feed`."""
 
     async def test_an_entry_is_read_back_as_it_was_written(self, store: Store) -> None:
         written = FeedEntry(

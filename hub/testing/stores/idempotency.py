@@ -1,4 +1,4 @@
-"""Idempotency keys: the same answer to the same key."""
+"""The same idempotency key gets the same answer."""
 
 import asyncio
 import dataclasses
@@ -16,7 +16,7 @@ from hub.testing.stores.suite import OpenStore, StoreSuite
 
 
 class IdempotencyConformance(StoreSuite):
-    """Idempotency keys: the same answer to the same key."""
+    """The port `Intake`: idempotency keys."""
 
     async def test_the_same_idempotency_key_gives_the_first_answer_again_and_writes_nothing(self, store: Store) -> None:
         rejected = ItemResult(

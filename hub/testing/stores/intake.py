@@ -1,4 +1,4 @@
-"""Accepting: one commit, and no duplicates."""
+"""An event is accepted in one commit, and once."""
 
 import asyncio
 from datetime import timedelta
@@ -19,7 +19,7 @@ async def events(store: Store, tenant: str = TENANT) -> int:
 
 
 class IntakeConformance(StoreSuite):
-    """Accepting: one commit, and no duplicates."""
+    """The port `Intake`: events, duplicates, cancellation."""
 
     async def test_an_accepted_event_is_read_back_as_it_was_with_its_deliveries_and_its_feed_entry(
         self, store: Store

@@ -1,4 +1,4 @@
-"""What a lane lets through: its cap, its rate, pauses; and what a claim tells of it."""
+"""What a lane lets through (its cap, its rate, its pauses), and what a claim says about it."""
 
 import asyncio
 import dataclasses
@@ -50,7 +50,7 @@ async def backlog(store: Store, number: int) -> None:
 
 
 class LanesConformance(StoreSuite):
-    """What a lane lets through: its cap, its rate, pauses; and what a claim tells of it."""
+    """The port `Queue`: caps, rates and pauses of lanes."""
 
     async def test_no_more_than_the_cap_is_under_way_and_the_claim_says_that_the_lane_is_full(
         self, store: Store
@@ -148,7 +148,7 @@ class LanesConformance(StoreSuite):
         clock.advance(0.001)
         assert len((await ask(store, LanePolicy(per_second=3.0))).claims) == 1
 
-    async def test_asking_in_vain_spends_nothing_of_the_rate(self, store: Store) -> None:
+    async def test_a_claim_that_gets_nothing_spends_nothing_of_the_rate(self, store: Store) -> None:
         for _ in range(5):
             assert (await ask(store, LanePolicy(per_second=1.0))).claims == ()
         await backlog(store, 2)

@@ -1,4 +1,4 @@
-"""Rights that one holder has at a time."""
+"""A lease has one holder at a time."""
 
 import asyncio
 
@@ -8,9 +8,9 @@ from hub.testing.stores.suite import StoreSuite
 
 
 class LeasesConformance(StoreSuite):
-    """Rights that one holder has at a time."""
+    """The port `Leases`."""
 
-    async def test_a_right_is_held_by_one_until_its_time_is_over(self, store: Store, clock: ManualClock) -> None:
+    async def test_a_lease_is_held_by_one_until_its_time_is_over(self, store: Store, clock: ManualClock) -> None:
         first = await store.leases.acquire("scheduler", "a", 10.0)
         assert first is not None
         assert await store.leases.acquire("scheduler", "b", 10.0) is None
@@ -22,7 +22,7 @@ class LeasesConformance(StoreSuite):
         assert second > first
         assert await store.leases.acquire("scheduler", "a", 10.0) is None
 
-    async def test_whoever_renews_in_time_keeps_the_token(self, store: Store, clock: ManualClock) -> None:
+    async def test_a_holder_that_renews_in_time_keeps_the_token(self, store: Store, clock: ManualClock) -> None:
         token = await store.leases.acquire("scheduler", "a", 10.0)
         for _ in range(5):
             clock.advance(9)
@@ -31,9 +31,9 @@ class LeasesConformance(StoreSuite):
         late = await store.leases.acquire("scheduler", "a", 10.0)
         assert late is not None
         assert token is not None
-        assert late > token, "meanwhile anybody may have had it"
+        assert late > token, "another holder may have had it meanwhile"
 
-    async def test_a_right_that_is_given_back_is_free_at_once_and_its_next_token_is_higher(self, store: Store) -> None:
+    async def test_a_lease_that_is_released_is_free_at_once_and_its_next_token_is_higher(self, store: Store) -> None:
         token = await store.leases.acquire("scheduler", "a", 10.0)
         await store.leases.release("scheduler", "a")
         taken = await store.leases.acquire("scheduler", "b", 10.0)
@@ -41,13 +41,13 @@ class LeasesConformance(StoreSuite):
         assert token is not None
         assert taken > token
 
-    async def test_nobody_gives_back_what_another_holds(self, store: Store) -> None:
+    async def test_a_lease_is_not_released_by_another_holder(self, store: Store) -> None:
         await store.leases.acquire("scheduler", "a", 10.0)
         await store.leases.release("scheduler", "b")
         await store.leases.release("unknown", "b")
         assert await store.leases.acquire("scheduler", "b", 10.0) is None
 
-    async def test_rights_do_not_concern_each_other(self, store: Store, clock: ManualClock) -> None:
+    async def test_leases_are_independent_of_each_other(self, store: Store, clock: ManualClock) -> None:
         await store.leases.acquire("process/a", "a", 5.0)
         assert await store.leases.acquire("process/b", "b", 10.0) is not None
         assert await store.leases.held(["process/a", "process/b", "process/c"]) == {"process/a", "process/b"}
@@ -55,6 +55,6 @@ class LeasesConformance(StoreSuite):
         assert await store.leases.held(["process/a", "process/b"]) == {"process/b"}
         assert await store.leases.held([]) == frozenset()
 
-    async def test_of_many_who_take_at_once_one_succeeds(self, store: Store) -> None:
+    async def test_of_many_who_acquire_at_once_one_succeeds(self, store: Store) -> None:
         tokens = await asyncio.gather(*(store.leases.acquire("scheduler", str(number), 10.0) for number in range(20)))
         assert sum(token is not None for token in tokens) == 1

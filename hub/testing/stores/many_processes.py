@@ -1,4 +1,4 @@
-"""What processes on one store have in common: lanes, leases, and what each hears of the others."""
+"""What processes on one store share: lanes, leases, the catalogue, and signals about each other's work."""
 
 import asyncio
 import dataclasses
@@ -31,7 +31,7 @@ async def heard(store: Store) -> Signal:
 
 
 class SharedStoreConformance(StoreSuite):
-    """What processes on one store have in common: lanes, leases, and what each hears of the others."""
+    """All ports of a store that several processes have open."""
 
     @pytest_asyncio.fixture(loop_scope="function")
     async def other(self, store: Store, opened: OpenStore) -> Store:
@@ -92,7 +92,7 @@ class SharedStoreConformance(StoreSuite):
         ids = [claim.delivery.id for claims in taken for claim in claims]
         assert len(ids) == len(set(ids)) == 20
 
-    async def test_a_right_is_one_processs_alone(self, store: Store, other: Store, clock: ManualClock) -> None:
+    async def test_a_lease_belongs_to_one_process(self, store: Store, other: Store, clock: ManualClock) -> None:
         token = await store.leases.acquire("scheduler", "a", 10.0)
         assert await other.leases.acquire("scheduler", "b", 10.0) is None
         clock.advance(10)
@@ -144,7 +144,7 @@ class SharedStoreConformance(StoreSuite):
         await store.queue.finish([result(one, Status.PENDING, Outcome.FAILED, next_attempt_at=SOON)])
         assert (await heard(other)).due == {LANE: SOON}
 
-    async def test_who_was_told_that_a_lane_is_full_hears_when_another_makes_room(
+    async def test_a_process_that_was_told_that_a_lane_is_full_hears_when_another_makes_room(
         self, store: Store, opened: OpenStore
     ) -> None:
         for _ in range(2):

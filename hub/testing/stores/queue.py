@@ -1,4 +1,4 @@
-"""Waiting and claiming: what is due, in which order, and for how long a claim is leased."""
+"""What is due, in which order it is claimed, and for how long a claim is leased."""
 
 import asyncio
 import dataclasses
@@ -24,7 +24,7 @@ async def retry_later(store: Store, claims: tuple[Claim, ...], seconds: float) -
 
 
 class QueueConformance(StoreSuite):
-    """Waiting and claiming: what is due, in which order, and for how long a claim is leased."""
+    """The port `Queue`: due times, claims and their leases."""
 
     async def test_due_names_for_every_lane_when_its_first_delivery_is_due(self, store: Store) -> None:
         assert await store.queue.due() == {}
@@ -148,7 +148,7 @@ class QueueConformance(StoreSuite):
         clock.advance(60)
         assert len(await store.queue.reclaim(10)) == 1
 
-    async def test_after_a_restart_everyones_leases_can_be_taken_over_at_once(self, opened: OpenStore) -> None:
+    async def test_after_a_restart_the_leases_of_all_owners_can_be_taken_over_at_once(self, opened: OpenStore) -> None:
         store = await opened.open()
         for _ in range(3):
             await publish(store, LANE)

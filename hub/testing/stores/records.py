@@ -1,4 +1,4 @@
-"""The catalogue's documents: written as one, against a version, and told to everyone who asks what changed."""
+"""The catalogue's documents are written as one, against a version, and every change can be read by version."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ def shown(records: object) -> list[tuple[str, str, bytes | None, int]]:
 
 
 class RecordsConformance(StoreSuite):
-    """The catalogue's documents: written as one, against a version, and told to everyone who asks what changed."""
+    """The port `Records`."""
 
     async def test_a_new_store_holds_nothing_at_version_zero(self, store: Store) -> None:
         assert await store.records.changes(0) == ([], 0)

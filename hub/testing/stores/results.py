@@ -1,4 +1,4 @@
-"""Writing the results of claims: fencing tokens, attempts, and what else one commit holds."""
+"""The result of a claim is written once: the next state, the attempt and the feed entries in one commit."""
 
 import asyncio
 import dataclasses
@@ -13,7 +13,7 @@ from hub.testing.stores.suite import StoreSuite
 
 
 class ResultsConformance(StoreSuite):
-    """Writing the results of claims: fencing tokens, attempts, and what else one commit holds."""
+    """The port `Queue`: results and fencing tokens."""
 
     async def test_where_the_present_schedule_began_is_kept(self, store: Store) -> None:
         await publish(store, LANE)

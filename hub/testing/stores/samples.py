@@ -1,4 +1,4 @@
-"""Things to put into a store."""
+"""Sample data for a store, and short forms of what is done with it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -71,7 +71,7 @@ async def claim(store: Store, *lanes: str, limit: int = 100, lease: float = 30.0
 
 
 def result(claim: Claim, status: Status, outcome: Outcome = Outcome.SUCCEEDED, **changes: Any) -> Result:
-    """What an attempt that took 7 ms made of a claim."""
+    """The result of a claim whose attempt took 7 ms."""
     delivery = claim.delivery.model_copy(update={"status": status, "updated_at": claim.claimed_at, **changes})
     attempt = Attempt(
         number=delivery.attempt_count,

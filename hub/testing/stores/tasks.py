@@ -1,4 +1,4 @@
-"""Tasks: saved whole, listed by tenant; those that have ended stay as they are."""
+"""Tasks are saved whole and listed by tenant, and one that has ended does not change."""
 
 import asyncio
 from datetime import timedelta
@@ -23,7 +23,7 @@ def shown(one: Task) -> list[FeedEntry]:
 
 
 class TasksConformance(StoreSuite):
-    """Tasks: saved whole, listed by tenant; those that have ended stay as they are."""
+    """The port `Tasks`."""
 
     async def test_a_task_is_read_back_as_it_was_saved_last_even_after_a_restart(self, opened: OpenStore) -> None:
         store = await opened.open()
@@ -81,7 +81,7 @@ class TasksConformance(StoreSuite):
         assert await store.tasks.unfinished(1) == [saved[2]]
 
     @pytest.mark.parametrize("end", [TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED])
-    async def test_a_task_that_has_ended_stays_as_it_is_and_nobody_hears_otherwise(
+    async def test_a_task_that_has_ended_stays_as_it_is_and_the_feed_tells_nothing_else(
         self, store: Store, end: TaskStatus
     ) -> None:
         saved = task(status=TaskStatus.RUNNING)
@@ -113,12 +113,12 @@ class TasksConformance(StoreSuite):
 
     async def test_whose_work_a_task_is_survives_a_restart(self, opened: OpenStore) -> None:
         store = await opened.open()
-        mine, nobodys = task(owner="process-1"), task()
-        for one in (mine, nobodys):
+        mine, unowned = task(owner="process-1"), task()
+        for one in (mine, unowned):
             assert await store.tasks.save(one)
         store = await opened.reopen()
-        assert {one.id: one.owner for one in await store.tasks.unfinished(10)} == {mine.id: "process-1", nobodys.id: ""}
-        await store.tasks.save(changed(nobodys, owner="process-2"))
-        found = await store.tasks.task(TENANT, nobodys.id)
+        assert {one.id: one.owner for one in await store.tasks.unfinished(10)} == {mine.id: "process-1", unowned.id: ""}
+        await store.tasks.save(changed(unowned, owner="process-2"))
+        found = await store.tasks.task(TENANT, unowned.id)
         assert found is not None
         assert found.owner == "process-2"

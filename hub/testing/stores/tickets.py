@@ -1,4 +1,4 @@
-"""Tickets: taken once, soon."""
+"""A ticket is taken once, before it expires."""
 
 import asyncio
 from datetime import timedelta
@@ -11,7 +11,7 @@ SOON = START + timedelta(seconds=60)
 
 
 class TicketsConformance(StoreSuite):
-    """Tickets: taken once, soon."""
+    """The port `Tickets`."""
 
     async def test_a_ticket_is_taken_once(self, store: Store) -> None:
         await store.tickets.put("digest", b'{"tenant":"a"}', SOON)

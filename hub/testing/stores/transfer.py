@@ -1,6 +1,6 @@
-"""Moving everything into another store: from a file into the store, and from the store into another file.
+"""Everything is copied from a file into the store, and from the store into another file.
 
-Comparing the two files shows whether the store gives what it was given.
+The two files are then compared: the store must give what it was given.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from hub.testing.stores.suite import OpenStore
 
 
 class TransferConformance(CopyingSuite):
-    """Moving everything into another store: from a file into the store, and from the store into another file."""
+    """The port `Transfer`."""
 
     @pytest.mark.parametrize("limit", [1, 3, 100])
     async def test_all_of_it_is_in_the_store_and_comes_out_again_as_it_was(

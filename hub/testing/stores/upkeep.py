@@ -1,4 +1,4 @@
-"""Housekeeping: what is old goes, what is under way stays."""
+"""Housekeeping removes what is old and keeps what is under way."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ async def kept(store: Store, tenant: str = TENANT) -> list[str]:
 
 
 class UpkeepConformance(StoreSuite):
-    """Housekeeping: what is old goes, what is under way stays."""
+    """The port `Upkeep`."""
 
     async def test_purging_removes_old_events_of_every_tenant_with_deliveries_and_attempts(self, store: Store) -> None:
         await publish(store, "sub_1")
