@@ -38,6 +38,7 @@ def test_every_module_imports_only_what_its_row_allows() -> None:
         ("schedules/temp_files.py", "hub.clock", "Leaves never import the hub"),
         ("schedules/temp_files.py", "channels.base", "Leaves never import each other"),
         ("hub/catalogue/patterns.py", "hub.runtime", "Inside the hub, a module imports only from lower rows"),
+        ("hub/cli/roles.py", "hub.testing", "Inside the hub, a module imports only from lower rows"),
         ("hub/publishing/publisher.py", "hub.api", "Inside the hub, a module imports only from lower rows"),
     ],
 )
@@ -54,3 +55,11 @@ def test_a_new_module_of_the_hub_must_be_given_a_row(copy: Path) -> None:
     checked = lint(copy)
     assert checked.returncode != 0
     assert "newcomer" in checked.stdout
+
+
+def test_a_running_hub_imports_neither_its_tests_for_others_nor_pytest() -> None:
+    program = (
+        "import hub.app, hub.cli, sys; print(*sorted({'hub.testing', 'pytest', 'pytest_asyncio'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

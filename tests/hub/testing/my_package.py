@@ -1,22 +1,26 @@
-"""The package of a third party: made of the guides' own text, installed, and tested by it with pytest in a process."""
+"""The package of a third party: made of the guides' own text, installed, and tested with pytest in its own process."""
 
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 100.0
 """Less than the time limit of a test, so that the test itself says what did not come."""
+# pytest-asyncio warns where the scope is not set, before any test runs.
+CONFIGURATION = "[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\n"
 
 
 class Run(NamedTuple):
-    """What pytest said, and how many tests ended in which way: `{"passed": 3, "failed": 1}`."""
+    """What pytest printed, how many tests passed, and which failed, as `{("test_file", "test_name[id]")}`."""
 
     text: str
-    counts: dict[str, int]
+    passed: int
+    failed: set[tuple[str, str]]
 
 
 def code_blocks(guide: str) -> list[str]:
@@ -24,8 +28,8 @@ def code_blocks(guide: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/guides" / guide).read_text(), re.MULTILINE | re.DOTALL)
 
 
-def install(directory: Path, modules: dict[str, str], entry_points: str = "") -> None:
-    """What an installer leaves of `my_package`."""
+def install(directory: Path, modules: Mapping[str, str], entry_points: str = "") -> None:
+    """Write what an installer leaves of `my_package`."""
     package, info = directory / "my_package", directory / "my_package-1.0.dist-info"
     for folder in (package, info):
         folder.mkdir()
@@ -36,20 +40,23 @@ def install(directory: Path, modules: dict[str, str], entry_points: str = "") ->
     (info / "entry_points.txt").write_text(entry_points)
 
 
-def run_pytest(directory: Path, test_file: str, *arguments: str) -> Run:
-    """Run a test file beside the package, as pytest does where nothing is configured, with warnings as errors."""
-    (directory / "test_mine.py").write_text(test_file)
-    (directory / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    command = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", *arguments]
+def run_pytest(directory: Path, files: Mapping[str, str], *arguments: str) -> Run:
+    """Run test files beside the package. Errors of fixtures and of the collection count as failures."""
+    for name, source in files.items():
+        (directory / f"{name}.py").write_text(source)
+    (directory / "pytest.ini").write_text(CONFIGURATION)
+    command = [sys.executable, "-m", "pytest", "--color=no", "-p", "no:cacheprovider", "-rfE", *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "HUB_"))}
     done = subprocess.run(
-        [*command, f"--basetemp={directory / 'temp'}", "test_mine.py"],
+        [*command, f"--basetemp={directory / 'temp'}"],
         cwd=directory,
-        env={**environment, "PYTHONPATH": os.pathsep.join([str(directory), str(ROOT)])},
+        env={**environment, "COLUMNS": "400", "PYTHONPATH": os.pathsep.join([str(directory), str(ROOT)])},
         capture_output=True,
         text=True,
         check=False,
         timeout=SECONDS,
     )
     text = done.stdout + done.stderr
-    return Run(text, {how: int(count) for count, how in re.findall(r"(\d+) (passed|failed|errors?|deselected)", text)})
+    passed = re.search(r"(\d+) passed", text)
+    failed = re.findall(r"^(?:FAILED|ERROR) (\w+)\.py(?:::\w+::(\S+))?", text, re.MULTILINE)
+    return Run(text, int(passed[1]) if passed else 0, set(failed))

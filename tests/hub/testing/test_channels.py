@@ -9,42 +9,53 @@ from tests.hub.testing.my_package import code_blocks, install, run_pytest
 pytestmark = pytest.mark.process
 
 CHANNEL, TEST_FILE = code_blocks("add-a-channel.md")
-ENTRY_POINTS = "[hub.channels]\nmatrix = my_package.matrix:MatrixChannel\n"
+ENTRY_POINT = "{0} = my_package.{0}:MatrixChannel\n"
+SEND = "return receipt(await deliver(self.context.http, request), message.sent_at, secrets=[token])"
+REFUSED = "test_a_refused_send_is_one_try_and_its_error_has_no_secret"
+BROKEN = {
+    "sends_twice": (
+        (SEND, f"await deliver(self.context.http, request)\n        {SEND}"),
+        {
+            "test_a_send_is_one_arrival_and_a_receipt[sends_twice-0]",
+            "test_many_sends_at_once_all_arrive[sends_twice-0]",
+            f"{REFUSED}[sends_twice-0]",
+        },
+    ),
+    "hides_failures": (
+        (SEND, "await deliver(self.context.http, request)\n        return Receipt()"),
+        {f"{REFUSED}[hides_failures-0]"},
+    ),
+    "repeats_secrets": ((", secrets=[token]", ""), {f"{REFUSED}[repeats_secrets-0]"}),
+    "has_no_example": (
+        ('"examples"', '"example"'),
+        {"test_its_target_takes_no_unknown_member_cannot_change_and_has_examples[has_no_example]"},
+    ),
+}
+"""By kind: what of the guide's channel is replaced, and the tests that find it."""
 
 
-def test_the_channel_of_the_guide_keeps_the_contract_by_the_test_file_of_the_guide(tmp_path: Path) -> None:
-    install(tmp_path, {"matrix": CHANNEL}, ENTRY_POINTS)
-    run = run_pytest(tmp_path, TEST_FILE)
-    assert run.counts == {"passed": 16}, run.text
+def test_the_channel_of_the_guide_keeps_the_contract_in_the_test_file_of_the_guide(tmp_path: Path) -> None:
+    install(tmp_path, {"matrix": CHANNEL}, "[hub.channels]\n" + ENTRY_POINT.format("matrix"))
+    run = run_pytest(tmp_path, {"test_matrix": TEST_FILE})
+    assert (run.passed, run.failed) == (16, set()), run.text
 
 
-@pytest.mark.parametrize(
-    ("kept", "broken", "test"),
-    [
-        (
-            "        return receipt(",
-            "        await deliver(self.context.http, request)\n        return receipt(",
-            "test_a_send_is_one_arrival_and_a_receipt",
-        ),
-        ("access_token: SecretStr", "access_token: str", "test_its_target_shows_no_secret"),
-        ("{{ type }}: {{ subject }}", "{{ data.order.id | money }}", "test_its_default_template_renders"),
-        (
-            "        room = quote",
-            "        self.context.cache = target\n        room = quote",
-            "test_many_sends_at_once",
-        ),
-    ],
-    ids=["sends twice", "shows its secret", "needs an order", "fails"],
-)
-def test_a_channel_that_breaks_a_promise_is_found(tmp_path: Path, kept: str, broken: str, test: str) -> None:
-    assert kept in CHANNEL
-    install(tmp_path, {"matrix": CHANNEL.replace(kept, broken)}, ENTRY_POINTS)
-    run = run_pytest(tmp_path, TEST_FILE, "-k", test)
-    assert run.counts.get("failed"), run.text
+def test_channels_that_break_a_promise_are_found(tmp_path: Path) -> None:
+    channels = {
+        kind: CHANNEL.replace(*change).replace('kind = "matrix"', f'kind = "{kind}"')
+        for kind, (change, _) in BROKEN.items()
+    }
+    install(tmp_path, channels, "[hub.channels]\n" + "".join(map(ENTRY_POINT.format, channels)))
+    run = run_pytest(
+        tmp_path, {f"test_{kind}": TEST_FILE.replace("my_package.matrix", f"my_package.{kind}") for kind in channels}
+    )
+    assert run.failed == {(f"test_{kind}", test) for kind, (_, tests) in BROKEN.items() for test in tests}, run.text
+    # The assertions are rewritten: they show what was there.
+    assert "assert 2 == 1" in run.text
 
 
-def test_a_channel_that_is_not_declared_is_found(tmp_path: Path) -> None:
+def test_a_channel_that_the_hub_would_not_find_is_found(tmp_path: Path) -> None:
     install(tmp_path, {"matrix": CHANNEL})
-    run = run_pytest(tmp_path, TEST_FILE)
-    assert run.counts == {"passed": 15, "failed": 1}, run.text
+    run = run_pytest(tmp_path, {"test_matrix": TEST_FILE}, "-k", "by_its_kind")
+    assert run.failed == {("test_matrix", "test_the_hub_finds_it_by_its_kind[matrix]")}, run.text
     assert "its package declares no entry point of hub.channels" in run.text
