@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, SecretStr
 
+from hub.testing.channels import secrets_in
 from tests.hub.testing.my_package import code_blocks, install, run_pytest
-
-pytestmark = pytest.mark.process
 
 CHANNEL, TEST_FILE = code_blocks("add-a-channel.md")
 ENTRY_POINT = "{0} = my_package.{0}:MatrixChannel\n"
@@ -34,12 +34,27 @@ BROKEN = {
 """By kind: what of the guide's channel is replaced, and the tests that find it."""
 
 
+class Account(BaseModel):
+    name: str
+    password: SecretStr
+    headers: dict[str, SecretStr]
+    previous: tuple["Account", ...] = ()
+
+
+def test_the_secrets_of_a_target_are_found_wherever_they_are() -> None:
+    old = Account(name="old", password=SecretStr("1"), headers={})
+    new = Account(name="new", password=SecretStr("2"), headers={"key": SecretStr("3")}, previous=(old,))
+    assert sorted(secrets_in(new)) == ["1", "2", "3"]
+
+
+@pytest.mark.process
 def test_the_channel_of_the_guide_keeps_the_contract_in_the_test_file_of_the_guide(tmp_path: Path) -> None:
     install(tmp_path, {"matrix": CHANNEL}, "[hub.channels]\n" + ENTRY_POINT.format("matrix"))
     run = run_pytest(tmp_path, {"test_matrix": TEST_FILE})
     assert (run.passed, run.failed) == (16, set()), run.text
 
 
+@pytest.mark.process
 def test_channels_that_break_a_promise_are_found(tmp_path: Path) -> None:
     channels = {
         kind: CHANNEL.replace(*change).replace('kind = "matrix"', f'kind = "{kind}"')
@@ -54,6 +69,7 @@ def test_channels_that_break_a_promise_are_found(tmp_path: Path) -> None:
     assert "assert 2 == 1" in run.text
 
 
+@pytest.mark.process
 def test_a_channel_that_the_hub_would_not_find_is_found(tmp_path: Path) -> None:
     install(tmp_path, {"matrix": CHANNEL})
     run = run_pytest(tmp_path, {"test_matrix": TEST_FILE}, "-k", "by_its_kind")

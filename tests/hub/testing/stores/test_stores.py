@@ -1,12 +1,13 @@
 """The conformance suite as a third party runs it: with a store of its own and the test file of the guide."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from hub.testing import stores
+from hub.testing.stores import SharedStoreConformance, StoreConformance
 from tests.hub.testing.my_package import code_blocks, install, run_pytest
-
-pytestmark = pytest.mark.process
 
 (TEST_FILE,) = code_blocks("add-a-store.md")
 STORE = '''\
@@ -61,6 +62,26 @@ BROKEN = {
 """What of the store is replaced, and the test that finds it."""
 
 
+def suites() -> list[type]:
+    """The classes of the suite."""
+    return [
+        one
+        for name in stores.__all__
+        if name.endswith("Conformance") and isinstance(one := getattr(stores, name), type)
+    ]
+
+
+def test_the_suite_of_one_process_is_all_classes_but_that_of_shared_stores() -> None:
+    assert set(StoreConformance.__bases__) == {*suites()} - {StoreConformance, SharedStoreConformance}
+
+
+def test_no_test_of_one_class_hides_that_of_another() -> None:
+    names = Counter(name for suite in suites() for name in vars(suite) if name.startswith("test_"))
+    assert names.total() > 150
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.process
 def test_a_store_that_keeps_every_promise_passes_the_test_file_of_the_guide(tmp_path: Path) -> None:
     install(tmp_path, {"store": STORE})
     run = run_pytest(tmp_path, {"test_store": TEST_FILE})
@@ -68,6 +89,7 @@ def test_a_store_that_keeps_every_promise_passes_the_test_file_of_the_guide(tmp_
     assert run.passed > 150, run.text
 
 
+@pytest.mark.process
 def test_stores_that_break_a_promise_are_found(tmp_path: Path) -> None:
     stores = {name: STORE.replace(*change) for name, (change, _) in BROKEN.items()}
     install(tmp_path, stores)
