@@ -94,8 +94,9 @@ class ChannelContract:
     """The tests. Each channel is tried with every example of its target (`json_schema_extra={"examples": […]}`).
 
     The examples are shown in the documentation of the API too, so they name addresses of the outside world.
-    `configured` puts the address of the test's destination into them. Where sending needs more, override the fixtures
-    `destination` (a `Destination`) and `options` (the operator's settings, as in `ChannelContext.options`).
+    `configured` puts the address of the test's destination into them. Templates in them are rendered for the event of
+    `hub.testing.messages.MESSAGE`. Where sending needs more, override the fixtures `destination` (a `Destination`) and
+    `options` (the operator's settings, as in `ChannelContext.options`).
     """
 
     channels: ClassVar[Sequence[type[Channel[Any]]]]
@@ -136,10 +137,13 @@ class ChannelContract:
 
     @pytest.fixture
     def target(self, channel: type[Channel[Any]], example: Mapping[str, Any], destination: Destination) -> TargetModel:
-        return channel.Target.model_validate(self.configured(example, destination))
+        """What is sent to, with the templates in it rendered for `message`."""
+        target = channel.Target.model_validate(self.configured(example, destination))
+        return Renderer({channel.kind: channel}).target(target, seen(json.loads(MESSAGE.data)))
 
     @pytest.fixture
     def message(self, channel: type[Channel[Any]]) -> Message:
+        """`MESSAGE`, with the channel's default template rendered for it."""
         content = Renderer({channel.kind: channel}).content(channel.kind, seen(json.loads(MESSAGE.data)), None)
         return replace(MESSAGE, content=content)
 

@@ -18,7 +18,7 @@ MESSAGE = Message(
     source_id="4711",
     subject="orders/1001",
     time=NOW,
-    data=b'{"order_id":"1001", "total": "12.50","customer":{"name":"J\xc3\xbcrgen <b>"}}',
+    data=b'{"order_id":"1001", "total": "12.50","customer":{"name":"J\xc3\xbcrgen <b>","email":"jo@example.com"}}',
     sent_at=NOW,
     content={
         "text": "Order 1001",

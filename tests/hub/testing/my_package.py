@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[3]
-SECONDS = 100.0
-"""Less than the time limit of a test, so that the test itself says what did not come."""
+TIME_LIMIT = 300
+"""Of a test that runs pytest, in seconds: on a busy machine the whole suite takes longer than a test may otherwise."""
 # pytest-asyncio warns where the scope is not set, before any test runs.
 CONFIGURATION = "[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\n"
 
@@ -54,7 +54,7 @@ def run_pytest(directory: Path, files: Mapping[str, str], *arguments: str) -> Ru
         capture_output=True,
         text=True,
         check=False,
-        timeout=SECONDS,
+        timeout=TIME_LIMIT - 20,
     )
     text = done.stdout + done.stderr
     passed = re.search(r"(\d+) passed", text)

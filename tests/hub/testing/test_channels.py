@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from hub.testing.channels import secrets_in
-from tests.hub.testing.my_package import code_blocks, install, run_pytest
+from tests.hub.testing.my_package import TIME_LIMIT, code_blocks, install, run_pytest
 
 CHANNEL, TEST_FILE = code_blocks("add-a-channel.md")
 ENTRY_POINT = "{0} = my_package.{0}:MatrixChannel\n"
@@ -47,6 +47,7 @@ def test_the_secrets_of_a_target_are_found_wherever_they_are() -> None:
     assert sorted(secrets_in(new)) == ["1", "2", "3"]
 
 
+@pytest.mark.timeout(TIME_LIMIT)
 @pytest.mark.process
 def test_the_channel_of_the_guide_keeps_the_contract_in_the_test_file_of_the_guide(tmp_path: Path) -> None:
     install(tmp_path, {"matrix": CHANNEL}, "[hub.channels]\n" + ENTRY_POINT.format("matrix"))
@@ -54,6 +55,7 @@ def test_the_channel_of_the_guide_keeps_the_contract_in_the_test_file_of_the_gui
     assert (run.passed, run.failed) == (16, set()), run.text
 
 
+@pytest.mark.timeout(TIME_LIMIT)
 @pytest.mark.process
 def test_channels_that_break_a_promise_are_found(tmp_path: Path) -> None:
     channels = {
@@ -69,6 +71,7 @@ def test_channels_that_break_a_promise_are_found(tmp_path: Path) -> None:
     assert "assert 2 == 1" in run.text
 
 
+@pytest.mark.timeout(TIME_LIMIT)
 @pytest.mark.process
 def test_a_channel_that_the_hub_would_not_find_is_found(tmp_path: Path) -> None:
     install(tmp_path, {"matrix": CHANNEL})

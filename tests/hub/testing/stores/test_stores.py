@@ -7,7 +7,7 @@ import pytest
 
 from hub.testing import stores
 from hub.testing.stores import SharedStoreConformance, StoreConformance
-from tests.hub.testing.my_package import code_blocks, install, run_pytest
+from tests.hub.testing.my_package import TIME_LIMIT, code_blocks, install, run_pytest
 
 (TEST_FILE,) = code_blocks("add-a-store.md")
 STORE = '''\
@@ -81,6 +81,7 @@ def test_no_test_of_one_class_hides_that_of_another() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
+@pytest.mark.timeout(TIME_LIMIT)
 @pytest.mark.process
 def test_a_store_that_keeps_every_promise_passes_the_test_file_of_the_guide(tmp_path: Path) -> None:
     install(tmp_path, {"store": STORE})
@@ -89,6 +90,7 @@ def test_a_store_that_keeps_every_promise_passes_the_test_file_of_the_guide(tmp_
     assert run.passed > 150, run.text
 
 
+@pytest.mark.timeout(TIME_LIMIT)
 @pytest.mark.process
 def test_stores_that_break_a_promise_are_found(tmp_path: Path) -> None:
     stores = {name: STORE.replace(*change) for name, (change, _) in BROKEN.items()}
