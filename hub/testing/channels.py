@@ -31,7 +31,7 @@ from hub.testing.patience import patience
 from hub.testing.receivers import Arrival, Receiver, Reply
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-MANY = 20
+_MANY = 20
 
 _asyncio = pytest.mark.asyncio(loop_scope="function")
 _fixture = pytest_asyncio.fixture(loop_scope="function")
@@ -71,7 +71,7 @@ def _repeated(arrival: Arrival) -> Reply:
     return Reply(500, f"{arrival.path} {dict(arrival.headers)} {arrival.body!r}")
 
 
-def seen(data: Any) -> dict[str, Any]:
+def _seen(data: Any) -> dict[str, Any]:
     """An event as templates see it."""
     return {"id": "evt_1", "type": "a.b", "source": "/s", "subject": None, "time": "2026-11-23T12:00:00Z", "data": data}
 
@@ -139,12 +139,12 @@ class ChannelContract:
     def target(self, channel: type[Channel[Any]], example: Mapping[str, Any], destination: Destination) -> TargetModel:
         """What is sent to, with the templates in it rendered for `message`."""
         target = channel.Target.model_validate(self.configured(example, destination))
-        return Renderer({channel.kind: channel}).target(target, seen(json.loads(MESSAGE.data)))
+        return Renderer({channel.kind: channel}).target(target, _seen(json.loads(MESSAGE.data)))
 
     @pytest.fixture
     def message(self, channel: type[Channel[Any]]) -> Message:
         """`MESSAGE`, with the channel's default template rendered for it."""
-        content = Renderer({channel.kind: channel}).content(channel.kind, seen(json.loads(MESSAGE.data)), None)
+        content = Renderer({channel.kind: channel}).content(channel.kind, _seen(json.loads(MESSAGE.data)), None)
         return replace(MESSAGE, content=content)
 
     @_fixture
@@ -186,7 +186,7 @@ class ChannelContract:
 
     @pytest.mark.parametrize("data", [{"a": "<b>&", "n": [1, {"x": None}]}, [1, "a"], "text", 5, None, {}])
     def test_its_default_template_renders_whatever_the_data(self, channel: type[Channel[Any]], data: Any) -> None:
-        content = Renderer({channel.kind: channel}).content(channel.kind, seen(data), None)
+        content = Renderer({channel.kind: channel}).content(channel.kind, _seen(data), None)
         assert set(content) == set(channel.default_template)
         for field in channel.escapes:
             assert "<b>" not in json.dumps(content[field])
@@ -228,8 +228,8 @@ class ChannelContract:
     async def test_many_sends_at_once_all_arrive(
         self, sender: Channel[Any], message: Message, target: TargetModel, destination: Destination
     ) -> None:
-        await asyncio.gather(*(sender.send(message, target) for _ in range(MANY)))
-        assert destination.arrivals() == MANY
+        await asyncio.gather(*(sender.send(message, target) for _ in range(_MANY)))
+        assert destination.arrivals() == _MANY
 
     @_asyncio
     async def test_it_leaves_the_message_and_the_target_as_they_were(

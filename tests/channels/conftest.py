@@ -2,7 +2,6 @@
 
 import ssl
 from collections.abc import AsyncIterator, Callable
-from ipaddress import ip_network
 from pathlib import Path
 
 import httpx
@@ -11,8 +10,7 @@ import trustme
 
 from channels.base import ChannelContext
 from channels.http import open_client
-
-LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+from hub.testing.channels import LOOPBACK
 
 
 @pytest.fixture(scope="session")

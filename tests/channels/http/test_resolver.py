@@ -12,9 +12,9 @@ import pytest
 from channels.base import SendFailed
 from channels.http import AddressRefused, Guard, deliver, open_client
 from channels.http.resolver import MAX_LOOKUPS, LookupFailed, Resolver
+from hub.testing.channels import LOOPBACK
 from hub.testing.patience import patience
 from hub.testing.receivers import Receiver
-from tests.channels.conftest import LOOPBACK
 
 SILENT = "silent.example"
 

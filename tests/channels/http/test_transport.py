@@ -14,9 +14,9 @@ import trustme
 from channels.base import SendFailed
 from channels.http import deliver, open_client
 from channels.http.transport import _timeout
+from hub.testing.channels import LOOPBACK
 from hub.testing.patience import PATIENCE_SECONDS, patience, soon
 from hub.testing.receivers import Arrival, Receiver, Reply, raw_receiver
-from tests.channels.conftest import LOOPBACK
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HEAD = b"HTTP/1.1 200 OK\r\n"
