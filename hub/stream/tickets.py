@@ -33,6 +33,7 @@ class StreamTickets:
 
         Raises `Unauthorized` for one that is unknown, used, or over a minute old.
         """
+        # Read and removed in one step, so that of two connections with the same ticket one is refused.
         holder = await self._tickets.take(_digest(text))
         if holder is None:
             raise Unauthorized("The ticket is unknown, used or expired; get another from POST /v1/stream-tickets.")
