@@ -34,6 +34,7 @@ class Leadership:
             token = self.token = await self._lease.acquire()
             _log.info("leadership.acquired", token=token)
             try:
+                # Leaving this block cancels the leader's jobs. The record of a run that ends too late is fenced.
                 async with lead():
                     await self._lease.lost()
             finally:
