@@ -155,6 +155,7 @@ def fill_from_path(event: ParsedEvent, *, subject: str, member: str, value: str)
         raise Invalid("The event contradicts the path it was sent to.", errors=faults)
     if member in event.data_value:
         return replace(event, subject=subject)
+    # The member is put before the first one that was sent. Nothing that was sent is encoded again, not even a space.
     filled = orjson.dumps({member: value})
     rest = event.data.lstrip()[1:] if event.data_value else b"}"
     return replace(
