@@ -52,7 +52,9 @@ class Supervisor:
 
         Raises `SystemExit` when one of the first processes dies before it is ready; that process has said why.
         """
+        # Blocked signals are kept until they are waited for, so none can be missed between two looks.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        # A collection in a child would write to every object, and so copy the memory that it shares with this process.
         gc.freeze()
         self._starts = [self._clock.monotonic()] * self._number
         while True:
@@ -67,6 +69,7 @@ class Supervisor:
                 on_ready()
         self._stop()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        # Ended by the signal and not by an exit status: whatever started the hub sees that it did what it was told.
         signal.raise_signal(signal_number)
         raise AssertionError("the signal has ended the process")
 
@@ -85,6 +88,7 @@ class Supervisor:
             self._waiting.add(pid)
 
     def _run_child(self, ready: int) -> NoReturn:
+        # With a copy of the writing end in a child, the reading end would never be at its end.
         os.close(self._lifeline[1])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         threading.Thread(target=_end_with_parent, args=(self._lifeline[0],), daemon=True).start()
@@ -115,8 +119,10 @@ class Supervisor:
 
     def _reap(self) -> None:
         """Collect the children that died."""
+        # A child that was ready and died since the last look has to count as one that was ready.
         self._read_ready()
         for pid in [*self._children]:
+            # Each child is asked, because one SIGCHLD may stand for the death of several.
             dead, status = os.waitpid(pid, os.WNOHANG)
             if dead:
                 self._on_exit(pid, os.waitstatus_to_exitcode(status))
@@ -130,6 +136,7 @@ class Supervisor:
         self._waiting.discard(pid)
         if not self._served:
             self._stop()
+            # The first start failed, which is most often a wrong setting: trying again would only hide that.
             sys.exit(abs(status) or 1)
         _log.error("process.start_failed", pid=pid, status=status)
         self._starts.append(self._clock.monotonic() + RESTART_SECONDS)
@@ -151,6 +158,7 @@ class Supervisor:
 
 
 def _end_with_parent(lifeline: int) -> None:
-    """Nobody writes to the lifeline: it is at its end when the parent, which alone holds the other end, is gone."""
+    """Stop this process when its parent is gone. Nothing is ever written to the lifeline: reading it returns when the
+    parent dies, which alone holds the other end."""
     os.read(lifeline, 1)
     os.kill(os.getpid(), signal.SIGTERM)
