@@ -45,6 +45,7 @@ def next_wait(
         next_wait((5.0, 30.0), 1, retry_after=120.0, random=random)  # 120
         next_wait((5.0, 30.0), 3, retry_after=None, random=random)  # None
     """
+    # First, so that a target cannot ask for more attempts than the schedule has.
     if attempt > len(schedule):
         return None
     if retry_after is not None and retry_after > 0 and not math.isnan(retry_after):

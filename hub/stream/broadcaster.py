@@ -152,7 +152,7 @@ class Broadcaster:
                 until = self._live.hand_over_cursor if far else self._live.attach(listener, cursor)
                 continue
             rows = await self._feed.read(cursor, PAGE, listener.tenant)
-            # What comes after `until` is read in a later turn or comes through the buffer; sent here, it would come twice.
+            # What comes after `until` is read in a later turn, or comes through the buffer: here it would come twice.
             page = [row for row in rows if row.id <= until]
             trimmed, _ = await self._feed.bounds()
             # Asked after the read: the page's first entry proves that nothing before it was trimmed by then.
