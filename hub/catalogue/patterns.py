@@ -71,6 +71,7 @@ class PatternIndex(Generic[T]):
         found = self._found.get(event_type)
         if found is None:
             found = self._search(event_type)
+            # Publishers choose the names of types, so without a bound they could fill the memory.
             if len(self._found) >= _CACHED_TYPES:
                 self._found.clear()
             self._found[event_type] = found

@@ -37,11 +37,13 @@ class Schema:
         if not isinstance(document, dict | bool):
             raise _invalid("must be an object, true or false", place)
         _Weigher(document, place).check()
+        # After the check of its nesting: the encoder fails on what is nested too deep.
         if len(orjson.dumps(document)) > MAX_BYTES:
             raise _invalid(f"must have at most {MAX_BYTES} bytes", place)
         try:
             compiled = validator_for(
                 document,
+                # Otherwise the library fetches a remote `$ref` from an address that the tenant chose.
                 offline=True,
                 validate_formats=True,
                 formats={"email": _is_email},
@@ -53,6 +55,7 @@ class Schema:
 
     def validate(self, data: Any) -> tuple[Fault, ...]:
         """Every place, up to twenty, where an event's data breaks the schema, with pointers under `/data`."""
+        # Nearly all data fits, and a plain yes costs less than going through the errors.
         if self._compiled.is_valid(data):
             return ()
         return tuple(fault for _, fault in zip(range(MAX_FAULTS), self._faults(data), strict=False))
@@ -115,6 +118,8 @@ class _Weigher:
             raise _invalid(f"is nested more than {MAX_NESTING} deep", place[: len(self._place) + 1])
         if id(node) in self._under_way:
             raise _invalid("must not refer to itself", place)
+        # Each part is weighed once, however many references lead to it; counting its copies one by one is the explosion
+        # that this check prevents.
         if id(node) not in self._weights:
             self._under_way.add(id(node))
             self._weights[id(node)] = 1 + sum(self._inner_weights(node, place, depth))

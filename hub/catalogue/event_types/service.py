@@ -68,6 +68,7 @@ class EventTypes:
         _check_example(made)
 
         def build() -> tuple[list[Record], list[FeedEntry]]:
+            # Read here and not before: it runs again when another process has changed the catalogue.
             current = self._catalogue.event_type(tenant, name)
             kept = made if current is None else made.model_copy(update={"created_at": current.created_at})
             return [Record("event_type", tenant, name, kept.model_dump_json().encode())], []

@@ -39,6 +39,7 @@ class Keyring:
         hashed = digest(text)
         if same(hashed, self._admin):
             return Principal(ADMIN_KEY_ID, DEFAULT_TENANT, frozenset({Scope.ADMIN}))
+        # The id in the text finds the record in one step; it is the hash alone that decides.
         _, _, rest = text.partition("hub_")
         key = self._catalogue.keys.get("key_" + rest.partition("_")[0])
         if key is None or not same(hashed, key.hash) or expired(key, self._clock.now()):
@@ -73,6 +74,7 @@ class Keyring:
         return IssuedKey(**view(key).model_dump(), key=text)
 
     def find(self, key_id: str) -> Key:
+        """Raises `NotFound`."""
         key = self._catalogue.keys.get(key_id)
         if key is None:
             raise NotFound("There is no such key.")
@@ -113,6 +115,7 @@ class Keyring:
             try:
                 await self.create_tenant(NewTenant(id=DEFAULT_TENANT, name="Default"))
             except Conflict:
+                # The tenant of the process that was quicker serves as well; any other conflict is an error.
                 if DEFAULT_TENANT not in self._catalogue.tenants:
                     raise
 

@@ -53,6 +53,7 @@ class Subscriptions:
             document["target"].pop("previous_secrets", None)
             patch = dict(merge)
             if patch.get("channel", current.spec.channel) != current.spec.channel:
+                # Another channel has other members, so nothing of the old target is carried over.
                 document["target"] = {}
             elif isinstance(patch.get("target"), dict):
                 patch["target"] = unmask(patch["target"], current.target)
@@ -98,6 +99,7 @@ class Subscriptions:
         """Deliveries that are not sent yet are cancelled."""
 
         def build() -> tuple[list[Record], list[FeedEntry]]:
+            # The deliveries are not touched here: workers claim those that are left and cancel them.
             found = self.find(tenant, subscription_id)
             return [Record("subscription", tenant, found.id, None)], []
 
@@ -113,6 +115,7 @@ class Subscriptions:
         self, tenant: str, subscription_id: str, edit: Callable[[Subscription], Subscription]
     ) -> Subscription:
         def build() -> tuple[list[Record], list[FeedEntry]]:
+            # Runs again when another process has changed the catalogue, and then edits what that process wrote.
             current = self.find(tenant, subscription_id)
             edited = edit(current)
             if edited is current:
