@@ -29,6 +29,8 @@ class Renderer:
     For each field the first of these counts: the subscription's override, the template that comes with the hub for this
     event type, the channel's default. See docs/decisions/0004.
 
+    Example:
+
         renderer = Renderer({"slack": SlackChannel})
         renderer.content("slack", event.seen(data), None)  # {"text": "Order 1001 …", "blocks": […]}
     """
@@ -36,6 +38,7 @@ class Renderer:
     def __init__(self, channels: Mapping[str, type[Channel[Any]]]) -> None:
         self._channels = channels
         self._built_in = {kind: built_in_templates(kind) for kind in channels}
+        # Escaping is built into a compiled template, so each way of escaping has compilers of its own.
         self._untrusted = {how: _Compiled(Sandbox(escape)) for how, escape in _ESCAPES.items()}
         self._trusted = {how: _Compiled(Sandbox(escape, PARTIALS)) for how, escape in _ESCAPES.items()}
 
@@ -109,6 +112,7 @@ class _Compiled:
 
     def get(self, source: str) -> BoundTemplate:
         """Raises `LiquidError`."""
+        # By its text and not by its subscription: a template that was changed cannot be taken for its old form.
         cached = self._cache.get(source)
         if cached is not None:
             self._cache.move_to_end(source)
