@@ -134,7 +134,14 @@ TargetT = TypeVar("TargetT", bound=TargetModel)
 
 @dataclass(frozen=True, slots=True)
 class ChannelContext:
-    """What a channel is constructed with."""
+    """What a channel is constructed with.
+
+    Example:
+
+        async with open_client() as http:
+            channel = FileChannel(ChannelContext(http, Path("var"), {"file_keep": "3"}))
+            await channel.aclose()
+    """
 
     http: httpx.AsyncClient
     """The client that all channels share. It refuses private addresses, limits the size of answers, and follows no
@@ -148,6 +155,11 @@ class Channel(ABC, Generic[TargetT]):
     """One medium.
 
     Each process makes one instance of each channel, uses it for all subscriptions at once, and closes it when it ends.
+
+    Example:
+
+        class MatrixTarget(TargetModel):
+            url: HttpUrl
 
         class MatrixChannel(Channel[MatrixTarget]):
             kind = "matrix"
