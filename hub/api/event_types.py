@@ -37,9 +37,9 @@ async def get_event_type(type: TypeName, services: CurrentServices, caller: AnyS
 
 @router.put("/{type:path}", response_model=EventType, responses=problems(400, 401, 403, 409, 413, 415, 422, 503))
 async def put_event_type(type: TypeName, spec: EventTypeSpec, services: CurrentServices, caller: Manager) -> Response:
-    """Register an event type, or replace what was registered of it.
+    """Register an event type, or replace what was registered before.
 
-    From the answer on, data of this type must fit the schema. A schema for a built-in type is added to its own.
+    Once this is answered, data of this type must fit the schema. A schema for a built-in type is added to its own.
     """
     return json_response(await services.event_types.put(caller.tenant, type, spec))
 
@@ -48,6 +48,6 @@ async def put_event_type(type: TypeName, spec: EventTypeSpec, services: CurrentS
     "/{type:path}", status_code=204, response_class=Response, responses=problems(401, 403, 404, 409, 422, 503)
 )
 async def delete_event_type(type: TypeName, services: CurrentServices, caller: Manager) -> Response:
-    """Forget what was registered of an event type. A built-in type stays, with its own schema."""
+    """Delete an event type. A built-in type stays, with its own schema."""
     await services.event_types.delete(caller.tenant, type)
     return Response(status_code=204)
