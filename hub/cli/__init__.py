@@ -47,6 +47,7 @@ def hub(
 
 def main() -> None:
     """The entry point: an error is one line on standard error and a non-zero exit status."""
+    # Not standalone: then typer would print its own errors, over several lines.
     try:
         sys.exit(app(prog_name="hub", standalone_mode=False))
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What `hub doctor` checks. Each check gives findings and leaves nothing changed."""
+"""What `hub doctor` checks. Each check gives findings and changes nothing."""
 
 import asyncio
 import os
@@ -137,6 +137,7 @@ def _database(path: Path, clock: Clock) -> Finding:
     deadline = clock.monotonic() + CHECK_SECONDS
     advice = f"Stop the hub, keep a copy of {path}, and restore a backup."
     try:
+        # Read-only, because a hub may be at work on it.
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             connection.set_progress_handler(lambda: clock.monotonic() > deadline, 100_000)

@@ -41,6 +41,7 @@ def run_roles(settings: Settings, roles: frozenset[Role], *, processes: int = 1)
     gc.disable()
     # Resolved by name, because the server's imports take longer than a whole client command.
     run: Callable[..., None] = pkgutil.resolve_name("hub.server.server:serve")
+    # Asked before the hub runs, which creates the file.
     first_start = settings.admin_key is None and not _key_file(settings).exists()
     try:
         run(settings, roles, lambda port: _announce(settings, roles, port, first_start), processes=processes)

@@ -45,6 +45,7 @@ def copy(
 
     Use it to move from SQLite to Redis, or back. When it is interrupted, the same command continues.
     """
+    # Opening a database that is not there would create it, and a wrong path would look like an empty store.
     if source.startswith(_SQLITE) and not Path(source.removeprefix(_SQLITE)).exists():
         raise ClientError(f"There is no database at {source.removeprefix(_SQLITE)}.")
     configure("warning", "auto")

@@ -77,6 +77,7 @@ def follow(hub: HubClient, params: dict[str, str | None]) -> Iterator[ServerSent
             with hub.stream("/v1/stream", params, headers, SILENCE_SECONDS) as response:
                 connected, failures = True, 0
                 for event in EventSource(response).iter_sse():
+                    # From blocks without data too: a listener whose filter lets little through resumes near the end.
                     cursor = event.id or cursor
                     retry_seconds = retry_seconds if event.retry is None else event.retry / 1000
                     if event.data:
