@@ -20,7 +20,7 @@ Name = Annotated[str, Path(max_length=100, examples=["temp-files"])]
 
 
 class Schedule(BaseModel):
-    """A line of the timetable, and how it last ran, in any process. The embedded store keeps that until it is closed."""
+    """A line of the timetable, and how it last ran in any process. The embedded store keeps that until it is closed."""
 
     name: str = Field(examples=["temp-files"])
     trigger: str = Field(

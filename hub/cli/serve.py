@@ -31,7 +31,11 @@ def serve(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Run the hub with every role in one process, as `make run` does. One on each store."""
+    """Run the hub, with every role in one process.
+
+    Use it on one machine. Start exactly one on each SQLite database, which is the default store. With a `redis://`
+    store, `hub web`, `hub worker` and `hub scheduler` run the roles in processes of their own instead.
+    """
     run_roles(load_settings(host=host, port=port, data_dir=data_dir), EVERY_ROLE)
 
 
