@@ -195,7 +195,7 @@ class Counter:
             self._reached.set()
 
     async def reach(self, what: str, count: int, seconds: float) -> int:
-        """How many there were when there were `count`, or the time was over; counting begins anew."""
+        """Count from 0 until there are `count`, or `seconds` have passed; gives how many there were."""
         self._reached.clear()
         self._awaited = (what, count)
         self.add(what, 0)

@@ -138,6 +138,9 @@ class ChannelContext:
 
     Example:
 
+        from channels.file import FileChannel
+        from channels.http import open_client
+
         async with open_client() as http:
             channel = FileChannel(ChannelContext(http, Path("var"), {"file_keep": "3"}))
             await channel.aclose()
@@ -157,6 +160,8 @@ class Channel(ABC, Generic[TargetT]):
     Each process makes one instance of each channel, uses it for all subscriptions at once, and closes it when it ends.
 
     Example:
+
+        from channels.http import HttpUrl, deliver, receipt
 
         class MatrixTarget(TargetModel):
             url: HttpUrl

@@ -41,6 +41,10 @@ def next_wait(
     not come back together. A `retry_after` of the target replaces the schedule and is obeyed exactly, up to 24 hours
     (RFC 9110, section 10.2.3); one that is zero, negative or not a number is ignored.
 
+    Example:
+
+        from random import random
+
         next_wait((5.0, 30.0), 1, retry_after=None, random=random)  # 4 to 6
         next_wait((5.0, 30.0), 1, retry_after=120.0, random=random)  # 120
         next_wait((5.0, 30.0), 3, retry_after=None, random=random)  # None

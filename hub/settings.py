@@ -142,6 +142,6 @@ class Platform(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
     port: int | None = Field(default=None, ge=0, le=65_535)
-    """Where to listen, on all addresses; unless the hub's own settings say otherwise."""
+    """The port to listen on, on all addresses, unless the hub's own settings name one."""
     web_concurrency: int = Field(default=1, ge=1, le=256)
     """How many processes answer requests."""

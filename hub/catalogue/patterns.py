@@ -49,6 +49,8 @@ def matches(pattern: str, event_type: str) -> bool:
 class PatternIndex(Generic[T]):
     """Items by their patterns, found by an event's type without going through all of them.
 
+    Example:
+
         PatternIndex([("order.*", "a"), ("*", "b")]).find("order.created")  # ("a", "b")
 
     It never changes: a changed catalogue makes a new one. A look-up costs one probe for each dot of the type, and

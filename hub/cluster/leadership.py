@@ -18,6 +18,8 @@ _log = structlog.get_logger(__name__)
 class Leadership:
     """One process's part in the election of the leader.
 
+    Example:
+
         leadership = Leadership(store.leases, process_id, clock)
         await leadership.run(housekeeping.lead)
 

@@ -33,6 +33,8 @@ class Dispatcher:
 
     Example:
 
+        import asyncio
+
         await dispatcher.sweep(all_owners=True)
         running = asyncio.create_task(dispatcher.run())
         dispatcher.notify({"sub_1": None})

@@ -58,9 +58,11 @@ class Timing:
 def settle(claim: Claim, attempted: AttemptResult, timing: Timing, schedule: Sequence[float], random: Random) -> Result:
     """The next state of a claimed delivery after one attempt, with the attempt and its feed entries.
 
-    settle(claim, Receipt(204), timing, schedule, random).delivery.status                         # delivered
-    settle(claim, SendFailed("HTTP 500"), timing, (5.0, 30.0), random).delivery.next_attempt_at  # in 4 to 6 seconds
-    settle(claim, SendFailed("HTTP 500"), timing, (), random).delivery.status                     # dead
+    Example:
+
+        settle(claim, Receipt(204), timing, schedule, random).delivery.status  # delivered
+        settle(claim, SendFailed("HTTP 500"), timing, (5.0, 30.0), random).delivery.next_attempt_at  # in 4 to 6 s
+        settle(claim, SendFailed("HTTP 500"), timing, (), random).delivery.status  # dead
     """
     attempt = _attempt(claim, attempted, timing)
     status, reason, due_at = _next_state(claim, attempted, timing.ended_at, schedule, random)

@@ -57,6 +57,8 @@ async def copy(source_url: str, destination_url: str, clock: Clock, progress: Pr
 
     Example:
 
+        from hub.clock import SystemClock
+
         totals = await copy("sqlite:///var/hub.db", "redis://localhost", SystemClock(), print)
 
     `progress` is called after each piece. Raises `HubError` when these stores may not be copied, or when the counts

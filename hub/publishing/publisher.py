@@ -38,6 +38,8 @@ class Publisher:
 
     Example:
 
+        from hub.publishing.event import parse_native
+
         event = parse_native(b'{"type": "stock.low", "data": {"sku": "A-1"}}')
         accepted = await publisher.publish_one("default", event, None)
         accepted.verdicts[0].id  # evt_…

@@ -35,6 +35,8 @@ def parse_object(raw: bytes) -> tuple[dict[str, Any], Mapping[str, msgspec.Raw]]
 
     Raises `BadRequest` when the body is not JSON, and `Invalid` when it is not an object.
 
+    Example:
+
         members, slices = parse_object(b'{"data": {"n": 1.0}}')
         members["data"]         # {"n": 1.0}
         bytes(slices["data"])   # b'{"n": 1.0}'

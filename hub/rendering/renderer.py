@@ -31,8 +31,10 @@ class Renderer:
 
     Example:
 
+        from channels.slack import SlackChannel
+
         renderer = Renderer({"slack": SlackChannel})
-        renderer.content("slack", event.seen(data), None)  # {"text": "Order 1001 …", "blocks": […]}
+        renderer.content("slack", event.seen(data), None)  # {"text": "New order 1001: …", "blocks": […]}
     """
 
     def __init__(self, channels: Mapping[str, type[Channel[Any]]]) -> None:

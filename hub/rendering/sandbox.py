@@ -221,7 +221,9 @@ class Sandbox(Environment):
 
     Example:
 
-        sandbox = Sandbox(html.escape)
+        from html import escape
+
+        sandbox = Sandbox(escape)
         sandbox.render_template(sandbox.compile("Order {{ data.order_id }}"), {"data": {"order_id": 7}}, Meter())
     """
 

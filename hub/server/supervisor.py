@@ -30,6 +30,10 @@ class Supervisor:
 
     A process that is told to stop has `patience` seconds before it is killed.
 
+    Example:
+
+        from hub.clock import SystemClock
+
         Supervisor(4, serve_requests, SystemClock(), patience=20.0).run(lambda: print("all four are ready"))
     """
 

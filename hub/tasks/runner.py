@@ -54,7 +54,7 @@ class TaskRunner:
             return {"rows": 1_000}
 
         task = await runner.start("default", "export", work)
-        await runner.cancel("default", task.id)
+        task = await runner.task("default", task.id)  # pending, running, completed, failed or cancelled
 
     Tasks carry the id of their process, so that others can end them if it dies (`hub.tasks.recovery`).
     """
