@@ -52,7 +52,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The receiver accepted the message. `response_body` is the beginning of its answer, kept with the attempt."""
+    """The receiver accepted the message. `response_body` is the beginning of its answer, kept with the attempt.
+
+    Example:
+
+        Receipt(status_code=200, response_body="ok")
+    """
 
     status_code: int | None = None
     response_body: str | None = None
@@ -63,6 +68,13 @@ class SendFailed(Exception):
 
     `detail` is shown to people and never contains a secret. `retry_after` is the delay that the receiver asked for, in
     seconds.
+
+    Example:
+
+        try:
+            raise SendFailed("answered 503 Service Unavailable", status_code=503, retry_after=30.0)
+        except SendFailed as failure:
+            failure.permanent  # False: the hub tries again in 30 s
     """
 
     def __init__(
@@ -87,6 +99,16 @@ class TargetModel(BaseModel):
 
     Every secret is a `SecretStr`, or a mapping to `SecretStr`: it is then encrypted where it is stored and masked where
     it is shown. String fields marked `Rendered` may contain templates.
+
+    Example:
+
+        from typing import Annotated
+
+        class PagerTarget(TargetModel):
+            routing_key: SecretStr
+            summary: Annotated[str, Rendered()] = "{{ type }}"
+
+        PagerTarget(routing_key="R0123").summary  # "{{ type }}"
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -110,7 +132,15 @@ class PreviousSecret(BaseModel):
 
 
 class SignedTarget(TargetModel):
-    """A target whose messages are signed. Only rotation writes `previous_secrets`; clients cannot."""
+    """A target whose messages are signed. Only rotation writes `previous_secrets`; clients cannot.
+
+    Example:
+
+        class SmsTarget(SignedTarget):
+            number: str
+
+        SmsTarget(number="+49 30 1234567").secret.get_secret_value()[:6]  # "whsec_"
+    """
 
     secret: SecretStr = Field(default_factory=new_secret)
     """Generated when the client gives none."""

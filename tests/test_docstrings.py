@@ -19,15 +19,22 @@ import pytest
 import typer.main
 import uvicorn
 
-from channels.base import Channel, ChannelContext, Message
-from channels.http import open_client
+from channels.base import Channel, ChannelContext, Message, Receipt, SendFailed, SignedTarget, TargetModel
+from channels.http import Guard, open_client
 from hub.app import create_app
 from hub.catalogue.catalogue import Catalogue
-from hub.catalogue.event_types import BUILT_IN
+from hub.catalogue.event_types import BUILT_IN, Schema
+from hub.catalogue.event_types.service import EventTypes
+from hub.catalogue.keys.service import Keyring
+from hub.catalogue.patterns import PatternIndex
+from hub.catalogue.subscriptions.filters import Filter
+from hub.catalogue.subscriptions.sealing import Sealer
+from hub.catalogue.subscriptions.service import Subscriptions
 from hub.cli import app
 from hub.cli.client import HubClient
 from hub.clock import Clock, SystemClock
 from hub.cluster.notifier import Notifier
+from hub.dispatch.deliveries import Deliveries
 from hub.ids import new_id
 from hub.maintenance.housekeeping import Housekeeping
 from hub.models import Event
@@ -39,8 +46,9 @@ from hub.retry import next_wait
 from hub.runtime import open_process
 from hub.settings import Settings
 from hub.stores.base import Signal
-from hub.stream import Broadcaster
+from hub.stream import Broadcaster, StreamTickets
 from hub.tasks import TaskRunner
+from hub.telemetry.metrics import Metrics
 from schedules.timetable import Timetable
 from tests.api_support import ADMIN_KEY, Api, open_api, settings_for
 from tests.clock import START
@@ -55,9 +63,9 @@ AT_HAND = frozenset(
     re.findall(
         r"\w+",
         """
-    attempt attempts catalogue channels claim clock data delivered delivery dispatcher engine event files history
-    housekeeping key leadership leases policy process_id publisher queue random runner schedule sender serve_requests
-    store subscription timing tracing
+    attempt attempts catalogue channels claim clock data deliveries delivered delivery dispatcher engine event
+    event_types files history housekeeping key keys leadership leases policy principal process_id publisher queue random
+    runner schedule sender serve_requests store subscription subscriptions tickets timing tracing
     """,
     )
 )
@@ -70,7 +78,33 @@ class Example(NamedTuple):
     source: str
 
     def compiled(self) -> Any:
-        return compile(self.source, f"{self.module}:{self.owner}", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        """The code, in which an expression with a literal as its comment must have that value."""
+        tree = ast.parse(self.source)
+        lines = self.source.splitlines()
+        for body in _bodies(tree):
+            body[:] = [_expecting(node, lines[(node.end_lineno or 0) - 1]) for node in body]
+        place = f"{self.module}:{self.owner}"
+        return compile(ast.fix_missing_locations(tree), place, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def _bodies(tree: ast.AST) -> Iterator[list[ast.stmt]]:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            yield body
+
+
+def _expecting(node: ast.stmt, line: str) -> ast.stmt:
+    comment = line.rpartition("  # ")[2]
+    if not isinstance(node, ast.Expr) or comment == line:
+        return node
+    try:
+        expected = ast.parse(comment.partition(": ")[0] if comment[0] in "FT" else comment, mode="eval").body
+        ast.literal_eval(expected)
+    except (SyntaxError, ValueError):
+        return node
+    check = ast.Compare(node.value, [ast.Eq()], [expected])
+    return ast.copy_location(ast.Assert(check, ast.Constant(f"{line.strip()}")), node)
 
 
 def example_in(docstring: str) -> str | None:
@@ -148,6 +182,8 @@ def _bound(tree: ast.AST) -> Iterator[str]:
             case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
                 yield name
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.ExceptHandler(name=str(name)):
                 yield name
             case ast.alias(name=name):
                 yield name.partition(".")[0]
@@ -263,10 +299,30 @@ async def test_the_stream_of_the_example_has_what_is_published(api: Api) -> None
     assert chunks[0].startswith(b"retry: ")
 
 
-async def test_the_functions_give_what_their_examples_say() -> None:
+async def test_the_examples_of_services_run(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    services = api.services
+    operator = services.keys.identify(ADMIN_KEY)
+    await run(Keyring, keys=services.keys)
+    await run(EventTypes, event_types=services.event_types)
+    await run(Subscriptions, subscriptions=services.subscriptions, principal=operator)
+    await run(StreamTickets, tickets=services.tickets, principal=operator)
+    event = await services.events.find("default", await api.publish(data={}))
+    await run(Deliveries, deliveries=services.deliveries, event=event)
+    assert capsys.readouterr().out.endswith("no pattern matches the type stock.low\n")
+
+
+@pytest.mark.parametrize(
+    "documented",
+    [Receipt, SendFailed, TargetModel, SignedTarget, Guard, Schema, Filter, Sealer, Metrics, PatternIndex, next_wait],
+    ids=lambda documented: documented.__name__,
+)
+async def test_an_example_that_needs_nothing_runs(documented: Any) -> None:
+    await run(documented)
+
+
+async def test_the_parser_keeps_the_bytes_as_its_example_says() -> None:
     names = await run(parse_object)
     assert names["members"]["data"] == orjson.loads(bytes(names["slices"]["data"]))
-    await run(next_wait)
 
 
 # -- the help of commands ----------------------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ CHECK_SECONDS = 30.0
 SKEW_SECONDS = 5.0
 SKEW_LIMIT_SECONDS = 60.0
 OLDEST_SQLITE = (3, 51, 3)
-"""Older versions can corrupt a database when its write-ahead log is reset (https://sqlite.org/wal.html)."""
+"""Older versions can corrupt a database when its write-ahead log is reset (https://sqlite.org/wal.html). See
+docs/decisions/0001."""
 
 
 def local(settings: Settings, clock: Clock) -> Iterator[Finding]:

@@ -49,6 +49,12 @@ class Deliveries:
 
     `held` is not stored, so that disabling a subscription costs the same however much waits for it; see
     docs/decisions/0005.
+
+    Example:
+
+        for explanation in await deliveries.explain("default", event.id):
+            print(explanation.subscription_id, explanation.outcome, explanation.reason)
+        replayed = await deliveries.replay_event("default", event.id, None)
     """
 
     def __init__(

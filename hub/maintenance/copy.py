@@ -1,7 +1,7 @@
 """Copying everything of one store into another that is empty, piece by piece; an interrupted copy is continued.
 
-The destination keeps how far the copy has come (`hub.stores.base.CopyState`): with each piece where it ended, from the
-beginning what the source was like, and at the very end that the copy is complete.
+The destination keeps how far the copy has come (`hub.stores.base.CopyState`): what the source was like when the copy
+began, where the last piece ended, and at the very end that the copy is complete.
 """
 
 import asyncio
@@ -114,8 +114,8 @@ class Copy:
         return sha256("\n".join(counts).encode() + counters).hexdigest()
 
     async def _copy_section(self, section: Section, after: str, done: int, total: int) -> None:
-        """Copy what follows the place `after`, where `done` of `total` are there already; the next piece is read while
-        one is written."""
+        """Copy everything after the place `after`; `done` of `total` are in the destination already. The next piece is
+        read while one is written."""
 
         def read(place: str) -> Awaitable[Piece]:
             return self._patiently(lambda: self._source.read(section, place, DOCUMENTS))
@@ -157,7 +157,7 @@ class Copy:
         self._watched_at = self._clock.monotonic()
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The result of a call that may be repeated, once the store is available again."""
+        """The result of a call, repeated until the store is available. Raises `Unavailable` after a minute."""
         deadline = self._clock.monotonic() + PATIENCE_SECONDS
         while True:
             try:

@@ -56,7 +56,7 @@ class ParsedEvent:
 
 
 # What an event and its parsed and native forms have in common passes from one to the next by name, so that a new member
-# needs no line of code.
+# needs no line of code. See docs/decisions/0013.
 _ACCEPTED = tuple(one.name for one in fields(ParsedEvent) if one.name in Event.model_fields)
 _accepted_of = attrgetter(*_ACCEPTED)
 

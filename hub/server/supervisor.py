@@ -21,8 +21,8 @@ _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
 _log = structlog.get_logger(__name__)
 
 Work = Callable[[Callable[[], None]], None]
-"""Works until its process is told to stop, and calls its argument once it is ready. What it raises leaves
-`Supervisor.run`, in that process."""
+"""Works until its process is told to stop, and calls its argument once it is ready. In that process, `Supervisor.run`
+raises what this raises."""
 
 
 class Supervisor:

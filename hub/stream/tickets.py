@@ -16,7 +16,13 @@ _PRINCIPAL = TypeAdapter(Principal)
 
 
 class StreamTickets:
-    """Issues tickets, each good for one connection within a minute."""
+    """Issues tickets, each good for one connection within a minute.
+
+    Example:
+
+        ticket = await tickets.issue(principal)
+        await tickets.redeem(ticket) == principal  # True
+    """
 
     def __init__(self, tickets: Tickets, clock: Clock) -> None:
         self._tickets = tickets

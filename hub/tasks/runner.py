@@ -123,7 +123,7 @@ class TaskRunner:
         return task
 
     async def cancel(self, tenant: str, task_id: str) -> Task:
-        """Cancel an unfinished task and give it as it is afterwards: it may have ended by itself, or still be ending.
+        """Cancel an unfinished task. Gives the task as it is then: it may have ended by itself, or be ending still.
 
         Raises `NotFound`, and `Conflict` when it has ended already.
         """

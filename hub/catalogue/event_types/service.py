@@ -26,6 +26,11 @@ class EventTypes:
     """A tenant's event types: those that are built in, and those it registered.
 
     Registering a built-in type adds a schema to its own, which stays in force; deleting it removes the added schema.
+
+    Example:
+
+        await event_types.put("default", "stock.low", EventTypeSpec(schema={"type": "object"}))
+        event_types.find("default", "stock.low").built_in  # False
     """
 
     def __init__(self, catalogue: Catalogue, clock: Clock) -> None:

@@ -27,7 +27,14 @@ _UNKNOWN_KEY = "The key is unknown, expired or revoked; ask an administrator for
 
 
 class Keyring:
-    """Keys have the form `hub_<id>_<secret>`; the operator's admin key, from the settings, may be any text."""
+    """Keys have the form `hub_<id>_<secret>`; the operator's admin key, from the settings, may be any text.
+
+    Example:
+
+        issued = await keys.issue(NewKey(name="order service", scopes=frozenset({Scope.EVENTS_WRITE})))
+        keys.identify(issued.key).tenant  # "default"
+        await keys.revoke(issued.id)
+    """
 
     def __init__(self, catalogue: Catalogue, clock: Clock, admin_key: str) -> None:
         self._catalogue = catalogue

@@ -72,7 +72,14 @@ class _Not:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A compiled filter."""
+    """A compiled filter.
+
+    Example:
+
+        big = compile_filter({"data.total": {"gte": 100}})
+        big.check({"data": {"total": "129.90"}}) is None  # True
+        big.check({"data": {"total": 5}})  # "data.total gte 100: was below"
+    """
 
     rules: tuple["_Rule | _Any | _Not", ...]
 

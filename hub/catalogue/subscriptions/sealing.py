@@ -37,6 +37,12 @@ class Sealer:
     """AES-256-GCM under a key derived from the operator's secret (HKDF-SHA256, RFC 5869).
 
     Tenant, subscription and field are authenticated with each text, so that one cannot be moved to another place.
+
+    Example:
+
+        sealer = Sealer("the operator's secret, 32 characters at least")
+        sealed = sealer.seal("whsec_…", tenant="default", subscription="sub_1", field="secret")
+        sealer.open(sealed, tenant="default", subscription="sub_1", field="secret")  # "whsec_…"
     """
 
     def __init__(self, secret: str) -> None:

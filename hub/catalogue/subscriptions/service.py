@@ -20,7 +20,15 @@ from hub.validation import pydantic_faults
 
 
 class Subscriptions:
-    """Creates and changes the subscriptions of a tenant. A change is in force when its method returns."""
+    """Creates and changes the subscriptions of a tenant. A change is in force when its method returns.
+
+    Example:
+
+        spec = SubscriptionSpec(name="audit", event_types=("order.*",), channel="file", target={"name": "orders"})
+        created = await subscriptions.create(principal, spec)
+        await subscriptions.disable(created.tenant, created.id, "the audit is over")
+        subscriptions.find(created.tenant, created.id).spec.enabled  # False
+    """
 
     def __init__(self, catalogue: Catalogue, codec: SubscriptionCodec, clock: Clock) -> None:
         self._catalogue = catalogue
