@@ -21,8 +21,8 @@ fast: $(VENV)/dev.stamp  ## Run the tests that start no process, on the embedded
 test: $(VENV)/dev.stamp  ## Run all tests, or some: make test T=tests/hub/test_retry.py
 	@$(BIN)/pytest -q $(or $(T),-n auto)
 
-cases: $(VENV)/dev.stamp  ## Run the cases that the hub does not handle yet
-	@$(BIN)/python -m tests.cases
+cases: $(VENV)/dev.stamp  ## Run the cases that the hub does not handle yet, or some: make cases T=c01
+	@$(BIN)/python -m tests.cases $(T)
 
 format: $(VENV)/dev.stamp  ## Format the code, and fix what the linter can fix
 	@$(BIN)/ruff check --fix --quiet . || true
