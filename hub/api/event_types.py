@@ -29,6 +29,7 @@ async def list_event_types(services: CurrentServices, caller: AnyScope, page: Pa
     return listed(found.items, found.next_cursor)
 
 
+# A path, because a type may have slashes in it, as in CloudEvents: `com.example.order/v1`.
 @router.get("/{type:path}", response_model=EventType, responses=problems(401, 403, 404, 422))
 async def get_event_type(type: TypeName, services: CurrentServices, caller: AnyScope) -> Response:
     """An event type, with its schema and an example."""

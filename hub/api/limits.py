@@ -39,6 +39,7 @@ class BodyLimit:
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
+            # The body once; after that the app can only hear that the client went away.
             return waiting.pop() if waiting else await receive()
 
         await self._app(scope, replay, send)

@@ -73,4 +73,5 @@ async def run_schedule(name: Name, services: CurrentServices, caller: Admin) -> 
     async def work(progress: Progress) -> dict[str, object]:
         return dict(await job())
 
+    # A task, because a job may take longer than a client waits for an answer.
     return accepted(await services.tasks.start(caller.tenant, f"schedule:{name}", work))

@@ -90,6 +90,7 @@ class HubClient:
             if response.is_error:
                 response.read()
                 raise _refusal(response)
+            # Another server at this address, or a proxy, may answer 200 with a page of its own.
             if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
                 raise self._not_a_hub(response)
             yield response

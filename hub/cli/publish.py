@@ -40,6 +40,7 @@ def publish(
         "id": event_id,
         "deliver_at": deliver_at,
         "expires_at": expires_at,
+        # As it was given: 10.50 must not become 10.5 on its way. See docs/decisions/0003.
         "data": orjson.Fragment(_json_text(data)),
     }
     body = orjson.dumps({name: value for name, value in event.items() if value is not None})

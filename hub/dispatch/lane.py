@@ -90,8 +90,8 @@ class Asked(State):
         return Asked(self.due_at, self.was_freed, True)
 
     def answered(self, now: float, due_at: float, *, full: bool, barred: bool) -> State:
-        # Whatever came while the claim was under way counts on top of the answer. Should the answer have known of it
-        # already, the lane is asked for once too often; left out, a delivery could wait for the sweep.
+        # What came while the claim was under way counts as well. If the answer already included it, the lane is asked
+        # for once too often; if it did not, the delivery would otherwise wait for the sweep.
         next_due_at = min(self.due_at, due_at)
         answered: State = _IDLE
         if full:

@@ -97,8 +97,8 @@ class Lanes:
         fair, entitled = self._fair_share(), self._pop_entitled()
         for number, (lane, policy) in enumerate(entitled):
             free = self._room - self.in_flight
-            # An equal part of what is left, for each lane that is left: room that one cannot use falls to the next
-            # ones. The reserve is used only up to the fair share, so a lane that comes new finds room at once.
+            # An equal part of what is left, for each lane that is left: what one cannot use falls to the next ones. The
+            # reserve is used only up to the fair share, so that a lane which gets work later finds room at once.
             share = min(policy.max_in_flight - lane.in_flight, ceil(free / (len(entitled) - number)))
             slots = min(share, max(fair - lane.in_flight, free - self._reserve))
             if slots > 0:

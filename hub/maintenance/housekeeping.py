@@ -112,7 +112,7 @@ class Housekeeping:
 
     async def _clean_temp_files(self) -> Mapping[str, Any]:
         directory, age = self._settings.data_dir / "tmp", timedelta(seconds=self._settings.temp_retention)
-        # A disk can be slow, and the event loop waits for nothing.
+        # On a thread, because a slow disk would hold up the event loop.
         return asdict(await asyncio.to_thread(clean, directory, age, self._clock.now()))
 
     async def _purge_events(self) -> Mapping[str, Any]:

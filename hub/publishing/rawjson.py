@@ -24,7 +24,7 @@ def parse(raw: bytes) -> Any:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"Not valid JSON (line {error.lineno}, column {error.colno}).") from None
-    # Counting brackets is quick, and shows of nearly every body that it cannot be too deep.
+    # Counting brackets is quick, and nearly every body has too few of them to be nested too deep.
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deep(value):
         raise BadRequest(f"Nested more than {MAX_DEPTH} deep.")
     return value

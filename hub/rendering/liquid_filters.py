@@ -61,6 +61,7 @@ def money(amount: object, currency: object = "") -> str:
     code = currency if isinstance(currency, str) else ""
     value = Decimal(text)
     least = _MINOR_UNITS.get(code, 2)
+    # Digits beyond the usual number are kept: the hub does not round amounts.
     places = max(least, -int(value.normalize().as_tuple().exponent))
     number = f"{value:,.{places}f}".replace(",", _SPACE)
     return f"{code}{_SPACE}{number}" if code else number

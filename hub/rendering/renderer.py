@@ -141,6 +141,7 @@ class _Compiled:
         try:
             return self._sandbox.render_template(self.get(source), seen, meter)
         except LiquidError as error:
+            # Without its cause, which quotes the template or a value: either may hold a secret.
             raise RenderFailed(", ".join(filter(None, (where, place_of(error)))) + f": {_reason(error)}") from None
         except Exception as error:  # noqa: BLE001 - filters raise anything on values that they cannot take
             raise RenderFailed(f"{where}: a filter cannot take the value ({type(error).__name__})") from None

@@ -112,6 +112,7 @@ class _Context(RenderContext):
         self.meter.tick()
         try:
             value: Any = self.scope[path[0]]  # type: ignore[index] # untyped in Liquid
+            # Nearly every step is a plain member of an object; Liquid's own look-up is for the rest.
             for part in path[1:]:
                 value = value[part] if type(value) is dict and part in value else self.get_item(value, part)
         except (KeyError, IndexError, TypeError):

@@ -96,7 +96,7 @@ class Listener:
         """Let the connection end after the buffer (or, with `discard`, without it) and `last_words`."""
         if discard:
             self._chunks.clear()
-        # Without a limit: it is a line, the last one, and says where the listener can resume.
+        # Not counted against the limit: it is short, and it says where the listener can resume.
         self._chunks.append(last_words)
         self.state = State.ENDED
         self._ready.set()

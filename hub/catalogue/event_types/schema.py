@@ -17,6 +17,7 @@ MAX_WEIGHT = 5_000
 """Subschemas after each `$ref` is replaced by its target: bounds the cost of one check."""
 _REGEX_BYTES = 1_000_000
 _EMAIL = re.compile(r'[^@\x00-\x20\x7f-\x9f<>()\[\],;:\\"]{1,64}@[^@\x00-\x20\x7f-\x9f<>()\[\],;:\\"]{1,189}')
+# The weigher follows pointers. These lead elsewhere, some of them only while data is checked, so their cost is unknown.
 _UNBOUNDED = frozenset(("$dynamicRef", "$recursiveRef", "$dynamicAnchor", "$recursiveAnchor", "$anchor"))
 
 
@@ -135,6 +136,7 @@ class _Weigher:
     def _inner_weights(self, node: Any, place: tuple[str | int, ...], depth: int) -> Iterator[int]:
         for name, inner in node.items() if isinstance(node, dict) else enumerate(node):
             here = (*place, name)
+            # An inner `$id` would change what the pointers below it refer to.
             if name in _UNBOUNDED or (name == "$id" and depth and isinstance(inner, str)):
                 raise _invalid("is not supported; refer with $ref and a pointer such as #/$defs/name", here)
             if name == "$ref" and isinstance(inner, str):

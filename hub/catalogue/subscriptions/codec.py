@@ -55,6 +55,7 @@ class SubscriptionCodec:
             tenant=tenant,
             spec=spec,
             target=target,
+            # A change of something else keeps the reason for which it was disabled.
             disabled_reason=None if spec.enabled else (current and current.disabled_reason) or "disabled on request",
             created_at=current.created_at if current else at,
             updated_at=at,

@@ -57,6 +57,8 @@ class Subscriptions:
 
         def edit(current: Subscription) -> Subscription:
             document = current.spec.model_dump(mode="json")
+            # In clear, because the channel validates the merged target. The previous secrets are not the client's to
+            # change: `build` takes them over.
             document["target"] = reveal_model(current.target)
             document["target"].pop("previous_secrets", None)
             patch = dict(merge)
