@@ -195,7 +195,7 @@ class Counter:
             self._reached.set()
 
     async def reach(self, what: str, count: int, seconds: float) -> int:
-        """Count from 0 until there are `count`, or `seconds` have passed; gives how many there were."""
+        """Wait until there are `count`, or `seconds` have passed. Gives how many there were, and counts from 0 again."""
         self._reached.clear()
         self._awaited = (what, count)
         self.add(what, 0)
