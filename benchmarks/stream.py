@@ -195,7 +195,7 @@ class Counter:
             self._reached.set()
 
     async def reach(self, what: str, count: int, seconds: float) -> int:
-        """Wait until there are `count`, or `seconds` have passed. Gives how many there were, and counts from 0 again."""
+        """Wait until there are `count`, or `seconds` have passed. Gives how many, and counts from 0 again."""
         self._reached.clear()
         self._awaited = (what, count)
         self.add(what, 0)
