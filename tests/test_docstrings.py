@@ -49,11 +49,11 @@ from hub.stores.base import Signal
 from hub.stream import Broadcaster, StreamTickets
 from hub.tasks import TaskRunner
 from hub.telemetry.metrics import Metrics
+from hub.testing.clock import START
+from hub.testing.patience import patience
+from hub.testing.receivers import Receiver
 from schedules.timetable import Timetable
 from tests.api_support import ADMIN_KEY, Api, open_api, settings_for
-from tests.clock import START
-from tests.patience import patience
-from tests.receivers import Receiver
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("hub", "channels", "schedules")

@@ -1,10 +1,4 @@
-"""The contract of channels: what every channel keeps, proved against a receiver of its own kind.
-
-The author of a channel writes one class. For a channel that speaks HTTP to the address in its target, this is all:
-
-    class TestPigeonChannel(ChannelContract):
-        channels = (PigeonChannel,)
-"""
+"""The contract of channels: what every channel keeps, proved against a receiver of its own kind."""
 
 import asyncio
 import importlib
@@ -91,12 +85,21 @@ def secrets_in(value: object) -> Iterator[str]:
 
 
 class ChannelContract:
-    """The tests. Each channel is tried with every example of its target (`json_schema_extra={"examples": […]}`).
+    """The tests that every channel must pass. The author of a channel writes a subclass.
+
+    Each channel is tried with every example of its target (`json_schema_extra={"examples": […]}`).
 
     The examples are shown in the documentation of the API too, so they name addresses of the outside world.
     `configured` puts the address of the test's destination into them. Templates in them are rendered for the event of
     `hub.testing.messages.MESSAGE`. Where sending needs more, override the fixtures `destination` (a `Destination`) and
     `options` (the operator's settings, as in `ChannelContext.options`).
+
+    Example:
+
+        from channels.webhook import WebhookChannel
+
+        class TestWebhookChannel(ChannelContract):
+            channels = (WebhookChannel,)
     """
 
     channels: ClassVar[Sequence[type[Channel[Any]]]]

@@ -11,7 +11,14 @@ START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 class ManualClock(Clock):
-    """Wall-clock and monotonic time move together, by `advance` or `elapse` and by nothing else."""
+    """Wall-clock and monotonic time move together, by `advance` or `elapse` and by nothing else.
+
+    Example:
+
+        clock = ManualClock()
+        clock.advance(60)
+        clock.monotonic()  # 60.0
+    """
 
     def __init__(self, start: datetime = START) -> None:
         self._start = start

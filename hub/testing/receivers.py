@@ -47,6 +47,8 @@ class Receiver:
     `script` is a list of answers given in turn (a bare int is a status; 200 once they are used up) or a function of
     the arrival; it may be replaced while the server runs.
 
+    Example:
+
         async with Receiver([503, Reply(429, headers={"Retry-After": "7"})]) as receiver:
             ...  # post to receiver.url
             assert receiver.requests[0].json() == {...}

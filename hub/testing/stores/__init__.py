@@ -1,11 +1,6 @@
 """The conformance suite of stores: what every store must do, proved through its ports alone.
 
-The author of a store writes one class, with one fixture that opens it (`StoreFactory`):
-
-    class TestPigeonStore(StoreConformance):
-        @pytest.fixture
-        def open_store(self, tmp_path: Path, clock: ManualClock) -> StoreFactory:
-            return lambda: open_pigeon_store(tmp_path / "data", clock)
+The author of a store writes one class, with one fixture that opens it: `open_store`, a `StoreFactory`.
 
 `StoreConformance` is everything that a store owes one process. `SharedStoreConformance` is what a store owes several
 processes that use it at once; one that belongs to a single process (`shared=False`) leaves it out. The class of one
@@ -78,4 +73,19 @@ class StoreConformance(
     TransferConformance,
     CopiedStoreConformance,
 ):
-    """Everything that a store owes one process, port by port."""
+    """Everything that a store owes one process, port by port.
+
+    Example:
+
+        from pathlib import Path
+
+        import pytest
+
+        from hub.stores import open_store
+        from hub.testing.clock import ManualClock
+
+        class TestSqliteStore(StoreConformance):
+            @pytest.fixture(name="open_store")
+            def factory(self, tmp_path: Path, clock: ManualClock) -> StoreFactory:
+                return lambda: open_store(f"sqlite:///{tmp_path}/hub.db", clock)
+    """
