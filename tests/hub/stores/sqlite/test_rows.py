@@ -3,7 +3,6 @@
 import asyncio
 import json
 import tempfile
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import apsw
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 from hub.models import Status
 from hub.stores import open_store
 from hub.stores.base import DeliveryQuery
-from hub.stores.milliseconds import instant, milliseconds, not_before
 from hub.stores.sqlite import queue
 from hub.stores.sqlite.conditions import deliveries_index, deliveries_where
 from tests.clock import START, ManualClock
@@ -60,16 +58,6 @@ async def round_trip(given_: list[tuple[object, bool, str, str, str, dict[str, s
                 batch(*(entry(e.model_copy(update={"id": "evt_x"}), index=n) for n, e in enumerate(new)))
             )
             assert [verdict.id for verdict in again.verdicts] == [one.id for one in new]
-
-
-@settings(deadline=None, database=None)
-@given(st.datetimes(timezones=st.just(UTC)))
-def test_instants_are_kept_to_the_millisecond_and_are_never_due_early(at: datetime) -> None:
-    kept = instant(milliseconds(at))
-    assert timedelta(0) <= at - kept < timedelta(milliseconds=1)
-    assert kept.microsecond % 1000 == 0
-    if at < datetime.max.replace(microsecond=999_000, tzinfo=UTC):
-        assert timedelta(0) <= instant(not_before(at)) - at < timedelta(milliseconds=1)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
-"""How subscriptions fare, and trying them out."""
+"""Trying a subscription out: one attempt at once, of which nothing is stored."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -9,60 +8,6 @@ from tests.api_support import Api, open_api, settings_for
 from tests.receivers import Answer, Receiver
 
 pytestmark = pytest.mark.usefixtures("unswept")
-
-
-async def get(api: Api, made: dict[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = (await api.admin.get(f"/v1/subscriptions/{made['id']}")).json()
-    return shown
-
-
-# -- health -----------------------------------------------------------------------------------------------------------
-
-
-async def test_a_subscription_is_healthy_while_its_target_takes_everything(api: Api) -> None:
-    made = await api.subscribe()
-    health = (await get(api, made))["health"]
-    assert health == {
-        "state": "healthy", "consecutive_failures": 0, "open_until": None, "pending": 0, "last_delivery": None
-    }  # fmt: skip
-    await api.publish()
-    (delivered,) = await api.deliveries("delivered")
-    assert (await get(api, made))["health"]["last_delivery"] == delivered
-
-
-async def test_a_subscription_is_failing_after_a_failure_and_open_after_many(api: Api) -> None:
-    async with Receiver(lambda _: 500) as receiver:
-        made = await api.subscribe(channel="webhook", target={"url": receiver.url}, retry_schedule=[600])
-        await api.publish()
-        await api.until(lambda: has_failed(api, made, 1))
-        health = (await get(api, made))["health"]
-        assert (health["state"], health["consecutive_failures"], health["pending"]) == ("failing", 1, 1)
-        for _ in range(9):
-            await api.publish()
-        await api.until(lambda: has_failed(api, made, 10))
-        await api.deliveries("pending", 10)
-    health = (await get(api, made))["health"]
-    assert (health["state"], health["pending"]) == ("open", 10)
-    assert health["open_until"] > "2026-11-23T12:00:01"
-
-
-async def has_failed(api: Api, made: dict[str, Any], times: int) -> bool:
-    return bool((await get(api, made))["health"]["consecutive_failures"] >= times)
-
-
-async def test_a_target_that_is_gone_disables_its_subscription_with_that_reason(api: Api) -> None:
-    async with Receiver([410]) as receiver:
-        made = await api.subscribe(channel="webhook", target={"url": receiver.url})
-        await api.publish()
-        await api.until(lambda: is_disabled(api, made))
-    assert "410" in (await get(api, made))["disabled_reason"]
-
-
-async def is_disabled(api: Api, made: dict[str, Any]) -> bool:
-    return bool((await get(api, made))["health"]["state"] == "disabled")
-
-
-# -- trying out -------------------------------------------------------------------------------------------------------
 
 
 async def test_a_trial_sends_the_example_of_the_first_matching_type_and_stores_nothing(api: Api) -> None:
