@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from email.utils import format_datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import apsw
@@ -21,7 +22,7 @@ from tests.redis_servers import RedisServer
 HEALTHY = {
     "/livez": Answer(200, "{}"),
     "/readyz": Answer(200, "{}"),
-    "/openapi.json": Answer(200, '{"info": {"version": "0.1.0"}}'),
+    "/openapi.json": Answer(200, json.dumps({"info": {"version": version("notification-hub")}})),
     "/v1/event-types?limit=1": Answer(200, '{"items": []}'),
 }
 

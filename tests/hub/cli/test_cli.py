@@ -1,12 +1,14 @@
 """The command as a whole: its version, and how it fails."""
 
+from importlib.metadata import version
+
 import pytest
 
 from tests.hub.cli.commands import Hub, Ran
 
 
 def test_the_version_is_printed(hub: Hub) -> None:
-    assert hub("--version") == Ran(0, "hub 0.1.0\n", "")
+    assert hub("--version") == Ran(0, f"hub {version('notification-hub')}\n", "")
 
 
 @pytest.mark.parametrize(
