@@ -12,7 +12,6 @@ import pytest
 
 from hub.errors import HubError, Unavailable
 from hub.stores import open_store
-from hub.stores.sqlite import database
 from tests.clock import ManualClock
 from tests.hub.stores.conftest import OpenStore
 from tests.hub.stores.samples import TENANT, batch, entry, event, publish
@@ -25,11 +24,6 @@ async def refusal(url: str, clock: ManualClock) -> str:
         async with open_store(url, clock):
             pass
     return refused.value.detail
-
-
-@pytest.mark.parametrize("url", ["", "hub.db", "mysql://localhost/hub", "sqlite:/hub.db"])
-async def test_an_address_of_no_known_kind_is_refused_with_the_kinds_there_are(url: str, clock: ManualClock) -> None:
-    assert "sqlite://" in await refusal(url, clock)
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite://hub.db"])
@@ -115,36 +109,6 @@ async def test_the_database_of_another_program_is_refused_and_left_as_it_is(
     before = path.read_bytes()
     assert "another program" in await refusal(opened.url, clock)
     assert path.read_bytes() == before
-
-
-async def test_a_database_of_a_newer_version_is_refused(opened: OpenStore, clock: ManualClock, tmp_path: Path) -> None:
-    await opened.open()
-    await opened.close()
-    connection = apsw.Connection(str(tmp_path / "hub.db"))
-    connection.execute("PRAGMA user_version = 999")
-    connection.close()
-    assert "newer version" in await refusal(opened.url, clock)
-
-
-def test_migrations_are_numbered_without_holes() -> None:
-    folder = Path(database.__file__).with_name("migrations")
-    numbers = sorted(int(path.name.split("_")[0]) for path in folder.glob("*.sql"))
-    assert numbers == list(range(1, len(numbers) + 1))
-
-
-async def test_a_migration_that_fails_leaves_the_database_as_it_was(
-    opened: OpenStore, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    new = await publish(await opened.open())
-    await opened.close()
-    steps = database.migrations()
-    broken = tmp_path / "0002_broken.sql"
-    broken.write_text("CREATE TABLE half (x); INSERT INTO nowhere VALUES (1);")
-    monkeypatch.setattr(database, "migrations", lambda: [*steps, broken])
-    assert "refused" in await refusal(opened.url, clock)
-    monkeypatch.setattr(database, "migrations", lambda: steps)
-    store = await opened.open()
-    assert await store.archive.event(TENANT, new.id) == new
 
 
 @pytest.mark.process
