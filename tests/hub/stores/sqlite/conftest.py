@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import apsw
-import apsw.ext
 import pytest
 
 from tests.hub.stores.conftest import OpenStore

@@ -1,7 +1,6 @@
 """Every list of deliveries goes through an index."""
 
 import apsw
-import apsw.ext
 import pytest
 
 from hub.models import Status

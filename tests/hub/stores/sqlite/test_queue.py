@@ -1,7 +1,6 @@
 """What the dispatcher asks often is answered from an index."""
 
 import apsw
-import apsw.ext
 import pytest
 
 from hub.stores.sqlite import queue
