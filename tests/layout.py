@@ -9,8 +9,7 @@ from pathlib import Path
 PACKAGES = ("hub", "channels", "schedules")
 _FRONTS = {"hub/app.py": "hub/api"}
 """A module that is the way into a room without standing in it."""
-_NAMED = re.compile(r"(?:(?<=^from )|(?<=^import )|\A)(?:hub|channels|schedules)(?:\.\w+)+(?::\w+)?(?= |$)", re.M)
-)
+_NAMED = re.compile(r"(?m)(?:(?<=^from )|(?<=^import )|\A)(?:hub|channels|schedules)(?:\.\w+)+(?::\w+)?(?= |$)")
 
 
 class Layout:

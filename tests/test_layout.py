@@ -7,7 +7,7 @@ from tests.layout import Layout
 ROOT = Path(__file__).parents[1]
 
 COVERED_BY: dict[str, tuple[str, ...]] = {}
-"""By module, or folder that ends with `/` for all in it that have no test of their own. For declarations, contracts, and
+"""By module, or folder that ends with `/` for all in it that have no test of their own. For declarations, contracts and
 thin modules that have no rule of their own."""
 
 WHOLE_ROOM: dict[str, str] = {}
