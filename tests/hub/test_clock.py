@@ -2,12 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.clock import SystemClock, to_millisecond
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_what_is_finer_than_a_millisecond_is_cut_off(at: datetime) -> None:
     cut = to_millisecond(at)

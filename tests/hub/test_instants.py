@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -17,6 +17,7 @@ class Form(BaseModel):
     at: Instant
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.datetimes(EARLIEST, LATEST, timezones=OFFSETS))
 def test_an_instant_is_the_same_in_whichever_offset_it_is_written(at: datetime) -> None:
     parsed = parse_instant(at.isoformat())

@@ -1,7 +1,7 @@
 """A media type is told from its header whatever its case and parameters."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.media_types import JSON, media_type
@@ -19,6 +19,7 @@ def test_without_a_type_there_is_none(header: str | None) -> None:
     assert media_type(header) == ""
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text())
 def test_no_header_breaks_it_and_a_type_stays_what_it_is(header: str) -> None:
     assert media_type(media_type(header)) == media_type(header)

@@ -1,6 +1,6 @@
 """Pages of a list in memory, one after the other, are the list."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.api.paging import page_of
@@ -11,6 +11,7 @@ def name(item: str) -> str:
     return item
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(max_size=3), unique=True), st.integers(1, 5), st.booleans())
 def test_all_pages_together_are_the_list(items: list[str], limit: int, descending: bool) -> None:
     items.sort(reverse=descending)

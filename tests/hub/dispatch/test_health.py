@@ -4,7 +4,11 @@ from typing import Any
 
 import pytest
 
+from hub.dispatch.health import Health, health_of
+from hub.stores.base import BreakerState, LaneHealth
 from tests.api_support import Api
+from tests.clock import START
+from tests.hub.dispatch.parts import Parts
 from tests.receivers import Receiver
 
 pytestmark = pytest.mark.usefixtures("unswept")
@@ -56,3 +60,24 @@ async def test_a_target_that_is_gone_disables_its_subscription_with_that_reason(
 
 async def is_disabled(api: Api, made: dict[str, Any]) -> bool:
     return bool((await get(api, made))["health"]["state"] == "disabled")
+
+
+@pytest.mark.parametrize(
+    ("lane", "shown"),
+    [
+        (None, Health(state="healthy", consecutive_failures=0)),
+        (LaneHealth(3), Health(state="failing", consecutive_failures=3)),
+        (LaneHealth(10, BreakerState.OPEN, START), Health(state="open", consecutive_failures=10, open_until=START)),
+        (LaneHealth(10, BreakerState.HALF_OPEN), Health(state="failing", consecutive_failures=10)),
+        (LaneHealth(0, BreakerState.HALF_OPEN), Health(state="failing", consecutive_failures=0)),
+    ],
+)
+async def test_a_target_is_as_healthy_as_its_lane(parts: Parts, lane: LaneHealth | None, shown: Health) -> None:
+    assert health_of(await parts.subscribe(), lane) == shown
+
+
+async def test_of_a_disabled_subscription_nothing_else_matters(parts: Parts) -> None:
+    disabled = await parts.subscribe(enabled=False)
+    assert health_of(disabled, LaneHealth(10, BreakerState.OPEN, START)) == Health(
+        state="disabled", consecutive_failures=10
+    )

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from channels.base import Message, Receipt, SendFailed
+from hub.dispatch.send_test import send_test
+from hub.dispatch.transitions import ERROR_CHARS, RESPONSE_BODY_CHARS
 from tests.api_support import Api, open_api, settings_for
+from tests.hub.dispatch.parts import Parts
+from tests.hub.stores.samples import event
 from tests.receivers import Answer, Receiver
 
 pytestmark = pytest.mark.usefixtures("unswept")
@@ -62,3 +67,27 @@ async def test_a_trial_never_reaches_a_private_address(tmp_path: Path) -> None:
         trial = (await api.admin.post(f"/v1/subscriptions/{made['id']}/test")).json()
         assert trial["outcome"] == "failed"
         assert receiver.requests == []
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"),
+    [
+        (Receipt(200, "x" * 5_000), ("succeeded", 200, None, "x" * RESPONSE_BODY_CHARS)),
+        (SendFailed("e" * 2_000, status_code=500), ("failed", 500, "e" * ERROR_CHARS, None)),
+    ],
+)
+async def test_a_result_is_as_long_as_that_of_an_attempt(
+    parts: Parts, result: Receipt | SendFailed, shown: tuple[str, int, str | None, str | None]
+) -> None:
+    async def behave(message: Message) -> Receipt:
+        parts.clock.advance(0.25)
+        if isinstance(result, SendFailed):
+            raise result
+        return result
+
+    parts.channel.behaviour = behave
+    subscription = await parts.subscribe()
+    started_at = parts.clock.now()
+    told = await send_test(parts.attempter._sender, event(), subscription, parts.clock, 40.0)
+    assert (told.outcome, told.status_code, told.error, told.response_body) == shown
+    assert (told.started_at, told.duration_ms) == (started_at, 250)

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.models import FeedKind
@@ -22,6 +22,7 @@ async def test_line_ends_in_data_cannot_forge_a_field(stage: Stage) -> None:
     assert re.fullmatch(rb"(?s)id: 1\nevent: event.accepted\n(data: [^\n]*\n)+\n", ear.chunks[-1])
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(1, 2**53), st.sampled_from(FeedKind), st.binary(max_size=30))
 def test_an_event_is_read_back_whatever_its_data(cursor: int, kind: FeedKind, data: bytes) -> None:
     text = data.decode("latin-1").encode()

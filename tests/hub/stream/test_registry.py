@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.stream import Limits, Selection
@@ -65,6 +65,7 @@ async def test_attached_listeners_are_grouped_by_what_they_select() -> None:
     assert list(registry.groups("other")) == []
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from(["add", "attach", "remove"]), st.integers(0, 5)), max_size=30))
 def test_it_holds_exactly_those_that_were_added_and_not_removed(steps: list[tuple[str, int]]) -> None:
     registry = Registry(3)
