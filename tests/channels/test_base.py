@@ -34,7 +34,7 @@ def test_a_rotation_keeps_the_old_secret_until_its_grace_is_over() -> None:
 
 
 def test_however_often_a_secret_is_replaced_the_newest_four_are_kept() -> None:
-    target, given = Hook(), []
+    target, given = Hook(), list[SecretStr]()
     for hours in range(6):
         given.insert(0, target.secret)
         target = target.rotated(NOW + timedelta(hours=hours))

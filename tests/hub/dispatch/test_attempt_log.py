@@ -23,7 +23,7 @@ IDS = {
 
 def delivery(status: Status, **members: Any) -> Delivery:
     fixed = {name: value for name, value in IDS.items() if name != "delivery_id"}
-    return Delivery(id="dlv_1", status=status, created_at=START, updated_at=START, **fixed, **members)  # type: ignore[arg-type] # all text
+    return Delivery(id="dlv_1", status=status, created_at=START, updated_at=START, **fixed, **members)
 
 
 def attempt(outcome: Outcome) -> Attempt:
