@@ -138,7 +138,7 @@ async def test_more_deliveries_than_are_made_inline_are_left_to_a_fan_out(
 async def test_each_item_of_a_batch_has_a_result_of_its_own(press: Press) -> None:
     order = parsed({}, "order.created")
     late = parsed(expires_at="2026-11-23T12:00:00Z")
-    items = [parsed(id="1"), BadRequest("Not JSON."), order, parsed(id="1"), late]
+    items: list[ParsedEvent | HubError] = [parsed(id="1"), BadRequest("Not JSON."), order, parsed(id="1"), late]
     answer = await press.publisher().publish(TENANT, items, None)
     assert statuses(answer) == ["accepted", "rejected", "rejected", "duplicate", "rejected"]
     assert [verdict.index for verdict in answer.verdicts] == list(range(5))

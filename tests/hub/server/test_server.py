@@ -103,9 +103,12 @@ async def test_the_process_is_told_to_stop_before_connections_are_waited_for_and
 
 @pytest.mark.parametrize("error", [RuntimeError("no channel"), PermissionError("no directory")])
 async def test_a_lifespan_that_fails_is_one_error_that_says_so(error: Exception) -> None:
+    async def fail() -> None:
+        raise error
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        raise error
+        await fail()
         yield
 
     with pytest.raises(HubError, match=f"The hub cannot start: {error}"):
