@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ from hub.stores import open_store
 from tests.clock import ManualClock
 from tests.hub.cli.commands import Hub
 from tests.hub.stores.samples import publish
+from tests.hub.telemetry.restored import restored_logging
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """The command sets the logging of its process."""
+    with restored_logging():
+        yield
 
 
 @pytest.fixture
