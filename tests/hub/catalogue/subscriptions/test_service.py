@@ -92,8 +92,9 @@ async def test_switching_is_told_once_to_listeners_and_kept_with_its_reason(
     subscriptions: Subscriptions, store: Store
 ) -> None:
     made = await create(subscriptions)
-    for reason in ("HTTP 410", "another"):
-        assert (await subscriptions.disable("acme", made.id, reason)).disabled_reason == "HTTP 410"
+    disabled = await subscriptions.disable("acme", made.id, "HTTP 410")
+    assert await subscriptions.disable("acme", made.id, "another") is disabled
+    assert disabled.disabled_reason == "HTTP 410"
     for _ in range(2):
         assert (await subscriptions.enable("acme", made.id)).disabled_reason is None
     await subscriptions.patch(CALLER, made.id, {"enabled": False})
