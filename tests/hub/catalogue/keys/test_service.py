@@ -55,7 +55,7 @@ def test_the_operators_key_may_be_any_text_and_opens_everything(keyring: Keyring
     assert keyring.is_valid(principal)
 
 
-async def test_anything_else_is_refused(keyring: Keyring) -> None:
+async def test_text_that_is_no_key_is_refused(keyring: Keyring) -> None:
     key = (await keyring.issue(new())).key
     for text in ("", "hub_", key[:-1], key + "x", key.swapcase(), "x" + key, key.removeprefix("hub_"), ADMIN_KEY + " "):
         with pytest.raises(Unauthorized):
@@ -106,7 +106,7 @@ async def test_keys_are_listed_newest_first_and_tenants_by_id(keyring: Keyring) 
     assert [tenant.id for tenant in keyring.tenants()] == ["a", "b", DEFAULT_TENANT]
 
 
-async def test_a_tenant_is_created_once_and_the_default_one_by_whoever_comes_first(
+async def test_a_tenant_is_created_once_and_the_default_one_by_the_first_process(
     keyring: Keyring, store: Store, codec: SubscriptionCodec, clock: ManualClock
 ) -> None:
     with pytest.raises(Conflict):

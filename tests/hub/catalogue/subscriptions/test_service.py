@@ -72,7 +72,7 @@ async def test_a_subscription_may_be_sent_back_as_it_is_shown(subscriptions: Sub
     assert secrets(patched) == secrets(made)
 
 
-async def test_another_channel_takes_nothing_over_from_the_old_target(subscriptions: Subscriptions) -> None:
+async def test_a_target_of_another_channel_is_built_from_nothing(subscriptions: Subscriptions) -> None:
     made = await create(subscriptions)
     patched = await subscriptions.patch(CALLER, made.id, {"channel": "file", "target": {"name": "orders"}})
     assert patched.target.model_dump() == {"name": "orders"}
@@ -80,7 +80,7 @@ async def test_another_channel_takes_nothing_over_from_the_old_target(subscripti
         await subscriptions.patch(CALLER, made.id, {"channel": "webhook"})
 
 
-async def test_a_patch_that_breaks_a_rule_changes_nothing(subscriptions: Subscriptions) -> None:
+async def test_a_patch_that_is_refused_leaves_the_subscription_as_it_was(subscriptions: Subscriptions) -> None:
     made = await create(subscriptions)
     for patch in ({"name": ""}, {"target": {"url": "example.com"}}, {"target": 5}, {"more": 1}):
         with pytest.raises(Invalid):
