@@ -95,7 +95,7 @@ class RedisIntake(Intake):
 
     async def accept(self, batch: Batch) -> AcceptResult:
         rows = sum(1 + len(entry.deliveries) for entry in batch.entries)
-        return await self._accepting.make(batch, rows=max(rows, 1))
+        return await self._accepting.submit(batch, rows=max(rows, 1))
 
     async def recall(self, tenant: str, idempotency: Idempotency) -> AcceptResult | None:
         record = await self._engine.ask("GET", self._keys.idempotency(tenant, digest(idempotency.key)))
@@ -123,10 +123,10 @@ class RedisIntake(Intake):
         ]
 
     async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
-        return await self._expanding.make((fan_out, deliveries, after), rows=1 + len(deliveries), vital=True)
+        return await self._expanding.submit((fan_out, deliveries, after), rows=1 + len(deliveries), vital=True)
 
     async def cancel(self, tenant: str, event_id: str, at: datetime) -> bool:
-        return await self._cancelling.make((tenant, event_id, at))
+        return await self._cancelling.submit((tenant, event_id, at))
 
     async def close(self) -> None:
         """Return when everything that was submitted is written or refused."""

@@ -164,7 +164,7 @@ class RedisQueue(Queue):
     async def finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
         if not results:
             return []
-        return await self._finishing.make(results, rows=len(results), vital=True)
+        return await self._finishing.submit(results, rows=len(results), vital=True)
 
     async def reclaim(self, limit: int, *, all_owners: bool = False) -> Sequence[Claim]:
         now = self._now()

@@ -4,18 +4,16 @@ See docs/decisions/0001.
 """
 
 import asyncio
-import contextlib
-import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import apsw
 
 from hub.clock import Clock
-from hub.errors import HubError, Unavailable
+from hub.errors import HubError
 from hub.failpoints import Failpoint
+from hub.stores.group_commit import Backlog, Job, settle
 from hub.stores.milliseconds import milliseconds
 from hub.stores.sqlite.errors import BUSY_SECONDS, spoils_one, translate
 from hub.stores.sqlite.reserve import Reserve
@@ -29,24 +27,16 @@ Handler = Callable[[Transaction, Sequence[Item]], Sequence[Outcome | HubError]]
 It decides before it writes, so an item whose outcome is an error has changed nothing.
 """
 
-GROUP_ROWS: Final = 500
-QUEUE_ROWS: Final = 50_000
 _CHECKPOINT_PAGES: Final = 2_000
 _CHECKPOINT_PAGES_WHEN_FULL: Final = 200
 _CHECKPOINT_WAIT_MS: Final = 500
 _WAL_MAX_PAGES: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Job:
-    handler: Handler[Any, Any]
-    item: Any
-    rows: int
-    vital: bool
-    future: asyncio.Future[Any]
-
-
-Settled = tuple[list[tuple[_Job, Any]], int]
+_Work = tuple[Handler[Any, Any], Any]
+"""A handler and the item that it writes."""
+_Job = Job[_Work]
+_Settled = tuple[list[tuple[_Job, Any]], int]
 """The outcome of every job, and the id of the last feed entry, 0 for none."""
 
 
@@ -69,9 +59,7 @@ class Writer:
         self._committed = committed
         self._failpoint = failpoint
         self._loop = asyncio.get_running_loop()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._waiting_rows = 0
-        self._closing = False
+        self._backlog: Backlog[_Work] = Backlog("the disk")
         self._wal_pages = 0
         self._moved_pages = 0
         connection.set_wal_hook(self._note_wal)
@@ -83,74 +71,42 @@ class Writer:
         """Why not everything is written now; None while it is."""
         return self._failure if self._reserve.held else translate(apsw.FullError())
 
-    async def submit(
+    def submit(
         self, handler: Handler[Item, Outcome], item: Item, *, rows: int = 1, vital: bool = False
-    ) -> Outcome:
-        """The item's outcome, once it is on disk. While the disk is full, `vital` work uses the reserve."""
-        if self._closing:
-            raise Unavailable("The hub is shutting down; try again.", retry_after=5.0)
-        if self._waiting_rows > QUEUE_ROWS and not vital:
-            raise Unavailable("More is waiting to be stored than the disk takes; slow down.", retry_after=1.0)
-        future: asyncio.Future[Outcome] = self._loop.create_future()
-        self._waiting_rows += rows
-        self._jobs.put(_Job(handler, item, rows, vital, future))
-        try:
-            return await future
-        finally:
-            self._waiting_rows -= rows
+    ) -> Coroutine[Any, Any, Outcome]:
+        """The item's outcome, once it is on disk. While the disk is full, `vital` work uses the reserve.
+
+        Raises what `Backlog.submit` raises.
+        """
+        return self._backlog.submit((handler, item), rows=rows, vital=vital)
 
     async def close(self) -> None:
         """Write what was submitted, then end the thread."""
-        self._closing = True
-        self._jobs.put(None)
+        self._backlog.close()
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        while group := self._take():
-            outcomes, feed_id = self._write([job for job in group if not job.future.cancelled()])
+        while group := self._backlog.take(wait=True):
+            outcomes, feed_id = self._write(group)
             self._loop.call_soon_threadsafe(self._settle, outcomes, feed_id)
             self._checkpoint()
-
-    def _take(self) -> list[_Job]:
-        """Wait for a job, and take the others that are there, too; empty at the end."""
-        job = self._jobs.get()
-        group: list[_Job] = []
-        rows = 0
-        while job is not None:
-            group.append(job)
-            rows += job.rows
-            if rows >= GROUP_ROWS:
-                return group
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                return group
-        if group:
-            self._jobs.put(None)
-        return group
 
     def _settle(self, outcomes: list[tuple[_Job, Any]], feed_id: int) -> None:
         if feed_id:
             self._committed(feed_id)
-        for job, outcome in outcomes:
-            if job.future.done():
-                continue
-            if isinstance(outcome, Exception):
-                job.future.set_exception(outcome)
-            else:
-                job.future.set_result(outcome)
+        settle(outcomes)
 
-    def _write(self, group: list[_Job]) -> Settled:
+    def _write(self, group: list[_Job]) -> _Settled:
         if not self._reserve.held and not self._reserve.take():
             return self._write_vital(group)
         return self._try(group)
 
-    def _write_vital(self, group: list[_Job]) -> Settled:
+    def _write_vital(self, group: list[_Job]) -> _Settled:
         """Write vital work, for which the reserve is kept, and refuse the rest."""
         outcomes, feed_id = self._try([job for job in group if job.vital])
         return [*outcomes, *((job, translate(apsw.FullError())) for job in group if not job.vital)], feed_id
 
-    def _try(self, group: list[_Job]) -> Settled:
+    def _try(self, group: list[_Job]) -> _Settled:
         if not group:
             return [], 0
         try:
@@ -158,7 +114,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - every job must get an answer, and the thread must live on
             return self._recover(group, error)
 
-    def _recover(self, group: list[_Job], error: Exception) -> Settled:
+    def _recover(self, group: list[_Job], error: Exception) -> _Settled:
         """The outcomes of a group that was rolled back, after what can be tried again was."""
         if not isinstance(error, apsw.Error) or spoils_one(error):
             if len(group) > 1:
@@ -169,28 +125,19 @@ class Writer:
         if isinstance(error, apsw.FullError) and self._reserve.release():
             return self._write_vital(group)
         if isinstance(error, apsw.BusyError):
-            # What was submitted in the meantime has waited long enough, too.
-            group = group + self._drain()
+            group = group + self._backlog.drain()
         return [(job, translate(error)) for job in group], 0
 
-    def _drain(self) -> list[_Job]:
-        jobs: list[_Job] = []
-        with contextlib.suppress(queue.Empty):
-            while job := self._jobs.get_nowait():
-                jobs.append(job)
-            self._jobs.put(None)
-        return jobs
-
-    def _commit(self, group: list[_Job]) -> Settled:
+    def _commit(self, group: list[_Job]) -> _Settled:
         by_handler: dict[Handler[Any, Any], list[_Job]] = {}
         for job in group:
-            by_handler.setdefault(job.handler, []).append(job)
+            by_handler.setdefault(job.item[0], []).append(job)
         transaction = Transaction(self._connection, milliseconds(self._clock.now()))
         outcomes: list[tuple[_Job, Any]] = []
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             for handler, jobs in by_handler.items():
-                outcomes += zip(jobs, handler(transaction, [job.item for job in jobs]), strict=True)
+                outcomes += zip(jobs, handler(transaction, [job.item[1] for job in jobs]), strict=True)
             self._reach("before", by_handler)
             self._connection.execute("COMMIT")
         except BaseException:

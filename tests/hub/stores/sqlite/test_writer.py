@@ -1,4 +1,4 @@
-"""The writing thread: groups, errors of one, overload, and the end."""
+"""The writing thread: one commit for a group, errors of one item, locks. The rules of groups: test_group_commit.py."""
 
 import asyncio
 import threading
@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 import apsw
-import pytest
 
 from hub.errors import HubError, Invalid, Unavailable
+from hub.stores.group_commit import GROUP_ROWS
 from hub.stores.sqlite.reserve import Reserve
 from hub.stores.sqlite.transaction import Transaction
-from hub.stores.sqlite.writer import GROUP_ROWS, QUEUE_ROWS, Writer
+from hub.stores.sqlite.writer import Writer
 from tests.clock import ManualClock
 
 
@@ -97,18 +97,6 @@ async def test_a_lone_write_is_committed_at_once(tmp_path: Path) -> None:
         assert it.written() == [1]
 
 
-async def test_what_waits_while_a_group_is_committed_becomes_one_group_in_order(tmp_path: Path) -> None:
-    async with setup(tmp_path, closed=True) as it:
-        first = await it.fill_gate()
-        rest = [asyncio.create_task(it.writer.submit(insert, n)) for n in MANY]
-        await asyncio.sleep(0)
-        it.gate.open()
-        assert await first == 0
-        assert await asyncio.gather(*rest) == [n * 10 for n in MANY]
-        assert it.written() == [0, *MANY]
-        assert it.gate.commits == 2
-
-
 async def test_one_items_error_leaves_its_neighbours_alone(tmp_path: Path) -> None:
     async with setup(tmp_path, closed=True) as it:
         first = await it.fill_gate()
@@ -135,48 +123,6 @@ async def test_items_that_break_a_whole_group_fail_alone(tmp_path: Path) -> None
         assert [type(outcome) for outcome in outcomes] == [int, int, ZeroDivisionError, HubError, int]
         assert it.written() == [0, 1, 2]
         assert await it.writer.submit(insert, 3) == 30
-
-
-async def test_who_gives_up_before_his_turn_has_written_nothing(tmp_path: Path) -> None:
-    async with setup(tmp_path, closed=True) as it:
-        first = await it.fill_gate()
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(it.writer.submit(insert, 1), 0.01)
-        it.gate.open()
-        await first
-        assert await it.writer.submit(insert, 2) == 20
-        assert it.written() == [0, 2]
-
-
-async def test_too_much_waiting_is_refused_but_not_what_is_vital(tmp_path: Path) -> None:
-    async with setup(tmp_path, closed=True) as it:
-        first = await it.fill_gate()
-        heavy = asyncio.create_task(it.writer.submit(insert, 1, rows=QUEUE_ROWS))
-        await asyncio.sleep(0)
-        with pytest.raises(Unavailable) as refused:
-            await it.writer.submit(insert, 2)
-        assert refused.value.retry_after
-        vital = asyncio.create_task(it.writer.submit(insert, 3, vital=True))
-        await asyncio.sleep(0)
-        it.gate.open()
-        await asyncio.gather(first, heavy, vital)
-        assert await it.writer.submit(insert, 4) == 40
-        assert it.written() == [0, 1, 3, 4]
-
-
-async def test_closing_writes_what_was_submitted_and_refuses_what_comes_later(tmp_path: Path) -> None:
-    async with setup(tmp_path, closed=True) as it:
-        first = await it.fill_gate()
-        second = asyncio.create_task(it.writer.submit(insert, 1))
-        await asyncio.sleep(0)
-        closing = asyncio.create_task(it.writer.close())
-        await asyncio.sleep(0)
-        with pytest.raises(Unavailable):
-            await it.writer.submit(insert, 2)
-        it.gate.open()
-        await closing
-        assert (await first, await second) == (0, 10)
-        assert it.written() == [0, 1]
 
 
 async def test_after_a_wait_for_a_lock_those_who_queued_up_meanwhile_are_answered_too(tmp_path: Path) -> None:
