@@ -1,8 +1,8 @@
 """Group commit: work that arrives while one group is being written is gathered, and becomes the next group.
 
 There is no artificial wait, so a lone write is as fast as it can be, and a burst shares one commit. Both stores follow
-the rules of this module; how a group is written is their own: `hub.stores.sqlite.writer` writes in a thread, and
-`hub.stores.redis.client.group_commit` makes one call of a script at a time. See docs/decisions/0001.
+the rules of this module; how a group is written is their own: `hub.stores.sqlite.database.writer` writes in a thread,
+and `hub.stores.redis.client.group_commit` makes one call of a script at a time. See docs/decisions/0001.
 """
 
 import asyncio

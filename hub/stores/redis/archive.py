@@ -11,8 +11,8 @@ from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import Archive, DeliveryQuery, EventQuery, Listing, Page, Stats
 from hub.stores.paging import listing
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.codec import DELIVERY_FIELDS, attempt_from, delivery_from, event_from, fields, pack
-from hub.stores.redis.index_scan import (
+from hub.stores.redis.keyspace.codec import DELIVERY_FIELDS, attempt_from, delivery_from, event_from, fields, pack
+from hub.stores.redis.keyspace.index_scan import (
     STEP,
     at_once,
     cursor_at,
@@ -23,9 +23,9 @@ from hub.stores.redis.index_scan import (
     until_instant,
     until_page,
 )
-from hub.stores.redis.key_names import KeyNames
-from hub.stores.redis.scripts import script
-from hub.stores.redis.selection import STORED, IndexSelection, of_deliveries, of_events
+from hub.stores.redis.keyspace.key_names import KeyNames
+from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.keyspace.selection import STORED, IndexSelection, of_deliveries, of_events
 from hub.stores.redis.stats import read_stats
 
 _DOCUMENTS_AT_ONCE: Final = 50

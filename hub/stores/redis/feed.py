@@ -9,8 +9,8 @@ from hub.errors import Unavailable
 from hub.models import FeedRow
 from hub.stores.base import Feed
 from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
-from hub.stores.redis.codec import entry_from
-from hub.stores.redis.key_names import KeyNames
+from hub.stores.redis.keyspace.codec import entry_from
+from hub.stores.redis.keyspace.key_names import KeyNames
 
 _PART: Final = 1_000
 _PAUSE_SECONDS: Final = 0.2

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any, Final
 
 from hub.errors import HubError, StaleCatalogue
@@ -11,11 +10,11 @@ from hub.stores.milliseconds import milliseconds, not_before
 from hub.stores.options import StoreOptions
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.group_commit import GroupCommit
-from hub.stores.redis.codec import as_str_bytes, event_from, pack, packed_entry, packed_event
-from hub.stores.redis.idempotency import digest, expiry, given, remembered, with_duplicates
-from hub.stores.redis.key_names import KeyNames
-from hub.stores.redis.loss_detection import LossDetection
-from hub.stores.redis.scripts import script
+from hub.stores.redis.keyspace.codec import as_str_bytes, document_digest, event_from, pack, packed_entry, packed_event
+from hub.stores.redis.keyspace.idempotency import digest, expiry, given, remembered, with_duplicates
+from hub.stores.redis.keyspace.key_names import KeyNames
+from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.safety.loss_detection import LossDetection
 
 _ACCEPT: Final = script("accept")
 _EXPAND: Final = script("expand")
@@ -25,11 +24,6 @@ _DIGITS: Final = 13
 
 Expansion = tuple[FanOut, Sequence[NewDelivery], str | None]
 Cancellation = tuple[str, str, datetime]
-
-
-def document_digest(document: bytes) -> bytes:
-    """The digest kept beside an event. It shows later whether the server still has what was accepted."""
-    return blake2b(document, digest_size=16).digest()
 
 
 def _due(event_at: datetime | None, otherwise: int) -> int:

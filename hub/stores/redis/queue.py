@@ -24,18 +24,18 @@ from hub.stores.milliseconds import instant, milliseconds, milliseconds_or_none,
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.errors import Lost
 from hub.stores.redis.client.group_commit import GroupCommit
-from hub.stores.redis.codec import (
+from hub.stores.redis.keyspace.codec import (
     as_str_bytes,
     delivery_from,
+    document_digest,
     event_from,
     lost_event,
     pack,
     packed_attempt,
     packed_entry,
 )
-from hub.stores.redis.intake import document_digest
-from hub.stores.redis.loss_detection import LossDetection
-from hub.stores.redis.scripts import script
+from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.safety.loss_detection import LossDetection
 
 _CLAIM: Final = script("claim")
 _FINISH: Final = script("finish")

@@ -9,10 +9,10 @@ from hub.models import FeedEntry, Record
 from hub.stores.base import Records
 from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.codec import packed_entry
-from hub.stores.redis.index_scan import DIGITS, STEP
-from hub.stores.redis.loss_detection import LossDetection
-from hub.stores.redis.scripts import script
+from hub.stores.redis.keyspace.codec import packed_entry
+from hub.stores.redis.keyspace.index_scan import DIGITS, STEP
+from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.safety.loss_detection import LossDetection
 
 _WRITE: Final = script("write_records")
 READ: Final = script("read_records")

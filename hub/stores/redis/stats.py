@@ -10,9 +10,9 @@ from hub.stores.base import ChannelStats, RecentFailure, Stats
 from hub.stores.milliseconds import instant
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.codec import attempt_from
-from hub.stores.redis.index_scan import DIGITS, at_of, at_once, from_instant
-from hub.stores.redis.key_names import KeyNames
+from hub.stores.redis.keyspace.codec import attempt_from
+from hub.stores.redis.keyspace.index_scan import DIGITS, at_of, at_once, from_instant
+from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.stats import FAILURES, SAMPLES, Sample, latencies, total
 
 

@@ -8,8 +8,8 @@ from hub.errors import HubError
 from hub.stores.base import Upkeep
 from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.loss_detection import LossDetection
-from hub.stores.redis.scripts import script
+from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.safety.loss_detection import LossDetection
 
 _PURGE: Final = script("purge")
 _PURGE_EXPIRED: Final = script("purge_expired")

@@ -12,17 +12,17 @@ from hub.stores.base import Store
 from hub.stores.options import StoreOptions
 from hub.stores.process import ProcessLeases, ProcessSchedules, ProcessSignals, ProcessTickets
 from hub.stores.sqlite.archive import SqliteArchive
-from hub.stores.sqlite.database import connect, exclusive, prepare
+from hub.stores.sqlite.database.opening import connect, exclusive, prepare
+from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.reserve import Reserve
+from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.feed import SqliteFeed, read_bounds
 from hub.stores.sqlite.intake import SqliteIntake
 from hub.stores.sqlite.queue import SqliteQueue, leased
-from hub.stores.sqlite.readers import Readers
 from hub.stores.sqlite.records import SqliteRecords
-from hub.stores.sqlite.reserve import Reserve
 from hub.stores.sqlite.tasks import SqliteTasks
 from hub.stores.sqlite.transfer import SqliteTransfer
 from hub.stores.sqlite.upkeep import SqliteUpkeep
-from hub.stores.sqlite.writer import Writer
 
 _ARCHIVE_READERS = 2
 

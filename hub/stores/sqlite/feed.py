@@ -9,7 +9,7 @@ import apsw
 from hub.errors import Unavailable
 from hub.models import FeedRow
 from hub.stores.base import Feed
-from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.rows import FEED_MEMBERS, fetch
 from hub.stores.stored import feed_entries
 

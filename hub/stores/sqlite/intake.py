@@ -12,10 +12,10 @@ from hub.errors import HubError, Invalid, StaleCatalogue
 from hub.models import Event
 from hub.stores.base import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
 from hub.stores.milliseconds import milliseconds, not_before
-from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import EVENT_COLUMNS, EVENT_JSON, event_from, event_row, fetch
-from hub.stores.sqlite.transaction import Transaction
-from hub.stores.sqlite.writer import Writer
 from hub.stores.stored import events
 
 _DELIVERY_COLUMNS = (

@@ -13,10 +13,10 @@ from hub.models import Cause, Status
 from hub.stores.base import Claim, ClaimRequest, ClaimResult, Result, WriteOutcome
 from hub.stores.milliseconds import instant, milliseconds, not_before
 from hub.stores.process import GatedQueue
-from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, DELIVERY_JSON, EVENT_JSON, Row, delivery_from, event_from, fetch
-from hub.stores.sqlite.transaction import Transaction
-from hub.stores.sqlite.writer import Writer
 from hub.stores.stored import attempts
 
 _RECLAIM_LEASE: Final = timedelta(minutes=1)

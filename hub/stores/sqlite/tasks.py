@@ -10,10 +10,10 @@ from hub.stores.base import Listing, Page, Tasks
 from hub.stores.milliseconds import milliseconds
 from hub.stores.paging import cursor_of, listing
 from hub.stores.sqlite.conditions import Condition
-from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import fetch
-from hub.stores.sqlite.transaction import Transaction
-from hub.stores.sqlite.writer import Writer
 
 TASK_COLUMNS = "id, tenant, doc, status, owner, created_at, updated_at"
 _TASKS = """

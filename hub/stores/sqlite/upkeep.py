@@ -13,10 +13,10 @@ import orjson
 from hub.errors import HubError
 from hub.stores.base import Upkeep
 from hub.stores.milliseconds import milliseconds
-from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import fetch
-from hub.stores.sqlite.transaction import Transaction
-from hub.stores.sqlite.writer import Writer
 
 _DELIVERIES_AT_ONCE: Final = 1_000
 _TASK_AGE: Final = timedelta(days=7)

@@ -15,9 +15,9 @@ from hub.errors import HubError, Invalid, Unavailable
 from hub.stores.group_commit import GROUP_ROWS, WAITING_ROWS, Backlog, settle
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.group_commit import GroupCommit
-from hub.stores.sqlite.reserve import Reserve
-from hub.stores.sqlite.transaction import Transaction
-from hub.stores.sqlite.writer import Writer
+from hub.stores.sqlite.database.reserve import Reserve
+from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.database.writer import Writer
 from tests.clock import ManualClock
 from tests.hub.stores.redis.engines import engine_on
 from tests.patience import PATIENCE_SECONDS

@@ -10,12 +10,12 @@ import orjson
 from hub.stores.base import Piece
 from hub.stores.documents import Counters, FeedDocument, IdempotencyDocument, RecordDocument, TaskDocument, encode
 from hub.stores.paging import cursor_of, position_of
-from hub.stores.redis import idempotency
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.codec import fields, unpack_entry
-from hub.stores.redis.index_scan import at_of, id_of
-from hub.stores.redis.key_names import KeyNames
+from hub.stores.redis.keyspace import idempotency
+from hub.stores.redis.keyspace.codec import fields, unpack_entry
+from hub.stores.redis.keyspace.index_scan import at_of, id_of
+from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.records import READ
 from hub.stores.redis.transfer.event_documents import delivery_from_parts, event_from_parts
 
@@ -23,7 +23,7 @@ PIECE_BYTES: Final = 1_000_000
 PIECE_DELIVERIES: Final = 500
 
 
-class Leaving:
+class Exporter:
     """Reads a piece of one section each, after a place, '' for the beginning."""
 
     def __init__(self, engine: Engine) -> None:

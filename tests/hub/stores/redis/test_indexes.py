@@ -14,7 +14,7 @@ from hub.ids import new_id
 from hub.models import Cause, Outcome, Status, TaskStatus
 from hub.stores import open_store
 from hub.stores.base import Claim, DeliveryQuery, EventQuery, NewDelivery, Page, Result, Store
-from hub.stores.redis.key_names import KeyNames
+from hub.stores.redis.keyspace.key_names import KeyNames
 from tests.clock import ManualClock
 from tests.hub.stores.samples import OTHER, TENANT, batch, claim, entry, event, idempotency, result, task
 from tests.redis_servers import RedisServer, new_prefix

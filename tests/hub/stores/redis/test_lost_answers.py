@@ -6,11 +6,10 @@ import pytest
 
 from hub.models import FeedEntry, FeedKind, Record, TaskStatus
 from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.coordination import RedisLeases, RedisSchedules
 from hub.stores.redis.feed import RedisFeed
-from hub.stores.redis.leases import RedisLeases
-from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.records import RedisRecords
-from hub.stores.redis.schedules import RedisSchedules
+from hub.stores.redis.safety.loss_detection import LossDetection
 from hub.stores.redis.tasks import RedisTasks
 from tests.faults.toxic_proxy import ToxicProxy
 from tests.hub.stores.redis.engines import engine_on

@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 from hub.models import FeedEntry, FeedKind, Record
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.feed import RedisFeed
-from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.records import RedisRecords
+from hub.stores.redis.safety.loss_detection import LossDetection
 from tests.hub.stores.redis.engines import engine_on
 from tests.hub.stores.samples import TENANT
 from tests.redis_servers import RedisServer

@@ -13,7 +13,7 @@ class KeyNames:
         self.meta = f"{prefix}:meta"
         self.feed = f"{prefix}:feed"
         self.signals = f"{prefix}:signals"
-        self.rights = f"{prefix}:rights"
+        self.held_leases = f"{prefix}:rights"
         self.schedules = f"{prefix}:schedules"
         self.fan_outs = f"{prefix}:fan-outs"
         self.tenants = f"{prefix}:tenants"

@@ -6,6 +6,7 @@ Other bytes inside something packed go through `as_str_bytes`, or to the script 
 
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -33,6 +34,11 @@ def as_str_bytes(value: bytes) -> msgspec.Raw:
     if size < 1 << 16:
         return msgspec.Raw(b"\xda" + size.to_bytes(2, "big") + value)
     return msgspec.Raw(b"\xdb" + size.to_bytes(4, "big") + value)
+
+
+def document_digest(document: bytes) -> bytes:
+    """The digest kept beside an event. It shows later whether the server still has what was accepted."""
+    return blake2b(document, digest_size=16).digest()
 
 
 DELIVERY_FIELDS: Final = ("ten", "evt", "type", "sub", "chan", "st", "why", "n", "base", "tok", "due", "at", "upd")

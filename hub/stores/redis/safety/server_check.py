@@ -11,7 +11,7 @@ from hub.findings import Finding, State
 from hub.stores.redis.client.engine import SKEW_WARNING_SECONDS, Engine, Reader
 from hub.stores.redis.client.errors import Denied, Lost, Refused
 from hub.stores.redis.client.url import read_address
-from hub.stores.redis.scripts import script
+from hub.stores.redis.keyspace.scripts import script
 
 OLDEST: Final = (7, 0)
 """Older ones run no script that says itself what it may do, and that is kept when memory is full."""

@@ -8,7 +8,7 @@ import orjson
 from hub.errors import Invalid
 from hub.stores.base import AcceptResult, Idempotency, ItemResult
 from hub.stores.milliseconds import milliseconds
-from hub.stores.redis.codec import pack, unpack
+from hub.stores.redis.keyspace.codec import pack, unpack
 
 
 def digest(key: str) -> str:

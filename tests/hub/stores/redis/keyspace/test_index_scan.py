@@ -9,9 +9,9 @@ import pytest
 from hub.errors import BadRequest
 from hub.stores.base import Page
 from hub.stores.paging import cursor_of
-from hub.stores.redis import index_scan
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.index_scan import at_of, from_instant, id_of, newest, until_instant, until_page
+from hub.stores.redis.keyspace import index_scan
+from hub.stores.redis.keyspace.index_scan import at_of, from_instant, id_of, newest, until_instant, until_page
 from tests.clock import START
 from tests.hub.stores.redis.engines import engine_on
 from tests.redis_servers import RedisServer

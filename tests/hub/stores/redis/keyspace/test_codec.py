@@ -7,7 +7,7 @@ import pytest
 
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import Script
-from hub.stores.redis.codec import as_str_bytes, event_from, pack, packed_event
+from hub.stores.redis.keyspace.codec import as_str_bytes, event_from, pack, packed_event
 from tests.clock import START
 from tests.hub.stores.redis.engines import engine_on
 from tests.hub.stores.samples import event

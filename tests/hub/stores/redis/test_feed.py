@@ -9,7 +9,7 @@ from hub.errors import Unavailable
 from hub.models import FeedEntry, FeedKind
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.feed import open_feed
-from hub.stores.redis.loss_detection import LossDetection
+from hub.stores.redis.safety.loss_detection import LossDetection
 from hub.stores.redis.tasks import RedisTasks
 from tests.hub.stores.redis.engines import engine_on
 from tests.hub.stores.samples import TENANT, task

@@ -7,9 +7,9 @@ import pytest
 
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import Script
-from hub.stores.redis.scripts import SCRIPTS
+from hub.stores.redis.keyspace.scripts import SCRIPTS
 from tests.hub.stores.redis.engines import engine_on
-from tests.hub.stores.redis.lua_bytecode import globals_of
+from tests.hub.stores.redis.keyspace.lua_bytecode import globals_of
 from tests.redis_servers import RedisServer
 
 FOLDER = files("hub.stores.redis") / "lua"

@@ -18,9 +18,9 @@ from hub.stores.documents import (
     TaskDocument,
     decode,
 )
+from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, EVENT_COLUMNS, FEED_MEMBERS, event_row
 from hub.stores.sqlite.tasks import TASK_COLUMNS, task_row
-from hub.stores.sqlite.transaction import Transaction
 from hub.stores.stored import StoredEvent
 
 Cells = tuple[str | int | None, ...]

@@ -13,7 +13,7 @@ import apsw
 
 from hub.clock import Clock
 from hub.errors import Unavailable
-from hub.stores.sqlite.errors import BUSY_SECONDS, translate
+from hub.stores.sqlite.database.errors import BUSY_SECONDS, translate
 
 APPLICATION_ID: Final = 0x6E687562
 """`nhub`: marks the databases of this program, https://www.sqlite.org/pragma.html#pragma_application_id."""

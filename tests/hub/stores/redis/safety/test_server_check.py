@@ -12,11 +12,11 @@ from hub.clock import SystemClock
 from hub.errors import HubError
 from hub.findings import Finding
 from hub.stores import StoreOptions, open_store
-from hub.stores.redis.server_check import _version, examine
+from hub.stores.redis.safety.server_check import _version, examine
 from tests.hub.stores.samples import claim, publish
 from tests.redis_servers import VALKEY, RedisCluster, RedisServer, free_port, wait_until
 
-LUA = Path(__file__).parents[4] / "hub/stores/redis/lua"
+LUA = Path(__file__).parents[5] / "hub/stores/redis/lua"
 
 
 @contextmanager

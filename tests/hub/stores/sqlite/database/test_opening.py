@@ -12,12 +12,12 @@ import pytest
 
 from hub.errors import HubError, Unavailable
 from hub.stores import open_store
-from hub.stores.sqlite import database
+from hub.stores.sqlite.database import opening
 from tests.clock import ManualClock
 from tests.hub.stores.conftest import OpenStore
 from tests.hub.stores.samples import TENANT, batch, entry, event, publish
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[5]
 
 
 async def refusal(url: str, clock: ManualClock) -> str:
@@ -127,7 +127,7 @@ async def test_a_database_of_a_newer_version_is_refused(opened: OpenStore, clock
 
 
 def test_migrations_are_numbered_without_holes() -> None:
-    folder = Path(database.__file__).with_name("migrations")
+    folder = Path(opening.__file__).parents[1] / "migrations"
     numbers = sorted(int(path.name.split("_")[0]) for path in folder.glob("*.sql"))
     assert numbers == list(range(1, len(numbers) + 1))
 
@@ -137,12 +137,12 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(
 ) -> None:
     new = await publish(await opened.open())
     await opened.close()
-    steps = database.migrations()
+    steps = opening.migrations()
     broken = tmp_path / "0002_broken.sql"
     broken.write_text("CREATE TABLE half (x); INSERT INTO nowhere VALUES (1);")
-    monkeypatch.setattr(database, "migrations", lambda: [*steps, broken])
+    monkeypatch.setattr(opening, "migrations", lambda: [*steps, broken])
     assert "refused" in await refusal(opened.url, clock)
-    monkeypatch.setattr(database, "migrations", lambda: steps)
+    monkeypatch.setattr(opening, "migrations", lambda: steps)
     store = await opened.open()
     assert await store.archive.event(TENANT, new.id) == new
 
@@ -153,7 +153,7 @@ async def test_while_another_process_locks_the_database_writes_are_refused_in_bo
 ) -> None:
     store = await opened.open()
     kept = await publish(store)
-    command = (sys.executable, "-m", "tests.hub.stores.sqlite.holding", str(tmp_path / "hub.db"))
+    command = (sys.executable, "-m", "tests.hub.stores.sqlite.database.holding", str(tmp_path / "hub.db"))
     holder = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE)
     assert holder.stdin is not None
     assert holder.stdout is not None

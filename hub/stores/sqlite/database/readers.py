@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import apsw
 
 from hub.clock import Clock
-from hub.stores.sqlite.errors import READ_SECONDS, translate
+from hub.stores.sqlite.database.errors import READ_SECONDS, translate
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,10 +10,10 @@ from hub.models import Record
 from hub.stores.base import Signal
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import Script
-from hub.stores.redis.loss_detection import LossDetection
+from hub.stores.redis.coordination import open_signals
+from hub.stores.redis.keyspace.scripts import SCRIPTS
 from hub.stores.redis.records import RedisRecords
-from hub.stores.redis.scripts import SCRIPTS
-from hub.stores.redis.signals import open_signals
+from hub.stores.redis.safety.loss_detection import LossDetection
 from tests.clock import START
 from tests.hub.stores.redis.engines import engine_on
 from tests.patience import soon

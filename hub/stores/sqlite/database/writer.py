@@ -15,9 +15,9 @@ from hub.errors import HubError
 from hub.failpoints import Failpoint
 from hub.stores.group_commit import Backlog, Job, settle
 from hub.stores.milliseconds import milliseconds
-from hub.stores.sqlite.errors import BUSY_SECONDS, spoils_one, translate
-from hub.stores.sqlite.reserve import Reserve
-from hub.stores.sqlite.transaction import Transaction
+from hub.stores.sqlite.database.errors import BUSY_SECONDS, spoils_one, translate
+from hub.stores.sqlite.database.reserve import Reserve
+from hub.stores.sqlite.database.transaction import Transaction
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")

@@ -8,12 +8,12 @@ import apsw
 from hub.stores.base import CopyState, Piece, Section, Transfer
 from hub.stores.copy_state import COMPLETED, begun, copy_state
 from hub.stores.group_commit import GROUP_ROWS
-from hub.stores.sqlite.exporter import read_piece
-from hub.stores.sqlite.importer import write_pieces
-from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import fetch
-from hub.stores.sqlite.transaction import Transaction
-from hub.stores.sqlite.writer import Writer
+from hub.stores.sqlite.transfer.exporter import read_piece
+from hub.stores.sqlite.transfer.importer import write_pieces
 
 _COUNTED: Final = (
     *(section for section in Section if section is not Section.COUNTERS),

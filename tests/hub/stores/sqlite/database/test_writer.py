@@ -12,9 +12,9 @@ import apsw
 
 from hub.errors import HubError, Invalid, Unavailable
 from hub.stores.group_commit import GROUP_ROWS
-from hub.stores.sqlite.reserve import Reserve
-from hub.stores.sqlite.transaction import Transaction
-from hub.stores.sqlite.writer import Writer
+from hub.stores.sqlite.database.reserve import Reserve
+from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.database.writer import Writer
 from tests.clock import ManualClock
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from hub.models import Status
 from hub.stores.base import DeliveryQuery, EventQuery
-from hub.stores.redis.key_names import KeyNames
+from hub.stores.redis.keyspace.key_names import KeyNames
 
 STORED: Final = (Status.PENDING, Status.SENDING, Status.DELIVERED, Status.DEAD, Status.CANCELLED)
 _LANES_WALKED: Final = 100

@@ -6,7 +6,7 @@ from typing import Final
 
 from hub.stores import gate
 from hub.stores.redis.client.scripts import Scripts, Value
-from hub.stores.redis.codec import CLAIM_FIELDS
+from hub.stores.redis.keyspace.codec import CLAIM_FIELDS
 from hub.stores.stored import attempts, events
 
 CONSTANTS: Final[Mapping[str, Value]] = {
