@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ async def beside(work: Callable[..., Ran], *arguments: str) -> Ran:
 
 
 def test_the_version_is_printed(hub: Hub) -> None:
-    assert hub("--version") == Ran(0, "hub 0.1.0\n", "")
+    assert hub("--version") == Ran(0, f"hub {version('notification-hub')}\n", "")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import socket
 import subprocess
 from email.utils import format_datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import apsw
@@ -24,7 +25,7 @@ from tests.serving import HUB, surroundings
 HEALTHY = {
     "/livez": Answer(200, "{}"),
     "/readyz": Answer(200, "{}"),
-    "/openapi.json": Answer(200, '{"info": {"version": "0.1.0"}}'),
+    "/openapi.json": Answer(200, json.dumps({"info": {"version": version("notification-hub")}})),
     "/v1/event-types?limit=1": Answer(200, '{"items": []}'),
 }
 
