@@ -17,6 +17,7 @@ from hub.stores.redis.feed import open_feed
 from hub.stores.redis.intake import RedisIntake
 from hub.stores.redis.queue import RedisQueue
 from hub.stores.redis.records import RedisRecords
+from hub.stores.redis.safety.format_mark import mark_format
 from hub.stores.redis.safety.loss_detection import LossDetection
 from hub.stores.redis.safety.server_check import ensure_usable
 from hub.stores.redis.tasks import RedisTasks
@@ -50,6 +51,7 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(url, clock))
         await ensure_usable(engine, options.wait_replicas)
+        await mark_format(engine)
         process = token_hex(8)
         losses = LossDetection(engine)
         await losses.begin()

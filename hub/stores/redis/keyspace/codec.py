@@ -16,6 +16,13 @@ from hub.models import Attempt, Delivery, Event, FeedEntry, Status
 from hub.stores.milliseconds import instant
 from hub.stores.stored import StoredAttempt, StoredEvent, StoredFeedEntry, attempts, events, feed_entries
 
+STORE_FORMAT: Final = 1
+"""The format of everything under a hub's prefix, kept as `format` in `meta`.
+
+Raise it when an older version would misread or damage what is written, and convert older stores when they are opened.
+A new member at the end of something packed needs no new format: see `hub.stores.stored`.
+"""
+
 pack: Final = msgspec.msgpack.Encoder().encode
 unpack: Final = msgspec.msgpack.Decoder().decode
 unpack_event: Final = msgspec.msgpack.Decoder(StoredEvent).decode

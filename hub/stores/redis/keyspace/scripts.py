@@ -6,7 +6,7 @@ from typing import Final
 
 from hub.stores import gate
 from hub.stores.redis.client.scripts import Scripts, Value
-from hub.stores.redis.keyspace.codec import CLAIM_FIELDS
+from hub.stores.redis.keyspace.codec import CLAIM_FIELDS, STORE_FORMAT
 from hub.stores.stored import attempts, events
 
 CONSTANTS: Final[Mapping[str, Value]] = {
@@ -18,6 +18,7 @@ CONSTANTS: Final[Mapping[str, Value]] = {
     "CATCH_UP_SECONDS": gate.CATCH_UP_SECONDS,
     "FORGET_SECONDS": gate.FORGET_SECONDS,
     "SLACK_SECONDS": gate.SLACK_SECONDS,
+    "STORE_FORMAT": STORE_FORMAT,
     "CLAIM_FIELDS": CLAIM_FIELDS,
     # Where a member stands in a stored event or attempt, such as EVENT_TENANT.
     **{f"EVENT_{name.upper()}": place for place, name in enumerate(events.fields, 1)},

@@ -12,6 +12,7 @@ from hub.stores.redis.client.engine import SKEW_WARNING_SECONDS, Engine, Reader
 from hub.stores.redis.client.errors import Denied, Lost, Refused
 from hub.stores.redis.client.url import read_address
 from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.safety.format_mark import format_finding
 
 OLDEST: Final = (7, 0)
 """Older ones run no script that says itself what it may do, and that is kept when memory is full."""
@@ -59,6 +60,7 @@ async def inspect(engine: Engine, wait_replicas: int = 0) -> Sequence[Finding]:
         return [
             *findings,
             await _user(engine),
+            await format_finding(engine),
             _memory(info),
             _persistence(info, config),
             *await _cluster(engine, reader, info),

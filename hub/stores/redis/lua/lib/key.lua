@@ -11,7 +11,8 @@
 --                base), tok (token), by (cause), due (ms), at (created, ms), upd (updated, ms); what is empty is absent.
 --                Fields that are numbers are its short attempts, by number
 --   a:<delivery> hash: its long attempts, by number. One value over 64 bytes would make any hash three times as big
---   meta         hash of counters: feed, trimmed (feed ids), signals, version (of the catalogue), leases
+--   meta         hash of counters: feed, trimmed (feed ids), signals, version (of the catalogue), leases (tokens given);
+--                and of marks: format (STORE_FORMAT), written (the last call that wrote records), and those of loss.lua
 --   feed         stream, ids <n>-0 without holes, but where a server lost some: at (ms), entry (msgpack)
 --   signals      stream, ids <n>-0 without holes, the newest some ten thousand: due (msgpack map lane -> ms, 0 for now),
 --                fans_out, catalogue

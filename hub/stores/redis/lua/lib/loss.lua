@@ -16,7 +16,8 @@ function loss.keep(epoch, seen, now)
   feed, seen = tonumber(feed or 0), tonumber(seen)
   local gone = math.max(0, seen - feed)
   if not kept then
-    redis.call('HSET', key.meta, 'epoch', epoch)
+    -- The mark is gone with the rest, and this process will not open the store again.
+    redis.call('HSET', key.meta, 'epoch', epoch, 'format', STORE_FORMAT)
     kept = epoch
   elseif epoch ~= '' and kept ~= epoch then
     -- These are other data: what was seen before says nothing of them but that its ids must not come again.

@@ -50,6 +50,7 @@ async def test_a_sound_server_has_nothing_to_mend(valkey: RedisServer) -> None:
         "redis",
         "redis role",
         "redis user",
+        "redis format",
         "redis memory",
         "redis saves",
         "redis clock",
