@@ -44,7 +44,8 @@ class RedisRecords(Records):
         return int(version)
 
     async def changes(self, since: int) -> tuple[Sequence[Record], int]:
-        # What is written while this reads moves to the end, where it is met again.
+        # Each call of the script reads the version and a part of the records as one. A record that is written between
+        # two calls moves to the end of the index, where a later call meets it, so the last version covers everything.
         found: dict[str, Record] = {}
         place = f"{since:0{DIGITS}}".encode() + b"\xff"
         while True:
