@@ -15,7 +15,12 @@ from hub.stores.base.upkeep import Upkeep
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An open store. `shared` tells whether other processes may have it open too."""
+    """An open store. `shared` says whether other processes may have it open too.
+
+    Example:
+        >>> result = await store.intake.accept(Batch("acme", entries, catalogue_version=7))
+        >>> claimed = await store.queue.claim([ClaimRequest("sub_1", limit=8)], {"sub_1": 30.0})
+    """
 
     shared: bool
     intake: Intake

@@ -52,6 +52,7 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
         engine = await stack.enter_async_context(open_engine(url, clock))
         await ensure_usable(engine, options.wait_replicas)
         await mark_format(engine)
+        # New at each start, because the numbers of calls begin at 1 again: see lua/lib/calls.lua.
         process = token_hex(8)
         losses = LossDetection(engine)
         await losses.begin()

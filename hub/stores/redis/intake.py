@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import IntEnum
 from typing import Any, Final
 
 from hub.errors import HubError, StaleCatalogue
@@ -12,6 +13,7 @@ from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.group_commit import GroupCommit
 from hub.stores.redis.keyspace.codec import as_str_bytes, document_digest, event_from, pack, packed_entry, packed_event
 from hub.stores.redis.keyspace.idempotency import digest, expiry, given, remembered, with_duplicates
+from hub.stores.redis.keyspace.index_scan import id_of
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
 from hub.stores.redis.safety.loss_detection import LossDetection
@@ -19,8 +21,7 @@ from hub.stores.redis.safety.loss_detection import LossDetection
 _ACCEPT: Final = script("accept")
 _EXPAND: Final = script("expand")
 _CANCEL: Final = script("cancel")
-_ACCEPTED, _REPLAYED, _STALE = 0, 1, 2
-_DIGITS: Final = 13
+
 
 Expansion = tuple[FanOut, Sequence[NewDelivery], str | None]
 Cancellation = tuple[str, str, datetime]
@@ -61,16 +62,25 @@ def _verdicts(batch: Batch) -> list[ItemResult]:
     return sorted([*accepted, *batch.rejected], key=lambda verdict: verdict.index)
 
 
+class _Outcome(IntEnum):
+    """What `lua/accept.lua` says of a batch."""
+
+    ACCEPTED = 0
+    REPLAYED = 1
+    STALE = 2
+    TAKEN = 3
+
+
 def _answer(batch: Batch, verdicts: Sequence[ItemResult], outcome: Sequence[Any]) -> AcceptResult | HubError:
     match outcome[0]:
-        case 0:
+        case _Outcome.ACCEPTED:
             return AcceptResult(with_duplicates(verdicts, outcome[1]))
-        case 1 if batch.idempotency is not None:
+        case _Outcome.REPLAYED if batch.idempotency is not None:
             try:
                 return remembered(outcome[1], batch.idempotency)
             except HubError as error:
                 return error
-        case 2:
+        case _Outcome.STALE:
             return StaleCatalogue("The catalogue has changed meanwhile; try again.", retry_after=0.0)
     return HubError("An event with this id exists.")
 
@@ -99,7 +109,7 @@ class RedisIntake(Intake):
 
     async def fan_outs(self, limit: int) -> Sequence[FanOut]:
         members = await self._engine.ask("ZRANGE", self._keys.fan_outs, 0, limit - 1)
-        ids = [member[_DIGITS:].decode() for member in members]
+        ids = [id_of(member) for member in members]
         replies = await self._engine.ask_all(
             [
                 command
@@ -138,6 +148,8 @@ class RedisIntake(Intake):
             )
             for batch, answer in zip(batches, verdicts, strict=True)
         ]
+        # Only accepting waits for replicas, because its answer is the promise. What a failover loses of the other calls
+        # is done again: at worst a delivery is sent twice.
         epoch, gone, last, outcomes = await self._engine.run(
             _ACCEPT,
             self._now(),

@@ -28,6 +28,7 @@ class RedisRecords(Records):
     ) -> int:
         *seen, version = await self._engine.run(
             _WRITE,
+            # Names this call, so that it writes once when it is made again.
             token_hex(8),
             *self._losses.arguments(),
             milliseconds(self._engine.clock.now()),

@@ -29,6 +29,7 @@ class RedisTasks(Tasks):
     async def save(self, task: Task, feed: Sequence[FeedEntry] = ()) -> bool:
         *seen, written = await self._engine.run(
             _SAVE,
+            # Names this call, so that it writes once when it is made again.
             token_hex(8),
             *self._losses.arguments(),
             milliseconds(self._engine.clock.now()),

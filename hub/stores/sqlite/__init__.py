@@ -27,17 +27,24 @@ from hub.stores.sqlite.upkeep import SqliteUpkeep
 _ARCHIVE_READERS = 2
 
 
-@asynccontextmanager
-async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIterator[Store]:
-    """The store in the file of a URL: `sqlite:///relative/path`, `sqlite:////absolute/path`."""
+def _path(url: str) -> Path:
     address = url.removeprefix("sqlite://")
     if not address.startswith("/") or not address[1:]:
         raise HubError("The address of an SQLite store is sqlite:///relative/path or sqlite:////absolute/path.")
-    path = Path(address[1:])
+    return Path(address[1:])
+
+
+@asynccontextmanager
+async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIterator[Store]:
+    """The store in the file of a URL: `sqlite:///relative/path`, `sqlite:////absolute/path`."""
+    path = _path(url)
+    # Closed in the opposite order: first the writer, which ends what was submitted, then the feed, the readers and the
+    # connection, and the lock last, so that another hub never finds a file that this one still writes.
     async with AsyncExitStack() as stack:
         stack.enter_context(exclusive(path))
         connection = await asyncio.to_thread(prepare, path, clock)
         stack.callback(connection.close)
+        # The dispatcher and the live stream read small things often; a slow list of the archive must not hold them up.
         live = Readers("store-live", [connect(path, read_only=True)], clock)
         stack.push_async_callback(live.close)
         history = Readers(

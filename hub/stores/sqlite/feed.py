@@ -70,5 +70,6 @@ class SqliteFeed(Feed):
         return await self._readers.run(read_bounds)
 
     def _wake(self) -> None:
+        # A new event, because clearing the old one could come before those who wait on it have run.
         self._grown.set()
         self._grown = asyncio.Event()

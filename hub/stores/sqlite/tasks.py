@@ -34,6 +34,7 @@ Saved = tuple[Task, Sequence[FeedEntry]]
 
 def _save(transaction: Transaction, saved: Sequence[Saved]) -> list[bool]:
     ids = orjson.dumps([task.id for task, _ in saved]).decode()
+    # Saves of one task may meet in a group: after the first one that ends it, the others write nothing.
     ended: set[str] = set(transaction.fetch(_ENDED, (ids,)))
     kept: dict[str, Task] = {}
     outcomes = []

@@ -35,6 +35,7 @@ packed_entry: Final = feed_entries.writer(pack)
 
 def as_str_bytes(value: bytes) -> msgspec.Raw:
     """Bytes for `pack` in the form of text, which is any bytes to a script. Python must not unpack them."""
+    # By the headers str 8, str 16 and str 32: https://github.com/msgpack/msgpack/blob/master/spec.md#str-format-family
     size = len(value)
     if size < 1 << 8:
         return msgspec.Raw(b"\xd9" + size.to_bytes(1, "big") + value)
@@ -48,6 +49,7 @@ def document_digest(document: bytes) -> bytes:
     return blake2b(document, digest_size=16).digest()
 
 
+# Short names, because the hash of every delivery holds them.
 DELIVERY_FIELDS: Final = ("ten", "evt", "type", "sub", "chan", "st", "why", "n", "base", "tok", "due", "at", "upd")
 """What `delivery_from` takes of a delivery's hash, in this order."""
 CLAIM_FIELDS: Final = (*DELIVERY_FIELDS, "by")

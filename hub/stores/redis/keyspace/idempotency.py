@@ -12,12 +12,12 @@ from hub.stores.redis.keyspace.codec import pack, unpack
 
 
 def digest(key: str) -> str:
-    """A key as the end of the name under which its record is kept."""
+    """A key as the end of its record's name. A client's key may be long, and hold any character."""
     return sha1(key.encode(), usedforsecurity=False).hexdigest()
 
 
 def given(idempotency: Idempotency, verdicts: Sequence[ItemResult]) -> tuple[str, str, str, int, str]:
-    """What the script is told: the verdicts as they are if none of the events is a duplicate."""
+    """The record for the script, with the verdicts as they are if none of the events is a duplicate."""
     return (
         digest(idempotency.key),
         idempotency.key,

@@ -1,6 +1,6 @@
-"""Walks over indexes: sorted sets whose members are 13 digits of milliseconds and an id, read newest first.
+"""Scans of indexes: sorted sets whose members are 13 digits of milliseconds and an id, read newest first.
 
-They go in steps of which none holds up the server for long.
+They go in steps, so that none holds up the server for long.
 """
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -17,9 +17,9 @@ from hub.stores.redis.client.engine import Engine
 T = TypeVar("T")
 
 STEP: Final = 1_000
-"""At most so many hashes are looked at in one call."""
+"""How many hashes are looked at in one call, at most."""
 _ROOM: Final = 5_000
-"""At most so many members are read at once."""
+"""How many members are read at once, at most, from all indexes together."""
 DIGITS: Final = 13
 _LATEST: Final = 10**DIGITS - 1
 
@@ -80,6 +80,7 @@ async def newest(
 
     Each part is read at once, so what moves from one index to another is neither missed nor given twice in it.
     """
+    # Merged here, because the server has no command that merges indexes and stops at a limit.
     while indexes:
         share = max(min(wanted, _ROOM // len(indexes)), 1)
         found = await at_once(engine, [("ZREVRANGEBYLEX", index, high, low, "LIMIT", 0, share) for index in indexes])

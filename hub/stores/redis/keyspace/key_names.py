@@ -1,4 +1,4 @@
-"""The names of the keys that Python reads; `lua/indexes.lua` has them too, and says what each holds."""
+"""The names of the keys that Python reads; `lua/lib/key.lua` has them too, and says what each holds."""
 
 from hashlib import sha1
 
@@ -10,10 +10,12 @@ class KeyNames:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
+        # The parts after the prefix stand on users' servers. A name of Python may change, the key's may not.
         self.meta = f"{prefix}:meta"
         self.feed = f"{prefix}:feed"
         self.signals = f"{prefix}:signals"
         self.held_leases = f"{prefix}:rights"
+        self.due = f"{prefix}:due"
         self.schedules = f"{prefix}:schedules"
         self.fan_outs = f"{prefix}:fan-outs"
         self.tenants = f"{prefix}:tenants"
@@ -67,6 +69,9 @@ class KeyNames:
 
     def tasks(self, tenant: str) -> str:
         return f"{self._prefix}:tasks:{tenant}"
+
+    def gate(self, lane: str) -> str:
+        return f"{self._prefix}:gate:{lane}"
 
     def lease(self, name: str) -> str:
         return f"{self._prefix}:lease:{name}"

@@ -1,4 +1,4 @@
-"""The scripts in `lua/`, and what Python tells them at build time."""
+"""The scripts in `lua/`, and the constants that are built into them. See docs/decisions/0016."""
 
 from collections.abc import Mapping
 from importlib.resources import files

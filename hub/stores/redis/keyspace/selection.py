@@ -1,4 +1,4 @@
-"""Queries as indexes to walk, and what is left to be looked at in each hash that they lead to."""
+"""Queries as indexes to scan, and the conditions that are left to check in each hash that they lead to."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,14 +9,16 @@ from hub.stores.base import DeliveryQuery, EventQuery
 from hub.stores.redis.keyspace.key_names import KeyNames
 
 STORED: Final = (Status.PENDING, Status.SENDING, Status.DELIVERED, Status.DEAD, Status.CANCELLED)
-_LANES_WALKED: Final = 100
-"""More lanes than these are not walked one by one; their deliveries are picked from the tenant's."""
+_LANES_SCANNED: Final = 100
+"""With more lanes than this, the deliveries are picked from all of the tenant's, because each index costs a read."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSelection:
-    """The `indexes` hold all that is wanted; `wanted`, as `lua/selection.lua` has it, is nothing where they hold no
-    more than that."""
+    """The `indexes` hold everything that is wanted.
+
+    `wanted`, as `lua/lib/selection.lua` has it, is empty when they hold nothing else.
+    """
 
     indexes: Sequence[str] = ()
     wanted: Mapping[str, Any] = field(default_factory=dict)
@@ -37,11 +39,11 @@ def of_deliveries(keys: KeyNames, tenant: str, query: DeliveryQuery, channels: S
     if query.event_id is not None:
         equal = {"ten": tenant, "st": query.status, "chan": query.channel}
         return IndexSelection([keys.deliveries_of(query.event_id)], wanted | _equal(equal) | _of_lanes(lanes, but))
-    if lanes is not None and len(lanes - but) <= _LANES_WALKED:
+    if lanes is not None and len(lanes - but) <= _LANES_SCANNED:
         indexes = [keys.by_lane(tenant, lane, status) for lane in sorted(lanes - but) for status in statuses]
         return IndexSelection(indexes, wanted | _equal({"chan": query.channel}))
-    walked = [channel for channel in channels if query.channel in (None, channel)]
-    indexes = [keys.by_status(tenant, channel, status) for channel in walked for status in statuses]
+    scanned = [channel for channel in channels if query.channel in (None, channel)]
+    indexes = [keys.by_status(tenant, channel, status) for channel in scanned for status in statuses]
     return IndexSelection(indexes, wanted | _of_lanes(lanes, but))
 
 

@@ -1,4 +1,4 @@
-"""Whether a server keeps what the hub gives it: looked at when the store is opened, and by `hub doctor`."""
+"""Whether a server keeps what the hub gives it: checked when the store is opened, and by `hub doctor`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -15,7 +15,7 @@ from hub.stores.redis.keyspace.scripts import script
 from hub.stores.redis.safety.format_mark import format_finding
 
 OLDEST: Final = (7, 0)
-"""Older ones run no script that says itself what it may do, and that is kept when memory is full."""
+"""Older ones do not know flags of scripts, by which the hub goes on delivering when memory is full."""
 FAR_SECONDS: Final = 0.02
 NEARLY_FULL: Final = 0.8
 _PINGS: Final = 3
@@ -37,7 +37,7 @@ async def ensure_usable(engine: Engine, wait_replicas: int) -> None:
 
 
 async def examine(url: str, clock: Clock, wait_replicas: int) -> Sequence[Finding]:
-    """What is seen of the server of a URL; asked now or never. Raises `HubError`."""
+    """The findings about the server of a URL. Calls that fail are not made again. Raises `HubError`."""
     engine = Engine(read_address(url), clock)
     engine.patience_seconds = 0.0
     try:
@@ -48,8 +48,7 @@ async def examine(url: str, clock: Clock, wait_replicas: int) -> Sequence[Findin
 
 
 async def inspect(engine: Engine, wait_replicas: int = 0) -> Sequence[Finding]:
-    """What is seen of the server, most grave first. What it does not tell is not held against it. Raises
-    `Unavailable`."""
+    """The findings about the server, the gravest first. What it does not answer passes. Raises `Unavailable`."""
     reader = engine.reader()
     try:
         info = _info(await reader.ask("INFO"))
@@ -79,16 +78,16 @@ def _info(reply: bytes) -> Info:
 
 
 async def _config(reader: Reader) -> Info:
-    """The settings of interest, as far as the server tells them; managed ones often do not."""
+    """The settings of interest, as far as the server shows them; managed servers often do not."""
     found: dict[str, str] = {}
     for name in ("appendfsync", "save"):
-        reply = await _told(reader, "CONFIG", "GET", name)
+        reply = await _answer(reader, "CONFIG", "GET", name)
         found |= {name: reply[1].decode()} if reply else {}
     return found
 
 
-async def _told(reader: Reader, *command: str) -> Any:
-    """The reply to a command, or None where this user or this server has it not."""
+async def _answer(reader: Reader, *command: str) -> Any:
+    """The reply to a command, or None where this server does not have it or this user may not run it."""
     try:
         return await reader.ask(*command)
     except (Lost, Refused):
@@ -113,7 +112,7 @@ def _role(info: Info) -> Finding:
             "redis role",
             "failed",
             f"this server is a replica of {primary}",
-            "Name the primary in HUB_STORE_URL, or the sentinels (redis+sentinel://), who know which one it is.",
+            "Name the primary in HUB_STORE_URL, or the sentinels (redis+sentinel://), which know the primary.",
         )
     return Finding("redis role", "ok", "primary")
 
@@ -181,8 +180,8 @@ async def _cluster(engine: Engine, reader: Reader, info: Info) -> Sequence[Findi
     if engine.address.kind != "redis+cluster":
         advice = "Use redis+cluster:// in HUB_STORE_URL, so that the hub's slot is found wherever it moves."
         return (Finding("redis cluster", "failed", "this server is a node of a Cluster", advice),)
-    told = await _told(reader, "CLUSTER", "INFO")
-    state = _info(told or b"").get("cluster_state", "unknown")
+    reply = await _answer(reader, "CLUSTER", "INFO")
+    state = _info(reply or b"").get("cluster_state", "unknown")
     if state == "fail":
         return (Finding("redis cluster", "failed", f"cluster_state is {state}", "See CLUSTER INFO and CLUSTER NODES."),)
     return (Finding("redis cluster", "ok", f"cluster_state is {state}"),)

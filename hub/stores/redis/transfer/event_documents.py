@@ -1,4 +1,4 @@
-"""Events with their deliveries as documents, from what lies in Redis, and as what `lua/put_events.lua` takes."""
+"""Events with their deliveries as documents: made of what Redis holds, and as `lua/put_events.lua` takes them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

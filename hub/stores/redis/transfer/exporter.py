@@ -1,4 +1,4 @@
-"""What lies in Redis, as documents, piece by piece."""
+"""Reads Redis as documents, piece by piece."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -70,6 +70,7 @@ class Exporter:
         return _piece(documents, after, [kind.encode(), *members[-1:]] if members else [])
 
     async def feed(self, after: str, limit: int) -> Piece:
+        # After a loss, entries that are left may lie below what counts as trimmed; no reader gets them any more.
         trimmed = int(await self._engine.ask("HGET", self._keys.meta, "trimmed") or 0)
         (last,) = position_of(after, int) if after else [trimmed]
         rows = await self._engine.ask("XRANGE", self._keys.feed, f"({last}-0", "+", "COUNT", limit)
@@ -145,6 +146,7 @@ class _Plan:
 
     def add(self, event: bytes, size: int, sent: Sequence[bytes]) -> bool:
         """Whether there is room for another event after this one."""
+        # The first event is always taken: a piece without any would look like the end.
         if self.events and (size > self._bytes or len(sent) > self._deliveries):
             return False
         taken = sent[: self._deliveries]

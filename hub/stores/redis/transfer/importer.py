@@ -1,4 +1,4 @@
-"""Documents of another store, written into Redis; what is there already is left as it is, or written as it was."""
+"""Writes documents of another store into Redis. What is there already stays as it is."""
 
 from typing import Final
 

@@ -66,6 +66,7 @@ class RedisTransfer(Transfer):
         await self.write(*begun(source_mark, counters))
 
     async def write(self, section: Section, piece: Piece) -> None:
+        # Each script writes the place together with its documents, so neither is ever kept without the other.
         if piece.documents:
             await self._write[section](piece)
         else:
@@ -78,7 +79,7 @@ class RedisTransfer(Transfer):
         return sum(await self._engine.ask_all([("ZCARD", index) for index in indexes]))
 
     async def _feed_entries(self) -> int:
-        """Those that are readable: after a loss there may be some below what counts as trimmed."""
+        """How many can be read. After a loss, entries that are left may lie below what counts as trimmed."""
         trimmed = int(await self._engine.ask("HGET", self._keys.meta, "trimmed") or 0)
         kept: int = await self._engine.ask("XLEN", self._keys.feed)
         place = "-"

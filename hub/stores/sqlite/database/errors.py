@@ -26,6 +26,7 @@ def translate(error: apsw.Error) -> HubError:
             return Unavailable(
                 "The database is damaged; stop the hub and restore the database from a backup.", retry_after=60.0
             )
+        # These show a defect: everything that comes from outside is checked before.
         case apsw.ConstraintError() | apsw.SQLError() | apsw.RangeError() | apsw.MismatchError() | apsw.TooBigError():
             return HubError("The store refused what it was given.")
         case _:

@@ -26,6 +26,8 @@ _READER_CACHE_KIB: Final = 4_096
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Lock the database at `path` against other processes of the hub. Raises `Unavailable` while one has it."""
+    # A file of its own, because closing any descriptor of the database file would release the locks that SQLite has on
+    # it in this process: https://www.sqlite.org/howtocorrupt.html, 2.2.
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
@@ -40,6 +42,7 @@ def exclusive(path: Path) -> Iterator[None]:
                 f"The database {path} is in use by another hub (process {holder}). Stop that one, or give this one"
                 " a HUB_DATA_DIR of its own; for several processes use a redis:// store."
             ) from None
+        # For the message above. The lock itself ends with the descriptor, also when the process is killed.
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
@@ -69,6 +72,7 @@ def prepare(path: Path, clock: Clock) -> apsw.Connection:
             if not new:
                 _identify(connection, path)
                 _examine(connection, path, clock)
+            # It is kept in the file, so it must not change before the file is known to be the hub's own and intact.
             connection.pragma("journal_mode", "wal")
             _migrate(connection, path)
         except BaseException:
@@ -92,6 +96,7 @@ def _create(path: Path) -> bool:
     finally:
         os.close(descriptor)
     if new:
+        # A power cut must not take the name of the file with it.
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -149,6 +154,7 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
             " install that version again, or restore the backup from before it."
         )
     for number, step in enumerate(steps[version:], start=version + 1):
+        # The number is committed with the step, so a process that is killed in between repeats nothing.
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(step.read_text(encoding="utf-8")).fetchall()
         connection.pragma("application_id", APPLICATION_ID)

@@ -35,10 +35,12 @@ class Readers:
 
     def _read(self, read: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         connection = self._idle.get()
+        # The write-ahead log begins again only when no reader needs it, so a long read would let it grow.
         deadline = self._clock.monotonic() + READ_SECONDS
         connection.set_progress_handler(lambda: self._clock.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
         try:
             if self._snapshots:
+                # Deferred: the first SELECT takes the snapshot, and no read waits for the writer or holds it up.
                 connection.execute("BEGIN")
             return read(connection, *args, **kwargs)
         except apsw.Error as error:

@@ -17,11 +17,13 @@ class Reserve:
 
     def take(self) -> bool:
         """Take the space if at least as much stays free besides; False if not."""
+        # Twice as much, because taking the last space would fill the disk again at once.
         if shutil.disk_usage(self._path.parent).free < 2 * RESERVE_BYTES:
             return False
         try:
             descriptor = os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "wb") as file:
+                # Written, because a file that is only made long has no blocks on the disk.
                 file.write(bytes(RESERVE_BYTES))
         except OSError:
             self.release()

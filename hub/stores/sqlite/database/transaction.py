@@ -39,6 +39,7 @@ class Transaction:
         for start in range(0, len(rows), _SIZES[-1]):
             part = rows[start : start + _SIZES[-1]]
             size = next(size for size in _SIZES if size >= len(part))
+            # Rows of None fill the statement up; its own condition leaves them out.
             padding = (None,) * (width * (size - len(part)))
             self.connection.execute(
                 f"WITH new ({columns}) AS (VALUES {', '.join([places] * size)}) {statement}",

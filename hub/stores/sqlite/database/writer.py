@@ -62,6 +62,7 @@ class Writer:
         self._backlog: Backlog[_Work] = Backlog("the disk")
         self._wal_pages = 0
         self._moved_pages = 0
+        # The hook takes the place of SQLite's automatic checkpoint, which would run inside COMMIT while callers wait.
         connection.set_wal_hook(self._note_wal)
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -92,11 +93,13 @@ class Writer:
             self._checkpoint()
 
     def _settle(self, outcomes: list[tuple[_Job, Any]], feed_id: int) -> None:
+        # First the feed, so that a caller that has its outcome finds its entries there.
         if feed_id:
             self._committed(feed_id)
         settle(outcomes)
 
     def _write(self, group: list[_Job]) -> _Settled:
+        # Without its reserve the disk was full. Each group tries to take it again, which is how the writer recovers.
         if not self._reserve.held and not self._reserve.take():
             return self._write_vital(group)
         return self._try(group)
@@ -118,6 +121,7 @@ class Writer:
         """The outcomes of a group that was rolled back, after what can be tried again was."""
         if not isinstance(error, apsw.Error) or spoils_one(error):
             if len(group) > 1:
+                # One item spoiled the transaction of all. Each is tried alone, so that only that one fails.
                 parts = [self._try([job]) for job in group]
                 return [pair for outcomes, _ in parts for pair in outcomes], max(feed_id for _, feed_id in parts)
             return [(group[0], translate(error) if isinstance(error, apsw.Error) else error)], 0
@@ -134,6 +138,7 @@ class Writer:
             by_handler.setdefault(job.item[0], []).append(job)
         transaction = Transaction(self._connection, milliseconds(self._clock.now()))
         outcomes: list[tuple[_Job, Any]] = []
+        # A deferred transaction that reads before it writes would fail when another process wrote in between.
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             for handler, jobs in by_handler.items():
@@ -160,17 +165,19 @@ class Writer:
     def _checkpoint(self) -> None:
         """Copy the write-ahead log into the database, after the callers of the commit have their answers.
 
-        SQLite starts the log again from its beginning when all of it is copied and nobody reads it. When that has not
-        happened for long, the writer waits for the readers.
+        SQLite starts the log again from its beginning when all of it is copied and no reader needs it. When that has
+        not happened for long, the writer waits for the readers.
         """
         grown = self._wal_pages - self._moved_pages if self._wal_pages >= self._moved_pages else self._wal_pages
         if grown < (_CHECKPOINT_PAGES if self._reserve.held else _CHECKPOINT_PAGES_WHEN_FULL):
             return
         mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if self._wal_pages >= _WAL_MAX_PAGES else apsw.SQLITE_CHECKPOINT_PASSIVE
         try:
+            # Shorter than for a transaction: a checkpoint that does not succeed harms nothing, but work waits for it.
             self._connection.set_busy_timeout(_CHECKPOINT_WAIT_MS)
             _, self._moved_pages = self._connection.wal_checkpoint(mode=mode)
         except apsw.BusyError:
+            # A reader needs the log. The next try comes when it has grown by as much again.
             self._moved_pages = self._wal_pages
         except apsw.Error as error:
             self._failure = translate(error)

@@ -72,6 +72,7 @@ def _put_events(transaction: Transaction, documents: Sequence[bytes]) -> None:
 
 
 def _put_deliveries(transaction: Transaction, given: Sequence[EventDocument], event_seqs: Mapping[str, int]) -> None:
+    # A piece may come again after an interruption, so some or all of it may be there.
     there = _known(transaction, "deliveries", [sent.id for document in given for sent in document.deliveries])
     next_seq = _highest(transaction, "deliveries") + 1
     rows: list[Cells] = []
