@@ -28,8 +28,11 @@ def open_store(url: str, clock: Clock, options: StoreOptions = _NO_OPTIONS) -> A
     `hub.stores.redis.client.url` names. Raises `HubError` on entering when it cannot be used, saying what to do.
 
     Example:
-        >>> async with open_store("sqlite:///var/hub.db", SystemClock()) as store:
-        ...     print(await store.feed.bounds())
+
+        from hub.clock import SystemClock
+
+        async with open_store("sqlite:///var/hub.db", SystemClock()) as store:
+            trimmed, last = await store.feed.bounds()
     """
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in OPENERS:

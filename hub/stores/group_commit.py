@@ -44,9 +44,12 @@ class Backlog(Generic[Item]):
     `submit`, `close` and `settle` are called in the event loop; `take` and `drain` in one thread, which may be another.
 
     Example:
-        >>> backlog = Backlog("the disk")
-        >>> submitting = asyncio.create_task(backlog.submit("a row"))
-        >>> settle((job, write(job.item)) for job in backlog.take())
+
+        backlog: Backlog[str] = Backlog("the disk")
+        submitting = asyncio.create_task(backlog.submit("a row"))
+        await asyncio.sleep(0)
+        settle((job, len(job.item)) for job in backlog.take())
+        await submitting  # 5
     """
 
     def __init__(self, target: str, added: Callable[[], None] = lambda: None) -> None:

@@ -18,8 +18,12 @@ class Store:
     """An open store. `shared` says whether other processes may have it open too.
 
     Example:
-        >>> result = await store.intake.accept(Batch("acme", entries, catalogue_version=7))
-        >>> claimed = await store.queue.claim([ClaimRequest("sub_1", limit=8)], {"sub_1": 30.0})
+
+        from hub.stores.base import ClaimRequest
+
+        claimed = await store.queue.claim([ClaimRequest("sub_1", limit=8)], {"sub_1": 30.0})
+        for claim in claimed.claims:
+            print(claim.event.type, await store.archive.attempts("default", claim.delivery.id))
     """
 
     shared: bool

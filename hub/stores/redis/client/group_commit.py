@@ -22,8 +22,12 @@ class GroupCommit(Generic[Item, Outcome]):
     """The calls of one kind that this process makes: one at a time, numbered from 1.
 
     Example:
-        >>> accepting = GroupCommit("accept", call_accept, options.failpoint)
-        >>> result = await accepting.submit(batch, rows=3)
+
+        async def measure(number: int, items: Sequence[str]) -> list[int]:
+            return [len(item) for item in items]
+
+        measuring: GroupCommit[str, int] = GroupCommit("measure", measure, lambda name: None)
+        await measuring.submit("a row")  # 5
     """
 
     def __init__(self, name: str, call: Call[Item, Outcome], failpoint: Failpoint) -> None:
