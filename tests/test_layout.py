@@ -18,7 +18,7 @@ COVERED_BY: dict[str, tuple[str, ...]] = {
     "hub/catalogue/keys/model.py": ("tests/hub/catalogue/keys/test_service.py",),
     "hub/catalogue/subscriptions/model.py": ("tests/hub/catalogue/subscriptions/test_codec.py",),
     "hub/cluster/roles.py": ("tests/hub/runtime/test_process.py",),
-    "hub/stores/options.py": ("tests/hub/stores/redis/test_accepting.py", "tests/hub/stores/sqlite/test_durability.py"),
+    "hub/stores/options.py": ("tests/hub/stores/redis/test_intake.py", "tests/hub/stores/sqlite/test_durability.py"),
     # One function, or one call passed on.
     "hub/dispatch/events.py": ("tests/hub/dispatch/test_deliveries.py",),
     "hub/tasks/saving.py": ("tests/hub/tasks/test_runner.py", "tests/hub/tasks/test_recovery.py"),

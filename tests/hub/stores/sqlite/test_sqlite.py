@@ -117,7 +117,7 @@ async def test_while_another_process_locks_the_database_writes_are_refused_in_bo
 ) -> None:
     store = await opened.open()
     kept = await publish(store)
-    command = (sys.executable, "-m", "tests.hub.stores.sqlite.holding", str(tmp_path / "hub.db"))
+    command = (sys.executable, "-m", "tests.hub.stores.sqlite.database.holding", str(tmp_path / "hub.db"))
     holder = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE)
     assert holder.stdin is not None
     assert holder.stdout is not None
