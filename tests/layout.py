@@ -83,18 +83,19 @@ class Layout:
         self, covered_by: Mapping[str, Iterable[str]], whole_room: Mapping[str, str]
     ) -> Iterator[str]:
         own = {self.own_test(module) for module in self.modules}
-        covers = [cover for named in covered_by.values() for cover in named]
+        lines = [*whole_room, *(cover for covers in covered_by.values() for cover in covers)]
         for test in self.tests:
             mirrors = test.startswith(tuple(f"tests/{package}/" for package in PACKAGES))
-            if mirrors and test not in {*own, *whole_room} and not any(_holds(cover, test) for cover in covers):
+            if mirrors and test not in own and not any(_holds(line, test) for line in lines):
                 yield f"{test}: is the test of no module, covers none, and is not one of a whole room"
-        for test, reason in whole_room.items():
-            if test not in self.tests:
-                yield f"{test}: is no test"
-            elif test in own:
-                yield f"{test}: is the test of a module, and needs no line"
+        for line, reason in whole_room.items():
+            tests = {test for test in self.tests if _holds(line, test)}
+            if not tests:
+                yield f"{line}: is no test"
+            elif tests <= own:
+                yield f"{line}: is the test of a module, and needs no line"
             elif not reason:
-                yield f"{test}: needs a reason"
+                yield f"{line}: needs a reason"
 
     # -- what a test reaches -------------------------------------------------------------------------------------------
 
