@@ -45,7 +45,10 @@ from hub.rendering import Renderer
 from hub.retry import next_wait
 from hub.runtime import open_process
 from hub.settings import Settings
-from hub.stores.base import Signal
+from hub.stores import open_store
+from hub.stores.base import Signal, Store
+from hub.stores.group_commit import Backlog
+from hub.stores.redis.client.group_commit import GroupCommit
 from hub.stream import Broadcaster, StreamTickets
 from hub.tasks import TaskRunner
 from hub.telemetry.metrics import Metrics
@@ -302,6 +305,7 @@ async def test_the_stream_of_the_example_has_what_is_published(api: Api) -> None
 async def test_the_examples_of_services_run(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     services = api.services
     operator = services.keys.identify(ADMIN_KEY)
+    await run(Store, store=api.store)
     await run(Keyring, keys=services.keys)
     await run(EventTypes, event_types=services.event_types)
     await run(Subscriptions, subscriptions=services.subscriptions, principal=operator)
@@ -313,7 +317,22 @@ async def test_the_examples_of_services_run(api: Api, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize(
     "documented",
-    [Receipt, SendFailed, TargetModel, SignedTarget, Guard, Schema, Filter, Sealer, Metrics, PatternIndex, next_wait],
+    [
+        Receipt,
+        SendFailed,
+        TargetModel,
+        SignedTarget,
+        Guard,
+        Schema,
+        Filter,
+        Sealer,
+        Metrics,
+        PatternIndex,
+        next_wait,
+        open_store,
+        Backlog,
+        GroupCommit,
+    ],
     ids=lambda documented: documented.__name__,
 )
 async def test_an_example_that_needs_nothing_runs(documented: Any) -> None:

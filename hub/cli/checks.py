@@ -157,7 +157,7 @@ def _database(path: Path, clock: Clock) -> Finding:
 
 def _redis(url: str, wait_replicas: int, clock: Clock) -> Sequence[Finding]:
     # Resolved by name, because importing the Redis client takes longer than the other checks.
-    examine = pkgutil.resolve_name("hub.stores.redis.server_check:examine")
+    examine = pkgutil.resolve_name("hub.stores.redis.safety.server_check:examine")
     try:
         findings: Sequence[Finding] = asyncio.run(examine(url, clock, wait_replicas))
         return findings

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from hub.clock import SystemClock
 from hub.stores import open_store
+from hub.testing.stores import samples as S
 from tests.cases.scene import redis_server, verdict
-from tests.hub.stores import samples as S
 
 
 class Stepping(SystemClock):

@@ -4,8 +4,8 @@ import asyncio
 
 from hub.clock import SystemClock
 from hub.stores import open_store
+from hub.testing.stores import samples as S
 from tests.cases.scene import redis_server, verdict
-from tests.hub.stores import samples as S
 
 
 async def main():

@@ -6,8 +6,8 @@ import time
 from hub.clock import SystemClock
 from hub.models import Record
 from hub.stores import open_store
+from hub.testing.stores import samples as S
 from tests.cases.scene import NEWER_ID, Hub, Receiver, newer_subscription, redis_server, verdict
-from tests.hub.stores import samples as S
 
 with (
     redis_server() as (url, port),

@@ -6,9 +6,9 @@ import time
 import hub.stores.redis.intake as I
 from hub.clock import SystemClock
 from hub.stores import open_store
-from hub.stores.redis.codec import pack, unpack
+from hub.stores.redis.keyspace.codec import pack, unpack
+from hub.testing.stores import samples as S
 from tests.cases.scene import Hub, Receiver, redis_server, verdict
-from tests.hub.stores import samples as S
 
 with (
     redis_server() as (url, port),

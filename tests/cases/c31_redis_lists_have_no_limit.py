@@ -8,8 +8,8 @@ import redis
 from hub.clock import SystemClock
 from hub.stores import open_store
 from hub.stores.base import DeliveryQuery, Page
+from hub.testing.stores import samples as S
 from tests.cases.scene import redis_server, verdict
-from tests.hub.stores import samples as S
 
 N = 30_000
 

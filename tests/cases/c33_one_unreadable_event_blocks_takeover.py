@@ -5,9 +5,9 @@ import asyncio
 import hub.stores.redis.intake as I
 from hub.clock import SystemClock
 from hub.stores import open_store
-from hub.stores.redis.codec import pack, unpack
+from hub.stores.redis.keyspace.codec import pack, unpack
+from hub.testing.stores import samples as S
 from tests.cases.scene import redis_server, verdict
-from tests.hub.stores import samples as S
 
 
 async def main():

@@ -7,8 +7,8 @@ import time
 
 from hub.clock import SystemClock
 from hub.stores import open_store
+from hub.testing.stores import samples as S
 from tests.cases.scene import redis_server, verdict
-from tests.hub.stores import samples as S
 
 
 def sentinel(answer):

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from hub.models import Attempt, Cause, Event, FeedEntry, FeedKind, Outcome, Resource, Status
-from hub.stores.redis.codec import (
+from hub.stores.redis.keyspace.codec import (
     attempt_from,
     entry_from,
     event_from,
@@ -16,7 +16,7 @@ from hub.stores.redis.codec import (
     packed_entry,
     packed_event,
 )
-from hub.stores.sqlite.database import prepare
+from hub.stores.sqlite.database.opening import prepare
 from hub.stores.stored import Codec, StoredEvent, attempts, events, feed_entries
 from hub.testing.clock import START, ManualClock
 
