@@ -134,8 +134,11 @@ class Timetable:
     def schedule(self, names: Iterable[str], last_runs: Mapping[str, Run] | None = None) -> None:
         """Put these jobs on the timetable. Each is next due after its last run, in this process or another.
 
-        A job that is already due, or is marked `at_start`, runs at once.
+        A job that is already due, or is marked `at_start`, runs at once. A timetable that was stopped takes none.
         """
+        # A process may begin to lead while it stops.
+        if not self._scheduler.running:
+            return
         for name in names:
             # Parsed again, because an interval counts from the moment at which its trigger is made.
             job, trigger, last_run = self._jobs[name], _parse(self._jobs[name].trigger), (last_runs or {}).get(name)

@@ -88,6 +88,16 @@ async def test_jobs_marked_so_run_at_the_start_and_the_others_do_not() -> None:
     assert (first.runs, other.runs) == (1, 0)
 
 
+async def test_a_timetable_that_was_stopped_takes_no_more_jobs() -> None:
+    work = Work()
+    async with running(Job("a", FAR, work, at_start=True), Job("b", FAR, work)) as timetable:
+        timetable.unschedule(["a"])
+    timetable.schedule(["a", "b"])
+    await asyncio.sleep(0)
+    assert work.runs == 0
+    assert [one.next_run_at for one in timetable.entries()] == [None, None]
+
+
 async def test_entries_say_what_runs_when_and_how_it_went() -> None:
     clock = ManualClock()
 

@@ -118,7 +118,7 @@ def make_parts(store: Store, clock: ManualClock) -> Parts:
 @contextmanager
 def outage(store: Store) -> Iterator[None]:
     """The store writes nothing."""
-    writer = store.queue._writer  # type: ignore[attr-defined] # internals
+    writer = store.queue._writer._backlog  # type: ignore[attr-defined] # internals
     writer._closing = True
     try:
         yield
