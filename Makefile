@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 PACKAGES := hub channels schedules
+# The tests start hundreds of processes, none of which is to compile the hub again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run fast test cases format lint measure check bench drills docs lock audit dist release clean
@@ -51,7 +53,7 @@ docs: $(VENV)/docs.stamp  ## Build the documentation as a site into site/, and c
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/site/mkdocs.yml
 	@$(BIN)/python .ci/check_site.py site
 
-lock:  ## Resolve the locks anew, from pyproject.toml
+lock:  ## Resolve the locks again, from pyproject.toml
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--extra otel --group build -o requirements.lock pyproject.toml
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
