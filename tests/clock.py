@@ -10,6 +10,13 @@ from hub.clock import Clock
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
+def pass_loop_time(seconds: float) -> None:
+    """Let the timers of the running event loop be due so much sooner, from its next turn on."""
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    loop.time = lambda: before() + seconds  # type: ignore[method-assign] # of this loop, which ends with the test
+
+
 class ManualClock(Clock):
     """Wall-clock and monotonic time move together, by `advance` or `elapse` and by nothing else."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.serving import ServedHub, serving
 
 LOOPBACK = "127.0.0.0/8"
@@ -33,7 +34,7 @@ class Tenant:
     def _call(self, key: str, method: str, path: str, **body: Any) -> Any:
         headers = {"Authorization": f"Bearer {key}"}
         answer = httpx.request(
-            method, f"{self.url}{path}", json=body or None, headers=headers, timeout=20, trust_env=False
+            method, f"{self.url}{path}", json=body or None, headers=headers, timeout=PATIENCE_SECONDS, trust_env=False
         )
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None

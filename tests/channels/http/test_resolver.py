@@ -13,7 +13,7 @@ from channels.base import SendFailed
 from channels.http import AddressRefused, Guard, deliver, open_client
 from channels.http.resolver import MAX_LOOKUPS, LookupFailed, Resolver
 from tests.channels.conftest import LOOPBACK
-from tests.patience import patience
+from tests.patience import PATIENCE_SECONDS, patience
 from tests.receivers import Receiver
 
 SILENT = "silent.example"
@@ -30,7 +30,7 @@ class NameServer:
     def getaddrinfo(self, host: str, *args: Any, **kwargs: Any) -> list[tuple[Any, ...]]:
         self.asked.append(host)
         if host.endswith(SILENT):
-            self.released.wait(10)
+            self.released.wait(PATIENCE_SECONDS)
         if host not in self.names:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [

@@ -174,7 +174,7 @@ def honcho(directory: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[
     finally:
         # Told, and not killed, for it is honcho who ends the others.
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
         assert process.stdout is not None
         process.stdout.close()
 
