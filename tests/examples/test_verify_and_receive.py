@@ -14,6 +14,7 @@ from examples.verify_and_receive import Inbox
 from tests.examples.conftest import Tenant
 from tests.examples.program import Program, serving_app
 from tests.patience import PATIENCE_SECONDS
+from tests.plain_http import NO_TLS
 
 EVENT = {"type": "parcel.sent", "timestamp": "2026-01-02T03:04:05Z", "data": {"n": 1}}
 
@@ -36,7 +37,9 @@ def post(url: str, webhook_id: str, secret: str) -> httpx.Response:
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": Webhook(secret).sign(webhook_id, now, body),
     }
-    return httpx.post(f"{url}/hooks", content=body, headers=headers, timeout=PATIENCE_SECONDS, trust_env=False)
+    return httpx.post(
+        f"{url}/hooks", content=body, headers=headers, timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False
+    )
 
 
 def handled(program: Program) -> list[str]:
@@ -62,7 +65,7 @@ def test_an_event_is_received_from_the_hub_and_a_repeated_delivery_is_handled_on
 def test_what_the_hub_did_not_sign_is_refused(secret: str, tmp_path: Path) -> None:
     with receiving(secret, tmp_path) as (_, url):
         forged = post(url, "evt_1", new_secret().get_secret_value())
-        bare = httpx.post(f"{url}/hooks", json=EVENT, timeout=PATIENCE_SECONDS, trust_env=False)
+        bare = httpx.post(f"{url}/hooks", json=EVENT, timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False)
         genuine = post(url, "evt_1", secret)
     assert [forged.status_code, bare.status_code, genuine.status_code] == [401, 401, 204]
     assert [webhook_id for webhook_id, _ in Inbox(tmp_path / "inbox.db").waiting()] in ([], ["evt_1"])

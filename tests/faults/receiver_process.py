@@ -22,6 +22,7 @@ from tests.faults.journal import Journal, read_journal
 from tests.faults.patience import until
 from tests.forks import ForkedProcess
 from tests.patience import PATIENCE_SECONDS
+from tests.plain_http import NO_TLS
 
 PROGRAM = "tests.faults.receiver_process:main"
 
@@ -53,7 +54,7 @@ class ReceiverProcess:
         self.port = int(await asyncio.to_thread(os.read, said, 100))
         os.close(said)
         self._control = httpx.AsyncClient(
-            base_url=f"http://{self._host}:{self.port}/-/", timeout=PATIENCE_SECONDS, trust_env=False
+            base_url=f"http://{self._host}:{self.port}/-/", timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False
         )
         return self
 

@@ -19,6 +19,7 @@ import uvicorn
 from tests.api_support import ADMIN_KEY, open_api, settings_for
 from tests.clock import ManualClock
 from tests.patience import PATIENCE_SECONDS, patience
+from tests.plain_http import NO_TLS
 from tests.redis_servers import RedisServer
 from tests.serving import HUB, surroundings
 
@@ -44,7 +45,9 @@ class Served:
     def client(self, key: str = ADMIN_KEY) -> httpx.AsyncClient:
         """A client with this key, by default the operator's."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=PATIENCE_SECONDS, trust_env=False)
+        return httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False
+        )
 
 
 def sqlite_url(database: Path, directory: Path) -> str:

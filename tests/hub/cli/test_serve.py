@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.patience import PATIENCE_SECONDS
+from tests.plain_http import NO_TLS
 from tests.serving import HUB, ServedHub, serving, surroundings
 
 ORDER = {
@@ -53,7 +54,9 @@ def test_the_first_start_shows_the_key_once_and_keeps_it_private(hub: ServedHub)
 def test_an_event_is_published_delivered_and_watched(hub: ServedHub) -> None:
     spec = {"name": "log", "event_types": ["order.*"], "channel": "file", "target": {"name": "orders"}}
     headers = {"Authorization": f"Bearer {hub.key}"}
-    made = httpx.post(f"{hub.url}/v1/subscriptions", json=spec, headers=headers, timeout=PATIENCE_SECONDS)
+    made = httpx.post(
+        f"{hub.url}/v1/subscriptions", json=spec, headers=headers, timeout=PATIENCE_SECONDS, verify=NO_TLS
+    )
     assert made.status_code == 201
 
     published = run(hub, "publish", "order.created", "--data", "-", "--json", stdin=json.dumps(ORDER))
@@ -159,7 +162,9 @@ def test_a_stopped_hub_leaves_with_its_listeners_and_starts_again_where_it_was(t
     with serving(tmp_path) as first:
         key = first.key
         headers = {"Authorization": f"Bearer {key}"}
-        with httpx.stream("GET", f"{first.url}/v1/stream", headers=headers, timeout=PATIENCE_SECONDS) as stream:
+        with httpx.stream(
+            "GET", f"{first.url}/v1/stream", headers=headers, timeout=PATIENCE_SECONDS, verify=NO_TLS
+        ) as stream:
             lines = stream.iter_lines()
             assert any(line.startswith("retry:") for line in iter(lines.__next__, ""))
             first.process.terminate()

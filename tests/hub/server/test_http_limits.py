@@ -10,7 +10,8 @@ import uvicorn
 
 from hub.server.http_limits import HEAD_BYTES, HEAD_SECONDS, bounded
 from tests.clock import pass_loop_time
-from tests.patience import patience
+from tests.patience import PATIENCE_SECONDS, patience
+from tests.plain_http import NO_TLS
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n"
 
@@ -126,7 +127,7 @@ async def test_a_slow_body_and_an_idle_connection_outlive_the_limit_of_heads() -
 
     async with (
         serving(max_connections=1, hello=hello) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=None) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=None, verify=NO_TLS) as client,
     ):
         assert (await client.post("/", content=slow_body())).content == b"onetwo"
         pass_loop_time(HEAD_SECONDS)
@@ -137,19 +138,19 @@ async def test_a_slow_body_and_an_idle_connection_outlive_the_limit_of_heads() -
 
 async def test_a_large_body_is_no_head() -> None:
     body = b"x" * (HEAD_BYTES * 3)
-    async with serving() as port, httpx.AsyncClient() as client:
+    async with serving() as port, httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=NO_TLS) as client:
         assert (await client.post(f"http://127.0.0.1:{port}/", content=body)).content == body
 
 
 async def test_one_connection_too_many_is_told_to_come_back() -> None:
     async with serving(max_connections=2) as port:
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=NO_TLS) as client:
             refused = await client.get(f"http://127.0.0.1:{port}/")
         for _, writer in held:
             writer.close()
             await writer.wait_closed()
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=NO_TLS) as client:
             served = await client.get(f"http://127.0.0.1:{port}/")
     assert (refused.status_code, refused.headers["retry-after"], refused.headers["connection"]) == (503, "1", "close")
     assert refused.headers["content-type"] == "application/problem+json"
