@@ -67,6 +67,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two more than there are cores where tests wait for processes, which is half of what they do."""
+    cores = len(os.sched_getaffinity(0))
+    return cores if config.getoption("--fast") else cores + 2
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """In a fast run, do not even import what starts processes."""
     folder = f"{collection_path.relative_to(config.rootpath)}/"
