@@ -52,7 +52,7 @@ async def test_f30_attempts_that_were_cut_off_leave_room_for_healthy_ones(tenant
     async with Receiver(lambda arrival: Answer(delay=0 if arrival.path == "/ok" else FOREVER)) as receiver:
         hanging = {"url": f"{receiver.url}/hang"}
         await tenant.subscribe(
-            "webhook", hanging, event_types=["hang"], timeout=0.3, max_in_flight=200, retry_schedule=[]
+            "webhook", hanging, event_types=["hang"], timeout=1, max_in_flight=200, retry_schedule=[]
         )
         await tenant.subscribe("webhook", {"url": f"{receiver.url}/ok"}, event_types=["ok"])
         batch = [{"type": "hang", "data": number} for number in range(200)]
