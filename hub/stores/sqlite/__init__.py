@@ -9,7 +9,7 @@ from random import SystemRandom
 from hub.clock import Clock
 from hub.errors import HubError
 from hub.stores.base import Store
-from hub.stores.options import StoreOptions
+from hub.stores.options import FOR_ONE_PROCESS, StoreOptions
 from hub.stores.process import ProcessLeases, ProcessSchedules, ProcessSignals, ProcessTickets
 from hub.stores.sqlite.archive import SqliteArchive
 from hub.stores.sqlite.database import connect, exclusive, prepare
@@ -33,6 +33,8 @@ async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIte
     address = url.removeprefix("sqlite://")
     if not address.startswith("/") or not address[1:]:
         raise HubError("The address of an SQLite store is sqlite:///relative/path or sqlite:////absolute/path.")
+    if options.shared:
+        raise HubError(FOR_ONE_PROCESS)
     path = Path(address[1:])
     async with AsyncExitStack() as stack:
         stack.enter_context(exclusive(path))
