@@ -25,10 +25,10 @@ fast: $(VENV)/dev.stamp  ## Run the tests that start no process, on the embedded
 test: $(VENV)/dev.stamp  ## Run all tests, or some: make test T=tests/hub/test_retry.py
 	@$(BIN)/pytest -q $(or $(T),$(SPREAD))
 
-cases: $(VENV)/dev.stamp  ## Run the cases that the hub does not handle yet
-	@$(BIN)/python -m tests.cases
+cases: $(VENV)/dev.stamp  ## Run the cases that the hub does not handle yet, or some: make cases T=c01
+	@$(BIN)/python -m tests.cases $(T)
 
-format: $(VENV)/dev.stamp  ## Format the code, and mend what the linter can
+format: $(VENV)/dev.stamp  ## Format the code, and fix what the linter can fix
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
@@ -42,7 +42,7 @@ lint: $(VENV)/dev.stamp  ## Check format, lint, types, import rules and measures
 measure: $(VENV)/bin/python  ## Measure sizes, rooms, exceptions and names
 	@$(BIN)/python .ci/measure.py
 
-check: lint test  ## All that CI checks
+check: lint test  ## Run everything that CI checks
 
 bench: $(VENV)/dev.stamp  ## Run the benchmarks and print their tables
 	@$(BIN)/python -m benchmarks.throughput
@@ -55,7 +55,7 @@ docs: $(VENV)/docs.stamp  ## Build the documentation as a site into site/, and c
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/site/mkdocs.yml
 	@$(BIN)/python .ci/check_site.py site
 
-lock:  ## Resolve the locks again, from pyproject.toml
+lock:  ## Resolve the dependencies in pyproject.toml again, and write the lock files
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--extra otel --group build -o requirements.lock pyproject.toml
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

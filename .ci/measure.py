@@ -2,6 +2,7 @@
 
 `make measure` prints a table. Where a limit is passed it names each place and exits with status 1: too many loose
 modules, an import against the order of the layers, a cycle, an exception without a reason, a word that was replaced.
+See docs/decisions/0012.
 """
 
 import argparse

@@ -166,7 +166,7 @@ async def recovered(hub: Hub) -> None:
 
 
 async def toll(hub: Hub, seconds: float, fault: Fault) -> Toll:
-    """Let the hub accept for so many seconds, then let the fault happen, and count."""
+    """Let the hub accept events for about `seconds`, then let the fault happen, and count."""
     async with load(hub) as journal:
         # Syncs that come once a second must not always come at the same distance from the fault.
         patience = seconds + random()

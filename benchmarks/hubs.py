@@ -78,7 +78,7 @@ def hub(role: str, port: int, directory: Path, **settings: str) -> Server:
 
 
 def subscribe(port: int, target: int, number: int) -> None:
-    """So many subscriptions to every order, all to the receiver at the port `target`."""
+    """Create `number` subscriptions to every order, all to the receiver at the port `target`."""
     for place in range(number):
         answer = httpx.post(
             f"http://127.0.0.1:{port}/v1/subscriptions",

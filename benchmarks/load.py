@@ -79,7 +79,7 @@ class _Client(asyncio.Protocol):
 
 
 async def fire(port: int, requests: Sequence[bytes], *, clients: int, expected: int = 202) -> Answers:
-    """Send all requests over so many connections, each waiting for its answer before the next."""
+    """Send all requests over `clients` connections, each of which waits for one answer before the next request."""
     answers, left = Answers(), iter(requests)
     loop = asyncio.get_running_loop()
     started = time.perf_counter()

@@ -116,7 +116,7 @@ async def backlog(store: Store) -> None:
     await timed("  stats", 3, lambda: store.archive.stats(TENANT, hour_ago, None))
     await timed("  list", 3, lambda: store.archive.deliveries(TENANT, DeliveryQuery(), Page()))
     rare = DeliveryQuery(channel="slack")
-    await timed("  list of what there is none of", 3, lambda: store.archive.deliveries(TENANT, rare, Page()))
+    await timed("  list that finds nothing", 3, lambda: store.archive.deliveries(TENANT, rare, Page()))
 
 
 @contextmanager

@@ -195,7 +195,7 @@ class Counter:
             self._reached.set()
 
     async def reach(self, what: str, count: int, seconds: float) -> int:
-        """How many there were when there were `count`, or the time was over; counting begins anew."""
+        """Wait until there are `count`, or `seconds` have passed. Gives how many, and counts from 0 again."""
         self._reached.clear()
         self._awaited = (what, count)
         self.add(what, 0)

@@ -52,7 +52,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The receiver accepted the message. `response_body` is the beginning of its answer, kept with the attempt."""
+    """The receiver accepted the message. `response_body` is the beginning of its answer, kept with the attempt.
+
+    Example:
+
+        Receipt(status_code=200, response_body="ok")
+    """
 
     status_code: int | None = None
     response_body: str | None = None
@@ -63,6 +68,13 @@ class SendFailed(Exception):
 
     `detail` is shown to people and never contains a secret. `retry_after` is the delay that the receiver asked for, in
     seconds.
+
+    Example:
+
+        try:
+            raise SendFailed("answered 503 Service Unavailable", status_code=503, retry_after=30.0)
+        except SendFailed as failure:
+            failure.permanent  # False: the hub tries again in 30 s
     """
 
     def __init__(
@@ -87,6 +99,16 @@ class TargetModel(BaseModel):
 
     Every secret is a `SecretStr`, or a mapping to `SecretStr`: it is then encrypted where it is stored and masked where
     it is shown. String fields marked `Rendered` may contain templates.
+
+    Example:
+
+        from typing import Annotated
+
+        class PagerTarget(TargetModel):
+            routing_key: SecretStr
+            summary: Annotated[str, Rendered()] = "{{ type }}"
+
+        PagerTarget(routing_key="R0123").summary  # "{{ type }}"
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -110,7 +132,15 @@ class PreviousSecret(BaseModel):
 
 
 class SignedTarget(TargetModel):
-    """A target whose messages are signed. Only rotation writes `previous_secrets`; clients cannot."""
+    """A target whose messages are signed. Only rotation writes `previous_secrets`; clients cannot.
+
+    Example:
+
+        class SmsTarget(SignedTarget):
+            number: str
+
+        SmsTarget(number="+49 30 1234567").secret.get_secret_value()[:6]  # "whsec_"
+    """
 
     secret: SecretStr = Field(default_factory=new_secret)
     """Generated when the client gives none."""
@@ -134,7 +164,17 @@ TargetT = TypeVar("TargetT", bound=TargetModel)
 
 @dataclass(frozen=True, slots=True)
 class ChannelContext:
-    """What a channel is constructed with."""
+    """What a channel is constructed with.
+
+    Example:
+
+        from channels.file import FileChannel
+        from channels.http import open_client
+
+        async with open_client() as http:
+            channel = FileChannel(ChannelContext(http, Path("var"), {"file_keep": "3"}))
+            await channel.aclose()
+    """
 
     http: httpx.AsyncClient
     """The client that all channels share. It refuses private addresses, limits the size of answers, and follows no
@@ -148,6 +188,13 @@ class Channel(ABC, Generic[TargetT]):
     """One medium.
 
     Each process makes one instance of each channel, uses it for all subscriptions at once, and closes it when it ends.
+
+    Example:
+
+        from channels.http import HttpUrl, deliver, receipt
+
+        class MatrixTarget(TargetModel):
+            url: HttpUrl
 
         class MatrixChannel(Channel[MatrixTarget]):
             kind = "matrix"

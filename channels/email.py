@@ -157,6 +157,8 @@ class EmailChannel(Channel[EmailTarget]):
     def _provider(self, name: str) -> Provider | SmtpPool:
         """The provider with this name, opened at its first use."""
         if not name:
+            # Not permanent: once the operator has set it up, the retries send the mail. The same holds for what
+            # follows.
             raise SendFailed("mail is not set up: set HUB_SMTP_URL or HUB_EMAIL_PROVIDER")
         if name not in self._open:
             if name == "smtp":

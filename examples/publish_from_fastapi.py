@@ -118,7 +118,7 @@ async def place_order(
 
 @app.exception_handler(HubUnavailable)
 async def ask_to_repeat(_: Request, error: HubUnavailable) -> JSONResponse:
-    """The order is kept; the client repeats the request, and the hub is told then."""
+    """The order is kept. The client repeats the request, and the event is published then."""
     detail = {"detail": "The order is kept, but nobody was told yet. Repeat the request."}
     return JSONResponse(detail, 503, {"Retry-After": error.retry_after})
 

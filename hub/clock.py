@@ -7,7 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock(ABC):
-    """Time as a parameter, so that tests advance it instead of waiting."""
+    """Time as a parameter, so that tests advance it instead of waiting. `SystemClock` is the one of a running hub.
+
+    Example:
+
+        clock: Clock = SystemClock()
+        started = clock.monotonic()
+        await clock.sleep(0.001)
+        clock.now(), clock.monotonic() - started
+    """
 
     @abstractmethod
     def now(self) -> datetime:
@@ -22,8 +30,8 @@ class Clock(ABC):
         """Return after `seconds` of monotonic time."""
 
     def agree(self, ahead: timedelta) -> None:  # noqa: B027 - only a clock that measures real time can be wrong
-        """Count the time of day from a reference that is so far ahead of this machine's own, so that all machines that
-        share the reference agree."""
+        """Add `ahead` to this machine's time of day from now on: a reference that all machines share is ahead by that
+        much. What is monotonic stays as it is. See docs/decisions/0011."""
 
 
 def to_millisecond(instant: datetime) -> datetime:

@@ -15,6 +15,7 @@ def parse_instant(text: object) -> datetime:
     """An RFC 3339 instant as aware UTC. Raises `ValueError` for anything else, including leap seconds."""
     if isinstance(text, str) and _RFC3339.fullmatch(text):
         try:
+            # RFC 3339 allows a lower-case z, which `fromisoformat` does not read.
             return datetime.fromisoformat(text.upper()).astimezone(UTC)
         except (ValueError, OverflowError):
             pass

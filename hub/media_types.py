@@ -1,4 +1,4 @@
-"""The media types that the hub reads and writes, and how one is told from a header."""
+"""The media types that the hub reads and writes, and how to read one from a header."""
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"

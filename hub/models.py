@@ -47,7 +47,7 @@ class Scope(StrEnum):
 
 
 class Resource(BaseModel):
-    """Base of everything that is shown: immutable. Members that a newer version stored are ignored."""
+    """Base of everything that is shown. It is immutable, and ignores members that a newer version has stored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -41,10 +41,15 @@ def next_wait(
     not come back together. A `retry_after` of the target replaces the schedule and is obeyed exactly, up to 24 hours
     (RFC 9110, section 10.2.3); one that is zero, negative or not a number is ignored.
 
+    Example:
+
+        from random import random
+
         next_wait((5.0, 30.0), 1, retry_after=None, random=random)  # 4 to 6
         next_wait((5.0, 30.0), 1, retry_after=120.0, random=random)  # 120
         next_wait((5.0, 30.0), 3, retry_after=None, random=random)  # None
     """
+    # First, so that a target cannot ask for more attempts than the schedule has.
     if attempt > len(schedule):
         return None
     if retry_after is not None and retry_after > 0 and not math.isnan(retry_after):

@@ -24,7 +24,13 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Settings(BaseSettings):
     """Every setting of the hub itself; what channels read beyond these is in `channel_options`.
 
-    The TOML file is `hub.toml` in the working directory, or the file that `HUB_CONFIG` names.
+    The TOML file is `hub.toml` in the working directory, or the file that `HUB_CONFIG` names. An argument comes before
+    the environment, and the environment before the file. Raises `ValidationError`, which shows no value.
+
+    Example:
+
+        settings = Settings(data_dir=Path("/var/lib/hub"), max_in_flight=64)
+        settings.store_url  # sqlite:////var/lib/hub/hub.db
     """
 
     model_config = SettingsConfigDict(
@@ -35,18 +41,19 @@ class Settings(BaseSettings):
     store_url: str = ""
     """Where everything is kept; by default `sqlite:///<data_dir>/hub.db`."""
     redis_wait_replicas: int = Field(default=0, ge=0, le=100)
-    """A publish is answered only once so many replicas have it."""
+    """A publish is answered only when this number of replicas has it."""
     redis_wait_timeout: Seconds = Field(default=1.0, le=60.0)
-    """After so long without them it is answered 503."""
+    """Seconds to wait for them; after that the publish is answered 503."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     """0 takes a free one."""
     health_port: int = Field(default=0, ge=0, le=65_535)
-    """Where a worker or scheduler says how it is; 0: nowhere."""
+    """The port on which a worker or scheduler answers /livez, /readyz and /metrics; 0 for none."""
     admin_key: SecretStr | None = Field(default=None, min_length=32)
-    """Else generated at the first start, shown once and kept in `<data_dir>/admin.key`."""
+    """Unless it is set, it is generated at the first start, shown once and kept in `<data_dir>/admin.key`."""
     secret_key: SecretStr | None = Field(default=None, min_length=32)
-    """Encrypts stored secrets; else generated at the first start and kept in `<data_dir>/secret.key`."""
+    """Encrypts stored secrets. Unless it is set, it is generated at the first start and kept in
+    `<data_dir>/secret.key`."""
     allow_private_targets: Annotated[tuple[Network, ...], NoDecode] = ()
     """Comma-separated CIDR ranges that targets may have although they are not public."""
     strict_types: bool = False
@@ -83,7 +90,7 @@ class Settings(BaseSettings):
 
     log_level: str = "info"
     log_format: str = "auto"
-    """`json`, `console`, or `auto`: console on a terminal, and else JSON."""
+    """`json`, `console`, or `auto`: `console` on a terminal and `json` elsewhere."""
     otlp_endpoint: str = ""
     """An OpenTelemetry collector's OTLP/HTTP address, such as `http://localhost:4318`; empty: no tracing."""
     failpoints: str = ""
@@ -111,16 +118,20 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _collect_options(cls, values: dict[str, object]) -> dict[str, object]:
+        # From the environment itself, because a channel that is installed later brings settings of which nothing here
+        # knows.
         given = {k.removeprefix("HUB_").lower(): v for k, v in os.environ.items() if k.startswith("HUB_")}
         from_file = {k: str(v) for k, v in values.items() if isinstance(v, str | int | float)}
         named = values.get("channel_options")
         chosen = named if isinstance(named, Mapping) else {}
+        # A channel may be code of others, and none needs the keys of the hub.
         options = {k: v for k, v in {**from_file, **given, **chosen}.items() if k not in _NOT_FOR_CHANNELS}
         return {**values, "channel_options": options}
 
     @model_validator(mode="after")
     def _default_store(self) -> "Settings":
         if not self.store_url:
+            # The model is frozen, and this default depends on another setting.
             object.__setattr__(self, "store_url", f"sqlite:///{self.data_dir / 'hub.db'}")
         return self
 
@@ -131,6 +142,6 @@ class Platform(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
     port: int | None = Field(default=None, ge=0, le=65_535)
-    """Where to listen, on all addresses; unless the hub's own settings say otherwise."""
+    """The port to listen on, on all addresses, unless the hub's own settings name one."""
     web_concurrency: int = Field(default=1, ge=1, le=256)
     """How many processes answer requests."""

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from hub.errors import Fault
 
 MAX_FAULTS = 20
-"""More are not told at once."""
+"""The most that one answer lists."""
 
 _PLAIN = {
     "missing": "is required",
@@ -23,12 +23,13 @@ _PLAIN = {
 
 
 def pointer(*parts: str | int) -> str:
-    """The RFC 6901 pointer of a path: `pointer("data", "a/b", 0)` is `/data/a~1b/0`; longer names are cut at 64."""
+    """The RFC 6901 pointer of a path, each name cut at 64 characters: `pointer("data", "a/b", 0)` is `/data/a~1b/0`."""
     return "".join("/" + str(part)[:64].replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def pydantic_faults(error: ValidationError, *prefix: str | int) -> tuple[Fault, ...]:
     """What pydantic found, each with a pointer under `prefix` and without the input or any part of its value."""
+    # Input and context hold what was sent, and a problem never repeats that.
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return tuple(Fault(_detail(e["type"], e["msg"]), pointer(*prefix, *e["loc"])) for e in found[:MAX_FAULTS])
 

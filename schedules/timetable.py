@@ -97,6 +97,11 @@ class Timetable:
 
     A failure is recorded and logged, and the job runs again when it is next due.
 
+    Example:
+
+        async def clean_up() -> Report:
+            return {"removed": 3}
+
         timetable = Timetable([Job("temp-files", "every 10 min", clean_up, at_start=True)], clock)
         timetable.start()
         report = await timetable.run_now("temp-files")
@@ -106,6 +111,7 @@ class Timetable:
     def __init__(self, jobs: Iterable[Job], clock: TimeSource, history: History | None = None) -> None:
         self._jobs = {job.name: job for job in jobs}
         self._triggers = {name: _parse(job.trigger) for name, job in self._jobs.items()}
+        # A run on request waits for the scheduled one; a scheduled run that meets another is skipped and not queued.
         self._locks = {name: asyncio.Lock() for name in self._jobs}
         self._last_runs: dict[str, Run] = {}
         self._clock = clock
@@ -131,6 +137,7 @@ class Timetable:
         A job that is already due, or is marked `at_start`, runs at once.
         """
         for name in names:
+            # Parsed again, because an interval counts from the moment at which its trigger is made.
             job, trigger, last_run = self._jobs[name], _parse(self._jobs[name].trigger), (last_runs or {}).get(name)
             planned = self._scheduler.add_job(self._fire, trigger, args=(job,), id=name)
             wait = self._seconds_until_due(name, last_run)
@@ -199,6 +206,7 @@ class Timetable:
 
     async def _run(self, job: Job, *, scheduled: bool) -> Report:
         async with self._locks[job.name]:
+            # Asked for each run, inside of the lock: leadership may have changed while this one waited.
             record = await self._history.begin_run(job.name, scheduled=scheduled)
             if record is None:
                 raise CannotRunNow("another process runs it")
@@ -214,6 +222,7 @@ class Timetable:
             finally:
                 seconds = self._clock.monotonic() - started
                 run = self._last_runs[job.name] = Run(started_at, seconds, outcome, error)
+                # In `finally`, so that a run which is cancelled at shutdown is recorded as well.
                 await record(run)
             _log.debug("schedule.completed", schedule=job.name, seconds=seconds, report=report)
             return report

@@ -50,7 +50,7 @@ class Contract:
 
 
 def contracts(settings: Mapping[str, Any]) -> Iterator[Contract]:
-    """The layers of each container, as the import linter reads them. An exception made there is none here."""
+    """The layers of each container, as the import linter reads them. Exceptions made there do not count here."""
     for contract in settings.get("tool", {}).get("importlinter", {}).get("contracts", ()):
         if contract["type"] != "layers":
             continue

@@ -57,6 +57,7 @@ async def open_client(
             headers={"User-Agent": USER_AGENT},
             timeout=httpx.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
             follow_redirects=False,
+            # A proxy of the environment would make the connections, and the guard would see only the proxy's address.
             trust_env=False,
         ) as client,
     ):

@@ -71,6 +71,7 @@ def retry_after(response: httpx.Response, now: datetime) -> float | None:
     """
     value = response.headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
+        # A number may have any length; one that is too long counts as the longest. The caller bounds it much lower.
         return float(value[-_MAX_DIGITS:]) if len(value.lstrip("0")) <= _MAX_DIGITS else 10.0**_MAX_DIGITS
     try:
         at = parsedate_to_datetime(value)

@@ -50,7 +50,14 @@ def is_public(address: Address) -> bool:
 
 
 class Guard:
-    """Checks addresses at the moment of connecting: an earlier check could see another answer of the name server."""
+    """Checks addresses at the moment of connecting: an earlier check could see another answer of the name server.
+
+    Example:
+
+        guard = Guard([ip_network("10.1.0.0/16")])
+        guard.allows("10.1.2.3")  # True
+        guard.allows("169.254.169.254")  # False
+    """
 
     def __init__(self, allow: Iterable[Network] = ()) -> None:
         self._allow = tuple(allow)

@@ -1,5 +1,5 @@
 """An httpx transport on aiohttp's engine: several times faster than httpx's own, and it always releases the connection
-of a cancelled request (docs/decisions/0002)."""
+of a cancelled request. See docs/decisions/0002."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -92,6 +92,7 @@ async def open_transport(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
+        # The request has the headers that the channel gave it, and no others.
         skip_auto_headers=_AUTOMATIC,
         trust_env=False,
     ) as session:
@@ -107,6 +108,7 @@ def _timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout
 
 @lru_cache(maxsize=4096)
 def _url(text: str) -> URL:
+    # Not quoted again: what the target calls its address is what it gets, to the character.
     return URL(text, encoded=True)
 
 

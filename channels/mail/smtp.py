@@ -120,6 +120,7 @@ class SmtpPool:
             connection = self._idle.pop()
             if connection.smtp.is_connected and now - connection.idle_since < MAX_IDLE_SECONDS:
                 try:
+                    # Many servers close idle connections. This finds out before the mail depends on it.
                     await connection.smtp.rset()
                 except aiosmtplib.SMTPException:
                     pass

@@ -1,6 +1,7 @@
 """Who is asking: the bearer key gives the tenant and the scopes, and nothing else in a request can.
 
-Dependencies are coroutines, because the framework runs plain functions in threads, at ten times the cost.
+Dependencies are coroutines, because the framework runs plain functions in threads, at ten times the cost. A caller is
+one dependency and not a tree of them. See docs/decisions/0008.
 """
 
 from typing import Annotated

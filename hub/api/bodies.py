@@ -12,9 +12,9 @@ from hub.publishing.rawjson import parse
 
 
 class JsonRoute(APIRoute):
-    """Reads UTF-8 JSON without NaN, lone surrogates or bottomless nesting, none of which could be shown again.
+    """Reads UTF-8 JSON. It refuses NaN, lone surrogates and very deep nesting: the hub could not show them again.
 
-    Use as `APIRouter(route_class=JsonRoute)`. Its routes also answer 400, and 415 for a body that is not called JSON.
+    Use as `APIRouter(route_class=JsonRoute)`. Its routes also answer 400, and 415 for a body of another media type.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -41,4 +41,5 @@ class _JsonRequest(Request):
         self._value = parse(body)
 
     async def json(self) -> Any:
+        # The framework reads a body through this method, so its own parser, which allows NaN, never sees one.
         return self._value

@@ -1,4 +1,4 @@
-"""Looking at deliveries, and sending them again or not at all."""
+"""Reading deliveries, replaying them, and cancelling them."""
 
 from typing import Annotated
 

@@ -29,6 +29,7 @@ async def list_event_types(services: CurrentServices, caller: AnyScope, page: Pa
     return listed(found.items, found.next_cursor)
 
 
+# A path, because a type may have slashes in it, as in CloudEvents: `com.example.order/v1`.
 @router.get("/{type:path}", response_model=EventType, responses=problems(401, 403, 404, 422))
 async def get_event_type(type: TypeName, services: CurrentServices, caller: AnyScope) -> Response:
     """An event type, with its schema and an example."""
@@ -37,9 +38,9 @@ async def get_event_type(type: TypeName, services: CurrentServices, caller: AnyS
 
 @router.put("/{type:path}", response_model=EventType, responses=problems(400, 401, 403, 409, 413, 415, 422, 503))
 async def put_event_type(type: TypeName, spec: EventTypeSpec, services: CurrentServices, caller: Manager) -> Response:
-    """Register an event type, or replace what was registered of it.
+    """Register an event type, or replace what was registered before.
 
-    From the answer on, data of this type must fit the schema. A schema for a built-in type is added to its own.
+    Once this is answered, data of this type must fit the schema. A schema for a built-in type is added to its own.
     """
     return json_response(await services.event_types.put(caller.tenant, type, spec))
 
@@ -48,6 +49,6 @@ async def put_event_type(type: TypeName, spec: EventTypeSpec, services: CurrentS
     "/{type:path}", status_code=204, response_class=Response, responses=problems(401, 403, 404, 409, 422, 503)
 )
 async def delete_event_type(type: TypeName, services: CurrentServices, caller: Manager) -> Response:
-    """Forget what was registered of an event type. A built-in type stays, with its own schema."""
+    """Delete an event type. A built-in type stays, with its own schema."""
     await services.event_types.delete(caller.tenant, type)
     return Response(status_code=204)

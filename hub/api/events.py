@@ -1,4 +1,4 @@
-"""Looking at events, and steering what is to be done with them."""
+"""Reading and explaining events, cancelling them, and replaying them."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -87,14 +87,14 @@ async def list_event_deliveries(event_id: EventId, services: CurrentServices, ca
 
 @router.get("/events/{event_id}/explain", response_model=ExplanationList, responses=problems(401, 403, 404, 422, 503))
 async def explain_event(event_id: EventId, services: CurrentServices, caller: Reader) -> Response:
-    """For every subscription of the tenant what became of the event, and why."""
+    """What became of the event for each subscription of the tenant, and why."""
     explanations = await services.deliveries.explain(caller.tenant, event_id)
     return json_response({"items": [asdict(explanation) for explanation in explanations]})
 
 
 @router.delete("/events/{event_id}", response_model=EventDetail, responses=problems(401, 403, 404, 422, 503))
 async def cancel_event(event_id: EventId, services: CurrentServices, caller: PublisherOrManager) -> Response:
-    """Cancel what is not yet sent. An attempt under way ends as it may, and is not repeated."""
+    """Cancel what is not yet sent. An attempt under way is not interrupted, and not repeated when it fails."""
     await services.deliveries.cancel_event(caller.tenant, event_id)
     return json_response(await _detail(services, caller.tenant, event_id))
 

@@ -1,4 +1,4 @@
-"""From a request to publish to the events in it: which format it is in, and how that format is read."""
+"""From a request to publish to its events: which format it has, and how that format is read."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -18,14 +18,14 @@ IDEMPOTENCY_LIFE = timedelta(hours=24)
 
 Adapt = Callable[[ParsedEvent], ParsedEvent]
 Items = list[ParsedEvent | HubError]
-"""A batch: each item an event, or why it is none."""
+"""A batch. Each item is an event, or the error for which it is refused."""
 
 
 async def receive(request: Request, adapt: Adapt, *, max_events: int, max_event_bytes: int) -> ParsedEvent | Items:
     """Read a request's event, or its batch of them, each passed through `adapt`.
 
-    Raises `UnsupportedMedia`, `BadRequest` when the whole is unreadable, `TooLarge`; and whatever is wrong with a
-    single event.
+    Raises `UnsupportedMedia`; `BadRequest` when the body as a whole cannot be read; `TooLarge`; and, outside of a
+    batch, the error of the one event.
     """
     # Read once: a look-up in the framework's headers goes through all of them.
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
@@ -71,6 +71,7 @@ async def idempotency_of(request: Request, now: datetime) -> Idempotency | None:
     if not 0 < len(key) <= MAX_KEY_LENGTH or not key.isprintable():
         raise BadRequest(f"An Idempotency-Key has 1 to {MAX_KEY_LENGTH} printable characters.")
     digest = hashlib.sha256(request.url.path.encode())
+    # Sorted, because the same request may come again with its headers in another order.
     for name, value in sorted(request.headers.items()):
         if name == "content-type" or name.startswith("ce-"):
             digest.update(f"\n{name}:{value}".encode())

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, and what does it count: for orchestrators and Prometheus, without a key."""
+"""Whether the process is alive and ready, and what it counts: for orchestrators and Prometheus, without a key."""
 
 from typing import Literal
 
@@ -19,8 +19,8 @@ class Ready(BaseModel):
     status: Literal["ready"] = "ready"
     warnings: list[str] | None = Field(
         default=None,
-        description="What is amiss elsewhere, so that sending requests to another process would not help.",
-        examples=[["No worker is alive: events are taken and wait; start `hub worker`."]],
+        description="What is wrong elsewhere in the hub. Sending requests to another process does not help.",
+        examples=[["No worker is alive: events are accepted and wait. Start `hub worker`."]],
     )
 
 
@@ -41,7 +41,7 @@ async def live() -> Response:
     responses={503: {"model": NotReady, "description": "Send requests elsewhere; each reason says what to do."}},
 )
 async def ready(process: CurrentProcess) -> Response:
-    """The process does what its role is: takes events, delivers them, keeps house."""
+    """The process can do the work of its roles: accept events, deliver them, run the schedules."""
     if reasons := await process.readiness.reasons():
         return json_response({"status": "not_ready", "reasons": reasons}, 503)
     warnings = await process.readiness.warnings()

@@ -1,4 +1,4 @@
-"""API keys and tenants. Only keys with the scope `admin` come here; they are the operator's, whatever their tenant."""
+"""API keys and tenants. Only keys with the scope `admin` may use these routes, and those act for the whole hub."""
 
 from typing import Annotated
 
@@ -32,7 +32,7 @@ class TenantList(BaseModel):
     "/keys", status_code=201, response_model=IssuedKey, responses=problems(400, 401, 403, 409, 413, 415, 422, 503)
 )
 async def create_key(new: NewKey, services: CurrentServices, caller: Admin) -> Response:
-    """Make a key. It is in this answer, and never shown again.
+    """Create a key. It is in this answer, and it is never shown again.
 
     The scope `admin` is the operator's: such a key manages the keys and tenants of the whole hub.
     """
@@ -57,7 +57,7 @@ async def get_key(key_id: KeyId, services: CurrentServices, caller: Admin) -> Re
     "/keys/{key_id}", status_code=204, response_class=Response, responses=problems(401, 403, 404, 409, 422, 503)
 )
 async def revoke_key(key_id: KeyId, services: CurrentServices, caller: Admin) -> Response:
-    """Revoke a key: from the answer on it opens nothing."""
+    """Revoke a key. Once this is answered, requests with the key are refused."""
     await services.keys.revoke(key_id)
     return Response(status_code=204)
 
@@ -66,7 +66,7 @@ async def revoke_key(key_id: KeyId, services: CurrentServices, caller: Admin) ->
     "/tenants", status_code=201, response_model=Tenant, responses=problems(400, 401, 403, 409, 413, 415, 422, 503)
 )
 async def create_tenant(new: NewTenant, services: CurrentServices, caller: Admin) -> Response:
-    """Make a tenant, for whom keys can then be made."""
+    """Create a tenant. Keys can then be created for it."""
     return json_response(await services.keys.create_tenant(new), 201)
 
 

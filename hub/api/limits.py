@@ -1,4 +1,4 @@
-"""How much of a request's body is read: it is collected before the app runs, and cut off where it exceeds its limit."""
+"""A limit on the bodies of requests: each is collected before the app runs, and refused where it is too large."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from hub.errors import BadRequest, HubError, TooLarge
 from hub.media_types import CLOUDEVENTS_BATCH, NDJSON, media_type
 
 BODY_SECONDS = 30.0
-"""How long a client may take over a body."""
+"""How long a client may take to send a body."""
 _BATCHES = (NDJSON, CLOUDEVENTS_BATCH)
 
 
@@ -39,6 +39,7 @@ class BodyLimit:
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
+            # The body once; after that the app can only hear that the client went away.
             return waiting.pop() if waiting else await receive()
 
         await self._app(scope, replay, send)
@@ -48,6 +49,7 @@ class BodyLimit:
         headers = dict(scope["headers"])
         declared = headers.get(b"content-length", b"")
         is_batch = media_type(headers.get(b"content-type", b"").decode("latin-1")) in _BATCHES
+        # Refused before a byte is read. The limit of a batch, because the first byte may still show that it is one.
         if declared.isdigit() and int(declared) > self._max_batch_bytes:
             raise self._too_large(self._max_batch_bytes)
         chunks: list[bytes] = []

@@ -31,11 +31,13 @@ Publishing = Annotated[Principal, Depends(_caller)]
 class DirectRoute(APIRoute):
     """Documents its endpoint as every route does, and calls it without the general way of solving parameters.
 
-    That way takes as long as everything the hub itself does to accept an event, so the busiest route goes without.
+    That way takes as long as everything the hub itself does to accept an event, so the busiest route goes without. See
+    docs/decisions/0008.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         async def handle(request: Request) -> Response:
+            # In step with the signature of the endpoint, which documents what is passed here.
             response: Response = await self.endpoint(request, await _caller(request))
             return response
 
@@ -59,7 +61,7 @@ class BatchItem(BaseModel):
 
 
 class AcceptedBatch(BaseModel):
-    """One item an event, in the order in which they were sent."""
+    """One item for each event, in the order in which they were sent."""
 
     items: list[BatchItem]
 
@@ -76,7 +78,7 @@ SubjectId = Annotated[str, Path(min_length=1, max_length=200, examples=["1001"])
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     202: {
-        "description": "Stored on disk; in a batch each item has a verdict of its own.",
+        "description": "Stored on disk; in a batch each item has a result of its own.",
         "content": {
             JSON: {
                 "schema": {
@@ -120,7 +122,7 @@ def _request(event_type: str) -> dict[str, Any]:
 async def publish_events(request: Request, caller: Publishing) -> Response:
     """Accept an event, or a batch of them: JSON, an array, NDJSON, or CloudEvents 1.0 in each of its modes.
 
-    The answer is given once everything is on disk. In a batch one bad item does not spoil the others.
+    The answer is given once everything is on disk. An item of a batch that is refused does not affect the others.
     """
     return await _publish(request, caller, _with_trace(request))
 

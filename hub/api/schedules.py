@@ -20,15 +20,14 @@ Name = Annotated[str, Path(max_length=100, examples=["temp-files"])]
 
 
 class Schedule(BaseModel):
-    """A line of the timetable, and how it last ran, in whichever process; the embedded store forgets that when it is
-    closed."""
+    """A line of the timetable, and how it last ran in any process. The embedded store keeps that until it is closed."""
 
     name: str = Field(examples=["temp-files"])
     trigger: str = Field(
         description="`every 10 min`, or a crontab line in UTC.", examples=["every 10 min", "0 3 * * *"]
     )
     next_run_at: datetime | None = Field(
-        description="Null while no process that plays its part has said; in the past when none is there to run it."
+        description="Null while it is not known; in the past when no process is there to run it."
     )
     last_run_at: datetime | None = None
     last_outcome: Literal["succeeded", "failed", "cancelled"] | None = None
@@ -68,10 +67,11 @@ async def list_schedules(services: CurrentServices, caller: Reader) -> Response:
     responses=problems(401, 403, 404, 413, 422, 429, 503),
 )
 async def run_schedule(name: Name, services: CurrentServices, caller: Admin) -> Response:
-    """Run a schedule out of turn, as a task. Housekeeping is the whole hub's, so this needs `admin`."""
+    """Run a schedule now, as a task. Housekeeping concerns all tenants, so this needs the scope `admin`."""
     job = services.housekeeping.job(name)
 
     async def work(progress: Progress) -> dict[str, object]:
         return dict(await job())
 
+    # A task, because a job may take longer than a client waits for an answer.
     return accepted(await services.tasks.start(caller.tenant, f"schedule:{name}", work))

@@ -1,4 +1,4 @@
-"""The shapes of REST answers that more than one route gives, and the parameters that more than one takes."""
+"""The shapes of answers that several routes give, and the parameters that several take."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -71,7 +71,7 @@ class DeliveryDetail(Delivery):
 
 
 def shown_event(event: Event) -> dict[str, Any]:
-    """An event's members, its data spliced in as it was received."""
+    """An event's members, its data spliced in as it was received (see docs/decisions/0003)."""
     return {**event.model_dump(exclude={"data"}), "data": orjson.Fragment(event.data)}
 
 

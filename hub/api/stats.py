@@ -17,7 +17,7 @@ DEFAULT_PERIOD = timedelta(hours=24)
 
 
 class ChannelNumbers(BaseModel):
-    """What happened since the instant; `pending` and its age are of now."""
+    """What happened since that instant. `pending` and its age are those of now."""
 
     delivered: int = Field(examples=[1_204])
     failed_attempts: int = Field(examples=[17])
@@ -32,7 +32,7 @@ class ChannelNumbers(BaseModel):
 
 class Numbers(ChannelNumbers):
     since: datetime
-    accepted: int = Field(examples=[1_200], description="Events; of all channels, whichever was asked for.")
+    accepted: int = Field(examples=[1_200], description="Accepted events, whatever channel was asked for.")
     channels: dict[str, ChannelNumbers]
     recent_failures: list[RecentFailure]
 
@@ -44,7 +44,7 @@ async def get_stats(
     since: Since = None,
     channel: Annotated[str | None, Query(max_length=50, examples=["webhook"])] = None,
 ) -> Response:
-    """Numbers since an instant, by default the last 24 hours; of one channel, or in all and of each."""
+    """Numbers since an instant, by default of the last 24 hours: of one channel, or of all together and of each."""
     now = services.clock.now()
     since = since or now - DEFAULT_PERIOD
     stats = await services.deliveries.stats(caller.tenant, since, channel)

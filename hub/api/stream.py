@@ -1,4 +1,4 @@
-"""The live stream over HTTP, and the tickets that open it where headers cannot be set."""
+"""The live stream over HTTP, and the tickets that open it where a client cannot set headers."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -47,7 +47,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 class EventStream(EventSourceResponse):
-    """Server-Sent Events that are given up when the client has stopped reading."""
+    """Server-Sent Events that end when the client has stopped reading."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -71,6 +71,7 @@ async def _listening(
     if ticket is None:
         return await _with_key(request)
     principal = await services.tickets.redeem(ticket)
+    # The ticket proves only that the key was valid up to a minute ago.
     if not services.keys.is_valid(principal):
         raise Unauthorized("The key that this ticket was made with is expired or revoked.")
     return principal
@@ -80,8 +81,8 @@ async def _selection(
     types: Annotated[
         list[str] | None,
         Query(
-            description="Patterns (exact, `order.*`, `*`), comma-separated or repeated: shown is what has one of these "
-            "as its event type or as its own name in the stream, such as `delivery.dead` or `task.*`.",
+            description="Patterns (exact, `order.*`, `*`), comma-separated or repeated. One of them must match the "
+            "event type of an entry, or its own name in the stream: `delivery.dead`, `task.*`.",
             examples=[["order.*"]],
         ),
     ] = None,
@@ -90,7 +91,7 @@ async def _selection(
     statuses: Annotated[
         list[str] | None,
         Query(
-            description="Only deliveries that came to one of these, comma-separated or repeated.", examples=[["dead"]]
+            description="Only deliveries that reached one of these, comma-separated or repeated.", examples=[["dead"]]
         ),
     ] = None,
 ) -> Selection:
@@ -135,17 +136,18 @@ async def follow_stream(
     `subscription.disabled`, `subscription.enabled`, `task.updated`, and `gap`. Each has the cursor as `id:` and one
     line of JSON as `data:`, the object as REST shows it, without bodies.
 
-    `gap` is `{"oldest", "requested"}`: something between is not told. After a cursor that is older than what is kept
-    comes all that is kept; after one that the hub never gave out, or cannot read, what happens from now on.
+    `gap` is `{"oldest", "requested"}`: entries are missing. After a cursor that is older than what is kept, the stream
+    goes on with everything that is kept; after one that the hub never gave out or cannot read, with what is new.
 
-    Blocks without data move the cursor only, as a comment does on a quiet stream every 15 seconds. A connection ends
-    after some ten minutes, when it is read too slowly, when the hub stops, or when its key is revoked.
+    A block without data only moves the cursor; on a quiet stream one comes every 15 seconds, with a comment. A
+    connection ends after some ten minutes, when it is read too slowly, when the hub stops, or when its key is revoked.
     """
     chunks = await services.stream.listen(
         caller.tenant, selection, last_event_id_header or last_event_id or None, partial(services.keys.is_valid, caller)
     )
     return EventStream(
         chunks,
+        # The stream has its own heartbeat, which also keeps the cursor fresh.
         ping=0,
         send_timeout=SEND_SECONDS,
         shutdown_event=services.stream.closing,

@@ -1,4 +1,4 @@
-"""Subscriptions: making and changing them, how they fare, and trying them out."""
+"""Subscriptions: creating and changing them, the health of their targets, and sending a sample."""
 
 from datetime import timedelta
 from typing import Annotated, Any
@@ -43,7 +43,7 @@ class SubscriptionDetail(SubscriptionView):
 
 
 class Trial(SendTestResult):
-    """How the sample was taken."""
+    """How the target answered the sample."""
 
 
 class Secret(BaseModel):
@@ -90,9 +90,9 @@ _PATCH_BODY = {"requestBody": {"required": True, "content": {MERGE_PATCH: _PATCH
     responses=problems(400, 401, 403, 409, 413, 415, 422, 503),
 )
 async def create_subscription(new: NewSubscription, services: CurrentServices, caller: Manager) -> Response:
-    """Subscribe a target to event types. Events that are accepted after the answer are delivered to it.
+    """Subscribe a target to event types. Events that are accepted after this answer are delivered to it.
 
-    The answer masks secrets; a webhook without a secret is given one, see `…/secret`.
+    The answer masks secrets. For a webhook without a secret one is generated; `…/secret` shows it.
     """
     made = await services.subscriptions.create(caller, new)
     return json_response(made.view(), 201, {"Location": f"{router.prefix}/{made.id}"})
@@ -107,7 +107,7 @@ async def list_subscriptions(services: CurrentServices, caller: Manager, page: P
 
 @router.get("/{subscription_id}", response_model=SubscriptionDetail, responses=problems(401, 403, 404, 422, 503))
 async def get_subscription(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
-    """A subscription, and how its target fares."""
+    """A subscription, with the health of its target."""
     found = services.subscriptions.find(caller.tenant, subscription_id)
     return json_response({**found.view().model_dump(), "health": await _health(services, found)})
 
@@ -138,7 +138,7 @@ async def patch_subscription(
     responses=problems(401, 403, 404, 409, 422, 503),
 )
 async def delete_subscription(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
-    """Delete a subscription; what it has not been sent yet is cancelled."""
+    """Delete a subscription. Its deliveries that are not sent yet are cancelled."""
     await services.subscriptions.delete(caller.tenant, subscription_id)
     return Response(status_code=204)
 
@@ -166,7 +166,7 @@ async def disable_subscription(subscription_id: SubscriptionId, services: Curren
 
 @router.post("/{subscription_id}/test", response_model=Trial, responses=problems(401, 403, 404, 413, 422, 503))
 async def test_subscription(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
-    """Send a sample now, once, and answer how it was taken. Nothing is stored; filter and health are left aside.
+    """Send a sample now, once, and answer how the target took it. Nothing is stored, and the filter is not applied.
 
     The sample is the example of the first event type that the subscription's patterns match.
     """
@@ -190,7 +190,7 @@ async def get_secret(subscription_id: SubscriptionId, services: CurrentServices,
 async def rotate_secret(
     subscription_id: SubscriptionId, services: CurrentServices, caller: Manager, rotation: Rotation | None = None
 ) -> Response:
-    """Sign with a new secret from now on, and for a time of grace with the old one as well."""
+    """Sign with a new secret from now on, and during the grace time with the old one as well."""
     grace = timedelta(seconds=(rotation or Rotation()).grace_seconds)
     return _secret(await services.subscriptions.rotate(caller.tenant, subscription_id, grace))
 

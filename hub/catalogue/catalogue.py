@@ -1,8 +1,8 @@
 """The catalogue: tenants, keys, subscriptions and event types, in each process's memory and in step with the store.
 
 The store keeps versioned records. A writer names the version that its change was built on, and a reader catches up by
-version. So a route reads without I/O, and an event is never matched against a catalogue that is behind
-(docs/decisions/0006).
+version. So a route reads without I/O, and an event is never matched against a catalogue that is behind. See
+docs/decisions/0006.
 """
 
 import asyncio
@@ -25,11 +25,20 @@ _log = structlog.get_logger(__name__)
 
 
 class Catalogue:
-    """What is registered, by tenant. `change` is the only way to change it."""
+    """What is registered, by tenant. `change` is the only way to change it.
+
+    Example:
+
+        await catalogue.refresh()
+        for subscription in catalogue.subscribed("default", "order.created"):
+            print(subscription.spec.name)
+    """
 
     def __init__(self, records: Records, decode_subscription: Callable[[Record], Subscription]) -> None:
         self._records = records
         self._decode_subscription = decode_subscription
+        # Writers of one process take turns, because of several that build on the same version only one can win. Reading
+        # has a lock of its own: a writer that has lost refreshes while it holds the other.
         self._writing = asyncio.Lock()
         self._reading = asyncio.Lock()
         self._watchers: list[Callable[[str], None]] = []
@@ -109,6 +118,7 @@ class Catalogue:
             if version < self.version:
                 _log.error("catalogue.rolled_back", had_version=self.version, has_version=version)
                 records, version = await self._records.changes(0)
+                # Whatever was known may be missing in what came back, so every watcher is to look again.
                 lost = [*self._subscriptions]
                 self._forget()
             for record in records:
@@ -117,6 +127,7 @@ class Catalogue:
             self._notify_watchers(lost)
 
     def _apply(self, record: Record) -> None:
+        # A kind that only a newer version knows is passed over.
         match record.kind:
             case "subscription":
                 self._apply_subscription(record)
@@ -131,6 +142,7 @@ class Catalogue:
 
     def _apply_subscription(self, record: Record) -> None:
         of_tenant = self._by_tenant.setdefault(record.tenant, {})
+        # Built again with the next event of this tenant.
         self._index.pop(record.tenant, None)
         if record.doc is None:
             of_tenant.pop(record.id, None)

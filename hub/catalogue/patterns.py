@@ -49,6 +49,8 @@ def matches(pattern: str, event_type: str) -> bool:
 class PatternIndex(Generic[T]):
     """Items by their patterns, found by an event's type without going through all of them.
 
+    Example:
+
         PatternIndex([("order.*", "a"), ("*", "b")]).find("order.created")  # ("a", "b")
 
     It never changes: a changed catalogue makes a new one. A look-up costs one probe for each dot of the type, and
@@ -71,6 +73,7 @@ class PatternIndex(Generic[T]):
         found = self._found.get(event_type)
         if found is None:
             found = self._search(event_type)
+            # Publishers choose the names of types, so without a bound they could fill the memory.
             if len(self._found) >= _CACHED_TYPES:
                 self._found.clear()
             self._found[event_type] = found

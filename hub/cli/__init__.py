@@ -22,6 +22,8 @@ app = typer.Typer(
     name="hub",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Rich's own markup would take "[default: …]" for a style, and leave it out.
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (serve, web, worker, scheduler, publish, tail, replay, doctor):
@@ -47,6 +49,7 @@ def hub(
 
 def main() -> None:
     """The entry point: an error is one line on standard error and a non-zero exit status."""
+    # Not standalone: then typer would print its own errors, over several lines.
     try:
         sys.exit(app(prog_name="hub", standalone_mode=False))
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What `hub doctor` checks. Each check gives findings and leaves nothing changed."""
+"""What `hub doctor` checks. Each check gives findings and changes nothing."""
 
 import asyncio
 import os
@@ -28,7 +28,8 @@ CHECK_SECONDS = 30.0
 SKEW_SECONDS = 5.0
 SKEW_LIMIT_SECONDS = 60.0
 OLDEST_SQLITE = (3, 51, 3)
-"""Older versions can corrupt a database when its write-ahead log is reset (https://sqlite.org/wal.html)."""
+"""Older versions can corrupt a database when its write-ahead log is reset (https://sqlite.org/wal.html). See
+docs/decisions/0001."""
 
 
 def local(settings: Settings, clock: Clock) -> Iterator[Finding]:
@@ -50,6 +51,7 @@ def address(settings: Settings) -> Finding:
     place = f"{settings.host}:{settings.port}"
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As the hub itself sets it: connections that ended a moment ago do not make an address taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.host, settings.port))
@@ -137,6 +139,7 @@ def _database(path: Path, clock: Clock) -> Finding:
     deadline = clock.monotonic() + CHECK_SECONDS
     advice = f"Stop the hub, keep a copy of {path}, and restore a backup."
     try:
+        # Read-only, because a hub may be at work on it.
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             connection.set_progress_handler(lambda: clock.monotonic() > deadline, 100_000)
@@ -154,7 +157,7 @@ def _database(path: Path, clock: Clock) -> Finding:
 
 def _redis(url: str, wait_replicas: int, clock: Clock) -> Sequence[Finding]:
     # Resolved by name, because importing the Redis client takes longer than the other checks.
-    examine = pkgutil.resolve_name("hub.stores.redis.server_check:examine")
+    examine = pkgutil.resolve_name("hub.stores.redis.safety.server_check:examine")
     try:
         findings: Sequence[Finding] = asyncio.run(examine(url, clock, wait_replicas))
         return findings

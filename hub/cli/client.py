@@ -33,8 +33,11 @@ class Refused(ClientError):
 class HubClient:
     """Calls one hub with one key. Use it as a context manager, which closes its connections.
 
+    Example:
+
         with HubClient("http://127.0.0.1:8000", key) as hub:
-            hub.post("/v1/events", b'{"type": "order.created", "data": {}}')
+            accepted = hub.post("/v1/events", b'{"type": "stock.low", "data": {"sku": "A-1"}}')
+            event = hub.get(f"/v1/events/{accepted['id']}")
 
     Raises `Unreachable` and `Refused`; never retries.
     """
@@ -47,6 +50,7 @@ class HubClient:
             raise ClientError("The key has characters that a key never has; check --key and HUB_KEY.")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._timeout = timeout
+        # Without the proxies of the environment, which would be shown the key.
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
 
     def __enter__(self) -> Self:
@@ -86,6 +90,7 @@ class HubClient:
             if response.is_error:
                 response.read()
                 raise _refusal(response)
+            # Another server at this address, or a proxy, may answer 200 with a page of its own.
             if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
                 raise self._not_a_hub(response)
             yield response

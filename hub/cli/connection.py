@@ -21,7 +21,7 @@ Key = Annotated[
         rich_help_panel="Connection",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API gives it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 

@@ -18,9 +18,10 @@ MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[bold red]
 
 
 def doctor(url: Url = DEFAULT_URL, key: Key = None, as_json: AsJson = False) -> None:
-    """Check this machine and the hub, and say what to do. Exits with 1 when something must be fixed.
+    """Check this machine and the hub, and say what to do.
 
-    Run it before the first start, after an update, and when events are not delivered.
+    Run it before the first start, after an update, and when events are not delivered. It changes nothing, and exits
+    with 1 when something must be fixed.
     """
     clock = SystemClock()
     findings = []

@@ -9,21 +9,33 @@ from rich.table import Table
 from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, err, out, print_json
 from hub.models import Scope
 
-keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
+keys = typer.Typer(
+    no_args_is_help=True,
+    help="Create, list and revoke API keys.\n\nGive each service and each person a key of its own, so that one can be "
+    "revoked without the others. These commands need a key with the scope `admin`.",
+)
 
 
 @keys.command()
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     *,
-    scope: Annotated[list[Scope], typer.Option("--scope", "-s", help="What the key may do; repeat for several.")],
-    tenant: Annotated[str | None, typer.Option(help="The tenant it belongs to. [default: yours]")] = None,
+    scope: Annotated[
+        list[Scope],
+        typer.Option(
+            "--scope", "-s", metavar="SCOPE", help=f"What the key may do: {', '.join(Scope)}. Repeat for several."
+        ),
+    ],
+    tenant: Annotated[str | None, typer.Option(help="The tenant it belongs to. [default: default]")] = None,
     expires_at: Annotated[str | None, typer.Option(help="RFC 3339 instant at which it expires.")] = None,
     url: Url = DEFAULT_URL,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a key for a service or a person. It is shown once, alone on standard output."""
+    """Create a key for a service or a person, and print it.
+
+    It is shown only this once. Standard output has the key and nothing else, so that a script can take it from there.
+    """
     wanted = {"name": name, "scopes": scope, "tenant": tenant, "expires_at": expires_at}
     body = orjson.dumps({member: value for member, value in wanted.items() if value is not None})
     with connect(url, key) as hub:
@@ -37,7 +49,7 @@ def create(
 
 @keys.command("list")
 def list_keys(url: Url = DEFAULT_URL, key: Key = None, as_json: AsJson = False) -> None:
-    """List the keys of your tenant, without their secrets."""
+    """List the keys of all tenants, newest first, without their secrets."""
     found = []
     cursor: str | None = None
     with connect(url, key) as hub:
@@ -69,7 +81,10 @@ def revoke(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke a key; requests that carry it are refused from now on."""
+    """Revoke a key: requests with it are refused from now on.
+
+    Use it when a key may be known to others, or is not needed any more. To replace a key, create the new one first.
+    """
     with connect(url, key) as hub:
         hub.delete(f"/v1/keys/{key_id}")
     if as_json:

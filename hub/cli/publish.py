@@ -28,7 +28,11 @@ def publish(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Publish one event, to try the hub or from a script. Prints its id once it is stored."""
+    """Publish one event, and print its id once it is stored.
+
+    Use it to try the hub, or in a script. The key needs the scope `events:write`. A service needs no command: it posts
+    to `/v1/events` with any HTTP client.
+    """
     event = {
         "type": event_type,
         "source": source,
@@ -36,6 +40,7 @@ def publish(
         "id": event_id,
         "deliver_at": deliver_at,
         "expires_at": expires_at,
+        # As it was given: 10.50 must not become 10.5 on its way. See docs/decisions/0003.
         "data": orjson.Fragment(_json_text(data)),
     }
     body = orjson.dumps({name: value for name, value in event.items() if value is not None})
@@ -54,7 +59,11 @@ def replay(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a delivery again, whatever its status."""
+    """Send a delivery again, at once.
+
+    Use it for a dead letter, when its target works again. Any delivery can be replayed, except one that is being sent
+    at the moment, or whose event was cancelled or has expired. The key needs the scope `manage`.
+    """
     with connect(url, key) as hub:
         delivery = hub.post(f"/v1/deliveries/{delivery_id}/replay")
     if as_json:

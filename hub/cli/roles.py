@@ -28,10 +28,10 @@ def web(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Answer requests: accept events, serve the API and the live stream.
+    """Answer requests: accept events, and serve the API and the live stream.
 
-    Needs a redis:// store. Run as many as requests need, behind one load balancer; WEB_CONCURRENCY starts several
-    processes on one port.
+    Needs a `redis://` store. Start two or more behind a load balancer, so that requests are answered while one of them
+    restarts. `WEB_CONCURRENCY` starts several processes on one port, to use several processors.
     """
     platform = load(Platform)
     settings = with_platform_port(platform, load_settings(host=host, port=port, data_dir=data_dir))
@@ -41,15 +41,16 @@ def web(
 def worker(host: HealthHost = None, health_port: HealthPort = None, data_dir: DataDir = None) -> None:
     """Deliver events to their targets.
 
-    Needs a redis:// store. Run as many as deliveries need, on any machine.
+    Needs a `redis://` store. Start two or more, on any machines: they share the work, and take over from one that dies.
+    Start another one when deliveries wait although their targets are well.
     """
     run_roles(load_settings(host=host, health_port=health_port, data_dir=data_dir), frozenset({Role.WORKER}))
 
 
 def scheduler(host: HealthHost = None, health_port: HealthPort = None, data_dir: DataDir = None) -> None:
-    """Run the schedules: retention, feed trimming, and other housekeeping.
+    """Run the schedules: retention, trimming of the feed, and other housekeeping.
 
-    Needs a redis:// store. Run two: one leads, and the other takes over when it ends.
+    Needs a `redis://` store. Start two: one of them leads, and the other takes over when it ends.
     """
     run_roles(load_settings(host=host, health_port=health_port, data_dir=data_dir), frozenset({Role.SCHEDULER}))
 

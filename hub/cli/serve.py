@@ -31,7 +31,11 @@ def serve(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Run the hub with every role in one process, as `make run` does. One on each store."""
+    """Run the hub, with every role in one process.
+
+    Use it on one machine. Start exactly one on each SQLite database, which is the default store. With a `redis://`
+    store, `hub web`, `hub worker` and `hub scheduler` run the roles in processes of their own instead.
+    """
     run_roles(load_settings(host=host, port=port, data_dir=data_dir), EVERY_ROLE)
 
 
@@ -41,6 +45,7 @@ def run_roles(settings: Settings, roles: frozenset[Role], *, processes: int = 1)
     gc.disable()
     # Resolved by name, because the server's imports take longer than a whole client command.
     run: Callable[..., None] = pkgutil.resolve_name("hub.server.server:serve")
+    # Asked before the hub runs, which creates the file.
     first_start = settings.admin_key is None and not _key_file(settings).exists()
     try:
         run(settings, roles, lambda port: _announce(settings, roles, port, first_start), processes=processes)

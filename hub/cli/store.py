@@ -43,8 +43,10 @@ def copy(
 ) -> None:
     """Copy everything to another store, while no hub runs on either.
 
-    Use it to move from SQLite to Redis, or back. When it is interrupted, the same command continues.
+    Use it to move from SQLite to Redis, or back. Stop every process of the hub, and run one copy at a time. When it is
+    interrupted, the same command continues from there.
     """
+    # Opening a database that is not there would create it, and a wrong path would look like an empty store.
     if source.startswith(_SQLITE) and not Path(source.removeprefix(_SQLITE)).exists():
         raise ClientError(f"There is no database at {source.removeprefix(_SQLITE)}.")
     configure("warning", "auto")

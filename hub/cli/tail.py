@@ -39,16 +39,22 @@ def tail(
     ] = None,
     event_id: Annotated[str | None, typer.Option(help="Only this event.")] = None,
     subscription_id: Annotated[str | None, typer.Option(help="Only this subscription.")] = None,
-    statuses: Annotated[list[str] | None, typer.Option(help="Only deliveries that come to these statuses.")] = None,
+    statuses: Annotated[
+        list[str] | None, typer.Option(help="Only deliveries that reach this status; repeat for several.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option(help="Start after this cursor, or at the `earliest` that is kept. [default: now]")
     ] = None,
-    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after this many.")] = None,
+    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after this many events.")] = None,
     url: Url = DEFAULT_URL,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Watch events and deliveries as they happen. Reconnects by itself, and misses nothing."""
+    """Watch events and deliveries as they happen.
+
+    Use it to see what a hub does, or to feed a script with `--json`. It reconnects by itself and misses nothing; Ctrl+C
+    ends it. Any number can run at the same time, up to the hub's limit of listeners. The key needs the scope `read`.
+    """
     params = {
         "types": ",".join(types or ()),
         "event_id": event_id,
@@ -77,6 +83,7 @@ def follow(hub: HubClient, params: dict[str, str | None]) -> Iterator[ServerSent
             with hub.stream("/v1/stream", params, headers, SILENCE_SECONDS) as response:
                 connected, failures = True, 0
                 for event in EventSource(response).iter_sse():
+                    # From blocks without data too: a listener whose filter lets little through resumes near the end.
                     cursor = event.id or cursor
                     retry_seconds = retry_seconds if event.retry is None else event.retry / 1000
                     if event.data:

@@ -13,7 +13,7 @@ LOOK_SECONDS = 1.0
 """Between reads of the catalogue's version, because signals may get lost."""
 RETRY_SECONDS = 0.5
 GATHER_SECONDS = 0.25
-"""Between signals in a process where nobody acts on them, so that a busy hub does not wake it for nothing."""
+"""The pause after each signal in a process without a worker, which a busy hub would otherwise wake for nothing."""
 STALE_SECONDS = 10.0
 """A process that could not read the catalogue for this long is not ready: a key it accepts may have been revoked."""
 
@@ -22,7 +22,7 @@ class Follower:
     """Follows the other processes in two loops, `listen` and `watch`, each of which runs until it is cancelled.
 
     What others signal goes to the notifier. `on_rollback` is called when the store came back with an older catalogue
-    than this process had, as after a restored backup or a lost write: it makes what every hub has.
+    than this process had, as after a restored backup or a lost write: it creates again what every hub has.
     """
 
     def __init__(
@@ -57,13 +57,14 @@ class Follower:
             except Unavailable as error:
                 await self._clock.sleep(error.retry_after or RETRY_SECONDS)
                 continue
+            # A signal that is dropped here is not lost for good: each worker hears the same one by itself, and sweeps.
             if self._notifier.has_subscribers:
                 self._notifier.notify(signal)
             else:
                 await self._clock.sleep(GATHER_SECONDS)
 
     async def watch(self) -> NoReturn:
-        """Read the catalogue again and again, whether anybody signals or not."""
+        """Read the catalogue once a second, signal or not."""
         while True:
             await self._clock.sleep(LOOK_SECONDS)
             try:

@@ -18,6 +18,8 @@ _log = structlog.get_logger(__name__)
 class Leadership:
     """One process's part in the election of the leader.
 
+    Example:
+
         leadership = Leadership(store.leases, process_id, clock)
         await leadership.run(housekeeping.lead)
 
@@ -34,6 +36,7 @@ class Leadership:
             token = self.token = await self._lease.acquire()
             _log.info("leadership.acquired", token=token)
             try:
+                # Leaving this block cancels the leader's jobs. The record of a run that ends too late is fenced.
                 async with lead():
                     await self._lease.lost()
             finally:

@@ -11,6 +11,7 @@ from hub.stores.base import Leases
 
 LEASE_SECONDS = 10.0
 """A lease that is not renewed for this long is free for others."""
+# Two renewals in a row may fail before the lease runs out.
 RENEW_SECONDS = 3.0
 TRY_SECONDS = 1.0
 WORKERS = "worker/"
@@ -22,9 +23,11 @@ _log = structlog.get_logger(__name__)
 class Lease:
     """One named lease as one holder sees it: acquired, renewed, lost or released.
 
-    lease = Lease(store.leases, "scheduler", process_id, clock)
-    token = await lease.acquire()
-    await lease.lost()
+    Example:
+
+        lease = Lease(store.leases, "scheduler", process_id, clock)
+        token = await lease.acquire()
+        await lease.lost()  # returns when another process may hold it
     """
 
     def __init__(self, leases: Leases, name: str, holder: str, clock: Clock) -> None:
@@ -64,11 +67,12 @@ class Lease:
             left = self._ends_at - self._clock.monotonic()
             await self._clock.sleep(min(RENEW_SECONDS, max(left, 0.0)))
             try:
-                # Another token means that the lease ran out in between: somebody else may have held it meanwhile.
+                # Another token means that the lease ran out in between: another process may have held it meanwhile.
                 if await self.take() != token:
                     return
             except Unavailable as error:
                 _log.warning("lease.renew_failed", lease=self.name, reason=error.detail)
+                # Until then no other process can have it, so an outage that is shorter than the lease changes nothing.
                 if self._clock.monotonic() >= self._ends_at:
                     self.token = None
                     return

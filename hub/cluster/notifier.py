@@ -1,4 +1,4 @@
-"""The one place through which a process learns that there is work."""
+"""The one place through which a process learns that there is work. See docs/decisions/0014."""
 
 from hub.stores.base import Notify, Signal
 
@@ -8,8 +8,10 @@ class Notifier:
 
     A service that has written something calls `notify`; routes never do. Other processes hear of it from the store.
 
+    Example:
+
         notifier = Notifier()
-        notifier.subscribe(worker.on_signal)
+        notifier.subscribe(print)  # in a hub: worker.on_signal
         notifier.notify(Signal({"sub_019ab3c1": None}))
     """
 
@@ -18,7 +20,7 @@ class Notifier:
 
     @property
     def has_subscribers(self) -> bool:
-        """Whether anybody in this process acts on signals; without a worker nobody does."""
+        """Whether anything in this process acts on signals; without a worker nothing does."""
         return bool(self._subscribers)
 
     def subscribe(self, on_signal: Notify) -> None:

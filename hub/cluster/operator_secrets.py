@@ -28,6 +28,8 @@ def kept_secret(given: SecretStr | None, path: Path) -> str:
     if not path.exists():
         draft = path.with_name(f"{path.name}.{token_hex(8)}")
         try:
+            # Private from its first byte, and on disk before it has its name: a crash leaves no file, or the whole
+            # secret.
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(token_urlsafe(32) + "\n")
                 file.flush()
@@ -42,7 +44,7 @@ def kept_secret(given: SecretStr | None, path: Path) -> str:
 
 
 def fingerprint(secret: str) -> str:
-    """A short digest that tells two secrets apart and reveals nothing else of them."""
+    """A short digest by which two secrets can be told apart, and which reveals nothing else of them."""
     return hmac.new(secret.encode(), _PURPOSE, hashlib.sha256).hexdigest()[:_FINGERPRINT]
 
 
@@ -56,6 +58,7 @@ async def first_fingerprint(catalogue: Catalogue, name: str, secret: str, *, rep
 
     def build() -> tuple[list[Record], list[FeedEntry]]:
         kept = catalogue.fingerprints.get(name)
+        # Looked at again here, because another process may have written its own since the catalogue was read.
         if kept is not None and (not replace or kept == ours):
             return [], []
         return [Record("secret", "", name, orjson.dumps({"fingerprint": ours}))], []

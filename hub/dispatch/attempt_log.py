@@ -6,6 +6,7 @@ from hub.models import Delivery, Status
 from hub.stores.base import Result
 from hub.telemetry.metrics import Metrics
 
+# A name of its own, by which these lines can be told from all others in the log.
 _log = structlog.get_logger("hub.attempt")
 
 

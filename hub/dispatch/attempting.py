@@ -60,6 +60,7 @@ class Attempter:
 
     def start(self, claim: Claim, *, catalogue_up_to_date: bool) -> None:
         """Begin with a claimed delivery. Unless the catalogue is up to date, an unknown subscription may be new."""
+        # asyncio keeps no strong reference to a task: the entry keeps the attempt alive, and its lease renewed.
         task = asyncio.create_task(self._attempt(claim, catalogue_up_to_date))
         self._attempts[task] = claim
         task.add_done_callback(self._attempts.pop)
@@ -76,6 +77,7 @@ class Attempter:
         for sending in self._sending:
             sending.cancel()
         if self._attempts:
+            # What is not recorded by then is left to its lease: another process records it as unknown and tries again.
             await asyncio.wait(self._attempts, timeout=LAST_RECORDS_SECONDS)
 
     async def _attempt(self, claim: Claim, catalogue_up_to_date: bool) -> None:
@@ -84,11 +86,14 @@ class Attempter:
         except Exception:  # noqa: BLE001 - nothing awaits this task; the delivery is tried again when its lease runs out
             _log.exception("attempt.crashed", delivery_id=claim.delivery.id)
         finally:
+            # Whatever happened: otherwise the lane would count this attempt as under way until the process ends.
             self._on_end(claim.delivery.subscription_id)
 
     async def _process(self, claim: Claim, catalogue_up_to_date: bool) -> None:
         subscription = self._catalogue.subscription(claim.delivery.subscription_id)
         now = self._clock.now()
+        # What has to end is ended, even while this process stops: given back, it would only be claimed again to be
+        # ended.
         if subscription is None and catalogue_up_to_date:
             await self._recorder.record(skip(claim, _SUBSCRIPTION_DELETED, now))
         elif (skipped := reason_to_skip(claim, now)) is not None:
@@ -103,6 +108,8 @@ class Attempter:
         attempted = await self._send(claim, subscription, started_at)
         duration = self._clock.monotonic() - started
         if isinstance(attempted, Receipt):
+            # The target has the message, and the store does not know it yet: a process that dies here makes a
+            # duplicate.
             self._failpoint("after_2xx")
         # The end is reckoned from the monotonic duration: the time of day may be set while the target answers.
         duration_ms = round(duration * 1000)
@@ -117,6 +124,7 @@ class Attempter:
         try:
             return await sending
         except asyncio.CancelledError:
+            # Only `stop` cancels, and it cancels the inner task alone, so this one goes on and records the end.
             return _STOPPED
         finally:
             self._sending.discard(sending)

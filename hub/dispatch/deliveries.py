@@ -49,6 +49,12 @@ class Deliveries:
 
     `held` is not stored, so that disabling a subscription costs the same however much waits for it; see
     docs/decisions/0005.
+
+    Example:
+
+        for explanation in await deliveries.explain("default", event.id):
+            print(explanation.subscription_id, explanation.outcome, explanation.reason)
+        replayed = await deliveries.replay_event("default", event.id, None)
     """
 
     def __init__(
@@ -95,6 +101,7 @@ class Deliveries:
 
     async def counts(self, tenant: str, query: DeliveryQuery) -> Mapping[Status, int]:
         """How many deliveries there are in each status."""
+        # Counted for each subscription, because a store does not know which of them are disabled.
         disabled = self._catalogue.disabled(tenant)
         total: dict[Status, int] = {}
         for subscription_id, counted in (await self._archive.counts(tenant, query)).items():
@@ -108,7 +115,7 @@ class Deliveries:
         return await self._archive.stats(tenant, since, channel)
 
     async def health(self, subscription: Subscription) -> Health:
-        """How the target of a subscription fares, in the view of all processes."""
+        """How healthy the target of a subscription is, as all processes together see it."""
         lanes = await self._queue.health({subscription.id})
         return health_of(subscription, lanes.get(subscription.id))
 
@@ -138,6 +145,8 @@ class Deliveries:
         """
         event = await self._events.find(tenant, event_id)
         now = self._clock.now()
+        # The event first: from here on no attempt can put its delivery back to wait. What the second step does not
+        # reach, as when the process dies between the two, is cancelled when it is claimed.
         await self._intake.cancel(tenant, event_id, now)
         waiting = [d async for d in self._of_event(event) if d.status in (Status.PENDING, Status.HELD)]
         written = await self._queue.finish([cancel(d, EVENT_CANCELLED, now) for d in waiting])
@@ -161,6 +170,7 @@ class Deliveries:
         if delivery.status is Status.SENDING:
             raise Conflict(_BUSY, retry_after=1)
         await self._refuse_cancelled(tenant, delivery.event_id)
+        # Fenced by the token that was read: of two people who replay it at the same time, one gets the conflict.
         replayed = await self._write(replay(delivery, self._clock.now()))
         self._notify(Signal({delivery.subscription_id: None}))
         return replayed
@@ -180,6 +190,7 @@ class Deliveries:
         asked = [d for d in made.values() if subscription_ids is None or d.subscription_id in subscription_ids]
         results = [replay(d, self._clock.now()) for d in asked if d.status in _ENDED]
         written = await self._queue.finish(results)
+        # Another write came first where the result is fenced; that delivery is not this call's to report.
         replayed = [r.delivery for r, w in zip(results, written, strict=True) if w is WriteOutcome.RECORDED]
         self._notify(Signal({delivery.subscription_id: None for delivery in replayed}))
         return replayed
@@ -226,6 +237,8 @@ def _explain(
         return Explanation(subscription.id, "filtered", mismatch)
     if not subscription.spec.enabled:
         return Explanation(subscription.id, "disabled", f"the subscription is disabled: {subscription.disabled_reason}")
+    # Only the present form of a subscription is kept, so what a changed one would have done then is not known. An
+    # unchanged one that matches and has no delivery is being served by the fan-out.
     changed = subscription.updated_at > event.accepted_at
     why = "the subscription was changed after the event was accepted" if changed else "its delivery is being created"
     return Explanation(subscription.id, "no_match" if changed else "matched", why)
@@ -237,6 +250,7 @@ def _explain_made(delivery: Delivery) -> Explanation:
         reason = f"{reason}: {delivery.reason}"
     if delivery.status is Status.HELD:
         return Explanation(delivery.subscription_id, "held", reason)
+    # Every reason that `transitions` gives for an expiry begins with this word.
     if delivery.status is Status.DEAD and (delivery.reason or "").startswith("expired"):
         return Explanation(delivery.subscription_id, "expired", reason)
     return Explanation(delivery.subscription_id, "matched", reason)

@@ -1,6 +1,7 @@
-"""The front of dispatch: three parts with one owner each, and what the process that has them may ask of them.
+"""The front of dispatch: it connects the three parts, and is all that the rest of the process sees of them.
 
 To follow one delivery, read downward: `Fetcher` claims it, `Attempter` sends it, `Recorder` writes what became of it.
+See docs/decisions/0015.
 """
 
 from collections.abc import Mapping
@@ -30,11 +31,14 @@ SWEEP_LIMIT: Final = 500
 class Dispatcher:
     """Moves deliveries from due to their next state, from `run` until `stop`.
 
-    dispatcher = Dispatcher(queue, catalogue, subscriptions, sender, clock, metrics, max_in_flight=256, …)
-    await dispatcher.sweep(all_owners=True)
-    running = asyncio.create_task(dispatcher.run())
-    dispatcher.notify({"sub_1": None})
-    await dispatcher.stop(grace=20.0)
+    Example:
+
+        import asyncio
+
+        await dispatcher.sweep(all_owners=True)
+        running = asyncio.create_task(dispatcher.run())
+        dispatcher.notify({"sub_1": None})
+        await dispatcher.stop(grace=20.0)
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class Dispatcher:
         )
         self._heartbeat = Heartbeat(queue, clock, backoff, lease, self._attempter.claims)
         self._fetcher = Fetcher(queue, catalogue, clock, lanes, self._attempter, self._heartbeat, backoff)
+        # A lane that is held or barred is looked at again as soon as its subscription changes, in whatever process that
+        # was.
         catalogue.watch(lanes.refresh)
 
     async def run(self) -> None:
@@ -90,16 +96,18 @@ class Dispatcher:
         # What the store gives now has to be given back, or nothing would try it before its lease runs out.
         await self._fetcher.finish_claim()
         await self._attempter.stop(grace)
+        # Last, because attempts that use their grace, and results that wait for the store, still need their leases.
         await self._heartbeat.stop()
 
     async def sweep(self, *, all_owners: bool = False) -> int:
-        """Record attempts that a dead process left behind as unknown, and look for due work of which no signal came.
+        """Record attempts that a dead process left behind as unknown, and look for due work that no signal announced.
 
         Gives how many attempts there were. `all_owners` ends every lease, run out or not: right when no other process
         can be alive. Raises `Unavailable`.
         """
         # First its own: what it could not renew while the store was away is still worked on here.
         await self._heartbeat.renew()
+        # While the store was away nobody could renew, so a lease that ran out does not prove that its process is dead.
         taken_over = 0 if self._backoff.recovering else await self._take_over(all_owners)
         self.lanes.prune()
         self.notify(await self._queue.due())
@@ -107,6 +115,7 @@ class Dispatcher:
 
     async def _take_over(self, all_owners: bool) -> int:
         taken_over = 0
+        # Page by page: what is taken over has a lease of a minute, and has to be recorded within it.
         while claims := await self._queue.reclaim(SWEEP_LIMIT, all_owners=all_owners):
             await self._recorder.record_lost(claims)
             taken_over += len(claims)

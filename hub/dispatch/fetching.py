@@ -39,6 +39,7 @@ class Fetcher:
         self._heartbeat = heartbeat
         self._backoff = backoff
         self._stopping = asyncio.Event()
+        # Held while a claim is under way; `finish_claim` waits for it.
         self._claiming = asyncio.Lock()
 
     async def run(self) -> None:
@@ -53,6 +54,8 @@ class Fetcher:
             async with self._claiming:
                 pause = await self._claim(requests)
             if pause:
+                # Only stopping ends this pause. New work does not: the store would be asked again before it has
+                # recovered.
                 await self._sleep(pause, self._stopping)
 
     def stop(self) -> None:
@@ -76,10 +79,12 @@ class Fetcher:
                 task.cancel()
 
     async def _claim(self, requests: Sequence[ClaimRequest]) -> float:
-        """Start an attempt of each delivery that the store gives; gives the seconds to leave the store alone then."""
+        """Start an attempt of each delivery that the store gives. Returns for how many seconds to leave the store alone
+        after that."""
         try:
             result = await self._queue.claim(requests, {request.lane: self._heartbeat.lease for request in requests})
         except BaseException as error:
+            # On cancellation too: the room that the requests took is free again, whatever the reason.
             self._lanes.unanswered(requests)
             if not isinstance(error, Unavailable):
                 raise
@@ -115,7 +120,10 @@ def policy_of(catalogue: Catalogue, lane_id: str) -> LanePolicy | None:
     """
     subscription = catalogue.subscription(lane_id)
     if subscription is None:
+        # This revision is newer than any of the subscription: an open breaker, a pause or a rate that it had bars
+        # nothing.
         return LanePolicy(DELETED_LANE_ROOM, revision=catalogue.version)
     if not subscription.spec.enabled:
+        # No claims are made for a disabled lane; that is all that `held` means. See docs/decisions/0005.
         return None
     return LanePolicy(subscription.spec.max_in_flight, subscription.per_second, subscription.version)

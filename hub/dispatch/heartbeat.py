@@ -39,6 +39,7 @@ class Heartbeat:
     async def stop(self) -> None:
         if self._beating is not None:
             self._beating.cancel()
+            # Unlike awaiting the task, this raises nothing of what the task ended with.
             await asyncio.wait([self._beating])
 
     async def renew(self) -> None:

@@ -90,6 +90,8 @@ class Asked(State):
         return Asked(self.due_at, self.was_freed, True)
 
     def answered(self, now: float, due_at: float, *, full: bool, barred: bool) -> State:
+        # What came while the claim was under way counts as well. If the answer already included it, the lane is asked
+        # for once too often; if it did not, the delivery would otherwise wait for the sweep.
         next_due_at = min(self.due_at, due_at)
         answered: State = _IDLE
         if full:
@@ -97,6 +99,7 @@ class Asked(State):
             if self.was_freed:
                 answered = answered.freed(now)
         elif barred:
+            # Not `next_due_at`: what became due meanwhile is barred as well.
             answered = Barred(due_at)
         elif next_due_at < inf:
             answered = Waiting(next_due_at)
@@ -182,7 +185,7 @@ class Lane:
         self.in_flight = 0
         """Attempts of this process, and the room that a claim under way wants to fill."""
         self.breaker_open = False
-        """As the last answer had it. It bars nothing by itself: the store says until when the lane is barred."""
+        """What the store said last. It bars nothing by itself: the store also says until when the lane is barred."""
         self.turn = NO_TURN
         """Its place in the queue of lanes; any other place that the queue still has does not count."""
         self._claims = 0
@@ -223,6 +226,8 @@ class Lane:
 
     def answered(self, result: ClaimResult, now: float, due_in: float, *, given: bool) -> None:
         """What the store said of this lane; `due_in` is `inf` where there is nothing more to ask for."""
+        # One miss proves nothing: another process may just have been quicker. From the second on the lane is barred for
+        # a while, or this process and the store would go round in a circle without a pause.
         self._misses = 0 if given or due_in > 0 else self._misses + 1
         if missed := self._misses > 1:
             due_in = min(FIRST_MISS_SECONDS * 2.0 ** (self._misses - 2), LONGEST_MISS_SECONDS)

@@ -23,6 +23,8 @@ class Lanes:
     What a lane allows over all processes is known to the store (see docs/decisions/0010); here it is asked at the right
     time. `policy` gives None for a lane whose subscription is disabled.
 
+    Example:
+
         lanes = Lanes(256, policy, clock)
         lanes.notify("sub_1", None)
         requests = lanes.take()
@@ -32,7 +34,7 @@ class Lanes:
 
     def __init__(self, room: int, policy: Callable[[str], LanePolicy | None], clock: Clock) -> None:
         self.changed = asyncio.Event()
-        """Set by all that may make a lane ready, or ready sooner; who waits for that clears it before `take`."""
+        """Set by everything that may make a lane ready, or ready sooner. Clear it before `take`, then wait for it."""
         self.in_flight = 0
         self._room = room
         self._reserve = int(room * RESERVED_SHARE)
@@ -74,6 +76,7 @@ class Lanes:
 
     def end_attempt(self, lane_id: str) -> None:
         """An attempt of this lane is recorded, or given up: its room is free."""
+        # It is there: a lane with something under way is neither dormant nor idle, so it is never forgotten.
         lane = self._lanes[lane_id]
         lane.end_attempt(self._clock.monotonic())
         self.in_flight -= 1
@@ -94,6 +97,8 @@ class Lanes:
         fair, entitled = self._fair_share(), self._pop_entitled()
         for number, (lane, policy) in enumerate(entitled):
             free = self._room - self.in_flight
+            # An equal part of what is left, for each lane that is left: what one cannot use falls to the next ones. The
+            # reserve is used only up to the fair share, so that a lane which gets work later finds room at once.
             share = min(policy.max_in_flight - lane.in_flight, ceil(free / (len(entitled) - number)))
             slots = min(share, max(fair - lane.in_flight, free - self._reserve))
             if slots > 0:
@@ -132,6 +137,7 @@ class Lanes:
 
     def next_ready(self) -> float:
         """Seconds until a lane may be ready; `inf` when only an event can make one ready."""
+        # Without room it does not matter what is ready; the end of an attempt sets `changed`.
         if self.in_flight >= self._room or not self._queue:
             return inf
         return max(0.0, self._queue[0][0][0] - self._clock.monotonic())

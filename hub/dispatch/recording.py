@@ -1,4 +1,4 @@
-"""Recording: what an attempt makes of its delivery is written, and what follows from that is set going."""
+"""Recording: the result of an attempt is written, and what follows from it is done."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -51,8 +51,11 @@ class Recorder:
     ) -> None:
         """Decide what follows from an attempt that took `seconds`, and record it."""
         result = settle(claim, attempted, timing, subscription.schedule, self._random)
+        # Before it is written: while the store is away, the log is the only place that tells what the target answered.
         report_attempt(result, self._metrics, seconds)
         await self.record(result)
+        # After the record. A process that dies before this leaves the subscription enabled, and the next 410 disables
+        # it.
         if isinstance(attempted, SendFailed) and attempted.status_code == HTTPStatus.GONE:
             await self._disable(subscription)
 
@@ -69,6 +72,7 @@ class Recorder:
     async def record_lost(self, claims: Sequence[Claim]) -> None:
         """Record attempts of a process that is dead as unknown. Raises `Unavailable`."""
         results = [self._settle_lost(claim) for claim in claims]
+        # Not repeated here: what the store does not take now, the sweep takes over again when this lease has run out.
         for result, written in zip(results, await self._queue.finish(results), strict=True):
             await self._follow_up(result, written)
 
@@ -93,6 +97,7 @@ class Recorder:
         if written is WriteOutcome.EVENT_CANCELLED:
             await self.record(cancel_instead(result))
         elif written is WriteOutcome.FENCED:
+            # The delivery belongs to another process by now, and that process does what follows.
             return
         elif delivery.status is Status.PENDING:
             self._notify(delivery.subscription_id, delivery.next_attempt_at)

@@ -29,6 +29,7 @@ async def send_test(
 ) -> SendTestResult:
     """Send the sample as any attempt is sent, with the same guards and bounds; `seconds` is the time limit."""
     started_at, started = clock.now(), clock.monotonic()
+    # No store ever has this delivery. It gives the message its ids, and the sender the attempt to trace.
     delivery = Delivery(
         id=new_id("dlv"),
         tenant=subscription.tenant,

@@ -20,8 +20,10 @@ _log = structlog.get_logger(__name__)
 class Sender:
     """Sends an event to a subscription's target through its channel.
 
-    sender = Sender(channels, Renderer({kind: type(channel) for kind, channel in channels.items()}), tracing)
-    receipt = await sender.send(event, delivery, subscription, at=clock.now(), seconds=15.0)
+    Example:
+
+        sender = Sender(channels, Renderer({kind: type(channel) for kind, channel in channels.items()}), tracing)
+        receipt = await sender.send(event, delivery, subscription, at=clock.now(), seconds=15.0)
     """
 
     def __init__(self, channels: Mapping[str, Channel[Any]], renderer: Renderer, tracing: Tracing) -> None:
@@ -37,6 +39,8 @@ class Sender:
         try:
             with self._tracing.attempt(delivery, event.traceparent):
                 message, target = self._compose(channel, event, delivery, subscription, at)
+                # The timeouts of a client are for single reads: a target that sends a byte now and then would never run
+                # into them.
                 async with asyncio.timeout(seconds):
                     receipt: Receipt = await channel.send(message, target)
                     return receipt

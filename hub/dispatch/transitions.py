@@ -58,9 +58,11 @@ class Timing:
 def settle(claim: Claim, attempted: AttemptResult, timing: Timing, schedule: Sequence[float], random: Random) -> Result:
     """The next state of a claimed delivery after one attempt, with the attempt and its feed entries.
 
-    settle(claim, Receipt(204), timing, schedule, random).delivery.status                         # delivered
-    settle(claim, SendFailed("HTTP 500"), timing, (5.0, 30.0), random).delivery.next_attempt_at  # in 4 to 6 seconds
-    settle(claim, SendFailed("HTTP 500"), timing, (), random).delivery.status                     # dead
+    Example:
+
+        settle(claim, Receipt(204), timing, schedule, random).delivery.status  # delivered
+        settle(claim, SendFailed("HTTP 500"), timing, (5.0, 30.0), random).delivery.next_attempt_at  # in 4 to 6 s
+        settle(claim, SendFailed("HTTP 500"), timing, (), random).delivery.status  # dead
     """
     attempt = _attempt(claim, attempted, timing)
     status, reason, due_at = _next_state(claim, attempted, timing.ended_at, schedule, random)
@@ -122,7 +124,7 @@ def cancel(delivery: Delivery, reason: str, now: datetime) -> Result:
 
 
 def cancel_instead(result: Result) -> Result:
-    """What to write of an attempt after which its delivery may not wait any more, because its event was cancelled."""
+    """The same result with the delivery cancelled: its event was cancelled meanwhile, so it must not wait again."""
     cancelled = cancel(result.delivery, EVENT_CANCELLED, result.delivery.updated_at)
     return replace(result, delivery=cancelled.delivery, feed=(*result.feed, *cancelled.feed))
 
@@ -191,6 +193,7 @@ def _health(attempted: AttemptResult, now: datetime) -> tuple[HealthMark, dateti
         return HealthMark.NONE, None
     if attempted.status_code != HTTPStatus.TOO_MANY_REQUESTS:
         return HealthMark.BAD, None
+    # A target that answers 429 works and says how fast. Its lane is paused, and the attempt speaks for its health.
     pause = min(attempted.retry_after or 0.0, LONGEST_PAUSE_SECONDS)
     return HealthMark.GOOD, now + timedelta(seconds=pause) if pause > 0 else None
 
@@ -212,7 +215,9 @@ def _next_state(
         # The process failed and not the target, so there is nothing to wait for; the attempt counts all the same, so
         # that a message which kills processes comes to an end.
         wait = 0.0
+    # Rounded up, because stores keep milliseconds and a `Retry-After` must not be cut short.
     due_at = now + timedelta(milliseconds=ceil(wait * 1000))
+    # Dead at once and not when it is due: the publisher learns the outcome as soon as it is certain.
     if claim.event.expires_at is not None and due_at >= claim.event.expires_at:
         return Status.DEAD, f"expired before the next attempt: {detail}", None
     return Status.PENDING, detail, due_at

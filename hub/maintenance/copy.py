@@ -1,7 +1,7 @@
 """Copying everything of one store into another that is empty, piece by piece; an interrupted copy is continued.
 
-The destination keeps how far the copy has come (`hub.stores.base.CopyState`): with each piece where it ended, from the
-beginning what the source was like, and at the very end that the copy is complete.
+The destination keeps how far the copy has come (`hub.stores.base.CopyState`): what the source was like when the copy
+began, where the last piece ended, and at the very end that the copy is complete.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 DOCUMENTS: Final = 500
 """How many documents a piece has at most; fewer where they are big."""
 COPY_LEASE: Final = "copy"
-"""Held in both stores while the copy runs, so that no hub starts on either, and no second copy."""
+"""Held in both stores while the copy runs, so that neither a hub nor a second copy starts on them."""
 LEASE_SECONDS: Final = 15.0
 WATCH_SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 60.0
@@ -54,6 +54,10 @@ async def _refuse_unfinished(store: Store) -> None:
 
 async def copy(source_url: str, destination_url: str, clock: Clock, progress: Progress) -> Mapping[str, int]:
     """Copy everything that the source holds, or continue an earlier copy; gives how many there are of each kind.
+
+    Example:
+
+        from hub.clock import SystemClock
 
         totals = await copy("sqlite:///var/hub.db", "redis://localhost", SystemClock(), print)
 
@@ -95,6 +99,8 @@ class Copy:
         _refuse(wanted, there, state, mark)
         if state is None:
             counters = await self._source.read(Section.COUNTERS, "", 1)
+            # Counters and mark first: from here on a hub refuses to start on the destination until the copy is
+            # complete.
             await self._destination.begin(mark, counters.documents)
         reached = state.reached if state is not None else {}
         for section in _COPIED:
@@ -108,8 +114,8 @@ class Copy:
         return sha256("\n".join(counts).encode() + counters).hexdigest()
 
     async def _copy_section(self, section: Section, after: str, done: int, total: int) -> None:
-        """Copy what follows the place `after`, where `done` of `total` are there already; the next piece is read while
-        one is written."""
+        """Copy everything after the place `after`; `done` of `total` are in the destination already. The next piece is
+        read while one is written."""
 
         def read(place: str) -> Awaitable[Piece]:
             return self._patiently(lambda: self._source.read(section, place, DOCUMENTS))
@@ -120,12 +126,14 @@ class Copy:
             if self._clock.monotonic() - self._watched_at > WATCH_SECONDS:
                 await self._patiently(self._watch)
             write = partial(self._destination.write, section, piece)
+            # Both calls may be repeated: a piece that was written already is not doubled.
             following, _ = await asyncio.gather(read(piece.after), self._patiently(write))
             done += piece.count
             self._progress(section, done, total)
             piece = following
 
     async def _complete(self, wanted: Mapping[str, int]) -> Mapping[str, int]:
+        # Once more at the end: a hub that was started in between may have written to either store.
         await self._watch()
         there = await self._destination.totals()
         if there != wanted:
@@ -137,7 +145,9 @@ class Copy:
         return there
 
     async def _watch(self) -> None:
-        """Make sure that nobody else uses either store now, and renew the lease that keeps others away."""
+        """Make sure that nothing else uses either store now, and renew the lease that keeps others away."""
+        # First the lease and then the look: a hub that starts later finds the lease, and one that looked for it a
+        # moment earlier is found here, now or at the next watch.
         for role, store in self._stores.items():
             if await store.leases.acquire(COPY_LEASE, self._holder, LEASE_SECONDS) is None:
                 # A copy that was killed holds its lease for some seconds more; `_patiently` waits that long.
@@ -147,7 +157,7 @@ class Copy:
         self._watched_at = self._clock.monotonic()
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The result of a call that may be repeated, once the store is available again."""
+        """The result of a call, repeated until the store is available. Raises `Unavailable` after a minute."""
         deadline = self._clock.monotonic() + PATIENCE_SECONDS
         while True:
             try:

@@ -1,7 +1,7 @@
 """What the hub does by itself: its timetable, made of the jobs of `schedules` and the upkeep of the store.
 
 A job is run by every process (what is on its own disk), by each worker, or only by the scheduler that leads. Any
-process can list all jobs, and run one when somebody asks for it.
+process can list all jobs, and run one on request.
 """
 
 import asyncio
@@ -30,7 +30,13 @@ _log = structlog.get_logger(__name__)
 
 
 class Housekeeping:
-    """The timetable of a hub. Jobs that remove much do so in small steps, so that publishing goes on beside them."""
+    """The timetable of a hub. Jobs that remove much do so in small steps, so that publishing goes on beside them.
+
+    Example:
+
+        [entry.name for entry in await housekeeping.entries()]
+        removed = await housekeeping.job("temp-files")()
+    """
 
     def __init__(
         self,
@@ -59,6 +65,7 @@ class Housekeeping:
         self._own = [job.name for job in (every_process + workers if Role.WORKER in roles else every_process)]
         self._led = [job.name for job in leaders]
         self._history = RunHistory(store.schedules, leadership, self._led)
+        # All jobs, whatever the roles: any process can run one on request.
         self._timetable = Timetable(every_process + workers + leaders, clock, self._history)
 
     def start(self) -> None:
@@ -105,6 +112,7 @@ class Housekeeping:
 
     async def _clean_temp_files(self) -> Mapping[str, Any]:
         directory, age = self._settings.data_dir / "tmp", timedelta(seconds=self._settings.temp_retention)
+        # On a thread, because a slow disk would hold up the event loop.
         return asdict(await asyncio.to_thread(clean, directory, age, self._clock.now()))
 
     async def _purge_events(self) -> Mapping[str, Any]:

@@ -27,10 +27,12 @@ _RECORDED = TypeAdapter(RecordedRun)
 
 
 class RunHistory:
-    """The `Book` of the timetable. The jobs in `led` run in their turn only while this process leads.
+    """The `History` of the timetable. The jobs in `led` run on schedule only while this process leads.
 
-    history = RunHistory(store.schedules, leadership, {"retention"})
-    record = await history.begin_run("retention", scheduled=True)
+    Example:
+
+        history = RunHistory(store.schedules, leadership, {"retention"})
+        record = await history.begin_run("retention", scheduled=True)
     """
 
     def __init__(self, schedules: Schedules, leadership: Leadership, led: Collection[str]) -> None:
@@ -48,6 +50,7 @@ class RunHistory:
         Raises `CannotRunNow` when the store cannot say which process leads.
         """
         if name not in self._led:
+            # Every process runs these jobs, so there is no leader whose record another one could overwrite.
             return partial(self._record, name, 0)
         try:
             if scheduled:
@@ -67,6 +70,7 @@ class RunHistory:
             try:
                 found[name] = _RECORDED.validate_json(run)
             except ValidationError:
+                # As if it had never run: it is then due soon, and its next record can be read again.
                 _log.warning("schedule.record_unreadable", schedule=name)
         return found
 

@@ -58,6 +58,7 @@ def parse_structured(raw: bytes) -> ParsedEvent:
     members, slices = parse_object(raw)
     attributes = {name: value for name, value in members.items() if value is not None}
     given = members.keys() & {"data", "data_base64"}
+    # Data is not an attribute, so the limits of attributes do not apply to it.
     for name in given:
         attributes.pop(name, None)
     content_type = attributes.get("datacontenttype")
@@ -213,6 +214,7 @@ class _Reader:
 
     def traceparent(self) -> str | None:
         value = self._attributes.get("traceparent")
+        # One that is malformed is left out, as W3C Trace Context has it (section 3.2), and the event is accepted.
         return value if isinstance(value, str) and _TRACEPARENT.fullmatch(value) else None
 
 

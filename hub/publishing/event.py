@@ -56,7 +56,7 @@ class ParsedEvent:
 
 
 # What an event and its parsed and native forms have in common passes from one to the next by name, so that a new member
-# needs no line of code.
+# needs no line of code. See docs/decisions/0013.
 _ACCEPTED = tuple(one.name for one in fields(ParsedEvent) if one.name in Event.model_fields)
 _accepted_of = attrgetter(*_ACCEPTED)
 
@@ -155,6 +155,7 @@ def fill_from_path(event: ParsedEvent, *, subject: str, member: str, value: str)
         raise Invalid("The event contradicts the path it was sent to.", errors=faults)
     if member in event.data_value:
         return replace(event, subject=subject)
+    # The member is put before the first one that was sent. Nothing that was sent is encoded again, not even a space.
     filled = orjson.dumps({member: value})
     rest = event.data.lstrip()[1:] if event.data_value else b"}"
     return replace(

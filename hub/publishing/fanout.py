@@ -1,4 +1,4 @@
-"""Expanding events with very many matching subscriptions into deliveries, in chunks and resumably."""
+"""Expanding an event with very many matching subscriptions into its deliveries, in chunks, so that it can resume."""
 
 import asyncio
 from itertools import islice
@@ -39,6 +39,7 @@ class FanOutExpander:
     async def run(self) -> None:
         """Expand what is waiting, then wait until `wake` is called."""
         while True:
+            # Before the look: an event that is accepted while this looks sets it again.
             self._awake.clear()
             try:
                 fan_outs = await self._intake.fan_outs(EVENTS_AT_ONCE)
@@ -64,6 +65,8 @@ class FanOutExpander:
         while True:
             chunk = list(islice(remaining, CHUNK))
             after = chunk[-1].id if len(chunk) == CHUNK else None
+            # Deliveries and cursor move in one commit. A process that dies here leaves no delivery out and makes none
+            # twice.
             if not await self._intake.expand(fan_out, [new_delivery(s) for s in chunk], after):
                 return False
             self._notify(Signal({s.id: fan_out.event.deliver_at for s in chunk}))
@@ -81,4 +84,5 @@ class FanOutExpander:
             and s.created_at <= event.accepted_at
             and (s.filter is None or s.filter.check(seen) is None)
         ]
+        # The cursor is the id of a subscription, so the order has to be the same in every process and every attempt.
         return sorted(found, key=lambda s: s.id)

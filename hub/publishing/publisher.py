@@ -34,7 +34,16 @@ _IN_FLIGHT = "A request with this Idempotency-Key is still in flight; try again 
 
 
 class Publisher:
-    """The one way into the hub for events."""
+    """The one way into the hub for events.
+
+    Example:
+
+        from hub.publishing.event import parse_native
+
+        event = parse_native(b'{"type": "stock.low", "data": {"sku": "A-1"}}')
+        accepted = await publisher.publish_one("default", event, None)
+        accepted.verdicts[0].id  # evt_…
+    """
 
     def __init__(
         self,
@@ -71,6 +80,7 @@ class Publisher:
         try:
             self._check(tenant, item)
         except Invalid:
+            # It may have been valid when it was sent first, as before its expiry: then it gets its first answer again.
             answer = await self._intake.recall(tenant, idempotency) if idempotency else None
             if answer is None:
                 raise
@@ -113,6 +123,7 @@ class Publisher:
                 raise Conflict(_IN_FLIGHT, retry_after=1) from None
             yield
             return
+        # In this process only. Of two processes the store lets one commit, and gives the other the answer of the first.
         answered = self._under_way[request] = asyncio.Event()
         try:
             yield
@@ -158,6 +169,7 @@ class Publisher:
 
     def _matched(self, event: Event, data: Any) -> list[Subscription]:
         subscribed = self._catalogue.subscribed(event.tenant, event.type)
+        # What filters see is built only where one looks.
         if not any(subscription.filter for subscription in subscribed):
             return list(subscribed)
         seen = event.seen(data)

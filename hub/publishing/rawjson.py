@@ -24,6 +24,7 @@ def parse(raw: bytes) -> Any:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"Not valid JSON (line {error.lineno}, column {error.colno}).") from None
+    # Counting brackets is quick, and nearly every body has too few of them to be nested too deep.
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deep(value):
         raise BadRequest(f"Nested more than {MAX_DEPTH} deep.")
     return value
@@ -33,6 +34,8 @@ def parse_object(raw: bytes) -> tuple[dict[str, Any], Mapping[str, msgspec.Raw]]
     """The members of a JSON object: parsed, and as the bytes that were sent (`bytes(…)` of each).
 
     Raises `BadRequest` when the body is not JSON, and `Invalid` when it is not an object.
+
+    Example:
 
         members, slices = parse_object(b'{"data": {"n": 1.0}}')
         members["data"]         # {"n": 1.0}

@@ -61,6 +61,7 @@ def money(amount: object, currency: object = "") -> str:
     code = currency if isinstance(currency, str) else ""
     value = Decimal(text)
     least = _MINOR_UNITS.get(code, 2)
+    # Digits beyond the usual number are kept: the hub does not round amounts.
     places = max(least, -int(value.normalize().as_tuple().exponent))
     number = f"{value:,.{places}f}".replace(",", _SPACE)
     return f"{code}{_SPACE}{number}" if code else number
@@ -83,6 +84,7 @@ def date(value: object, form: object = None) -> str:
     ).rstrip()
 
 
+# Not `strftime`, which names months and days in the language of the process and is not the same on every platform.
 def _directive(moment: datetime, letter: str, *, padded: bool) -> str:
     make = _DIRECTIVES.get(letter)
     if make is None:
@@ -147,6 +149,7 @@ def strip_html(value: object) -> str:
 
 def replace(value: object, old: object, new: object = "") -> str:
     text, wanted, instead = text_of(value), text_of(old), text_of(new)
+    # Computed before it is done, because a short template can ask for a result of any size.
     growth = text.count(wanted) * (len(instead) - len(wanted))
     if len(text) + growth > MAX_VALUE:
         raise ResourceLimitError("makes too large a value", token=None)
@@ -167,6 +170,7 @@ def uniq(value: object, key: object = None) -> list[object]:
     for item in value if isinstance(value, list | tuple) else ():
         compared = item.get(key) if isinstance(key, str) and isinstance(item, dict) else item
         identity = orjson.dumps(compared) if isinstance(compared, dict | list | tuple) else compared
+        # With the type, because Python says that 1 equals true.
         kept.setdefault((type(compared), identity), item)
     return list(kept.values())
 

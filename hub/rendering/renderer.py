@@ -29,13 +29,18 @@ class Renderer:
     For each field the first of these counts: the subscription's override, the template that comes with the hub for this
     event type, the channel's default. See docs/decisions/0004.
 
+    Example:
+
+        from channels.slack import SlackChannel
+
         renderer = Renderer({"slack": SlackChannel})
-        renderer.content("slack", event.seen(data), None)  # {"text": "Order 1001 …", "blocks": […]}
+        renderer.content("slack", event.seen(data), None)  # {"text": "New order 1001: …", "blocks": […]}
     """
 
     def __init__(self, channels: Mapping[str, type[Channel[Any]]]) -> None:
         self._channels = channels
         self._built_in = {kind: built_in_templates(kind) for kind in channels}
+        # Escaping is built into a compiled template, so each way of escaping has compilers of its own.
         self._untrusted = {how: _Compiled(Sandbox(escape)) for how, escape in _ESCAPES.items()}
         self._trusted = _trusted()
 
@@ -109,6 +114,7 @@ class _Compiled:
 
     def get(self, source: str) -> BoundTemplate:
         """Raises `LiquidError`."""
+        # By its text and not by its subscription: a template that was changed cannot be taken for its old form.
         cached = self._cache.get(source)
         if cached is not None:
             self._cache.move_to_end(source)
@@ -135,6 +141,7 @@ class _Compiled:
         try:
             return self._sandbox.render_template(self.get(source), seen, meter)
         except LiquidError as error:
+            # Without its cause, which quotes the template or a value: either may hold a secret.
             raise RenderFailed(", ".join(filter(None, (where, place_of(error)))) + f": {_reason(error)}") from None
         except Exception as error:  # noqa: BLE001 - filters raise anything on values that they cannot take
             raise RenderFailed(f"{where}: a filter cannot take the value ({type(error).__name__})") from None

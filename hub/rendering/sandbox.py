@@ -1,4 +1,6 @@
-"""Liquid for templates that anybody may have written: no files, no clock, fixed tags and filters, and bounded work.
+"""Liquid for templates that are not trusted: no files, no clock, fixed tags and filters, and bounded work.
+
+See docs/decisions/0004.
 
 Costs are limited before they arise: ranges are allowed in `for` only, loops are charged before they run, and filters
 whose result may be much larger than their input are checked before they run (all others afterwards). What no such rule
@@ -110,6 +112,7 @@ class _Context(RenderContext):
         self.meter.tick()
         try:
             value: Any = self.scope[path[0]]  # type: ignore[index] # untyped in Liquid
+            # Nearly every step is a plain member of an object; Liquid's own look-up is for the rest.
             for part in path[1:]:
                 value = value[part] if type(value) is dict and part in value else self.get_item(value, part)
         except (KeyError, IndexError, TypeError):
@@ -139,6 +142,7 @@ def _bounded(function: Callable[..., object], /, *args: object, **options: objec
     result = function(*args, **options)
     if isinstance(result, str | list) and len(result) > (MAX_VALUE if isinstance(result, str) else MAX_ELEMENTS):
         raise ResourceLimitError("makes too large a value", token=None)
+    # Numbers grow as texts do: multiplied with itself a few dozen times, one has millions of digits.
     if isinstance(result, int) and result.bit_length() > 256:
         raise ResourceLimitError("makes too large a number", token=None)
     return result
@@ -177,10 +181,12 @@ class _ForNode(for_tag.ForNode):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        # One turn of a long block costs more than one of a short block.
         self.weight = 1 + len(str(self.block)) // _CHARACTERS_PER_STEP
 
     def render_to_output(self, context: Any, buffer: TextIO) -> int:
         items = self.expression.iterable.evaluate(context)
+        # Not by `len`, which raises `OverflowError` for a range of more than 2^63 numbers.
         if isinstance(items, range) and items.stop - items.start > MAX_STEPS:
             raise ResourceLimitError("loops too often", token=self.token)
         context.loop_weight = self.weight
@@ -214,7 +220,11 @@ class Sandbox(Environment):
 
     With `partials` the templates are trusted: they may include these, and are not checked.
 
-        sandbox = Sandbox(html.escape)
+    Example:
+
+        from html import escape
+
+        sandbox = Sandbox(escape)
         sandbox.render_template(sandbox.compile("Order {{ data.order_id }}"), {"data": {"order_id": 7}}, Meter())
     """
 
@@ -226,6 +236,7 @@ class Sandbox(Environment):
         self._trusted = partials is not None
         super().__init__(loader=CachingDictLoader(dict(partials or {})))
         for name in partials or ():
+            # Compiled at once, so that a partial with a mistake stops the start and not a message.
             self.get_template(name)
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:

@@ -25,6 +25,8 @@ def run_in_background(stack: AsyncExitStack, name: str, work: Callable[[], Await
 
     async def cancel() -> None:
         running.cancel()
+        # Until it has ended, because what the stack unwinds next is what this work uses. Waiting raises none of its
+        # errors.
         await asyncio.wait([running])
 
     running = asyncio.create_task(run(), name=name)

@@ -37,7 +37,7 @@ _SEALED_OTHERWISE = (
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """The parts that roles are built of."""
+    """The parts from which every role is built."""
 
     id: str
     """Names this process, from its start to its end, in its leases and tasks."""
@@ -56,7 +56,10 @@ class Core:
 async def open_core(
     stack: AsyncExitStack, settings: Settings, roles: Collection[Role], tracing: Tracing, clock: Clock
 ) -> Core:
-    """Raises `HubError` when the store, a stored secret or a channel cannot be used; its text says what to do."""
+    """Open the parts that every role needs; the stack closes them.
+
+    Raises `HubError` when the store, a stored secret or a channel cannot be used; its text says what to do.
+    """
     _make_private(settings)
     failpoint = failpoints(settings.failpoints)
     shared = frozenset(roles) != EVERY_ROLE
@@ -64,6 +67,7 @@ async def open_core(
     store = await stack.enter_async_context(open_store(settings.store_url, clock, options))
     if shared and not store.shared:
         raise HubError(FOR_ONE_PROCESS)
+    # Before anything is written: a store that is being copied must stay as it is.
     await refuse_half_copied(store)
     channels = await _open_channels(stack, settings)
     renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
@@ -71,6 +75,8 @@ async def open_core(
     codec = SubscriptionCodec(channels, renderer, Sealer(secret))
     catalogue = Catalogue(store.records, codec.decode)
     await catalogue.refresh()
+    # Decoding a subscription would notice a wrong key too, but not where there is none yet: what this process sealed
+    # from then on could be read by no other.
     if await first_fingerprint(catalogue, "secret_key", secret) != fingerprint(secret):
         raise HubError(_SEALED_OTHERWISE)
     return Core(

@@ -50,6 +50,8 @@ async def open_process(
 ) -> AsyncIterator[Process]:
     """Make the parts of these roles, start them, and stop them gracefully when the context ends.
 
+    Example:
+
         async with open_process(Settings(), Tracing("")) as process:
             await process.services.publisher.publish_one("default", event, None)
 
@@ -67,11 +69,12 @@ async def _start(stack: AsyncExitStack, core: Core) -> Process:
     await start_heartbeat(stack, core)
     recovery = TaskRecovery(store.tasks, store.leases, clock)
     if not store.shared:
+        # Nobody else has this store open, so whatever is unfinished in it belongs to a process that is dead.
         await recovery.recover(all_owners=True)
     leadership = Leadership(store.leases, core.id, clock)
     worker = make_worker(core) if Role.WORKER in core.roles else None
     if worker is not None:
-        # Before anybody can notify: a signal that comes before the worker's first sweep must not get lost.
+        # Before anything can notify: a signal that comes before the worker's first sweep must not get lost.
         core.notifier.subscribe(worker.on_signal)
     housekeeping = make_housekeeping(core, leadership, recovery, worker)
     services = await open_services(stack, core, housekeeping) if Role.WEB in core.roles else None
@@ -81,6 +84,7 @@ async def _start(stack: AsyncExitStack, core: Core) -> Process:
     run_in_background(stack, "catalogue", follower.watch, clock)
     if worker is not None:
         await start_worker(stack, core, worker)
+    # Last to start and so first to end: its jobs use everything that was started before.
     start_housekeeping(stack, core, housekeeping, leadership)
     _log.info("process.started", process=core.id, roles=sorted(core.roles))
     return Process(core, Readiness(store.upkeep, store.leases, follower, core.roles), services, worker)

@@ -17,6 +17,7 @@ async def start_heartbeat(stack: AsyncExitStack, core: Core) -> None:
     """Show the others that this process lives. Call it before anything else is started, so that it also ends last."""
     kinds = (PROCESSES, WORKERS) if Role.WORKER in core.roles else (PROCESSES,)
     for lease in (heartbeat_lease(core.store.leases, kind, core.id, core.clock) for kind in kinds):
+        # Before anything else: the tasks of a process without this lease count as abandoned.
         await lease.take()
         stack.push_async_callback(lease.release)
         run_in_background(stack, lease.name, lease.hold, core.clock)

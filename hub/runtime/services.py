@@ -31,7 +31,8 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a route may use. There is no store among it: each service reads, writes and notifies by itself.
+    """What a route may use. There is no store among it: each service reads, writes and notifies by itself (see
+    docs/decisions/0012 and docs/decisions/0014).
 
     A route takes it as `services: CurrentServices` (`hub.api.access`).
     """
@@ -51,7 +52,7 @@ class Services:
     housekeeping: Housekeeping
 
     async def ensure_defaults(self) -> None:
-        """Make what every hub has, as far as it is missing: the default tenant."""
+        """Create what every hub has, where it is missing: the default tenant."""
         await self.keys.ensure_default_tenant()
 
 
@@ -90,6 +91,7 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
     core.metrics.watch("stream_listeners", "Live listeners.", lambda: services.stream.listeners)
     core.metrics.watch("stream_overflows", "Listeners that fell behind.", lambda: services.stream.overflows)
     run_in_background(stack, "tasks", services.tasks.watch, clock)
+    # Called before `watch` is cancelled and before the store is closed, so that every task can save how it ended.
     stack.push_async_callback(services.tasks.stop)
     return services
 

@@ -19,15 +19,15 @@ class Worker:
     fan_out: FanOutExpander
 
     def on_signal(self, signal: Signal) -> None:
-        """Begin the work that a signal tells of, from this process or from another."""
+        """Begin the work that a signal announces, from this process or from another."""
         if signal.due:
             self.dispatcher.notify(signal.due)
         if signal.fans_out:
             self.fan_out.wake()
 
     async def sweep(self) -> int:
-        """Find what no signal told of: work that is due, and attempts that dead workers left behind. Gives how many
-        attempts."""
+        """Find work that is due and attempts that dead workers left behind, whether a signal announced them or not.
+        Gives how many attempts there were."""
         self.fan_out.wake()
         return await self.dispatcher.sweep()
 
@@ -57,7 +57,10 @@ async def start_worker(stack: AsyncExitStack, core: Core, worker: Worker) -> Non
     watch("attempts_in_flight", "Attempts under way.", lambda: lanes.in_flight)
     watch("lanes", "Subscriptions with work or trouble.", lambda: len(lanes))
     watch("lanes_resting", "Lanes with an open breaker.", lambda: lanes.breakers_open)
+    # Where no other process can be alive, every lease in the store is one of a dead process, and need not run out
+    # first.
     await dispatcher.sweep(all_owners=not core.store.shared)
     run_in_background(stack, "fan-out", worker.fan_out.run, core.clock)
     run_in_background(stack, "dispatcher", dispatcher.run, core.clock)
+    # Pushed after the loop was started, and so called before it is cancelled: attempts under way get their grace.
     stack.push_async_callback(dispatcher.stop, core.settings.shutdown_grace)

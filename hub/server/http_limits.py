@@ -1,4 +1,5 @@
-"""HTTP/1.1 connections with the limits that uvicorn does not set: how slow a head, how long, how many connections."""
+"""HTTP/1.1 connections with the limits that uvicorn does not set: on the time and the size of a request's head, and on
+how many connections there are."""
 
 import asyncio
 from typing import Any, ClassVar
@@ -14,8 +15,8 @@ HEAD_BYTES = 65_536
 def bounded(max_connections: int, head_seconds: float = HEAD_SECONDS) -> type[asyncio.Protocol]:
     """A protocol for `uvicorn.Config(http=…)` that drops a connection whose request head is too slow or too long.
 
-    uvicorn keeps silent and slow connections without limit, and each needs a descriptor. Over `max_connections` a
-    request is answered 503 and its connection closed.
+    uvicorn keeps silent and slow connections without limit, and each needs a descriptor. A request on a connection
+    beyond `max_connections` is answered 503, and the connection is closed.
     """
     limits = {"max_connections": max_connections, "head_seconds": head_seconds}
     return type("BoundedProtocol", (_BoundedProtocol,), limits)
@@ -32,7 +33,9 @@ class _BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # narrower
         super().connection_made(transport)
         if len(self.connections) > self.max_connections:
+            # Answered and not dropped: the client learns that nothing was accepted, and when to try again.
             self.app = _overloaded
+        # From the first moment, because a connection that never sends a byte needs a descriptor as well.
         self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:

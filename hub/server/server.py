@@ -53,9 +53,11 @@ class HubServer(uvicorn.Server):
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # First, because uvicorn waits for its connections, and a listener would stay until its stream ends.
         self._app.state.process.begin_stop()
         await super().shutdown(sockets)
         if not self.force_exit:
+            # Not after a second signal: what is under way is then left as by a process that was killed.
             await self._lifespan.aclose()
 
 
@@ -65,6 +67,7 @@ def serve(settings: Settings, roles: frozenset[Role], on_started: Callable[[int]
     `on_started` is given the port, 0 where there is none. Raises `OSError` when the address cannot be listened on, and
     `HubError`, which says why, when the hub cannot start.
     """
+    # Before any process is forked: all of them accept on this one socket, and a wrong address is reported once.
     listening = _listen(settings, roles)
     port = int(listening.getsockname()[1]) if listening is not None else 0
     if processes == 1:

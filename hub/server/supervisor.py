@@ -21,14 +21,18 @@ _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
 _log = structlog.get_logger(__name__)
 
 Work = Callable[[Callable[[], None]], None]
-"""Works until its process is told to stop, and calls its argument once it is ready. What it raises leaves
-`Supervisor.run`, in that process."""
+"""Works until its process is told to stop, and calls its argument once it is ready. In that process, `Supervisor.run`
+raises what this raises."""
 
 
 class Supervisor:
     """Forks the processes and watches them. It has neither an event loop nor threads, so that it can fork at any time.
 
     A process that is told to stop has `patience` seconds before it is killed.
+
+    Example:
+
+        from hub.clock import SystemClock
 
         Supervisor(4, serve_requests, SystemClock(), patience=20.0).run(lambda: print("all four are ready"))
     """
@@ -52,7 +56,9 @@ class Supervisor:
 
         Raises `SystemExit` when one of the first processes dies before it is ready; that process has said why.
         """
+        # Blocked signals are kept until they are waited for, so none can be missed between two looks.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        # A collection in a child would write to every object, and so copy the memory that it shares with this process.
         gc.freeze()
         self._starts = [self._clock.monotonic()] * self._number
         while True:
@@ -67,6 +73,7 @@ class Supervisor:
                 on_ready()
         self._stop()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        # Ended by the signal and not by an exit status: whatever started the hub sees that it did what it was told.
         signal.raise_signal(signal_number)
         raise AssertionError("the signal has ended the process")
 
@@ -85,6 +92,7 @@ class Supervisor:
             self._waiting.add(pid)
 
     def _run_child(self, ready: int) -> NoReturn:
+        # With a copy of the writing end in a child, the reading end would never be at its end.
         os.close(self._lifeline[1])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         threading.Thread(target=_end_with_parent, args=(self._lifeline[0],), daemon=True).start()
@@ -115,8 +123,10 @@ class Supervisor:
 
     def _reap(self) -> None:
         """Collect the children that died."""
+        # A child that was ready and died since the last look has to count as one that was ready.
         self._read_ready()
         for pid in [*self._children]:
+            # Each child is asked, because one SIGCHLD may stand for the death of several.
             dead, status = os.waitpid(pid, os.WNOHANG)
             if dead:
                 self._on_exit(pid, os.waitstatus_to_exitcode(status))
@@ -130,6 +140,7 @@ class Supervisor:
         self._waiting.discard(pid)
         if not self._served:
             self._stop()
+            # The first start failed, which is most often a wrong setting: trying again would only hide that.
             sys.exit(abs(status) or 1)
         _log.error("process.start_failed", pid=pid, status=status)
         self._starts.append(self._clock.monotonic() + RESTART_SECONDS)
@@ -151,6 +162,7 @@ class Supervisor:
 
 
 def _end_with_parent(lifeline: int) -> None:
-    """Nobody writes to the lifeline: it is at its end when the parent, which alone holds the other end, is gone."""
+    """Stop this process when its parent is gone. Nothing is ever written to the lifeline: reading it returns when the
+    parent dies, which alone holds the other end."""
     os.read(lifeline, 1)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -26,6 +26,13 @@ _NO_OPTIONS: Final = StoreOptions()
 def open_store(url: str, clock: Clock, options: StoreOptions = _NO_OPTIONS) -> AbstractAsyncContextManager[Store]:
     """The store at `url`: `sqlite:///relative/path`, `sqlite:////absolute/path`, or one of the addresses that
     `hub.stores.redis.client.url` names. Raises `HubError` on entering when it cannot be used, saying what to do.
+
+    Example:
+
+        from hub.clock import SystemClock
+
+        async with open_store("sqlite:///var/hub.db", SystemClock()) as store:
+            trimmed, last = await store.feed.bounds()
     """
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in OPENERS:

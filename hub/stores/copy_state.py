@@ -25,6 +25,7 @@ def copy_state(places: Mapping[str, str]) -> CopyState | None:
     """The state that these places stand for; None when there is no place yet."""
     if not places:
         return None
+    # The counters are written first and at once, and the mark stands where their place would.
     complete = places.get(Section.FEED) == _WHOLE
     without_place = {Section.COUNTERS, Section.FEED} if complete else {Section.COUNTERS}
     reached = {Section(name): place for name, place in places.items() if Section(name) not in without_place}

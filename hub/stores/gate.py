@@ -76,6 +76,7 @@ class Breaker:
     def succeeded(self, cap: int) -> None:
         self.failures = 0
         self._times_opened = 0
+        # Also for an attempt that began before the breaker opened: it shows all the same that the target works.
         if self.open_until != -inf:
             self.open_until = -inf
             self._ramp = 1
@@ -141,6 +142,7 @@ class LaneState:
         self._touched_at = now
         number = max(0, min(limit, self._room(now)))
         self.reserved += number
+        # The rate is used up now and not when the attempts start, so that another claim finds only what is left of it.
         if self.policy.per_second is not None:
             self._spent_until = self._caught_up(self.policy.per_second, now) + number / self.policy.per_second
         return number
@@ -155,6 +157,7 @@ class LaneState:
         """The first instant at which the pause, the open breaker and the rate allow an attempt to start."""
         at = max(self._paused_until, self.breaker.open_until)
         if (rate := self.policy.per_second) is not None and self._spent_until != -inf:
+            # Half of the slack that `_room` allows, so that rounding cannot make it refuse at this very instant.
             at = max(at, _whole(self._spent_until + 1 / rate - SLACK_SECONDS / 2))
         return at
 
@@ -166,6 +169,7 @@ class LaneState:
         """Whether nothing is under way and there is nothing to remember: a new lane would behave the same."""
         if self.under_way or self.reserved:
             return False
+        # A subscription that gets no more events would keep a failing lane in memory until the process ends.
         if now - self._touched_at >= FORGET_SECONDS:
             return True
         rate = self.policy.per_second
@@ -181,6 +185,7 @@ class LaneState:
         return room
 
     def _caught_up(self, per_second: float, now: float) -> float:
+        # What a quiet lane did not use is lost, except for this short time: otherwise it could send all of it at once.
         return max(self._spent_until, now - _burst_seconds(per_second))
 
     # -- what an attempt came to ---------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a listener begins: after `cursor`. `newest` was the newest entry then; `opening` is sent first."""
+    """Where a listener begins: after `cursor`. `newest` is the newest entry of that moment; `opening` is sent first."""
 
     cursor: int
     newest: int
@@ -50,11 +50,13 @@ class Start:
 
 
 class Broadcaster:
-    """Sends the feed to listeners. `open_broadcaster` makes one:
+    """Sends the feed to listeners, each from its own cursor. `open_broadcaster` makes one.
 
-    async with open_broadcaster(store.feed, clock, Limits()) as stream:
-        async for chunk in await stream.listen("default", Selection(), None, lambda: True):
-            ...
+    Example:
+
+        async with open_broadcaster(store.feed, clock, Limits()) as stream:
+            async for chunk in await stream.listen("default", Selection(), None, lambda: True):
+                ...
     """
 
     def __init__(self, feed: Feed, clock: Clock, limits: Limits) -> None:
@@ -98,6 +100,8 @@ class Broadcaster:
             return Start(newest, newest, frames.mark(newest))
         if last_event_id == EARLIEST:
             return Start(trimmed, newest)
+        # Eighteen digits fit the 64 bits of an id. `int` alone would read digits of other scripts, and text of any
+        # length.
         requested = int(last_event_id) if re.fullmatch(r"[0-9]{1,18}", last_event_id) else None
         if requested is None or requested > newest:
             return Start(newest, newest, frames.gap(newest, trimmed + 1, requested))
@@ -129,6 +133,7 @@ class Broadcaster:
             other = self._registry.evictable(tenant)
             if other is None:
                 return None
+            # Ended and not cut off: it gets what is in its buffer, and comes back with its cursor.
             self._live.end(other, _refusal("another listener needs the room"))
         now = self._clock.monotonic()
         age = self._limits.max_age * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
@@ -147,13 +152,17 @@ class Broadcaster:
                 until = self._live.hand_over_cursor if far else self._live.attach(listener, cursor)
                 continue
             rows = await self._feed.read(cursor, PAGE, listener.tenant)
+            # What comes after `until` is read in a later turn, or comes through the buffer: here it would come twice.
             page = [row for row in rows if row.id <= until]
             trimmed, _ = await self._feed.bounds()
             # Asked after the read: the page's first entry proves that nothing before it was trimmed by then.
             lost = trimmed > cursor and not (page and page[0].id <= trimmed)
             opening = frames.gap(trimmed, trimmed + 1, cursor) if lost else b""
+            # A page that is not full holds all that this tenant has up to `until`, so what follows need not be read
+            # again.
             cursor = page[-1].id if len(page) == PAGE else max(until, trimmed if lost else 0)
             selected = [row for row in page if listener.selection.passes(row.entry)]
+            # A listener whose filter lets little through resumes from here, and not from the last event that it got.
             closing = b"" if selected and selected[-1].id == cursor else frames.mark(cursor)
             yield opening + b"".join(map(frames.entry, selected)) + closing
 
@@ -189,6 +198,7 @@ class Broadcaster:
         for listener in self._registry:
             if now >= listener.ends_at:
                 self._live.end(listener, frames.retry(*RETRY))
+            # Asked each second, which is cheap: keys are in memory. See docs/decisions/0006.
             elif not listener.is_allowed():
                 self._live.end(listener, _refusal("the key is no longer valid"))
             elif now >= listener.heartbeat_at and listener.state is State.ATTACHED and listener.buffer_empty:

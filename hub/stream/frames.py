@@ -5,7 +5,7 @@ import random
 from hub.models import FeedKind, FeedRow
 
 HEARTBEAT = b":\n"
-"""A comment: it keeps proxies from closing an idle connection."""
+"""A comment, which listeners ignore. It keeps proxies from closing an idle connection."""
 
 
 def event(cursor: int, kind: FeedKind, data: bytes) -> bytes:
@@ -21,15 +21,18 @@ def entry(row: FeedRow) -> bytes:
 
 
 def gap(cursor: int, oldest: int, requested: int | None) -> bytes:
-    """Says that entries before `cursor` are missing: the listener's cursor `requested` (None: not readable) is older
-    than the oldest entry that is kept, or was never given out."""
+    """An event that says that entries before `cursor` are missing.
+
+    The listener's cursor `requested` (None: not readable) is older than the oldest entry that is kept, or the hub never
+    gave it out.
+    """
     asked = b"null" if requested is None else b"%d" % requested
     return event(cursor, FeedKind.GAP, b'{"oldest":%d,"requested":%b}' % (oldest, asked))
 
 
 def retry(least: float, most: float) -> bytes:
-    """Tells to reconnect after a random number of seconds between two bounds, so that listeners do not all return at
-    once."""
+    """Asks the listener to reconnect after a random number of seconds between two bounds, so that listeners do not all
+    return at once."""
     seconds = random.uniform(least, most)  # noqa: S311 - spreads load, guards nothing
     return b"retry: %d\n\n" % round(seconds * 1000)
 

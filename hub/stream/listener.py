@@ -25,7 +25,7 @@ class Listener:
            └──────────────end───────────────────▲
 
     A listener that is ended while it reads history leaves the rest of it for its next connection. One that was attached
-    is told its history up to the hand-over first: the entries in its buffer come after it.
+    is sent its history up to the hand-over first: the entries in its buffer come after it.
     """
 
     # One instance a connection, thousands of them: slots save a third of its memory.
@@ -54,12 +54,12 @@ class Listener:
         self.heartbeat_at = heartbeat_at
         """When a heartbeat is due, on the monotonic clock."""
         self.ends_at = ends_at
-        """When it is told to reconnect, on the monotonic clock."""
+        """When it is asked to reconnect, on the monotonic clock."""
         self.state = State.HISTORY
         self.hand_over = 0
         """The id of the last entry that it reads as history; 0 until it is attached."""
         self.offered = 0
-        """The id of the last entry that was offered to it, or is told as history; 0 until it is attached."""
+        """The id of the last entry that was offered to it, or is read as its history; 0 until it is attached."""
         self._chunks: list[bytes] = []
         self._entries = 0
         self._bytes = 0
@@ -96,6 +96,7 @@ class Listener:
         """Let the connection end after the buffer (or, with `discard`, without it) and `last_words`."""
         if discard:
             self._chunks.clear()
+        # Not counted against the limit: it is short, and it says where the listener can resume.
         self._chunks.append(last_words)
         self.state = State.ENDED
         self._ready.set()
@@ -105,6 +106,7 @@ class Listener:
         if not self._chunks:
             if self.state is State.ENDED:
                 return None
+            # Cleared only while the buffer is empty, and by its one reader, so no chunk that is offered goes unnoticed.
             self._ready.clear()
             await self._ready.wait()
         chunk = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)

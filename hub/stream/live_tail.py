@@ -28,7 +28,7 @@ Frames = Sequence[tuple[int, bytes]]
 class LiveTail:
     """Offers each new entry to the listeners that select it, and ends those whose buffer has no room for it.
 
-    Each entry is encoded once, and all listeners share its bytes (docs/decisions/0007).
+    Each entry is encoded once, and all listeners share its bytes. See docs/decisions/0007.
     """
 
     def __init__(self, feed: Feed, clock: Clock, registry: Registry, *, buffer: int, heartbeat: float) -> None:
@@ -53,6 +53,8 @@ class LiveTail:
     def attach(self, listener: Listener, cursor: int) -> int:
         """Offer entries to a listener that knows those up to `cursor`; gives the last that it reads as history."""
         if not self._has_listeners.is_set():
+            # With nobody attached the cursor stood still. This listener has read up to its own, so the reader begins
+            # there.
             self.cursor = max(self.cursor, cursor)
         listener.attach(max(self.hand_over_cursor, cursor))
         self._registry.attach(listener)
@@ -69,6 +71,7 @@ class LiveTail:
         """End a listener after its buffer (or, with `discard`, without it) and `last_words`."""
         self.remove(listener)
         if listener.state is State.ATTACHED and not discard:
+            # Not with `discard`: its buffer was never sent, so it has to resume from the last entry that it got.
             last_words = self._mark(listener) + last_words
         listener.end(last_words, discard=discard)
 
@@ -85,6 +88,8 @@ class LiveTail:
         await self._has_listeners.wait()
         rows = await self._new_rows()
         if rows:
+            # Before the first is offered: the broadcast yields to the loop, and a listener that is attached then reads
+            # these rows as history.
             self._broadcasting = rows[-1].id
             await self._broadcast(rows)
             self.cursor = max(self.cursor, self._broadcasting)
@@ -94,6 +99,7 @@ class LiveTail:
         await self._feed.wait(after)
         rows = await self._feed.read(after, PAGE)
         has_hole = not rows or rows[0].id > after + 1
+        # Missing ids alone prove nothing: a store that came back older goes on far above (docs/decisions/0009).
         if has_hole and (await self._feed.bounds())[0] > self.cursor:
             self.end_all("entries are missing: reconnect and resume")
         return rows
@@ -123,6 +129,7 @@ class LiveTail:
             for selection, listeners in groups:
                 selected = [(row.id, frame) for row, frame in entries if selection.passes(row.entry)]
                 if selected:
+                    # A copy, because listeners come and go while the broadcast yields to the loop.
                     plan.append((selected, list(listeners)))
         return plan
 
@@ -130,11 +137,13 @@ class LiveTail:
         first, last = selected[0][0], selected[-1][0]
         heartbeat_at = self._clock.monotonic() + self._heartbeat
         for listener in listeners:
+            # Both can have happened since the plan was made.
             if listener.state is State.ENDED or listener.offered >= last:
                 continue
             if listener.offered < first:
                 fits = self._offer(listener, joined, len(selected))
             else:
+                # It was attached in the middle of these rows: what it reads as history must not come again.
                 new = [frame for cursor, frame in selected if cursor > listener.offered]
                 fits = self._offer(listener, b"".join(new), len(new))
             if fits:

@@ -7,10 +7,11 @@ from hub.stream.selection import Selection
 
 
 class Registry:
-    """At most `room` listeners, shared fairly between tenants."""
+    """All listeners, those that are attached and those that still read history. `room` bounds how many there are."""
 
     def __init__(self, room: int) -> None:
         self._room = room
+        # Dictionaries as sets that keep their order: the first listener of a tenant is its oldest.
         self._members: dict[str, dict[Listener, None]] = {}
         self._groups: dict[str, dict[Selection, dict[Listener, None]]] = {}
         self.count = 0

@@ -16,7 +16,13 @@ _PRINCIPAL = TypeAdapter(Principal)
 
 
 class StreamTickets:
-    """Issues tickets, each good for one connection within a minute."""
+    """Issues tickets, each good for one connection within a minute.
+
+    Example:
+
+        ticket = await tickets.issue(principal)
+        await tickets.redeem(ticket) == principal  # True
+    """
 
     def __init__(self, tickets: Tickets, clock: Clock) -> None:
         self._tickets = tickets
@@ -33,6 +39,7 @@ class StreamTickets:
 
         Raises `Unauthorized` for one that is unknown, used, or over a minute old.
         """
+        # Read and removed in one step, so that of two connections with the same ticket one is refused.
         holder = await self._tickets.take(_digest(text))
         if holder is None:
             raise Unauthorized("The ticket is unknown, used or expired; get another from POST /v1/stream-tickets.")

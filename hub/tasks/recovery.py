@@ -13,7 +13,8 @@ _INTERRUPTED = "interrupted by a restart; run it again"
 
 
 class TaskRecovery:
-    """Marks them as failed. A process counts as dead when two checks in a row find that it does not hold its lease.
+    """Marks unfinished tasks of dead processes as failed. A process is dead when two checks in a row do not find its
+    lease.
 
     One check is not enough: after trouble with the store, live processes need a moment to renew their leases.
     """
@@ -38,6 +39,7 @@ class TaskRecovery:
             dead = [task for task in left if all_owners or task.owner in absent & self._missing]
             for task in dead:
                 now = self._clock.now()
+                # Nothing is saved over an end, so a task that ended by itself since it was listed keeps its result.
                 count += bool(await save(self._tasks, task, now, status=TaskStatus.FAILED, error=_INTERRUPTED))
             if len(left) < limit:
                 break

@@ -35,7 +35,7 @@ _log = structlog.get_logger(__name__)
 class _Run:
     """A task as it was last saved, its work, and `end`, which saves how the work ended and is never cancelled with it.
 
-    `cancelled` tells a cancellation that somebody asked for from one by shutdown.
+    `cancelled` is true when a person asked for the cancellation, and false at shutdown.
     """
 
     task: Task
@@ -47,8 +47,14 @@ class _Run:
 class TaskRunner:
     """Runs a few tasks at once while others wait; every state is saved and goes to the live stream.
 
+    Example:
+
+        async def work(progress: Progress) -> dict[str, object]:
+            await progress(50)
+            return {"rows": 1_000}
+
         task = await runner.start("default", "export", work)
-        await runner.cancel("default", task.id)
+        task = await runner.task("default", task.id)  # pending, running, completed, failed or cancelled
 
     Tasks carry the id of their process, so that others can end them if it dies (`hub.tasks.recovery`).
     """
@@ -117,7 +123,7 @@ class TaskRunner:
         return task
 
     async def cancel(self, tenant: str, task_id: str) -> Task:
-        """Cancel an unfinished task and give it as it is afterwards: it may have ended by itself, or still be ending.
+        """Cancel an unfinished task. Gives the task as it is then: it may have ended by itself, or be ending still.
 
         Raises `NotFound`, and `Conflict` when it has ended already.
         """
@@ -126,6 +132,7 @@ class TaskRunner:
             raise Conflict(f"The task is already {task.status}.")
         run = self._runs.get(task_id)
         if run is None or run.work is None or run.end is None:
+            # Another process runs it, and `watch` there stops the work when it sees this.
             cancelled = await save(self._tasks, task, self._clock.now(), status=TaskStatus.CANCELLED)
             return cancelled or await self.task(tenant, task_id)
         run.cancelled = True
@@ -141,6 +148,7 @@ class TaskRunner:
                 run.work.cancel()
         ends = [run.end for run in self._runs.values() if run.end is not None]
         if ends:
+            # What is not saved by then stays unfinished in the store, and `TaskRecovery` of another process ends it.
             _, late = await asyncio.wait(ends, timeout=STOP_SECONDS)
             for end in late:
                 end.cancel()
@@ -180,6 +188,8 @@ class TaskRunner:
     async def _save_outcome(self, run: _Run, work: asyncio.Task[Mapping[str, Any]]) -> None:
         """Save how the work ended, however long the store is unavailable; only a shutdown gives up."""
         try:
+            # Waiting, unlike awaiting, neither raises what the work raised nor takes its cancellation for this task's
+            # own.
             await asyncio.wait([work])
             changes = self._outcome(run, work)
             while True:
@@ -200,6 +210,7 @@ class TaskRunner:
         if work.cancelled():
             if run.cancelled:
                 return {"status": TaskStatus.CANCELLED}
+            # So it looks here also when another process ended the task; then the store keeps what that process saved.
             return {"status": TaskStatus.FAILED, "error": "interrupted by a shutdown; run it again"}
         error = work.exception()
         if error is None:

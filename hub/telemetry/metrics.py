@@ -16,6 +16,12 @@ class Metrics:
     """Counters and histograms that the work updates, and gauges that are read when the metrics are rendered.
 
     Label values come from code alone (channels, outcomes, statuses), so the number of series is bounded.
+
+    Example:
+
+        metrics = Metrics()
+        metrics.watch("attempts_in_flight", "Attempts under way.", lambda: 3)
+        b"hub_attempts_in_flight 3.0" in metrics.render()[0]  # True
     """
 
     def __init__(self) -> None:

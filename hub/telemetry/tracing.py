@@ -83,6 +83,7 @@ class _Pipeline:
 
     async def aclose(self) -> None:
         flush = asyncio.create_task(asyncio.to_thread(self.provider.shutdown))
+        # A collector that does not answer must not hold up the end of the process.
         done, _ = await asyncio.wait({flush}, timeout=FLUSH_SECONDS)
         if not done:
             # Ends the retries that the flush waits for.

@@ -12,12 +12,12 @@ from tests.cases.scene import verdict
 def cost(n):
     lanes = Lanes(256, lambda l: LanePolicy(10), SystemClock())
     for i in range(n):
-        lanes.notice(f"sub_{i}", None)
+        lanes.notify(f"sub_{i}", None)
 
     def claimed(wants):
         claims = [NS(delivery=NS(subscription_id=w.lane)) for w in wants for _ in range(1)]
         now = lanes._clock.now()
-        lanes.claimed(wants, ClaimResult(tuple(claims), {w.lane: now for w in wants}))
+        lanes.answered(wants, ClaimResult(tuple(claims), {w.lane: now for w in wants}))
         return [w.lane for w in wants]
 
     flying = []
@@ -25,7 +25,7 @@ def cost(n):
         flying += claimed(wants)
     t0, done = time.perf_counter(), 0
     while time.perf_counter() - t0 < 1.5:
-        lanes.ended(flying.pop(0))
+        lanes.end_attempt(flying.pop(0))
         done += 1  # one attempt ends, the loop wakes
         while wants := lanes.take():
             flying += claimed(wants)

@@ -1,4 +1,4 @@
-"""Redis: `fan_outs(limit)` reads the first `limit` members and drops unreadable ones; ten lost documents at the front hide every later fan-out for ever."""
+"""Redis: `fan_outs(limit)` reads the first `limit` members and drops unreadable ones; ten lost documents at the front hide every later fan-out forever."""
 
 import asyncio
 

@@ -21,7 +21,7 @@ async def main():
         (x,) = await api.deliveries("dead")
         from datetime import timedelta
 
-        n = await api.services.store.upkeep.purge(api.clock.now() - timedelta(days=30), 500)
+        n = await api.store.upkeep.purge(api.clock.now() - timedelta(days=30), 500)
         r = await api.admin.get(f"/v1/deliveries/{x['id']}")
         verdict(
             "c29",

@@ -3,16 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 import pytest_asyncio
 from standardwebhooks import Webhook
 
+from hub.clock import SystemClock
+from hub.cluster.leadership import Leadership
+from hub.maintenance.run_history import RunHistory
+from hub.stores import open_store
 from tests.receivers import Arrival, Receiver
 from tests.redis_servers import REDIS_7, VALKEY, RedisServer
 from tests.releases.answers import answer, differences, feed, listening
@@ -117,6 +122,24 @@ async def test_a_listener_goes_on_after_any_id_that_the_release_told(untouched: 
             event = await anext(stream)
     assert (event.event, event.json()["id"]) == ("event.accepted", new)
     assert int(event.id) > int(told[-1][0])
+
+
+async def test_the_last_run_of_each_schedule_is_known_as_the_release_kept_it(release: Path, tmp_path: Path) -> None:
+    """On Redis: SQLite keeps no runs. Below the API, because a hub that serves soon runs some of them again."""
+    with redis_with(release / DUMP, VALKEY, tmp_path / "server") as server:
+        kept = server.ask("HGETALL", f"{{{PREFIX}}}:schedules")
+        names = [
+            item["name"]
+            for item in stored_by(release, "valkey").expected["answers"]["operator"]["/v1/schedules"]["items"]
+        ]
+        async with open_store(server.url(PREFIX), SystemClock()) as store:
+            history = RunHistory(store.schedules, Leadership(store.leases, "process", SystemClock()), ())
+            runs = await history.last_runs()
+    assert sorted(runs) == names
+    assert {name: asdict(run) for name, run in runs.items()} == {
+        name.decode(): {**run, "started_at": datetime.fromisoformat(run["started_at"])}
+        for name, run in ((name, orjson.loads(record)["run"]) for name, record in kept.items())
+    }
 
 
 # -- keeping word ----------------------------------------------------------------------------------------------------

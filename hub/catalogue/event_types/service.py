@@ -26,6 +26,11 @@ class EventTypes:
     """A tenant's event types: those that are built in, and those it registered.
 
     Registering a built-in type adds a schema to its own, which stays in force; deleting it removes the added schema.
+
+    Example:
+
+        await event_types.put("default", "stock.low", EventTypeSpec(schema={"type": "object"}))
+        event_types.find("default", "stock.low").built_in  # False
     """
 
     def __init__(self, catalogue: Catalogue, clock: Clock) -> None:
@@ -68,6 +73,7 @@ class EventTypes:
         _check_example(made)
 
         def build() -> tuple[list[Record], list[FeedEntry]]:
+            # Read here and not before: it runs again when another process has changed the catalogue.
             current = self._catalogue.event_type(tenant, name)
             kept = made if current is None else made.model_copy(update={"created_at": current.created_at})
             return [Record("event_type", tenant, name, kept.model_dump_json().encode())], []

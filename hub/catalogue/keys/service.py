@@ -27,7 +27,14 @@ _UNKNOWN_KEY = "The key is unknown, expired or revoked; ask an administrator for
 
 
 class Keyring:
-    """Keys have the form `hub_<id>_<secret>`; the operator's admin key, from the settings, may be any text."""
+    """Keys have the form `hub_<id>_<secret>`; the operator's admin key, from the settings, may be any text.
+
+    Example:
+
+        issued = await keys.issue(NewKey(name="order service", scopes=frozenset({Scope.EVENTS_WRITE})))
+        keys.identify(issued.key).tenant  # "default"
+        await keys.revoke(issued.id)
+    """
 
     def __init__(self, catalogue: Catalogue, clock: Clock, admin_key: str) -> None:
         self._catalogue = catalogue
@@ -39,6 +46,7 @@ class Keyring:
         hashed = digest(text)
         if same(hashed, self._admin):
             return Principal(ADMIN_KEY_ID, DEFAULT_TENANT, frozenset({Scope.ADMIN}))
+        # The id in the text finds the record in one step; it is the hash alone that decides.
         _, _, rest = text.partition("hub_")
         key = self._catalogue.keys.get("key_" + rest.partition("_")[0])
         if key is None or not same(hashed, key.hash) or expired(key, self._clock.now()):
@@ -73,6 +81,7 @@ class Keyring:
         return IssuedKey(**view(key).model_dump(), key=text)
 
     def find(self, key_id: str) -> Key:
+        """Raises `NotFound`."""
         key = self._catalogue.keys.get(key_id)
         if key is None:
             raise NotFound("There is no such key.")
@@ -113,6 +122,7 @@ class Keyring:
             try:
                 await self.create_tenant(NewTenant(id=DEFAULT_TENANT, name="Default"))
             except Conflict:
+                # The tenant of the process that was quicker serves as well; any other conflict is an error.
                 if DEFAULT_TENANT not in self._catalogue.tenants:
                     raise
 

@@ -55,6 +55,7 @@ class SubscriptionCodec:
             tenant=tenant,
             spec=spec,
             target=target,
+            # A change of something else keeps the reason for which it was disabled.
             disabled_reason=None if spec.enabled else (current and current.disabled_reason) or "disabled on request",
             created_at=current.created_at if current else at,
             updated_at=at,
@@ -63,6 +64,7 @@ class SubscriptionCodec:
     def _assemble(self, *, spec: SubscriptionSpec, target: TargetModel, **members: Any) -> Subscription:
         rate = spec.rate_limit.per_second if spec.rate_limit else self._channels[spec.channel].rate_per_second
         return Subscription(
+            # The spec is what is shown, so it never holds a secret: no route can show one by mistake.
             spec=spec.model_copy(update={"target": _shown(target)}),
             target=target,
             filter=compile_filter(spec.filter) if spec.filter else None,

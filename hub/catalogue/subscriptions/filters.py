@@ -23,6 +23,7 @@ from typing import Any
 from hub.errors import Fault, Invalid
 from hub.validation import pointer
 
+# These bound what a filter can cost: it is checked on the event loop, for each event that matches the patterns.
 MAX_DEPTH = 8
 MAX_RULES = 100
 MAX_STRING = 1_024
@@ -71,7 +72,14 @@ class _Not:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A compiled filter."""
+    """A compiled filter.
+
+    Example:
+
+        big = compile_filter({"data.total": {"gte": 100}})
+        big.check({"data": {"total": "129.90"}}) is None  # True
+        big.check({"data": {"total": 5}})  # "data.total gte 100: was below"
+    """
 
     rules: tuple["_Rule | _Any | _Not", ...]
 
@@ -177,6 +185,7 @@ def _text(operand: Any, place: Place) -> str:
 
 
 def _same(value: Any, operand: Any) -> bool:
+    # Python says that true equals 1; JSON does not.
     return isinstance(value, bool) is isinstance(operand, bool) and bool(value == operand)
 
 
@@ -184,6 +193,7 @@ def _number(value: Any) -> Decimal | int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float):
+        # By its shortest text: 0.1 then is 0.1, and not the binary fraction next to it.
         return Decimal(repr(value))
     if isinstance(value, str) and len(value) < 128 and _DECIMAL.fullmatch(value):
         return Decimal(value)

@@ -78,6 +78,7 @@ class Subscription:
         return DEFAULT_SCHEDULE if self.spec.retry_schedule is None else self.spec.retry_schedule
 
     def view(self) -> SubscriptionView:
+        # Not validated again: each member comes from a spec that was.
         return SubscriptionView.model_construct(
             **{name: getattr(self.spec, name) for name in SubscriptionSpec.model_fields},
             id=self.id,

@@ -37,6 +37,12 @@ class Sealer:
     """AES-256-GCM under a key derived from the operator's secret (HKDF-SHA256, RFC 5869).
 
     Tenant, subscription and field are authenticated with each text, so that one cannot be moved to another place.
+
+    Example:
+
+        sealer = Sealer("the operator's secret, 32 characters at least")
+        sealed = sealer.seal("whsec_…", tenant="default", subscription="sub_1", field="secret")
+        sealer.open(sealed, tenant="default", subscription="sub_1", field="secret")  # "whsec_…"
     """
 
     def __init__(self, secret: str) -> None:
@@ -45,6 +51,7 @@ class Sealer:
 
     def seal(self, text: str, *, tenant: str, subscription: str, field: str) -> str:
         """The text encrypted, as printable ASCII."""
+        # Fresh for each text: a nonce that is used twice under one key would break the encryption of both.
         nonce = os.urandom(_NONCE)
         box = self._cipher.encrypt(nonce, text.encode(), _context(tenant, subscription, field))
         return _VERSION + base64.urlsafe_b64encode(nonce + box).decode()
@@ -130,6 +137,7 @@ def unmask(patch: Mapping[str, Any], current: BaseModel) -> dict[str, Any]:
 
 
 def _context(tenant: str, subscription: str, field: str) -> bytes:
+    # As a JSON array, so that no two places give the same bytes, whatever characters their names have.
     return orjson.dumps([tenant, subscription, field])
 
 

@@ -20,7 +20,15 @@ from hub.validation import pydantic_faults
 
 
 class Subscriptions:
-    """Creates and changes the subscriptions of a tenant. A change is in force when its method returns."""
+    """Creates and changes the subscriptions of a tenant. A change is in force when its method returns.
+
+    Example:
+
+        spec = SubscriptionSpec(name="audit", event_types=("order.*",), channel="file", target={"name": "orders"})
+        created = await subscriptions.create(principal, spec)
+        await subscriptions.disable(created.tenant, created.id, "the audit is over")
+        subscriptions.find(created.tenant, created.id).spec.enabled  # False
+    """
 
     def __init__(self, catalogue: Catalogue, codec: SubscriptionCodec, clock: Clock) -> None:
         self._catalogue = catalogue
@@ -49,10 +57,13 @@ class Subscriptions:
 
         def edit(current: Subscription) -> Subscription:
             document = current.spec.model_dump(mode="json")
+            # In clear, because the channel validates the merged target. The previous secrets are not the client's to
+            # change: `build` takes them over.
             document["target"] = reveal_model(current.target)
             document["target"].pop("previous_secrets", None)
             patch = dict(merge)
             if patch.get("channel", current.spec.channel) != current.spec.channel:
+                # Another channel has other members, so nothing of the old target is carried over.
                 document["target"] = {}
             elif isinstance(patch.get("target"), dict):
                 patch["target"] = unmask(patch["target"], current.target)
@@ -98,6 +109,7 @@ class Subscriptions:
         """Deliveries that are not sent yet are cancelled."""
 
         def build() -> tuple[list[Record], list[FeedEntry]]:
+            # The deliveries are not touched here: workers claim those that are left and cancel them.
             found = self.find(tenant, subscription_id)
             return [Record("subscription", tenant, found.id, None)], []
 
@@ -113,6 +125,7 @@ class Subscriptions:
         self, tenant: str, subscription_id: str, edit: Callable[[Subscription], Subscription]
     ) -> Subscription:
         def build() -> tuple[list[Record], list[FeedEntry]]:
+            # Runs again when another process has changed the catalogue, and then edits what that process wrote.
             current = self.find(tenant, subscription_id)
             edited = edit(current)
             if edited is current:

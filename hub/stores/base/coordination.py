@@ -7,7 +7,7 @@ from datetime import datetime
 
 
 class Leases(ABC):
-    """Named leases: a process that dies loses what it held, and nobody waits without end."""
+    """Named leases. A process that dies loses its leases after a while, so that no other process waits without end."""
 
     @abstractmethod
     async def acquire(self, name: str, holder: str, seconds: float) -> int | None:
@@ -23,11 +23,11 @@ class Leases(ABC):
 
     @abstractmethod
     async def held(self, names: Collection[str]) -> frozenset[str]:
-        """Which of these leases anybody holds now."""
+        """Those of these leases that any process holds now."""
 
     @abstractmethod
     async def held_under(self, prefix: str) -> frozenset[str]:
-        """The names that begin with `prefix` of all leases that anybody holds now."""
+        """The names that begin with `prefix` of all leases that any process holds now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,16 @@ from hub.stores.base.upkeep import Upkeep
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An open store. `shared` tells whether other processes may have it open too."""
+    """An open store. `shared` says whether other processes may have it open too.
+
+    Example:
+
+        from hub.stores.base import ClaimRequest
+
+        claimed = await store.queue.claim([ClaimRequest("sub_1", limit=8)], {"sub_1": 30.0})
+        for claim in claimed.claims:
+            print(claim.event.type, await store.archive.attempts("default", claim.delivery.id))
+    """
 
     shared: bool
     intake: Intake

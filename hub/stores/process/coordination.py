@@ -14,6 +14,7 @@ class ProcessLeases(Leases):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        # One sequence for all leases, so that a token is never given twice, whatever happens to the entry of a name.
         self._tokens = count(1)
         self._held: dict[str, tuple[str, int, float]] = {}
         """By name: the holder, its token, and when the lease ends, in monotonic seconds."""
@@ -69,7 +70,7 @@ class ProcessTickets(Tickets):
         return holder if expires_at is not None and expires_at > self._clock.now() else None
 
     def _forget_expired(self) -> None:
-        """Drop the oldest tickets, up to the first that is still valid: all live about equally long."""
+        """Drop the oldest tickets, up to the first that is still valid: all have about the same lifetime."""
         now = self._clock.now()
         while self._open:
             digest, (expires_at, _) = next(iter(self._open.items()))

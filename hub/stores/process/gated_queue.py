@@ -1,4 +1,4 @@
-"""A queue that keeps its lanes in the memory of the one process that has the store open."""
+"""A queue that keeps its lanes in the memory of the one process that has the store open. See docs/decisions/0010."""
 
 from abc import abstractmethod
 from collections import Counter
@@ -53,10 +53,12 @@ class GatedQueue(Queue):
 
     async def finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
         written = await self._finish(results)
+        # Only what is on disk counts: a result that could not be written comes again, and would count twice.
         now, at = self._now(), self._clock.now()
         for result, what in zip(results, written, strict=True):
             if what is WriteOutcome.RECORDED:
                 self._record(result, now, at)
+            # A delivery whose event is cancelled stays under way: its caller writes another result for it.
             elif what is WriteOutcome.FENCED:
                 self._drop_fenced(result)
         self._forget_idle({result.delivery.subscription_id for result in results}, now)
@@ -65,6 +67,7 @@ class GatedQueue(Queue):
     async def reclaim(self, limit: int, *, all_owners: bool = False) -> Sequence[Claim]:
         claims = await self._reclaim(limit, all_owners=all_owners)
         self._began(claims)
+        # Claims and results look at their own lanes; this call comes at intervals, and looks at all of them.
         self._forget_idle(list(self._lanes), self._now())
         return claims
 
@@ -98,6 +101,7 @@ class GatedQueue(Queue):
         for want in admitted:
             lane = self._lanes[want.lane]
             used = min(want.limit, numbers[want.lane])
+            # A lane may be asked for twice in one claim; its deliveries are set off against the first request first.
             numbers[want.lane] -= used
             lane.settle(want.limit, used)
         self._began(claims)
@@ -133,6 +137,7 @@ class GatedQueue(Queue):
         full, barred = set(), set()
         for name, due_at in claimed.next_due.items():
             lane = self._lanes[name]
+            # Lanes go by the monotonic clock, answers by the time of day: only differences pass between the two.
             wait = lane.not_before(now) - now
             if wait > 0 and (opens_at := at + timedelta(milliseconds=round(wait * 1000))) >= due_at:
                 next_due[name] = opens_at

@@ -12,17 +12,15 @@ from hub.stores.options import StoreOptions
 from hub.stores.redis.archive import RedisArchive
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.url import read_address
+from hub.stores.redis.coordination import RedisLeases, RedisSchedules, RedisTickets, open_signals
 from hub.stores.redis.feed import open_feed
 from hub.stores.redis.intake import RedisIntake
-from hub.stores.redis.leases import RedisLeases
-from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.queue import RedisQueue
 from hub.stores.redis.records import RedisRecords
-from hub.stores.redis.schedules import RedisSchedules
-from hub.stores.redis.server_check import ensure_usable
-from hub.stores.redis.signals import open_signals
+from hub.stores.redis.safety.format_mark import mark_format
+from hub.stores.redis.safety.loss_detection import LossDetection
+from hub.stores.redis.safety.server_check import ensure_usable
 from hub.stores.redis.tasks import RedisTasks
-from hub.stores.redis.tickets import RedisTickets
 from hub.stores.redis.transfer import RedisTransfer
 from hub.stores.redis.upkeep import RedisUpkeep
 
@@ -53,6 +51,8 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(url, clock))
         await ensure_usable(engine, options.wait_replicas)
+        await mark_format(engine)
+        # New at each start, because the numbers of calls begin at 1 again: see lua/lib/calls.lua.
         process = token_hex(8)
         losses = LossDetection(engine)
         await losses.begin()

@@ -11,8 +11,8 @@ from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import Archive, DeliveryQuery, EventQuery, Listing, Page, Stats
 from hub.stores.paging import listing
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.codec import DELIVERY_FIELDS, attempt_from, delivery_from, event_from, fields, pack
-from hub.stores.redis.index_scan import (
+from hub.stores.redis.keyspace.codec import DELIVERY_FIELDS, attempt_from, delivery_from, event_from, fields, pack
+from hub.stores.redis.keyspace.index_scan import (
     STEP,
     at_once,
     cursor_at,
@@ -23,17 +23,18 @@ from hub.stores.redis.index_scan import (
     until_instant,
     until_page,
 )
-from hub.stores.redis.key_names import KeyNames
-from hub.stores.redis.scripts import script
-from hub.stores.redis.selection import STORED, IndexSelection, of_deliveries, of_events
+from hub.stores.redis.keyspace.key_names import KeyNames
+from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.keyspace.selection import STORED, IndexSelection, of_deliveries, of_events
 from hub.stores.redis.stats import read_stats
 
 _DOCUMENTS_AT_ONCE: Final = 50
 """Few, because events may be large."""
 _STATES: Final = ":s:"
 _DELIVERIES: Final = ":d:"
+"""What stands between prefix and id in the names of the hashes that are looked at."""
 _SELECT: Final = script("select")
-_TALLY: Final = script("count")
+_COUNT: Final = script("count")
 _log = structlog.get_logger("hub.store")
 
 
@@ -52,8 +53,8 @@ class RedisArchive(Archive):
         low, high = from_instant(query.since), until_page(page, query.until)
         selection = of_events(self._keys, tenant, query)
         found: list[Event] = []
-        async with aclosing(self._selected(selection, _STATES, low, high, page.limit + 1)) as walk:
-            async for ids in walk:
+        async with aclosing(self._selected(selection, _STATES, low, high, page.limit + 1)) as scan:
+            async for ids in scan:
                 for some in parts(ids, min(page.limit + 1, _DOCUMENTS_AT_ONCE)):
                     found += await self._events(some)
                     if len(found) > page.limit:
@@ -77,8 +78,8 @@ class RedisArchive(Archive):
         low, high = from_instant(query.since), until_page(page, query.until)
         selection = await self._selection(tenant, query)
         found: list[Delivery] = []
-        async with aclosing(self._selected(selection, _DELIVERIES, low, high, page.limit + 1)) as walk:
-            async for ids in walk:
+        async with aclosing(self._selected(selection, _DELIVERIES, low, high, page.limit + 1)) as scan:
+            async for ids in scan:
                 for some in parts(ids, page.limit + 1):
                     # A delivery may have left the status since its index was read.
                     found += [d for d in await self._deliveries(some) if query.status in (None, d.status)]
@@ -88,6 +89,7 @@ class RedisArchive(Archive):
 
     async def attempts(self, tenant: str, delivery_id: str) -> Sequence[Attempt]:
         keys = self._keys
+        # Read as one: an attempt that is replaced may move from one hash to the other.
         commands = [("HGETALL", keys.delivery(delivery_id)), ("HGETALL", keys.attempts_of(delivery_id))]
         short, long = (fields(reply) for reply in await at_once(self._engine, commands))
         if short.get("ten") != tenant.encode():
@@ -98,6 +100,7 @@ class RedisArchive(Archive):
     # -- numbers -----------------------------------------------------------------------------------------------------
 
     async def counts(self, tenant: str, query: DeliveryQuery) -> Mapping[str, Mapping[Status, int]]:
+        # What only the hash of each delivery knows costs a look at each; the rest is counted in the indexes alone.
         looked_at = (query.event_id, query.channel, None if query.type == "*" else query.type)
         if any(value is not None for value in looked_at):
             return await self._count_each(tenant, query)
@@ -125,16 +128,16 @@ class RedisArchive(Archive):
         selection = await self._selection(tenant, query)
         low, high, wanted = from_instant(query.since), until_instant(query.until), pack(selection.wanted)
         counts: dict[str, dict[Status, int]] = {}
-        async with aclosing(newest(self._engine, selection.indexes, low, high, STEP)) as walk:
-            async for members in walk:
+        async with aclosing(newest(self._engine, selection.indexes, low, high, STEP)) as scan:
+            async for members in scan:
                 for some in parts([id_of(member) for member in members], STEP):
-                    reply = await self._engine.run(_TALLY, wanted, *some, repeat=True)
+                    reply = await self._engine.run(_COUNT, wanted, *some, repeat=True)
                     for lane, status, count in parts(reply, 3):
                         of_lane, known = counts.setdefault(lane.decode(), {}), Status(status.decode())
                         of_lane[known] = of_lane.get(known, 0) + count
         return counts
 
-    # -- walking -----------------------------------------------------------------------------------------------------
+    # -- scanning -----------------------------------------------------------------------------------------------------
 
     async def _selection(self, tenant: str, query: DeliveryQuery) -> IndexSelection:
         channels = await self._engine.ask("SMEMBERS", self._keys.channels(tenant))
@@ -145,8 +148,8 @@ class RedisArchive(Archive):
     ) -> AsyncGenerator[list[str], None]:
         """The ids that are selected, newest first, in parts; `kind` stands before an id in the name of its hash."""
         looks_at = pack(selection.wanted)
-        async with aclosing(newest(self._engine, selection.indexes, low, high, wanted)) as walk:
-            async for members in walk:
+        async with aclosing(newest(self._engine, selection.indexes, low, high, wanted)) as scan:
+            async for members in scan:
                 ids = [id_of(member) for member in members]
                 if not selection.wanted:
                     yield ids

@@ -1,4 +1,4 @@
-"""Every state change, kept in order in a stream; one reader a process tells all who wait."""
+"""Every state change, kept in order in a stream. One reader in each process wakes everything that waits for entries."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -9,8 +9,8 @@ from hub.errors import Unavailable
 from hub.models import FeedRow
 from hub.stores.base import Feed
 from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
-from hub.stores.redis.codec import entry_from
-from hub.stores.redis.key_names import KeyNames
+from hub.stores.redis.keyspace.codec import entry_from
+from hub.stores.redis.keyspace.key_names import KeyNames
 
 _PART: Final = 1_000
 _PAUSE_SECONDS: Final = 0.2
@@ -23,15 +23,17 @@ class RedisFeed(Feed):
         self._engine = engine
         self._keys = KeyNames(engine.prefix)
         self._grown = asyncio.Event()
+        # Set while somebody waits: a process without listeners makes no calls.
         self._wanted = asyncio.Event()
         self._waiting = 0
         self._closed = False
         self.last = 0
-        """The highest id this process has heard of."""
+        """The highest id that this process knows."""
 
     async def read(self, after: int, limit: int, tenant: str | None = None) -> Sequence[FeedRow]:
         if tenant is None:
             return await self._rows(after, limit)
+        # One stream for all tenants, because ids are one sequence: read on until enough entries are this tenant's.
         rows: list[FeedRow] = []
         while len(rows) < limit:
             part = await self._rows(after, _PART)
@@ -59,7 +61,7 @@ class RedisFeed(Feed):
         return int(trimmed or 0), int(last or 0)
 
     async def follow(self) -> None:
-        """Read the end of the feed while somebody waits for it. Runs until cancelled."""
+        """Read the end of the feed while something waits for it. Runs until cancelled."""
         reader = self._engine.reader()
         try:
             while True:
@@ -72,7 +74,7 @@ class RedisFeed(Feed):
             await reader.close()
 
     def close(self) -> None:
-        """Let those who wait know that nothing more comes."""
+        """Wake those who wait: no more entries come."""
         self._closed = True
         self._wake()
 
@@ -81,7 +83,8 @@ class RedisFeed(Feed):
         return [FeedRow(_number(id_), entry_from(values[3])) for id_, values in found]
 
     async def _look(self, reader: Reader) -> None:
-        """Tell those who wait of what is new, or wait for it, but not long."""
+        """Wake those who wait if there is something new, or wait for it for at most `BLOCK_SECONDS`."""
+        # The counter first: after a loss it is far above the last entry, and the gap must be noticed without a new one.
         last = int(await reader.ask("HGET", self._keys.meta, "feed") or 0)
         if last <= self.last:
             place = ("STREAMS", self._keys.feed, f"{last}-0")
@@ -92,6 +95,7 @@ class RedisFeed(Feed):
             self._wake()
 
     def _wake(self) -> None:
+        # A new event, because clearing the old one could come before those who wait on it have run.
         self._grown.set()
         self._grown = asyncio.Event()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from hashlib import blake2b
+from enum import IntEnum
 from typing import Any, Final
 
 from hub.errors import HubError, StaleCatalogue
@@ -11,25 +11,20 @@ from hub.stores.milliseconds import milliseconds, not_before
 from hub.stores.options import StoreOptions
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.group_commit import GroupCommit
-from hub.stores.redis.codec import as_str_bytes, event_from, pack, packed_entry, packed_event
-from hub.stores.redis.idempotency import digest, expiry, given, remembered, with_duplicates
-from hub.stores.redis.key_names import KeyNames
-from hub.stores.redis.loss_detection import LossDetection
-from hub.stores.redis.scripts import script
+from hub.stores.redis.keyspace.codec import as_str_bytes, document_digest, event_from, pack, packed_entry, packed_event
+from hub.stores.redis.keyspace.idempotency import digest, expiry, given, remembered, with_duplicates
+from hub.stores.redis.keyspace.index_scan import id_of
+from hub.stores.redis.keyspace.key_names import KeyNames
+from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.safety.loss_detection import LossDetection
 
 _ACCEPT: Final = script("accept")
 _EXPAND: Final = script("expand")
 _CANCEL: Final = script("cancel")
-_ACCEPTED, _REPLAYED, _STALE = 0, 1, 2
-_DIGITS: Final = 13
+
 
 Expansion = tuple[FanOut, Sequence[NewDelivery], str | None]
 Cancellation = tuple[str, str, datetime]
-
-
-def document_digest(document: bytes) -> bytes:
-    """The digest kept beside an event. It shows later whether the server still has what was accepted."""
-    return blake2b(document, digest_size=16).digest()
 
 
 def _due(event_at: datetime | None, otherwise: int) -> int:
@@ -67,16 +62,25 @@ def _verdicts(batch: Batch) -> list[ItemResult]:
     return sorted([*accepted, *batch.rejected], key=lambda verdict: verdict.index)
 
 
+class _Outcome(IntEnum):
+    """What `lua/accept.lua` says of a batch."""
+
+    ACCEPTED = 0
+    REPLAYED = 1
+    STALE = 2
+    TAKEN = 3
+
+
 def _answer(batch: Batch, verdicts: Sequence[ItemResult], outcome: Sequence[Any]) -> AcceptResult | HubError:
     match outcome[0]:
-        case 0:
+        case _Outcome.ACCEPTED:
             return AcceptResult(with_duplicates(verdicts, outcome[1]))
-        case 1 if batch.idempotency is not None:
+        case _Outcome.REPLAYED if batch.idempotency is not None:
             try:
                 return remembered(outcome[1], batch.idempotency)
             except HubError as error:
                 return error
-        case 2:
+        case _Outcome.STALE:
             return StaleCatalogue("The catalogue has changed meanwhile; try again.", retry_after=0.0)
     return HubError("An event with this id exists.")
 
@@ -95,7 +99,7 @@ class RedisIntake(Intake):
 
     async def accept(self, batch: Batch) -> AcceptResult:
         rows = sum(1 + len(entry.deliveries) for entry in batch.entries)
-        return await self._accepting.make(batch, rows=max(rows, 1))
+        return await self._accepting.submit(batch, rows=max(rows, 1))
 
     async def recall(self, tenant: str, idempotency: Idempotency) -> AcceptResult | None:
         record = await self._engine.ask("GET", self._keys.idempotency(tenant, digest(idempotency.key)))
@@ -105,7 +109,7 @@ class RedisIntake(Intake):
 
     async def fan_outs(self, limit: int) -> Sequence[FanOut]:
         members = await self._engine.ask("ZRANGE", self._keys.fan_outs, 0, limit - 1)
-        ids = [member[_DIGITS:].decode() for member in members]
+        ids = [id_of(member) for member in members]
         replies = await self._engine.ask_all(
             [
                 command
@@ -123,10 +127,10 @@ class RedisIntake(Intake):
         ]
 
     async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
-        return await self._expanding.make((fan_out, deliveries, after), rows=1 + len(deliveries), vital=True)
+        return await self._expanding.submit((fan_out, deliveries, after), rows=1 + len(deliveries), vital=True)
 
     async def cancel(self, tenant: str, event_id: str, at: datetime) -> bool:
-        return await self._cancelling.make((tenant, event_id, at))
+        return await self._cancelling.submit((tenant, event_id, at))
 
     async def close(self) -> None:
         """Return when everything that was submitted is written or refused."""
@@ -144,6 +148,8 @@ class RedisIntake(Intake):
             )
             for batch, answer in zip(batches, verdicts, strict=True)
         ]
+        # Only accepting waits for replicas, because its answer is the promise. What a failover loses of the other calls
+        # is done again: at worst a delivery is sent twice.
         epoch, gone, last, outcomes = await self._engine.run(
             _ACCEPT,
             self._now(),

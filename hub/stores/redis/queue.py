@@ -24,18 +24,19 @@ from hub.stores.milliseconds import instant, milliseconds, milliseconds_or_none,
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.errors import Lost
 from hub.stores.redis.client.group_commit import GroupCommit
-from hub.stores.redis.codec import (
+from hub.stores.redis.keyspace.codec import (
     as_str_bytes,
     delivery_from,
+    document_digest,
     event_from,
     lost_event,
     pack,
     packed_attempt,
     packed_entry,
 )
-from hub.stores.redis.intake import document_digest
-from hub.stores.redis.loss_detection import LossDetection
-from hub.stores.redis.scripts import script
+from hub.stores.redis.keyspace.key_names import KeyNames
+from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.safety.loss_detection import LossDetection
 
 _CLAIM: Final = script("claim")
 _FINISH: Final = script("finish")
@@ -60,7 +61,7 @@ def _stored_event(document: bytes | None, digest: bytes | None, cancelled: bytes
 
 
 def _claims(rows: Sequence[Sequence[Any]], events: Sequence[Sequence[Any]]) -> list[Claim]:
-    """The claims in a reply of rows and events, as `lua/claims.lua` says."""
+    """The claims in a reply of rows and events, as `lua/lib/claims.lua` describes them."""
     stored = [_stored_event(*event) for event in events]
     return [_claim(id_, stored[number - 1], fields) for id_, number, *fields in rows]
 
@@ -110,7 +111,7 @@ def _key(result: Result) -> tuple[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Unheard:
+class _Unanswered:
     """A call that may have been carried out: its number, its rows, and which results they are."""
 
     number: int
@@ -122,23 +123,25 @@ class RedisQueue(Queue):
     def __init__(
         self, engine: Engine, losses: LossDetection, process: str, random: Random, failpoint: Failpoint
     ) -> None:
-        """`process` names this one among all that have the store open; `random` spreads the rests of lanes."""
+        """`process` names this one among all that have the store open; `random` spreads the open times of breakers."""
         self._engine = engine
+        self._keys = KeyNames(engine.prefix)
         self._losses = losses
         self._process = process
         self._random = random
         self._failpoint = failpoint
+        # One claim at a time: the server keeps only the last answer of a process, to give it again.
         self._claiming = asyncio.Lock()
         self._claim_number = 0
-        self._claim_heard = 0
-        """The last claim that was answered."""
+        self._claim_answered = 0
+        """The last claim whose answer arrived."""
         self._finishing = GroupCommit("finish", self._finish, failpoint)
-        self._unheard: _Unheard | None = None
-        self._heard_late: dict[tuple[str, int], WriteOutcome] = {}
-        """What became of results whose writers were told that the store is away, by delivery and token."""
+        self._unanswered: _Unanswered | None = None
+        self._answered_late: dict[tuple[str, int], WriteOutcome] = {}
+        """Outcomes of results whose writers got `Unavailable`, by delivery and token."""
 
     async def due(self) -> Mapping[str, datetime]:
-        found = await self._engine.ask("ZRANGE", f"{self._engine.prefix}:due", 0, -1, "WITHSCORES")
+        found = await self._engine.ask("ZRANGE", self._keys.due, 0, -1, "WITHSCORES")
         return {lane.decode(): instant(int(at)) for lane, at in zip(found[::2], found[1::2], strict=True)}
 
     async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
@@ -164,11 +167,13 @@ class RedisQueue(Queue):
     async def finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
         if not results:
             return []
-        return await self._finishing.make(results, rows=len(results), vital=True)
+        return await self._finishing.submit(results, rows=len(results), vital=True)
 
     async def reclaim(self, limit: int, *, all_owners: bool = False) -> Sequence[Claim]:
         now = self._now()
         self._failpoint("before_reclaim")
+        # Not repeated: a second run would not give what the first one took. When the answer is lost, those leases run
+        # out in a minute, and the deliveries are taken over again.
         rows, events = await self._engine.run(
             _RECLAIM, now, self._process, now + _RECLAIM_LEASE_MS, limit, int(all_owners)
         )
@@ -177,20 +182,20 @@ class RedisQueue(Queue):
         return _claims(rows, events)
 
     async def reconcile(self, limit: int) -> tuple[int, bool]:
-        """Look at so many unfinished deliveries, from where the last call of any process ended, and put back what waits
-        nowhere. How many that was, and whether all have been looked at by now."""
-        mended, over = await self._engine.run(_RECONCILE, self._now(), limit, repeat=True)
-        return mended, over == 1
+        """Look at `limit` unfinished deliveries, from where the last call of any process ended, and put back those that
+        stand in no lane. Gives how many were put back, and whether this call came to the end of all lanes."""
+        repaired, over = await self._engine.run(_RECONCILE, self._now(), limit, repeat=True)
+        return repaired, over == 1
 
     async def health(self, lanes: Collection[str]) -> Mapping[str, LaneHealth]:
         named = list(lanes)
         fields = ("failures", "open_until")
-        kept = await self._engine.ask_all([("HMGET", f"{self._engine.prefix}:gate:{lane}", *fields) for lane in named])
+        kept = await self._engine.ask_all([("HMGET", self._keys.gate(lane), *fields) for lane in named])
         known = {lane: self._health(*values) for lane, values in zip(named, kept, strict=True) if any(values)}
         return {lane: health for lane, health in known.items() if health != LaneHealth()}
 
     async def close(self) -> None:
-        """Return when what was begun is written or refused."""
+        """Return when everything that was submitted is written or refused."""
         await self._finishing.close()
 
     def _health(self, failures: bytes | None, open_until: bytes | None) -> LaneHealth:
@@ -202,7 +207,7 @@ class RedisQueue(Queue):
         return LaneHealth(int(failures or 0), BreakerState.HALF_OPEN)
 
     async def _call_claim(self, wants: Sequence[tuple[Any, ...]]) -> Any:
-        """One claim. What an earlier one gave, whose answer was not heard, comes with the next that is."""
+        """One claim. What an earlier one leased whose answer was lost comes with the next answer that arrives."""
         self._claim_number += 1
         self._failpoint("before_claim")
         reply = await self._engine.run(
@@ -210,21 +215,23 @@ class RedisQueue(Queue):
             self._now(),
             self._process,
             self._claim_number,
-            self._claim_heard,
+            self._claim_answered,
             pack(wants),
             repeat=True,
         )
         self._failpoint("after_claim")
-        self._claim_heard = self._claim_number
+        self._claim_answered = self._claim_number
         return reply
 
     async def _finish(self, number: int, calls: Sequence[Sequence[Result]]) -> Sequence[Sequence[WriteOutcome]]:
-        if self._unheard is not None:
-            # Only now it is known what became of it; its writers come again with the same results.
-            keys, written = self._unheard.keys, await self._write(self._unheard.number, self._unheard.rows)
-            self._heard_late = dict(zip(keys, written, strict=True))
-            self._unheard = None
-        late = [[self._heard_late.pop(_key(result), None) for result in results] for results in calls]
+        if self._unanswered is not None:
+            # Made again under its old number before anything new is written: the server says whether it was carried
+            # out. The writers of its results submit them again, and get these outcomes instead of being fenced by
+            # their own first write.
+            keys, written = self._unanswered.keys, await self._write(self._unanswered.number, self._unanswered.rows)
+            self._answered_late = dict(zip(keys, written, strict=True))
+            self._unanswered = None
+        late = [[self._answered_late.pop(_key(result), None) for result in results] for results in calls]
         fresh = [
             result
             for results, known in zip(calls, late, strict=True)
@@ -235,7 +242,7 @@ class RedisQueue(Queue):
         try:
             outcomes = iter(await self._write(number, rows) if rows else ())
         except Lost:
-            self._unheard = _Unheard(number, rows, [_key(result) for result in fresh])
+            self._unanswered = _Unanswered(number, rows, [_key(result) for result in fresh])
             raise
         return [[next(outcomes) if written is None else written for written in known] for known in late]
 

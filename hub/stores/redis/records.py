@@ -9,10 +9,10 @@ from hub.models import FeedEntry, Record
 from hub.stores.base import Records
 from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.codec import packed_entry
-from hub.stores.redis.index_scan import DIGITS, STEP
-from hub.stores.redis.loss_detection import LossDetection
-from hub.stores.redis.scripts import script
+from hub.stores.redis.keyspace.codec import packed_entry
+from hub.stores.redis.keyspace.index_scan import DIGITS, STEP
+from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.safety.loss_detection import LossDetection
 
 _WRITE: Final = script("write_records")
 READ: Final = script("read_records")
@@ -28,6 +28,7 @@ class RedisRecords(Records):
     ) -> int:
         *seen, version = await self._engine.run(
             _WRITE,
+            # Names this call, so that it writes once when it is made again.
             token_hex(8),
             *self._losses.arguments(),
             milliseconds(self._engine.clock.now()),
@@ -44,7 +45,8 @@ class RedisRecords(Records):
         return int(version)
 
     async def changes(self, since: int) -> tuple[Sequence[Record], int]:
-        # What is written while this reads moves to the end, where it is met again.
+        # Each call of the script reads the version and a part of the records as one. A record that is written between
+        # two calls moves to the end of the index, where a later call meets it, so the last version covers everything.
         found: dict[str, Record] = {}
         place = f"{since:0{DIGITS}}".encode() + b"\xff"
         while True:

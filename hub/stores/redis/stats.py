@@ -10,9 +10,9 @@ from hub.stores.base import ChannelStats, RecentFailure, Stats
 from hub.stores.milliseconds import instant
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.codec import attempt_from
-from hub.stores.redis.index_scan import DIGITS, at_of, at_once, from_instant
-from hub.stores.redis.key_names import KeyNames
+from hub.stores.redis.keyspace.codec import attempt_from
+from hub.stores.redis.keyspace.index_scan import DIGITS, at_of, at_once, from_instant
+from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.stats import FAILURES, SAMPLES, Sample, latencies, total
 
 
@@ -32,6 +32,7 @@ async def read_stats(engine: Engine, tenant: str, since: datetime, channel: str 
     for name in names if channel is None else {channel} & {*names}:
         known, *replies = await at_once(engine, _questions(keys, tenant, name, low))
         numbers = _channel_from(replies)
+        # The set of channels also has those whose deliveries were cancelled before an attempt.
         if known or numbers.stats.pending or numbers.stats.dead:
             channels[name] = numbers
     stats = {name: numbers.stats for name, numbers in channels.items()}
@@ -69,7 +70,7 @@ def _channel_from(replies: Sequence[Any]) -> _Channel:
 
 
 def _sample(member: bytes) -> Sample | None:
-    """None for an attempt of which nobody knows how long it took."""
+    """None for an attempt whose duration is unknown."""
     duration = member[member.rindex(b":") + 1 :]
     return (at_of(member), int(duration)) if duration else None
 

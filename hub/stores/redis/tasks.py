@@ -11,11 +11,11 @@ from hub.stores.base import Listing, Page, Tasks
 from hub.stores.milliseconds import milliseconds
 from hub.stores.paging import listing
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.codec import packed_entry
-from hub.stores.redis.index_scan import cursor_at, id_of, until_page
-from hub.stores.redis.key_names import KeyNames
-from hub.stores.redis.loss_detection import LossDetection
-from hub.stores.redis.scripts import script
+from hub.stores.redis.keyspace.codec import packed_entry
+from hub.stores.redis.keyspace.index_scan import cursor_at, id_of, until_page
+from hub.stores.redis.keyspace.key_names import KeyNames
+from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.safety.loss_detection import LossDetection
 
 _SAVE: Final = script("save_task")
 
@@ -29,6 +29,7 @@ class RedisTasks(Tasks):
     async def save(self, task: Task, feed: Sequence[FeedEntry] = ()) -> bool:
         *seen, written = await self._engine.run(
             _SAVE,
+            # Names this call, so that it writes once when it is made again.
             token_hex(8),
             *self._losses.arguments(),
             milliseconds(self._engine.clock.now()),

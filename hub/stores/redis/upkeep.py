@@ -8,15 +8,15 @@ from hub.errors import HubError
 from hub.stores.base import Upkeep
 from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.loss_detection import LossDetection
-from hub.stores.redis.scripts import script
+from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.safety.loss_detection import LossDetection
 
 _PURGE: Final = script("purge")
 _PURGE_EXPIRED: Final = script("purge_expired")
 _TRIM_FEED: Final = script("trim_feed")
-_TOUCH: Final = script("write_probe")
+_PROBE: Final = script("write_probe")
 _STEP: Final = 250
-"""So many removals are some milliseconds' work for a script."""
+"""A script that removes this many runs for a few milliseconds, in which the server answers nothing else."""
 _DELIVERIES_AT_ONCE: Final = 100
 _TASK_AGE: Final = timedelta(days=7)
 _PERSISTENCE: Final = {
@@ -35,6 +35,7 @@ class RedisUpkeep(Upkeep):
         removed: int = 0
         while True:
             room = min(limit - removed, _STEP)
+            # `cut`: deliveries or bytes ended the step, so a small number does not mean that nothing is left.
             part, cut = await self._engine.run(_PURGE, milliseconds(before), room, _DELIVERIES_AT_ONCE)
             removed += part
             if not cut and (part < room or removed == limit):
@@ -50,10 +51,11 @@ class RedisUpkeep(Upkeep):
 
     async def check(self) -> Sequence[str]:
         try:
-            await self._engine.run(_TOUCH, repeat=True)
+            await self._engine.run(_PROBE, repeat=True)
             info = await self._engine.ask("INFO", "persistence")
         except HubError as error:
             return [error.detail]
+        # A server may accept writes although it can save none of them.
         states = dict(line.partition(":")[::2] for line in info.decode().splitlines())
         return [sentence for name, sentence in _PERSISTENCE.items() if states.get(name, "ok") != "ok"]
 
@@ -61,7 +63,7 @@ class RedisUpkeep(Upkeep):
         return await self._losses.losses()
 
     async def _stepwise(self, limit: int, step: Callable[[int], Awaitable[Any]]) -> int:
-        """How many were removed, in steps of which each is over soon."""
+        """How many were removed, in short steps."""
         removed = 0
         while removed < limit:
             room = min(limit - removed, _STEP)

@@ -12,34 +12,41 @@ from hub.stores.base import Store
 from hub.stores.options import FOR_ONE_PROCESS, StoreOptions
 from hub.stores.process import ProcessLeases, ProcessSchedules, ProcessSignals, ProcessTickets
 from hub.stores.sqlite.archive import SqliteArchive
-from hub.stores.sqlite.database import connect, exclusive, prepare
+from hub.stores.sqlite.database.opening import connect, exclusive, prepare
+from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.reserve import Reserve
+from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.feed import SqliteFeed, read_bounds
 from hub.stores.sqlite.intake import SqliteIntake
 from hub.stores.sqlite.queue import SqliteQueue, leased
-from hub.stores.sqlite.readers import Readers
 from hub.stores.sqlite.records import SqliteRecords
-from hub.stores.sqlite.reserve import Reserve
 from hub.stores.sqlite.tasks import SqliteTasks
 from hub.stores.sqlite.transfer import SqliteTransfer
 from hub.stores.sqlite.upkeep import SqliteUpkeep
-from hub.stores.sqlite.writer import Writer
 
 _ARCHIVE_READERS = 2
+
+
+def _path(url: str) -> Path:
+    address = url.removeprefix("sqlite://")
+    if not address.startswith("/") or not address[1:]:
+        raise HubError("The address of an SQLite store is sqlite:///relative/path or sqlite:////absolute/path.")
+    return Path(address[1:])
 
 
 @asynccontextmanager
 async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIterator[Store]:
     """The store in the file of a URL: `sqlite:///relative/path`, `sqlite:////absolute/path`."""
-    address = url.removeprefix("sqlite://")
-    if not address.startswith("/") or not address[1:]:
-        raise HubError("The address of an SQLite store is sqlite:///relative/path or sqlite:////absolute/path.")
+    path = _path(url)
     if options.shared:
         raise HubError(FOR_ONE_PROCESS)
-    path = Path(address[1:])
+    # Closed in the opposite order: first the writer, which ends what was submitted, then the feed, the readers and the
+    # connection, and the lock last, so that another hub never finds a file that this one still writes.
     async with AsyncExitStack() as stack:
         stack.enter_context(exclusive(path))
         connection = await asyncio.to_thread(prepare, path, clock)
         stack.callback(connection.close)
+        # The dispatcher and the live stream read small things often; a slow list of the archive must not hold them up.
         live = Readers("store-live", [connect(path, read_only=True)], clock)
         stack.push_async_callback(live.close)
         history = Readers(

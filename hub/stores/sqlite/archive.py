@@ -11,7 +11,7 @@ from hub.stores.base import Archive, DeliveryQuery, EventQuery, Listing, Page, S
 from hub.stores.milliseconds import milliseconds
 from hub.stores.paging import cursor_of, listing
 from hub.stores.sqlite.conditions import deliveries_index, deliveries_where, events_index, events_where
-from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.rows import ATTEMPT_MEMBERS, DELIVERY_JSON, EVENT_JSON, delivery_from, event_from, fetch
 from hub.stores.sqlite.stats import read_stats
 from hub.stores.stored import attempts

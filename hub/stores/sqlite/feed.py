@@ -9,7 +9,7 @@ import apsw
 from hub.errors import Unavailable
 from hub.models import FeedRow
 from hub.stores.base import Feed
-from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.rows import FEED_MEMBERS, fetch
 from hub.stores.stored import feed_entries
 
@@ -70,5 +70,6 @@ class SqliteFeed(Feed):
         return await self._readers.run(read_bounds)
 
     def _wake(self) -> None:
+        # A new event, because clearing the old one could come before those who wait on it have run.
         self._grown.set()
         self._grown = asyncio.Event()

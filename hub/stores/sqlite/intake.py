@@ -12,10 +12,10 @@ from hub.errors import HubError, Invalid, StaleCatalogue
 from hub.models import Event
 from hub.stores.base import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
 from hub.stores.milliseconds import milliseconds, not_before
-from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import EVENT_COLUMNS, EVENT_JSON, event_from, event_row, fetch
-from hub.stores.sqlite.transaction import Transaction
-from hub.stores.sqlite.writer import Writer
 from hub.stores.stored import events
 
 _DELIVERY_COLUMNS = (
@@ -62,6 +62,8 @@ class _Acceptance:
 
     def __init__(self, transaction: Transaction, batches: Sequence[Batch]) -> None:
         self._transaction = transaction
+        # Read where they are written: nothing else inserts, so the next numbers are known, and no event is accepted
+        # under a catalogue that has changed since its deliveries were chosen.
         self._version, self._seq = transaction.fetch(
             "SELECT json_array((SELECT coalesce(max(version), 0) FROM records),"
             " (SELECT coalesce(max(seq), 0) FROM events)) AS row"
@@ -146,6 +148,7 @@ class _Acceptance:
 def _accept(transaction: Transaction, batches: Sequence[Batch]) -> list[AcceptResult | HubError]:
     acceptance = _Acceptance(transaction, batches)
     answers = [acceptance.judge(batch) for batch in batches]
+    # Everything at once: each statement makes the thread wait for the interpreter's lock. See docs/decisions/0001.
     acceptance.write()
     return answers
 
@@ -164,6 +167,7 @@ def _expand_one(
         "SELECT json_array(seq) AS row FROM events WHERE id = ? AND fan_out_after = ?",
         (fan_out.event.id, fan_out.after),
     )
+    # Another part of this process expanded the same chunk, or the event was cancelled.
     if not moved:
         return False
     seq = int(moved[0][0])

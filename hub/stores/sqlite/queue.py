@@ -13,14 +13,16 @@ from hub.models import Cause, Status
 from hub.stores.base import Claim, ClaimRequest, ClaimResult, Result, WriteOutcome
 from hub.stores.milliseconds import instant, milliseconds, not_before
 from hub.stores.process import GatedQueue
-from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, DELIVERY_JSON, EVENT_JSON, Row, delivery_from, event_from, fetch
-from hub.stores.sqlite.transaction import Transaction
-from hub.stores.sqlite.writer import Writer
 from hub.stores.stored import attempts
 
 _RECLAIM_LEASE: Final = timedelta(minutes=1)
+"""Long enough for the caller to finish what it took over."""
 
+# Each half reads the first entry of the index `deliveries_due` for a lane and class; one condition for both reads all.
 _FIRST_DUE: Final = """
     (SELECT min(at) FROM (
         SELECT min(due_at) AS at FROM deliveries WHERE status = 'pending' AND subscription_id = {lane} AND is_retry = 0
@@ -142,6 +144,7 @@ class _Finishing:
     def judge(self, result: Result) -> WriteOutcome:
         delivery = result.delivery
         seq, token, cancelled = self._states.get(delivery.id, (0, -1, False))
+        # Raised by each claim, takeover and write, also by an earlier result of this group.
         if token != delivery.token:
             return WriteOutcome.FENCED
         if delivery.status is Status.PENDING and cancelled:
@@ -189,6 +192,7 @@ def _reclaim(transaction: Transaction, calls: Sequence[tuple[int, bool]]) -> lis
 
 
 def _reclaim_one(transaction: Transaction, limit: int, all_owners: bool) -> list[Claim]:
+    # Later than any lease.
     until = 2**62 if all_owners else transaction.now
     seqs: Any = transaction.fetch(_LEASED, (until, limit))
     if not seqs:

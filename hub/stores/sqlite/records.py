@@ -7,10 +7,10 @@ import apsw
 from hub.errors import HubError, StaleCatalogue
 from hub.models import FeedEntry, Record
 from hub.stores.base import Records
-from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import fetch
-from hub.stores.sqlite.transaction import Transaction
-from hub.stores.sqlite.writer import Writer
 
 _VERSION = "SELECT coalesce(max(version), 0) AS row FROM records"
 _CHANGES = """

@@ -18,6 +18,7 @@ Row = list[Any]
 Values = Sequence[str | int | float | None] | Mapping[str, str | int | float | None]
 
 _INLINE_BYTES: Final = 65_536
+"""Larger data would be copied several times on its way through SQLite's JSON functions."""
 _EXTENSIONS: Final = events.fields.index("extensions")
 _DATA: Final = events.fields.index("data")
 

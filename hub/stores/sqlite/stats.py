@@ -10,6 +10,7 @@ from hub.stores.sqlite.rows import fetch
 from hub.stores.stats import FAILURES, SAMPLES, Sample, latencies, total
 
 _ACCEPTED: Final = "SELECT count(*) AS row FROM events WHERE tenant = :tenant AND accepted_at >= :since"
+# From one channel to the next in the index `attempts_by_time`: the cost grows with channels and not with attempts.
 _CHANNELS: Final = """
     WITH RECURSIVE found (channel) AS (
         SELECT min(channel) FROM attempts WHERE tenant = :tenant

@@ -10,10 +10,10 @@ from hub.stores.base import Listing, Page, Tasks
 from hub.stores.milliseconds import milliseconds
 from hub.stores.paging import cursor_of, listing
 from hub.stores.sqlite.conditions import Condition
-from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import fetch
-from hub.stores.sqlite.transaction import Transaction
-from hub.stores.sqlite.writer import Writer
 
 TASK_COLUMNS = "id, tenant, doc, status, owner, created_at, updated_at"
 _TASKS = """
@@ -34,6 +34,7 @@ Saved = tuple[Task, Sequence[FeedEntry]]
 
 def _save(transaction: Transaction, saved: Sequence[Saved]) -> list[bool]:
     ids = orjson.dumps([task.id for task, _ in saved]).decode()
+    # Saves of one task may meet in a group: after the first one that ends it, the others write nothing.
     ended: set[str] = set(transaction.fetch(_ENDED, (ids,)))
     kept: dict[str, Task] = {}
     outcomes = []

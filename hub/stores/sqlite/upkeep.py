@@ -13,10 +13,10 @@ import orjson
 from hub.errors import HubError
 from hub.stores.base import Upkeep
 from hub.stores.milliseconds import milliseconds
-from hub.stores.sqlite.readers import Readers
+from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import fetch
-from hub.stores.sqlite.transaction import Transaction
-from hub.stores.sqlite.writer import Writer
 
 _DELIVERIES_AT_ONCE: Final = 1_000
 _TASK_AGE: Final = timedelta(days=7)
@@ -121,6 +121,7 @@ class SqliteUpkeep(Upkeep):
 
     async def purge(self, before: datetime, limit: int) -> int:
         seqs = await self._readers.run(_purgeable, milliseconds(before), limit)
+        # The same events again while one has deliveries left; what is gone by then costs nothing.
         removed, more = 0, bool(seqs)
         while more:
             part, more = await self._writer.submit(_purge, seqs, vital=True)
@@ -137,6 +138,7 @@ class SqliteUpkeep(Upkeep):
         wrong = []
         try:
             await self._readers.run(_answers)
+            # While there is no trouble, the writes of others are the proof; a check must not add one of its own.
             if self._writer.trouble is not None:
                 await self._writer.submit(_touch, None)
         except HubError as error:

@@ -26,7 +26,7 @@ async def test_a_hub_that_stops_is_alive_but_not_ready(api: Api) -> None:
 async def test_while_the_database_is_locked_nothing_is_accepted_and_the_hub_is_not_ready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.stores.sqlite.database.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("hub.stores.sqlite.database.opening.BUSY_SECONDS", 0.05)
     async with open_api(settings_for(tmp_path)) as api:
         event = {"type": "stock.low", "data": 1}
         with closing(apsw.Connection(str(tmp_path / "var" / "hub.db"))) as intruder:

@@ -47,8 +47,7 @@ async def connect(address: Address, node: Node, options: dict[str, Any]) -> Abst
 async def exchange(
     connection: AbstractConnection, commands: Sequence[Sequence[Argument]], seconds: float = ANSWER_SECONDS
 ) -> list[Any]:
-    """Send commands at once and read their replies, within so many seconds; the first error reply is raised after all
-    are read. Raises `RedisError` or `OSError`."""
+    """Send commands together and read their replies, within `seconds`. Raises `RedisError` or `OSError`."""
     replies: list[Any] = []
     refusal: RedisError | None = None
     async with asyncio.timeout(seconds):
@@ -59,6 +58,7 @@ async def exchange(
             except (RedisConnectionError, RedisTimeoutError):
                 raise
             except RedisError as error:
+                # Raised after all replies are read, so that the connection can be used again.
                 refusal = refusal or error
     if refusal is not None:
         raise refusal

@@ -50,8 +50,8 @@ class Engine:
     ) -> Any:
         """Run a script, `KEYS[1]` being the prefix, and give its reply: bytes, int, list or None.
 
-        `repeat` says that it does no harm when it runs again after its answer was lost. With `replicas`, so many of
-        them must have it within `wait` seconds. Raises `Unavailable`, as `Lost` when it may have run.
+        `repeat` says that it does no harm when it runs again after its answer was lost. With `replicas`, at least that
+        many must have its writes within `wait` seconds. Raises `Unavailable`, as `Lost` when it may have run.
         """
         command = ("EVALSHA", script.digest, 1, self.prefix, *args)
         wanted = (("WAIT", replicas, round(wait * 1000)),) if replicas else ()
@@ -72,7 +72,7 @@ class Engine:
         return await self._persist(commands, repeat=True) if commands else []
 
     def reader(self) -> "Reader":
-        """A connection of the caller's own for reads that block, whom it is left to close."""
+        """A connection of its own for reads that block. The caller closes it."""
         return Reader(self, self._connections)
 
     async def _persist(
@@ -83,19 +83,20 @@ class Engine:
         text: str = "",
         seconds: float = ANSWER_SECONDS,
     ) -> list[Any]:
-        """Make a call, again while that may help and does no harm, until the server has been in trouble for long."""
+        """Make a call, and make it again while that may help and does no harm, for at most `patience_seconds`."""
         now = asyncio.get_running_loop().time
         attempt, lost = 0, False
         while True:
             try:
                 replies = await self._call(commands, text, seconds)
             except Unavailable as error:
+                # Since the first failure of any call: in an outage, later calls do not wait as long once more.
                 self._failing_since = self._failing_since or now()
                 lost = lost or isinstance(error, Lost)
                 pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
                 again = isinstance(error, Refused) or (repeat and isinstance(error, Lost))
                 if not again or now() + pause > self._failing_since + self.patience_seconds:
-                    # It may have been carried out the first time, whatever the last one failed with.
+                    # It may have been carried out the first time, whatever error the last try ended with.
                     raise Lost(error.detail, retry_after=error.retry_after) if lost else error from error
                 await asyncio.sleep(pause)
                 attempt += 1
@@ -112,12 +113,15 @@ class Engine:
                 try:
                     return await exchange(connection, commands, seconds)
                 except NoScriptError:
+                    # A server that was restarted or has taken over does not know it. EVAL leaves it there.
                     self.round_trips += 1
                     return await exchange(connection, [("EVAL", text, *commands[0][2:]), *commands[1:]], seconds)
         except (RedisError, OSError) as error:
             failure = translate(error)
+            # The other connections lead to the same node, which is away or is no longer the primary.
             if isinstance(failure, Refused | Lost):
                 await self._connections.forget()
+            # Nothing was sent, so nothing was carried out: making the call again is safe for every script.
             if isinstance(failure, Lost) and not sent:
                 failure = Refused(failure.detail, retry_after=failure.retry_after)
             if not isinstance(failure, Unavailable):
@@ -131,12 +135,13 @@ class Engine:
         started = self.clock.monotonic()
         seconds, microseconds = await self.ask("TIME")
         half = timedelta(seconds=(self.clock.monotonic() - started) / 2)
-        # Nothing else runs between these lines, so nobody sees the clock without its correction.
+        # Nothing else runs between these lines, so no reader sees the clock without its correction.
         self.clock.agree(timedelta())
         own = self.clock.now()
         self.clock.agree(self._agreed)
         theirs = datetime.fromtimestamp(int(seconds), UTC) + timedelta(microseconds=int(microseconds))
         self.ahead = theirs + half - own
+        # Smaller differences are the noise of the round trip, and would make the clock jump back and forth.
         if abs(self.ahead - self._agreed) > _STEADY:
             self._agreed = self.ahead
             self.clock.agree(self._agreed)
@@ -164,7 +169,7 @@ class Reader:
 
     async def ask(self, *command: Argument) -> Any:
         """Send one command, such as `XREAD BLOCK 2000 …`, and give its reply. Raises `Unavailable` at the first
-        trouble; the next call connects anew."""
+        failure; the next call connects again."""
         try:
             if self._connection is None:
                 self._connection = await self._connections.open()
@@ -174,6 +179,7 @@ class Reader:
             await self.close()
             raise translate(error) from error
         except BaseException:
+            # Cancelled: the reply may still come, and would be taken for that of the next command.
             await self.close()
             raise
 

@@ -23,11 +23,11 @@ from hub.errors import HubError, Unavailable
 
 
 class Refused(Unavailable):
-    """The server did nothing of the call, for a reason that passes by itself: it may be made again."""
+    """The server carried out nothing of the call, for a reason that passes by itself. It may be made again."""
 
 
 class Lost(Unavailable):
-    """The answer of a call did not come: the server did all of it or nothing."""
+    """The answer to a call did not come. The server carried out all of it or nothing."""
 
 
 class Denied(Unavailable):
@@ -55,6 +55,7 @@ def translate(error: RedisError | OSError) -> HubError:
     """What a call failed with; `Refused` or `Lost` where it may succeed when it is made again."""
     if isinstance(error, ReadOnlyError | MovedError):
         return Refused("The Redis server is not the primary any more; looking for the new one.", retry_after=1.0)
+    # The slot is being moved, and part of its keys is on the other node: neither could run the script.
     if isinstance(error, AskError | TryAgainError):
         return Refused(_PASSING["TRYAGAIN"], retry_after=1.0)
     if isinstance(error, BusyLoadingError):
@@ -77,7 +78,7 @@ def translate(error: RedisError | OSError) -> HubError:
 
 
 def _is_untrusted(error: BaseException | None) -> bool:
-    # Errors that several tasks are given may lead back to themselves, by cause and context in turn.
+    # An error that several tasks raise may lead back to itself, by cause and context in turn.
     met: set[int] = set()
     while error is not None and id(error) not in met:
         if isinstance(error, SSLCertVerificationError):

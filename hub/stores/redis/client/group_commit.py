@@ -1,100 +1,75 @@
-"""Group commit: what comes while a script of its kind is under way is gathered, and makes the next call of it."""
+"""Group commit over Redis: everything that waits becomes one call of a script; one call of a kind is made at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Generic, TypeVar
 
 from hub.errors import HubError, Unavailable
 from hub.failpoints import Failpoint
+from hub.stores.group_commit import Backlog, Job, settle
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
-Carry = Callable[[int, Sequence[Item]], Awaitable[Sequence[Outcome | HubError]]]
-"""Makes one call for all items, in order, and gives an outcome for each. The number tells this call from the others of
-its kind, so that it can be made again after its answer was lost."""
+Call = Callable[[int, Sequence[Item]], Awaitable[Sequence[Outcome | HubError]]]
+"""Makes one call for all items, in order, and gives an outcome for each.
 
-GROUP_ROWS: Final = 500
-WAITING_ROWS: Final = 50_000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Job(Generic[Item, Outcome]):
-    item: Item
-    rows: int
-    future: "asyncio.Future[Outcome]"
+The number tells this call from the others of its kind, so that the script recognizes a call that is made again because
+its answer was lost; see `lua/lib/calls.lua`.
+"""
 
 
 class GroupCommit(Generic[Item, Outcome]):
-    """The calls of one kind that this process makes: one at a time, numbered."""
+    """The calls of one kind that this process makes: one at a time, numbered from 1.
 
-    def __init__(self, name: str, carry: Carry[Item, Outcome], failpoint: Failpoint) -> None:
-        """`failpoint` is called with `before_<name>` and `after_<name>` around each."""
+    Example:
+
+        async def measure(number: int, items: Sequence[str]) -> list[int]:
+            return [len(item) for item in items]
+
+        measuring: GroupCommit[str, int] = GroupCommit("measure", measure, lambda name: None)
+        await measuring.submit("a row")  # 5
+    """
+
+    def __init__(self, name: str, call: Call[Item, Outcome], failpoint: Failpoint) -> None:
+        """`failpoint` is called with `before_<name>` and `after_<name>` around each call."""
         self._name = name
-        self._carry = carry
+        self._call = call
         self._failpoint = failpoint
         self._number = 0
-        self._waiting: list[_Job[Item, Outcome]] = []
-        self._rows = 0
+        self._backlog: Backlog[Item] = Backlog("the Redis server", self._ensure_working)
         self._working: asyncio.Task[None] | None = None
 
-    async def make(self, item: Item, *, rows: int = 1, vital: bool = False) -> Outcome:
-        """The item's outcome, once it is written. Where too much waits already, what is not `vital` is refused."""
-        if self._rows > WAITING_ROWS and not vital:
-            raise Unavailable("More is waiting to be stored than the Redis server takes; slow down.", retry_after=1.0)
-        job: _Job[Item, Outcome] = _Job(item, rows, asyncio.get_running_loop().create_future())
-        self._waiting.append(job)
-        self._rows += rows
-        if self._working is None:
-            self._working = asyncio.create_task(self._work())
-        return await job.future
+    def submit(self, item: Item, *, rows: int = 1, vital: bool = False) -> Coroutine[Any, Any, Outcome]:
+        """The item's outcome, once it is written. Raises what `Backlog.submit` raises."""
+        return self._backlog.submit(item, rows=rows, vital=vital)
 
     async def close(self) -> None:
-        """Return when nothing waits any more."""
+        """Refuse new work, and return when everything that was submitted is written or refused."""
+        self._backlog.close()
         if self._working is not None:
             await self._working
 
+    def _ensure_working(self) -> None:
+        if self._working is None:
+            self._working = asyncio.create_task(self._work())
+
     async def _work(self) -> None:
+        # It ends when nothing waits, and the next job starts it again, so an idle process has no task for each kind.
         try:
-            while jobs := self._take():
+            while jobs := self._backlog.take():
                 self._number += 1
-                await self._settle(jobs)
+                await self._write(jobs)
         finally:
             self._working = None
 
-    def _take(self) -> list[_Job[Item, Outcome]]:
-        rows, number = 0, 0
-        while number < len(self._waiting) and rows < GROUP_ROWS:
-            rows += self._waiting[number].rows
-            number += 1
-        jobs, self._waiting = self._waiting[:number], self._waiting[number:]
-        self._rows -= rows
-        # Whoever went away before its call was made has nothing written.
-        return [job for job in jobs if not job.future.done()] or (self._take() if self._waiting else [])
-
-    async def _settle(self, jobs: Sequence[_Job[Item, Outcome]]) -> None:
+    async def _write(self, jobs: Sequence[Job[Item]]) -> None:
         try:
             self._failpoint(f"before_{self._name}")
-            outcomes = await self._carry(self._number, [job.item for job in jobs])
+            outcomes = await self._call(self._number, [job.item for job in jobs])
             self._failpoint(f"after_{self._name}")
         except Unavailable as error:
-            # Those who queued up meanwhile have waited as long already.
-            self._refuse([*jobs, *self._waiting], error)
-            self._waiting, self._rows = [], 0
-            return
+            settle((job, error) for job in [*jobs, *self._backlog.drain()])
         except Exception as error:  # noqa: BLE001 - every job must get an answer
-            self._refuse(jobs, error)
-            return
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            if job.future.done():
-                continue
-            if isinstance(outcome, HubError):
-                job.future.set_exception(outcome)
-            else:
-                job.future.set_result(outcome)
-
-    @staticmethod
-    def _refuse(jobs: Sequence[_Job[Item, Outcome]], error: Exception) -> None:
-        for job in jobs:
-            if not job.future.done():
-                job.future.set_exception(error)
+            settle((job, error) for job in jobs)
+        else:
+            settle(zip(jobs, outcomes, strict=True))

@@ -12,16 +12,18 @@ from hub.stores.redis.client.topology import primary_of
 from hub.stores.redis.client.url import Address
 
 AT_ONCE: Final = 16
+"""Calls of a kind are gathered, so few are under way at once; the server runs them one by one in any case."""
 
 
 class Connections:
-    """A pool. Each connection has one call at a time; who waits for one is served in turn."""
+    """A pool. Each connection carries one call at a time; calls that wait for a connection get it in their order."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
         self._primary = primary_of(address)
         self._free = asyncio.Semaphore(AT_ONCE)
         self._idle: list[AbstractConnection] = []
+        # Raised by `forget`: a connection of an earlier generation that is in use then is closed when it comes back.
         self._generation = 0
 
     @asynccontextmanager
@@ -42,7 +44,7 @@ class Connections:
                     await connection.disconnect(nowait=True)
 
     async def open(self) -> AbstractConnection:
-        """A connection of the caller's own, who closes it; for reads that block."""
+        """A connection outside of the pool, for reads that block. The caller closes it."""
         return await connect(self._address, await self._primary.find(), dict(self._address.options))
 
     async def forget(self) -> None:
@@ -57,7 +59,7 @@ class Connections:
     async def _open(self) -> AbstractConnection:
         while self._idle:
             connection = self._idle.pop()
-            # What can be read from a connection at rest is that the server closed it.
+            # An idle connection has something to read only when the server has closed it.
             if connection.is_connected and not await connection.can_read():
                 return connection
             await connection.disconnect(nowait=True)

@@ -20,7 +20,7 @@ class Primary(ABC):
 
     @abstractmethod
     async def find(self) -> Node:
-        """Raises `RedisError` or `OSError` when no one knows."""
+        """Raises `RedisError` or `OSError` when no node answers."""
 
     async def _ask_any(self, nodes: Sequence[Node], options: Mapping[str, Any], *command: str) -> tuple[Node, Any]:
         """The first node that has an answer, and the answer."""
@@ -72,6 +72,7 @@ class ClusterPrimary(Primary):
             nodes += at
             if first <= self._slot <= last:
                 found = at[0]
+        # Nodes that joined since may be all that is left later; those of the URL are the way back in.
         self._known = list(dict.fromkeys([*nodes, *self._address.nodes]))
         if found is None:
             raise RedisConnectionError("no node has the slot of the hub")

@@ -28,7 +28,7 @@ _PREFIX: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a store is. `options` are the connection's arguments: who one is there, how TLS is spoken."""
+    """Where a store is. `options` are the arguments of its connections: user, password, database, TLS."""
 
     kind: Kind
     nodes: tuple[Node, ...]
@@ -50,7 +50,7 @@ def read_address(url: str) -> Address:
         port = _SENTINEL_PORT if scheme == "redis+sentinel" else _PORT
         nodes = tuple(_node(host, port) for host in hosts.split(","))
     except ValueError:
-        raise _wrong("it is no URL") from None
+        raise _wrong("this is not a URL") from None
     if len(nodes) > 1 and scheme in {"redis", "rediss"}:
         raise _wrong("several hosts need redis+sentinel:// or redis+cluster://")
     service, database = _path(scheme, parts.path)
@@ -73,7 +73,7 @@ def _node(text: str, port: int) -> Node:
 def _identity(text: str) -> dict[str, str]:
     username, separator, password = text.partition(":")
     if not separator:
-        # The habit of the clients: what stands alone before the @ is a name.
+        # As other clients do: a single word before the @ is a user name.
         return {"username": unquote(username)} if username else {}
     return {"password": unquote(password)} | ({"username": unquote(username)} if username else {})
 
@@ -105,7 +105,7 @@ def _options(scheme: Kind, query: Mapping[str, str]) -> tuple[dict[str, Any], di
         elif name in _OPTIONS:
             own[name] = _OPTIONS[name](value)
         else:
-            raise _wrong(f"it may not have the option {name[:40]!r}")
+            raise _wrong(f"it does not have the option {name[:40]!r}")
     return own, sentinel
 
 

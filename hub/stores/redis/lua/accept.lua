@@ -1,20 +1,21 @@
 #!lua
 -- needs: key, calls, feed, signals, indexes, loss, ready, new_delivery
--- Accept events, of many requests at once, each request as if it came alone and in this order.
+-- Accepts the events of many requests at once, each request as if it came alone, in this order.
 --
 -- ARGV: now (ms), process, number of the call, epoch, feed id seen, batches (msgpack). A batch is an array of
 --   tenant, catalogue version, key (nil, or an array of digest, key, fingerprint, expiry in ms, verdicts as JSON),
 --   entries: arrays of index, event id, document, digest of it, type, subject, source, source id, accepted (ms),
 --   due (ms), feed entry, fans out, deliveries: arrays of id, lane, channel.
--- Reply: epoch, lost feed entries, last feed id, and for each batch an array of what became of it:
---   0 and the duplicates (index and first event's id in turn); 1 and the record kept with its key; 2: the catalogue has
---   another version; 3: an event with such an id is there.
+-- Reply: epoch, lost feed entries, last feed id, and for each batch an array of its outcome: 0 and the duplicates
+--   (index and id of the first event in turn); 1 and the record kept with its key; 2: the catalogue has another
+--   version; 3: an event with one of the ids exists.
 --
 -- An idempotency record is a msgpack array of key, fingerprint, expiry (ms), verdicts (JSON), duplicates.
 
 local now, process, number = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local answer = calls.answered(process, 'accept', number)
--- Kept anew, because WAIT waits for what its own connection wrote, and a repeated call comes over another.
+-- Written once more, because WAIT waits only for the writes of its own connection, and a call that is made again comes
+-- over another one. Without a write here, WAIT would answer for replicas that do not have the events yet.
 if answer then return calls.answer(process, 'accept', number, answer) end
 
 local ACCEPTED, REPLAYED, STALE, TAKEN = 0, 1, 2, 3
@@ -22,6 +23,7 @@ local epoch, gone = loss.keep(ARGV[4], ARGV[5], now)
 local version = tonumber(redis.call('HGET', key.meta, 'version') or 0)
 local feed_entries = {}
 
+-- Ids are random, so a taken one shows a defect. It is looked for before anything of the batch is written.
 local function is_taken(entries)
   local ids = {}
   for _, entry in ipairs(entries) do
@@ -47,7 +49,8 @@ local function write(tenant, entry)
   feed_entries[#feed_entries + 1] = shown
 end
 
--- The id of the event that came with the same source and source id before, if there is one.
+-- The id of the event that came with the same source and source id before. If there is none, this entry's event becomes
+-- the first one; a later entry of the same batch finds it.
 local function first_with_source(tenant, entry)
   local source, source_id = entry[7], entry[8]
   if not source_id then return nil end
@@ -66,6 +69,7 @@ local function accept(batch)
     if kept and expires > now then return { REPLAYED, kept } end
     expired = expires
   end
+  -- The deliveries were chosen from a catalogue that has changed since.
   if expected ~= version then return { STALE } end
   if is_taken(entries) then return { TAKEN } end
   local duplicates = {}
@@ -88,6 +92,7 @@ end
 
 local outcomes = {}
 for _, batch in ipairs(cmsgpack.unpack(ARGV[6])) do outcomes[#outcomes + 1] = accept(batch) end
+-- Once for all batches: the counters of the feed and the signals are written once a call, whatever its size.
 feed.append(feed_entries, now)
 ready.added(now)
 signals.send()

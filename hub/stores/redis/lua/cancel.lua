@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- needs: key, calls, indexes
--- Mark events cancelled and drop their fan-out cursors.
+-- Marks events cancelled and drops their fan-out cursors.
 --
 -- ARGV: process, number of the call, cancellations (msgpack): arrays of tenant, event id, at (ms).
 -- Reply: for each 1, or 0 where the event is unknown or was cancelled before.
@@ -13,6 +13,7 @@ local function cancel(tenant, id, cancelled_at)
   local state = key.state(id)
   local at, cancelled, fan = unpack(redis.call('HMGET', state, 'at', 'cancelled', 'fan'), 1, 3)
   if not at or cancelled then return 0 end
+  -- The state does not name the tenant; the tenant's index does.
   if not redis.call('ZSCORE', key.events(tenant), indexes.member(at, id)) then return 0 end
   redis.call('HSET', state, 'cancelled', cancelled_at)
   if fan then

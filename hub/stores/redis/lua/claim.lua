@@ -1,13 +1,14 @@
 #!lua flags=allow-oom
 -- needs: key, calls, indexes, gate, ready, claims
--- Lease due deliveries.
+-- Leases due deliveries. The lease is written by the script that reads the streams, so that no delivery is ever taken
+-- without an owner; see docs/decisions/0009.
 --
--- ARGV: now (ms), process, number of the call, number of the last one whose answer was heard (or 0), wants
---   (msgpack): arrays of lane, limit, retries first, lease (ms), cap, rate (or nil), revision.
--- Reply: rows and events as in claims.lua; and for each want when to ask again (ms, or -1), whether it is full, whether
---   it rests, whether nothing may start before.
+-- ARGV: now (ms), process, number of the call, number of the last call whose answer arrived (or 0), requests (msgpack):
+--   arrays of lane, limit, retries first, lease (ms), cap, rate (or nil), revision.
+-- Reply: rows and events as in lib/claims.lua; and for each request when to ask again (ms, or -1), whether the lane is
+--   full, whether its breaker is open, whether nothing may start before that instant.
 
-local now, process, number, heard = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local now, process, number, answered = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local handed = {}
 
 local function hand_out(delivery)
@@ -16,9 +17,11 @@ local function hand_out(delivery)
   handed[#handed + 1] = delivery.tok
 end
 
--- Hand out again what was given but not heard, and nobody has written since. The number of the call that gave it.
+-- Hand out again what an earlier call gave whose answer was lost, except for what was written since: a token that has
+-- moved on shows that. Returns the number of that call. When it is this very call, nothing new is taken; when it is an
+-- earlier one, its deliveries come in addition to new ones, because they are leased already and count as under way.
 local function hand_out_again()
-  local last, given = calls.after(process, 'claim', heard)
+  local last, given = calls.after(process, 'claim', answered)
   for i = 1, last and #given or 0, 2 do
     local delivery = claims.read(given[i])
     if delivery and delivery.st == 'sending' and delivery.tok == given[i + 1] then hand_out(delivery) end
@@ -36,41 +39,45 @@ local function lease(delivery)
   hand_out(delivery)
 end
 
-local function take(lane, want)
-  local limit = math.min(want[2], gate.room(lane))
+local function take(lane, request)
+  local limit = math.min(request[2], gate.room(lane))
   ready.mature(lane.id, now)
   local found = {}
-  local ids = ready.take(lane.id, want[3], process, limit, function(id, place)
+  -- An entry counts only if the hash says the same: entries are hints, and one that was put back twice is dropped here.
+  local ids = ready.take(lane.id, request[3], process, limit, function(id, place)
     local delivery = claims.read(id)
     found[id] = delivery
     return delivery and delivery.st == 'pending' and delivery.place == place
   end)
-  gate.started(lane, ids, now + want[4])
+  gate.started(lane, ids, now + request[4])
   for _, id in ipairs(ids) do lease(found[id]) end
 end
 
+-- What the process needs to know of a lane in order to ask again at the right moment, and no earlier.
 local function outlook(lane)
-  local resting = gate.breaker(lane) == 'open' and 1 or 0
+  local is_open = gate.breaker(lane) == 'open' and 1 or 0
   local first = ready.first_due(lane.id)
-  if not first then return { -1, 0, resting, 0 } end
+  if not first then return { -1, 0, is_open, 0 } end
   local opens = gate.not_before(lane)
   local possible = opens > now and math.max(first, opens) or first
   local barred = opens > now and opens >= first and 1 or 0
   if possible <= now and gate.is_full(lane) then
+    -- No instant can be named: an attempt has to end first, perhaps in another process, which then sends a signal.
     gate.asked(lane, process)
-    return { -1, 1, resting, 0 }
+    return { -1, 1, is_open, 0 }
   end
-  return { possible, 0, resting, barred }
+  return { possible, 0, is_open, barred }
 end
 
 local repeated = hand_out_again() == tonumber(number)
 local outlooks = {}
-for _, want in ipairs(cmsgpack.unpack(ARGV[5])) do
-  local lane = gate.lane(want[1], now)
-  gate.adopt(lane, want[5], want[6], want[7])
-  if not repeated then take(lane, want) end
+for _, request in ipairs(cmsgpack.unpack(ARGV[5])) do
+  local lane = gate.lane(request[1], now)
+  gate.adopt(lane, request[5], request[6], request[7])
+  if not repeated then take(lane, request) end
   outlooks[#outlooks + 1] = outlook(lane)
 end
 gate.save()
+-- Ids and tokens are enough: what else the answer holds is read again when they are handed out again.
 calls.answer(process, 'claim', number, handed)
 return { claims.rows, claims.events, outlooks }

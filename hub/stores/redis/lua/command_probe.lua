@@ -1,5 +1,7 @@
 #!lua flags=allow-oom
 -- Tries each command that the hub needs, on a key of its own that is gone afterwards.
+-- An administrator who limits the hub's user by a list of commands learns at the start which one is missing, and not
+-- when that command is needed for the first time.
 -- Reply: the names of those that this user may not run.
 
 local K = KEYS[1] .. ':probe'

@@ -1,7 +1,7 @@
 -- needs: key, selection
--- Counts what a query wants of deliveries.
--- ARGV: wanted, as selection.lua has it (msgpack); ids of deliveries.
--- Reply: in turn lane, status and how many.
+-- Counts the deliveries that a query selects.
+-- ARGV: wanted, as lib/selection.lua has it (msgpack); ids of deliveries.
+-- Reply: lane, status and how many, in turn.
 
 local is_wanted = selection.of(cmsgpack.unpack(ARGV[1]))
 

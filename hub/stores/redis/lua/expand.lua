@@ -1,10 +1,10 @@
 #!lua
 -- needs: key, calls, signals, indexes, ready, new_delivery
--- Create deliveries of events that fan out, and move their cursors.
+-- Creates deliveries of events that fan out, and moves their cursors.
 --
 -- ARGV: now (ms), process, number of the call, expansions (msgpack): arrays of tenant, event id, type, cursor before,
 --   cursor after (nil: done), due (ms, or nil: now), deliveries: arrays of id, lane, channel.
--- Reply: for each 1, or 0 where the cursor moved meanwhile.
+-- Reply: for each 1, or 0 where the cursor had moved, because another process expands the same event or cancelled it.
 
 local now, process, number = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local answer = calls.answered(process, 'expand', number)
@@ -14,9 +14,11 @@ local function expand(expansion)
   local tenant, id, type, before, after, due, deliveries = unpack(expansion, 1, 7)
   local state = key.state(id)
   if redis.call('HGET', state, 'fan') ~= before then return 0 end
+  -- Counted before they are added: between two steps of a fan-out, `open` must never reach 0 by mistake.
   indexes.event_grown(id, #deliveries)
   for _, delivery in ipairs(deliveries) do
-    new_delivery.add({ id = id, tenant = tenant, type = type }, delivery[1], delivery[2], delivery[3], now, due or now, now)
+    local event = { id = id, tenant = tenant, type = type }
+    new_delivery.add(event, delivery[1], delivery[2], delivery[3], now, due or now, now)
   end
   if after then
     redis.call('HSET', state, 'fan', after)

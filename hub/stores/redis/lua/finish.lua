@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
 -- needs: key, calls, feed, signals, indexes, loss, gate, ready, claims
--- Write what became of deliveries.
+-- Writes the next states of deliveries, where the token still matches.
 --
 -- ARGV: now (ms), process, number of the call, epoch, feed id seen, results (msgpack): arrays of
 --   delivery id, token, status, reason (or nil), attempts, schedule base, cause, due (ms, or nil), updated (ms),
---   number of the attempt and the attempt (or nil both), feed entries, sign, spread of a rest, pause until (ms, or nil).
+--   number of the attempt and the attempt (or nil both), feed entries, health mark, spread of the breaker's open time,
+--   pause until (ms, or nil).
 -- Reply: epoch, lost feed entries, last feed id, and for each result 0 (recorded), 1 (fenced) or 2 (its event is
 --   cancelled).
 
@@ -16,7 +17,8 @@ local RECORDED, FENCED, EVENT_CANCELLED = 0, 1, 2
 local epoch, gone = loss.keep(ARGV[4], ARGV[5], now)
 local entries, lanes, waited = {}, {}, {}
 
--- Take the delivery out of where it stood: the work that waits, or the work under way.
+-- Take the delivery out of the work that waits, or of the work under way. A pending one ends without an attempt when,
+-- for example, a person cancels it.
 local function leave(delivery, lane)
   local waits = delivery.st == 'pending'
   if waits or delivery.place then
@@ -56,6 +58,7 @@ end
 
 local function finish(result)
   local delivery = claims.read(result[1])
+  -- Each claim, takeover and write raises the token, so a process that was thought dead changes nothing any more.
   if not delivery or delivery.tok ~= result[2] then return FENCED end
   if result[3] == 'pending' and redis.call('HEXISTS', key.state(delivery.evt), 'cancelled') == 1 then
     return EVENT_CANCELLED
@@ -63,7 +66,7 @@ local function finish(result)
   local lane = gate.lane(delivery.sub, now)
   lanes[lane.id] = lane
   leave(delivery, lane)
-  gate.note(lane, result[13], result[14])
+  gate.record(lane, result[13], result[14])
   if result[15] then gate.pause(lane, result[15]) end
   write(delivery, result)
   return RECORDED
@@ -73,6 +76,7 @@ local outcomes = {}
 for _, result in ipairs(cmsgpack.unpack(ARGV[6])) do outcomes[#outcomes + 1] = finish(result) end
 feed.append(entries, now)
 ready.added(now)
+-- Where a waiting delivery left, `due` may name an instant at which nothing is due any more.
 for id in pairs(waited) do ready.first_due(id) end
 for id, lane in pairs(lanes) do
   local news = gate.news(lane, process)

@@ -1,13 +1,17 @@
 -- needs: key, indexes
--- Removes closed events, the oldest first, with all that belongs to them.
+-- Removes closed events, the oldest first, with everything that belongs to them.
 -- ARGV: only those accepted before this (ms); how many events at most; how many deliveries at most.
--- Reply: how many events were removed, and 1 when it stopped for the number of deliveries (or for very big events), else 0.
+-- Reply: how many events were removed, and 1 when it stopped because of the number of deliveries or of bytes, else 0.
+--
+-- A script holds up every other call while it runs, so the work of one is bounded in three ways. An event with more
+-- deliveries than fit loses them over several calls; it goes itself with the last of them, and stays in `closed` so
+-- long.
 
 local before, events_left, deliveries_left = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local bytes_left = 8000000
 local touched = {}
 
--- Forget the members of a set of names once no index is left of them.
+-- Forget the tenants, channels and lanes of which no index is left: lists and numbers go through these sets of names.
 local function forget_empty()
   for set, names in pairs(touched) do
     for name, keys in pairs(names) do
@@ -47,7 +51,7 @@ local function remove_delivery(id)
   end)
 end
 
--- Gives whether all are gone.
+-- Remove as many deliveries of an event as fit; returns whether all are gone.
 local function remove_deliveries(event)
   local index = key.deliveries_of(event)
   local members = redis.call('ZRANGE', index, 0, deliveries_left)
@@ -63,6 +67,8 @@ end
 local function remove_event(entry)
   local id = string.sub(entry, 14)
   local document = redis.call('GET', key.event(id))
+  -- Without the document its tenant is unknown. The entry in that tenant's index stays; readers skip what does not
+  -- exist.
   if document then
     bytes_left = bytes_left - #document
     local event = cmsgpack.unpack(document)
@@ -72,6 +78,7 @@ local function remove_event(entry)
     if subject then redis.call('ZREM', key.subject(tenant, subject), entry) end
     if source_id then
       local first = key.source(tenant, event[EVENT_SOURCE], source_id)
+      -- After a loss, the same source and source id may have come again.
       if redis.call('GET', first) == id then redis.call('DEL', first) end
     end
   end
@@ -81,7 +88,8 @@ end
 
 local removed = 0
 local cut = 0
-for _, entry in ipairs(redis.call('ZRANGEBYLEX', key.closed, '-', '(' .. indexes.member(before, ''), 'LIMIT', 0, events_left)) do
+local horizon = '(' .. indexes.member(before, '')
+for _, entry in ipairs(redis.call('ZRANGEBYLEX', key.closed, '-', horizon, 'LIMIT', 0, events_left)) do
   if deliveries_left <= 0 or bytes_left <= 0 or not remove_deliveries(string.sub(entry, 14)) then
     cut = 1
     break

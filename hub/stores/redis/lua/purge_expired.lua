@@ -1,12 +1,12 @@
 -- needs: key, indexes
--- Removes idempotency records past their time, and then tasks that ended long ago.
+-- Removes expired idempotency records, and then tasks that ended long ago.
 -- ARGV: now (ms); tasks updated before this (ms); how many at most.
 -- Reply: how many.
 
 local now, ended_before, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local ended = key.tasks_ended
 
--- Up to and with `now`: a record lives until its expiry.
+-- Those that expire at `now` are included. Python and accept.lua take a record for valid only before its expiry.
 local keys = redis.call('ZRANGEBYLEX', key.expiring, '-', '(' .. indexes.member(now + 1, ''), 'LIMIT', 0, limit)
 for _, entry in ipairs(keys) do
   redis.call('UNLINK', key.expired(string.sub(entry, 14)))

@@ -1,7 +1,8 @@
 -- needs: key, transfer
--- Lets the counters go on from where those of another store are.
--- ARGV: where the section ended ('' for nowhere); the catalogue's version, the feed's last id, the last one trimmed away.
+-- Lets the counters go on from where those of another store are. `format` is not among them: it is that of this store.
+-- ARGV: where the section ended ('' for nowhere); the catalogue's version, the feed's last id, the last one trimmed.
 
+-- Never down: a piece that is written again must not undo what came after it.
 local function raise(counter, value)
   if tonumber(redis.call('HGET', key.meta, counter) or 0) < tonumber(value) then
     redis.call('HSET', key.meta, counter, value)

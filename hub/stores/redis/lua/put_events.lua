@@ -1,5 +1,6 @@
 -- needs: key, indexes, gate, ready, transfer
--- Writes events of another store with their deliveries and attempts. What is there already stays as it is.
+-- Writes events of another store with their deliveries and attempts. What is there already stays as it is, so a piece
+-- may be written again after its answer was lost, or after the copy was interrupted.
 --
 -- ARGV: where the piece ended; events (msgpack): arrays of id, tenant, type, subject, source, source id, accepted (ms),
 --   document (false where an earlier piece had it), digest of it, fan-out cursor (or false), cancelled (ms, or false),
@@ -39,17 +40,19 @@ local function put_hash(event, sent)
   redis.call('HSET', key.delivery(id), unpack(fields))
 end
 
--- Whatever is due waits in order of due time, so nothing is ready yet; what is under way has a lease that has run out.
+-- Nothing becomes ready here, not even what is overdue: added with a clock at 0, every pending delivery waits in the
+-- sorted set, so that the first claim moves them in order of due time and not in the order in which they were copied.
+-- What was under way gets a lease that has run out, and is taken over.
 local function put_in_lane(tenant, lane, id, status, attempts, cause, due, updated)
   ready.seen(tenant, lane)
   if status == 'pending' then
     ready.add(lane, ready.class(attempts, cause), id, due, 0)
   else
-    gate.leased_anew(lane, id, updated)
+    gate.add_ended_lease(lane, id, updated)
   end
 end
 
--- Whether it was not there yet and is pending or under way.
+-- Returns whether the delivery is new here, and pending or under way.
 local function put_delivery(event, sent)
   local id, lane, channel, status, _, attempts, _, _, cause, due, at, updated, logged = unpack(sent, 1, 13)
   if redis.call('EXISTS', key.delivery(id)) == 1 then return false end

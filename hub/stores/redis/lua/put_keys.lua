@@ -1,6 +1,6 @@
 -- needs: key, indexes, transfer
 -- Writes idempotency records of another store.
--- ARGV: where the piece ended; each as tenant, digest, expiry (ms) and record.
+-- ARGV: where the piece ended; each record as tenant, digest, expiry (ms) and record.
 
 for place = 2, #ARGV, 4 do
   local tenant, digest, expires, record = unpack(ARGV, place, place + 3)

@@ -1,6 +1,6 @@
 -- needs: key, transfer
--- Writes documents of the catalogue with the versions that they have in another store. Keys as in write_records.lua.
--- ARGV: where the piece ended; each as name, version and doc ('' for a deletion).
+-- Writes records of the catalogue with the versions that they have in another store. Keys as in write_records.lua.
+-- ARGV: where the piece ended; each record as name, version and doc ('' for a deletion).
 
 local docs, versions = key.records, key.record_versions
 

@@ -1,7 +1,11 @@
 -- needs: key
--- Reads documents of the catalogue in the order of their versions.
+-- Reads records of the catalogue in the order of their versions.
 -- ARGV: the place after which to begin (a member of record-versions, or the digits of a version and '\255'); how many.
--- Reply: the current version, epoch or nothing, the last feed id, then in turn each member of record-versions and its document, '' for a deletion.
+-- Reply: the current version, epoch or '', the last feed id, then each member of record-versions and its document (''
+--   for a deletion) in turn.
+--
+-- The version and the records must come from one script: a version read after the records could cover a write whose
+-- records were not read, and no later refresh would ask for them.
 
 local docs, versions = key.records, key.record_versions
 

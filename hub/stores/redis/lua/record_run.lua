@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- needs: key
--- Keeps the last run of a schedule, unless one was noted with a higher fencing token.
+-- Keeps the last run of a schedule, unless one was recorded with a higher fencing token.
 -- ARGV: name, run, token.
--- Reply: 1, or 0 when nothing was kept.
+-- Reply: 1, or 0 when nothing was kept: another process has led since the run began.
 --
 --   schedules, schedule-tokens  hashes by name
 

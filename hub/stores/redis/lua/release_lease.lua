@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- needs: key
--- Gives a right back.
+-- Gives a lease back, if this holder has it.
 -- ARGV: name, holder.
 
 local lease = key.lease(ARGV[1])

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- needs: key, gate
--- Let leases run out later.
+-- Extends leases, where the token still matches: a delivery that another process took over is not this one's to keep.
 --
 -- ARGV: lease end (ms), claims (msgpack): delivery id and token in turn.
 

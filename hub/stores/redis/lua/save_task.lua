@@ -1,7 +1,7 @@
 -- needs: key, feed, indexes, loss
 -- Inserts or replaces a task, unless the one that is kept has ended.
--- ARGV: a name of this call, so that one that is repeated since its reply was lost writes once; epoch;
--- feed id seen; now (ms); id, tenant, status, created (ms), updated (ms), document; ready feed entries.
+-- ARGV: a name of this call, so that it writes once also when it is made again because its reply was lost; epoch;
+-- feed id seen; now (ms); id, tenant, status, created (ms), updated (ms), document; feed entries as they are kept.
 -- Reply: epoch, lost feed entries, last feed id, and 1, or 0 when nothing was written.
 --
 --   task:<id>          hash: ten, st, doc, call

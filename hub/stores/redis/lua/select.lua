@@ -1,7 +1,7 @@
 -- needs: selection
--- Picks what a query wants.
--- ARGV: wanted, as selection.lua has it (msgpack); what stands before an id in the names of the hashes to look at; ids.
--- Reply: the ids that are wanted, in this order.
+-- Picks the events or deliveries that a query selects.
+-- ARGV: wanted, as lib/selection.lua has it (msgpack); the part of a hash's key between prefix and id; ids.
+-- Reply: the ids that are selected, in this order.
 
 local is_wanted, kind = selection.of(cmsgpack.unpack(ARGV[1])), KEYS[1] .. ARGV[2]
 

@@ -1,4 +1,5 @@
 -- needs: key
--- Writes what is there already, to see whether writes are taken.
+-- Writes a value that is there already, to see whether the server accepts writes. It has no flag, so it is refused like
+-- a publish when memory is full.
 
 redis.call('HINCRBY', key.meta, 'touched', 0)

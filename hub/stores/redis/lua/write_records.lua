@@ -1,8 +1,8 @@
 -- needs: key, feed, signals, loss
--- Writes documents of the catalogue as one, in a new version.
--- ARGV: a name of this call, so that one that is repeated since its reply was lost writes once; epoch;
--- feed id seen; now (ms); the version that must be the current one, or ''; how many records; each as name and doc ('' for
--- a deletion); ready feed entries.
+-- Writes records of the catalogue as one, in a new version.
+-- ARGV: a name of this call, so that it writes once also when it is made again because its reply was lost; epoch; feed
+--   id seen; now (ms); the version that must be the current one, or ''; how many records; each as name and doc ('' for
+--   a deletion); feed entries as they are kept.
 -- Reply: epoch, lost feed entries, last feed id, and the new version, or -1 when the current one is another.
 --
 --   records          hash name -> 13 digits of version, doc
@@ -23,6 +23,7 @@ if expected ~= '' and tonumber(expected) ~= version then return answer(-1) end
 
 if count > 0 then
   version = redis.call('HINCRBY', key.meta, 'version', 1)
+  -- In the index each record stands once, under its last version, so a reader who is behind never reads one twice.
   local digits = string.format('%013d', version)
   for place = first, first + 2 * count - 1, 2 do
     local name, doc = ARGV[place], ARGV[place + 1]

@@ -1,12 +1,18 @@
-"""Events with their deliveries as documents, from what lies in Redis, and as what `lua/put_events.lua` takes."""
+"""Events with their deliveries as documents: made of what Redis holds, and as `lua/put_events.lua` takes them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from hub.stores.documents import DeliveryDocument, EventDocument
 from hub.stores.milliseconds import instant
-from hub.stores.redis.codec import as_str_bytes, lost_event, pack, unpack_attempt, unpack_event
-from hub.stores.redis.intake import document_digest
+from hub.stores.redis.keyspace.codec import (
+    as_str_bytes,
+    document_digest,
+    lost_event,
+    pack,
+    unpack_attempt,
+    unpack_event,
+)
 from hub.stores.stored import events
 
 DAMAGED: Final = "the stored event was lost or damaged in the store from which it was moved"

@@ -1,4 +1,4 @@
-"""What lies in Redis, as documents, piece by piece."""
+"""Reads Redis as documents, piece by piece."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ import orjson
 from hub.stores.base import Piece
 from hub.stores.documents import Counters, FeedDocument, IdempotencyDocument, RecordDocument, TaskDocument, encode
 from hub.stores.paging import cursor_of, position_of
-from hub.stores.redis import idempotency
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.codec import fields, unpack_entry
-from hub.stores.redis.index_scan import at_of, id_of
-from hub.stores.redis.key_names import KeyNames
+from hub.stores.redis.keyspace import idempotency
+from hub.stores.redis.keyspace.codec import fields, unpack_entry
+from hub.stores.redis.keyspace.index_scan import at_of, id_of
+from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.records import READ
 from hub.stores.redis.transfer.event_documents import delivery_from_parts, event_from_parts
 
@@ -23,7 +23,7 @@ PIECE_BYTES: Final = 1_000_000
 PIECE_DELIVERIES: Final = 500
 
 
-class Leaving:
+class Exporter:
     """Reads a piece of one section each, after a place, '' for the beginning."""
 
     def __init__(self, engine: Engine) -> None:
@@ -70,6 +70,7 @@ class Leaving:
         return _piece(documents, after, [kind.encode(), *members[-1:]] if members else [])
 
     async def feed(self, after: str, limit: int) -> Piece:
+        # After a loss, entries that are left may lie below what counts as trimmed; no reader gets them any more.
         trimmed = int(await self._engine.ask("HGET", self._keys.meta, "trimmed") or 0)
         (last,) = position_of(after, int) if after else [trimmed]
         rows = await self._engine.ask("XRANGE", self._keys.feed, f"({last}-0", "+", "COUNT", limit)
@@ -145,6 +146,7 @@ class _Plan:
 
     def add(self, event: bytes, size: int, sent: Sequence[bytes]) -> bool:
         """Whether there is room for another event after this one."""
+        # The first event is always taken: a piece without any would look like the end.
         if self.events and (size > self._bytes or len(sent) > self._deliveries):
             return False
         taken = sent[: self._deliveries]

@@ -1,4 +1,4 @@
-"""Documents of another store, written into Redis; what is there already is left as it is, or written as it was."""
+"""Writes documents of another store into Redis. What is there already stays as it is."""
 
 from typing import Final
 
@@ -13,13 +13,13 @@ from hub.stores.documents import (
     decode,
 )
 from hub.stores.milliseconds import instant
-from hub.stores.redis import idempotency
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import Script
-from hub.stores.redis.codec import pack
-from hub.stores.redis.loss_detection import LossDetection
-from hub.stores.redis.scripts import script
+from hub.stores.redis.keyspace import idempotency
+from hub.stores.redis.keyspace.codec import pack
+from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.safety.loss_detection import LossDetection
 from hub.stores.redis.tasks import RedisTasks
 from hub.stores.redis.transfer.event_documents import event_row
 
@@ -31,7 +31,7 @@ _FEED: Final = script("put_feed")
 _REACH: Final = script("transfer_mark")
 
 
-class Entering:
+class Importer:
     """Writes a piece of one section each, and with it where it ended."""
 
     def __init__(self, engine: Engine) -> None:

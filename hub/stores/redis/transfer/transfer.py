@@ -8,11 +8,11 @@ from hub.models import Outcome
 from hub.stores.base import CopyState, Piece, Section, Transfer
 from hub.stores.copy_state import COMPLETED, begun, copy_state
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.codec import fields
-from hub.stores.redis.key_names import KeyNames
-from hub.stores.redis.selection import STORED
-from hub.stores.redis.transfer.exporter import Leaving
-from hub.stores.redis.transfer.importer import Entering
+from hub.stores.redis.keyspace.codec import fields
+from hub.stores.redis.keyspace.key_names import KeyNames
+from hub.stores.redis.keyspace.selection import STORED
+from hub.stores.redis.transfer.exporter import Exporter
+from hub.stores.redis.transfer.importer import Importer
 
 _AT_ONCE: Final = 1_000
 
@@ -21,23 +21,23 @@ class RedisTransfer(Transfer):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._keys = KeyNames(engine.prefix)
-        leaving, entering = Leaving(engine), Entering(engine)
-        self._entering = entering
+        exporter, importer = Exporter(engine), Importer(engine)
+        self._importer = importer
         self._read: Mapping[Section, Callable[[str, int], Awaitable[Piece]]] = {
-            Section.COUNTERS: leaving.counters,
-            Section.RECORDS: leaving.records,
-            Section.EVENTS: leaving.events,
-            Section.IDEMPOTENCY: leaving.idempotency,
-            Section.TASKS: leaving.tasks,
-            Section.FEED: leaving.feed,
+            Section.COUNTERS: exporter.counters,
+            Section.RECORDS: exporter.records,
+            Section.EVENTS: exporter.events,
+            Section.IDEMPOTENCY: exporter.idempotency,
+            Section.TASKS: exporter.tasks,
+            Section.FEED: exporter.feed,
         }
         self._write: Mapping[Section, Callable[[Piece], Awaitable[None]]] = {
-            Section.COUNTERS: entering.counters,
-            Section.RECORDS: entering.records,
-            Section.EVENTS: entering.events,
-            Section.IDEMPOTENCY: entering.idempotency,
-            Section.TASKS: entering.tasks,
-            Section.FEED: entering.feed,
+            Section.COUNTERS: importer.counters,
+            Section.RECORDS: importer.records,
+            Section.EVENTS: importer.events,
+            Section.IDEMPOTENCY: importer.idempotency,
+            Section.TASKS: importer.tasks,
+            Section.FEED: importer.feed,
         }
 
     async def totals(self) -> Mapping[str, int]:
@@ -66,10 +66,11 @@ class RedisTransfer(Transfer):
         await self.write(*begun(source_mark, counters))
 
     async def write(self, section: Section, piece: Piece) -> None:
+        # Each script writes the place together with its documents, so neither is ever kept without the other.
         if piece.documents:
             await self._write[section](piece)
         else:
-            await self._entering.end(section, piece)
+            await self._importer.end(section, piece)
 
     async def complete(self) -> None:
         await self.write(*COMPLETED)
@@ -78,7 +79,7 @@ class RedisTransfer(Transfer):
         return sum(await self._engine.ask_all([("ZCARD", index) for index in indexes]))
 
     async def _feed_entries(self) -> int:
-        """Those that are readable: after a loss there may be some below what counts as trimmed."""
+        """How many can be read. After a loss, entries that are left may lie below what counts as trimmed."""
         trimmed = int(await self._engine.ask("HGET", self._keys.meta, "trimmed") or 0)
         kept: int = await self._engine.ask("XLEN", self._keys.feed)
         place = "-"

@@ -1,6 +1,8 @@
 """The catalogue in Redis, where it is big or long in use."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
@@ -8,8 +10,8 @@ from structlog.testing import capture_logs
 from hub.models import FeedEntry, FeedKind, Record
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.feed import RedisFeed
-from hub.stores.redis.loss_detection import LossDetection
 from hub.stores.redis.records import RedisRecords
+from hub.stores.redis.safety.loss_detection import LossDetection
 from tests.hub.stores.redis.engines import engine_on
 from tests.hub.stores.samples import TENANT
 from tests.redis_servers import RedisServer
@@ -76,3 +78,26 @@ async def test_after_a_loss_ids_are_new_to_those_too_who_saw_more_than_the_first
     assert [line["feed_entries"] for line in logs] == [3]
     (row,) = await RedisFeed(engine).read(0, 10)
     assert row.id > 6
+
+
+async def test_a_reader_of_changes_has_everything_that_was_written_meanwhile(engine: Engine) -> None:
+    """The catalogue is read in several parts, and a record that is written again moves to its end meanwhile."""
+    records = RedisRecords(engine, LossDetection(engine))
+    many = [Record("subscription", TENANT, f"sub_{n:04}", b"0") for n in range(2_500)]
+    await records.write(many)
+    writing = asyncio.create_task(write_each(records, many[::10]))
+    known: dict[str, bytes | None] = {}
+    version = 0
+    while True:
+        over = writing.done()
+        changed, version = await records.changes(version)
+        known |= {one.id: one.doc for one in changed}
+        if over:
+            break
+    await writing
+    assert known == {one.id: b"1" if n % 10 == 0 else b"0" for n, one in enumerate(many)}
+
+
+async def write_each(records: RedisRecords, changed: Sequence[Record]) -> None:
+    for one in changed:
+        await records.write([replace(one, doc=b"1")])

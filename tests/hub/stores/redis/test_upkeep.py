@@ -12,9 +12,9 @@ from hub.models import FeedEntry, FeedKind, Outcome, Status
 from hub.stores import open_store
 from hub.stores.base import DeliveryQuery, EventQuery, Page
 from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.coordination import RedisLeases
 from hub.stores.redis.feed import RedisFeed
-from hub.stores.redis.leases import RedisLeases
-from hub.stores.redis.loss_detection import LossDetection
+from hub.stores.redis.safety.loss_detection import LossDetection
 from hub.stores.redis.tasks import RedisTasks
 from hub.stores.redis.upkeep import RedisUpkeep
 from tests.clock import START, ManualClock

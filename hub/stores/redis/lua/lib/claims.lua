@@ -1,12 +1,13 @@
 -- needs: key
--- Deliveries that are handed to a process, each with its event.
+-- Deliveries that are handed to a process, each with its event. An event of many deliveries is in the reply only once,
+-- with its digest, by which the process sees whether the server still has what was accepted.
 
 local claims = { rows = {}, events = {} }
 local FIELDS = { unpack(CLAIM_FIELDS) }
 FIELDS[#FIELDS + 1] = 'place'
 local numbered = {}
 
--- What the hash of a delivery holds, by field, or nil for an unknown one.
+-- The hash of a delivery as a table by field, or nil for an unknown one.
 function claims.read(id)
   local values = redis.call('HMGET', key.delivery(id), unpack(FIELDS))
   if not values[1] then return nil end
@@ -24,6 +25,7 @@ function claims.indexed(delivery)
   }
 end
 
+-- The number of an event in the reply, which it gets when it is first named.
 local function event_number(id)
   if not numbered[id] then
     local state = redis.call('HMGET', key.state(id), 'sum', 'cancelled')

@@ -1,16 +1,17 @@
 -- needs: key
--- Every state change, in order.
+-- Every state change, in order. Ids are given by a counter in `meta` and not by the stream, so that they have no gaps
+-- and can be set above what a server lost.
 
 local feed = {}
 
--- The script's arguments from this one on.
+-- The arguments of the script, from the one at `from` on.
 function feed.arguments(from)
   local found = {}
   for place = from, #ARGV do found[#found + 1] = ARGV[place] end
   return found
 end
 
--- Add entries, each ready msgpack, to the feed.
+-- Add entries, each of them msgpack, to the feed.
 function feed.append(entries, now)
   if #entries == 0 then return end
   local id = redis.call('HINCRBY', key.meta, 'feed', #entries) - #entries

@@ -1,18 +1,21 @@
 -- needs: key
--- The rules by which a lane lets deliveries through: those of hub/stores/gate.py, kept for all processes at once.
+-- The rules by which a lane lets deliveries through: those of hub/stores/gate.py, applied to all processes together.
+-- The numbers come from there; a test runs both against each other. See docs/decisions/0010.
 --
--- gate:<lane> is a hash of cap, rate, revision (the policy last wanted), failures, open_until (while the breaker is not
--- closed), rests, ramp, paused_until, spent_until, touched_at (seconds), and asking: the process that was told the lane
--- is full, or `*` for several. It is there only while there is something to remember.
--- leases:<lane> is a sorted set of the deliveries under way by the end of their lease (ms); leases has each such lane by
--- an instant (ms) that is not after the first of these.
+-- gate:<lane> is a hash of cap, rate, revision (the policy of the last claim), failures (in a row), open_until (while
+-- the breaker is not closed), rests (how often it opened in a row), ramp, paused_until, spent_until, touched_at
+-- (seconds), and asking: the process that heard that the lane is full, or `*` for several. It exists only while there
+-- is something to remember, so lanes in good health cost no memory.
+-- leases:<lane> is a sorted set of the deliveries under way by the end of their lease (ms), and therefore also the
+-- count of attempts under way. `leases` is a sorted set of these lanes; the score of each is not later than the end of
+-- its first lease. So it may be too early, which costs a look, but never too late, which would leave a delivery behind.
 
 local gate = {}
 local UNBOUNDED = 2 ^ 31
 local TEXT = { asking = true }
 local loaded = {}
 
--- A lane as it was kept. `now` is in milliseconds everywhere but inside of this file.
+-- A lane as it was kept, loaded once in each call. `now` is in milliseconds everywhere except inside this file.
 function gate.lane(id, now)
   local lane = loaded[id]
   if lane then return lane end
@@ -24,6 +27,7 @@ function gate.lane(id, now)
   end
   lane.kept = #kept > 0
   lane.under_way = redis.call('ZCARD', key.under_way(id))
+  -- As `idle` in gate.py: a lane that nothing touched for days begins afresh, but not while an attempt is under way.
   if lane.under_way > 0 or lane.now - (remembered.touched_at or lane.now) < FORGET_SECONDS then
     for name, value in pairs(remembered) do lane[name] = value end
   end
@@ -31,8 +35,9 @@ function gate.lane(id, now)
   return lane
 end
 
--- Go by this policy from now on. A newer revision forgets what is known of the target's health; an older one comes from
--- a process that has not heard of the change yet.
+-- Follow this policy from now on. A newer revision forgets what is known of the target's health, because the
+-- subscription may have another target now; an older one comes from a process that has not seen the change yet, and is
+-- ignored.
 function gate.adopt(lane, cap, rate, revision)
   if revision < lane.revision then return end
   if revision > lane.revision then
@@ -55,7 +60,7 @@ local function allowance(lane)
   return lane.ramp and math.min(lane.cap, lane.ramp) or lane.cap
 end
 
--- The first whole millisecond, in seconds, that is not earlier, but for the hundredth of one.
+-- Rounded up to a whole millisecond, unless it is less than a hundredth of one over it. In seconds.
 local function whole(seconds)
   return math.ceil(seconds * 1000 - 0.01) / 1000
 end
@@ -81,7 +86,7 @@ function gate.is_full(lane)
   return lane.under_way >= allowance(lane)
 end
 
--- The instant (ms) before which a pause, the breaker's rest and the rate let nothing start, or 0.
+-- The first instant (ms) at which the pause, the open breaker and the rate allow a start, or 0.
 function gate.not_before(lane)
   local at = math.max(lane.paused_until or 0, lane.open_until or 0)
   if lane.rate and lane.spent_until then
@@ -90,7 +95,8 @@ function gate.not_before(lane)
   return math.floor(at * 1000 + 0.5)
 end
 
--- Deliveries start: a list of their ids, leased until `lease_end` (ms).
+-- Deliveries start: a list of their ids, leased until `lease_end` (ms). Also called for an empty list: a claim touches
+-- the lane even when it finds nothing.
 function gate.started(lane, ids, lease_end)
   lane.touched_at = lane.now
   if lane.rate then lane.spent_until = caught_up(lane) + #ids / lane.rate end
@@ -108,13 +114,14 @@ function gate.ended(lane, id)
   end
 end
 
--- A lease runs out at `lease_end` (ms) instead.
+-- A lease runs out at `lease_end` (ms) instead. The score of the lane in `leases` stays, and is then too early.
 function gate.renewed(id, delivery, lease_end)
   redis.call('ZADD', key.under_way(id), 'XX', lease_end, delivery)
 end
 
--- A lease that has run out already, for a delivery under way that had none. False if it had one.
-function gate.leased_anew(id, delivery, now)
+-- Give a delivery under way that has no lease one that has run out already, so that it is taken over. Returns whether
+-- it had none.
+function gate.add_ended_lease(id, delivery, now)
   if redis.call('ZADD', key.under_way(id), 'NX', now, delivery) == 0 then return false end
   redis.call('ZADD', key.lanes_under_way, 'LT', now, id)
   return true
@@ -130,12 +137,12 @@ function gate.leased(id, horizon, limit)
   return redis.call('ZRANGEBYSCORE', key.under_way(id), '-inf', horizon, 'LIMIT', 0, limit)
 end
 
--- A lease of what is not under way.
+-- Drop the lease of a delivery that is not under way.
 function gate.dropped(id, delivery)
   redis.call('ZREM', key.under_way(id), delivery)
 end
 
--- Say of a lane when the first of its leases runs out.
+-- Correct the score of a lane in `leases`.
 function gate.tidy(id)
   local first = redis.call('ZRANGE', key.under_way(id), 0, 0, 'WITHSCORES')[2]
   if first then
@@ -157,18 +164,19 @@ end
 local function failed(lane, spread)
   lane.failures = lane.failures + 1
   local state = gate.breaker(lane)
+  -- While it is open, an attempt that began before says nothing new when it fails.
   if state == 'half_open' or (state == 'closed' and lane.failures >= THRESHOLD) then
-    local rest = math.min(FIRST_OPEN_SECONDS * 2 ^ lane.rests, LONGEST_OPEN_SECONDS)
+    local seconds = math.min(FIRST_OPEN_SECONDS * 2 ^ lane.rests, LONGEST_OPEN_SECONDS)
     lane.rests = math.min(lane.rests + 1, 16)
-    lane.open_until = whole(lane.now + rest * (1 + OPEN_SPREAD * spread))
+    lane.open_until = whole(lane.now + seconds * (1 + OPEN_SPREAD * spread))
   end
 end
 
--- What an attempt that ended says of the target's health: 'none', 'good' or 'bad'; `spread`, from -1 to 1, makes a rest
--- longer or shorter.
-function gate.note(lane, sign, spread)
+-- Record what an attempt that ended says of the target's health: 'none', 'good' or 'bad'. `spread`, from -1 to 1, makes
+-- the open time longer or shorter.
+function gate.record(lane, mark, spread)
   lane.touched_at = lane.now
-  if sign == 'good' then succeeded(lane) elseif sign == 'bad' then failed(lane, spread) end
+  if mark == 'good' then succeeded(lane) elseif mark == 'bad' then failed(lane, spread) end
 end
 
 -- The target wants no attempt before `until_ms`.
@@ -176,21 +184,23 @@ function gate.pause(lane, until_ms)
   lane.paused_until = math.max(lane.paused_until or 0, until_ms / 1000)
 end
 
--- A process wants to hear when there is room again.
+-- Remember that a process waits for room. For several it is enough to know that: the signal goes to all.
 function gate.asked(lane, process)
   lane.asking = (not lane.asking or lane.asking == process) and process or '*'
 end
 
--- What a process other than this one waits to hear of the lane: when it may have room (ms, 0 for now); nil for nothing.
+-- When the lane may have room (ms, 0 for now), if a process other than this one waits for that; otherwise nil. A
+-- process that has just finished an attempt looks at the lane by itself, and needs no signal.
 function gate.news(lane, process)
   if not lane.asking then return nil end
-  local resting = gate.breaker(lane) == 'open'
-  if not resting and gate.is_full(lane) then return nil end
+  local is_open = gate.breaker(lane) == 'open'
+  if not is_open and gate.is_full(lane) then return nil end
   local others = lane.asking ~= process
   lane.asking = nil
-  if others then return resting and gate.not_before(lane) or 0 end
+  if others then return is_open and gate.not_before(lane) or 0 end
 end
 
+-- Nothing is under way and there is nothing to remember: a new lane would behave the same.
 local function is_idle(lane)
   if lane.under_way > 0 then return false end
   local recovered = not lane.rate or not lane.spent_until or lane.spent_until <= lane.now + SLACK_SECONDS - burst(lane)
@@ -198,9 +208,10 @@ local function is_idle(lane)
     and lane.failures == 0 and not lane.open_until and not lane.ramp
 end
 
--- Keep what is to be remembered of every lane that was loaded.
+-- Keep what is to be remembered of every lane that was loaded. Once, at the end of a script.
 function gate.save()
   for id, lane in pairs(loaded) do
+    -- Written whole, because members that are nil now must not stay.
     if lane.kept then redis.call('DEL', key.gate(id)) end
     if not is_idle(lane) then
       local fields = {}
@@ -208,6 +219,7 @@ function gate.save()
         'paused_until', 'spent_until', 'touched_at' }) do
         if lane[name] then
           fields[#fields + 1] = name
+          -- With all digits, so that sums of fractions of seconds do not drift from those of gate.py.
           fields[#fields + 1] = string.format('%.17g', lane[name])
         end
       end

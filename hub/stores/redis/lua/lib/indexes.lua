@@ -1,6 +1,6 @@
 -- needs: key
--- What every list, count and number is read from. Each script that writes has this library before it and keeps the
--- indexes true by calling it; none of them touches an index by itself.
+-- The indexes, from which every list, count and number is read. Scripts change them only through this library, so that
+-- what belongs together is changed together; a test compares all indexes with the hashes after random work.
 --
 -- A `delivery` given to a function is a table of id, event, tenant, channel, lane, at (created, ms). Instants are
 -- milliseconds, as numbers or as digits.
@@ -11,7 +11,7 @@ local OUTCOMES = { 'succeeded', 'failed', 'unknown' }
 
 local indexes = {}
 
--- The member of an index for what has this id and instant.
+-- The member of an index: 13 digits of milliseconds, until the year 2286, so that the order of bytes is that of time.
 function indexes.member(at, id)
   return string.format('%013d', at) .. id
 end
@@ -21,6 +21,7 @@ local function is_open(status)
   return status == 'pending' or status == 'sending'
 end
 
+-- SADD once in each call for the same name: most events of a call share tenant, channel and lane.
 local known = {}
 local function remember(set, name)
   local both = set .. '\0' .. name
@@ -30,19 +31,21 @@ local function remember(set, name)
   end
 end
 
--- Closed is what has no open delivery and no fan-out: all that a purge looks at.
+-- `closed` has the events without open deliveries and without a fan-out. A purge looks at nothing else, so its cost
+-- does not grow with what must stay.
 local function close_if_over(event, at, open)
   if open <= 0 and redis.call('HEXISTS', key.state(event), 'fan') == 0 then
     redis.call('ZADD', key.closed, 0, member(at, event))
   end
 end
 
--- By how much the number of an event's open deliveries changed.
-local function weigh(delivery, change)
+-- Change the number of open deliveries of an event by 1 or -1.
+local function count_open(delivery, change)
   local state = key.state(delivery.event)
   local open = redis.call('HINCRBY', state, 'open', change)
   if open > 0 and open > change then return end
-  -- Of an event that was lost, what is left must be found by a purge all the same.
+  -- A purge must find what is left of an event whose state was lost. Its delivery was created at the same instant, or
+  -- later by a fan-out.
   local at = redis.call('HGET', state, 'at') or delivery.at
   if open > 0 then
     redis.call('ZREM', key.closed, member(at, delivery.event))
@@ -51,8 +54,8 @@ local function weigh(delivery, change)
   end
 end
 
--- An event whose document and state the caller wrote: a table of id, tenant, subject (or nil), at. `open` deliveries are
--- added with it; it fans out if its state has `fan`.
+-- Add an event whose document and state the caller wrote: a table of id, tenant, subject (or nil), at. `open` is how
+-- many deliveries are added with it; `fans_out` whether its state has `fan`.
 function indexes.event_added(event, open, fans_out)
   local entry = member(event.at, event.id)
   remember(key.tenants, event.tenant)
@@ -71,19 +74,19 @@ function indexes.fan_out_ended(event, at)
   close_if_over(event, at, tonumber(redis.call('HGET', key.state(event), 'open') or 0))
 end
 
--- `count` deliveries are added to an event that was accepted before, and that fans out.
+-- `count` deliveries are added to an event that fans out. It cannot be in `closed`, because of its cursor.
 function indexes.event_grown(event, count)
   redis.call('HINCRBY', key.state(event), 'open', count)
 end
 
--- `count` deliveries that are pending or sending are added to an event that was accepted `at`, whatever it has so far.
+-- `count` deliveries that are pending or sending are added to an event that was accepted `at` and may be in `closed`.
 function indexes.event_opened(event, at, count)
   redis.call('HINCRBY', key.state(event), 'open', count)
   redis.call('ZREM', key.closed, member(at, event))
 end
 
--- A delivery whose hash the caller wrote, pending, or in a `status` since `updated`; it is counted in `open` by its
--- event's function.
+-- Add a delivery whose hash the caller wrote: pending, or in a `status` since `updated`. The function for its event
+-- counts it in `open`.
 function indexes.delivery_added(delivery, status, updated)
   status = status or 'pending'
   local entry = member(delivery.at, delivery.id)
@@ -108,10 +111,11 @@ function indexes.delivery_moved(delivery, before, updated_before, after, updated
   redis.call('ZADD', key.by_status(delivery.tenant, delivery.channel, after), 0, entry)
   redis.call('ZREM', key.by_lane(delivery.tenant, delivery.lane, before), entry)
   redis.call('ZADD', key.by_lane(delivery.tenant, delivery.lane, after), 0, entry)
-  if is_open(before) ~= is_open(after) then weigh(delivery, is_open(after) and 1 or -1) end
+  if is_open(before) ~= is_open(after) then count_open(delivery, is_open(after) and 1 or -1) end
 end
 
--- A delivery that has ended goes; its status and when it was updated. The index of its event is the caller's.
+-- Remove a delivery that has ended, in this status, last updated then. The caller removes it from the index of its
+-- event.
 function indexes.delivery_removed(delivery, status, updated)
   local entry = member(delivery.at, delivery.id)
   redis.call('ZREM', key.by_status(delivery.tenant, delivery.channel, status), entry)
@@ -121,7 +125,7 @@ function indexes.delivery_removed(delivery, status, updated)
   end
 end
 
--- The indexes there may be of a channel, and of a lane.
+-- The keys of all indexes that there may be of a channel, and of a lane.
 function indexes.of_channel(tenant, channel)
   local found = {}
   for _, status in ipairs(STATUSES) do found[#found + 1] = key.by_status(tenant, channel, status) end
@@ -135,15 +139,15 @@ function indexes.of_lane(tenant, lane)
   return found
 end
 
--- Where an attempt stands among all of its tenant's: the index and the member.
+-- Where an attempt stands among the attempts of its tenant: the index and the member. The duration is part of the
+-- member, so latencies are read from the index alone.
 function indexes.place_of(delivery, number, attempt)
   local members = cmsgpack.unpack(attempt)
   return key.attempts(delivery.tenant, delivery.channel, members[ATTEMPT_OUTCOME]),
     member(members[ATTEMPT_STARTED_AT], delivery.id) .. ':' .. number .. ':' .. (members[ATTEMPT_DURATION_MS] or '')
 end
 
--- Keep an attempt: a msgpack array of cause, started_at (ms), duration (ms or nil), outcome, status_code, error,
--- response_body. It takes the place of one with the same number.
+-- Keep an attempt: a msgpack array as StoredAttempt has it. It replaces one with the same number, wherever that is.
 function indexes.attempt_logged(delivery, number, attempt)
   local short, long = key.delivery(delivery.id), key.attempts_of(delivery.id)
   local home, other = short, long
@@ -162,7 +166,7 @@ function indexes.attempt_logged(delivery, number, attempt)
   redis.call('ZADD', index, 0, entry)
 end
 
--- An idempotency record that the caller wrote, in place of one that expired at `before` (or nil).
+-- Index an idempotency record that the caller wrote, in place of one that expired at `before` (or nil).
 function indexes.key_kept(tenant, digest, expires, before)
   local entry = tenant .. ':' .. digest
   if before then redis.call('ZREM', key.expiring, member(before, entry)) end

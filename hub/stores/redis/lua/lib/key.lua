@@ -1,29 +1,34 @@
--- The keys of a hub, and what each holds.
+-- The keys of a hub, and what each holds. All begin with the prefix (KEYS[1]), which is their hash tag, so that in a
+-- Cluster they share one slot; see docs/decisions/0009. Data on servers have these names: none may change without a new
+-- STORE_FORMAT. keyspace/key_names.py has those that Python reads.
 --
--- Keys, each after the prefix, which is the hash tag of the whole hub (KEYS[1]):
---   e:<event>    string: the event as it was accepted, a msgpack array beginning with
---                tenant, type, subject, source, source_id, accepted_at
+--   e:<event>    string: the event as it was accepted, a msgpack array as StoredEvent has it
 --   s:<event>    hash, the event's state:
---                at (accepted, ms), type, open (how many deliveries are pending or sending),
---                fan (the fan-out cursor, while there is one), cancelled (ms, once it is)
+--                at (accepted, ms), type, sum (digest of the document), open (how many deliveries are pending or
+--                sending), fan (the fan-out cursor, while there is one), cancelled (ms, once it is)
 --   o:<event>    index of its deliveries
 --   d:<delivery> hash: ten, evt, type, sub (its lane), chan, st (status), why (reason), n (attempts), base (schedule
---                base), tok (token), by (cause), due (ms), at (created, ms), upd (updated, ms); what is empty is absent.
---                Fields that are numbers are its short attempts, by number
---   a:<delivery> hash: its long attempts, by number. One value over 64 bytes would make any hash three times as big
---   meta         hash of counters: feed, trimmed (feed ids), signals, version (of the catalogue), leases
---   feed         stream, ids <n>-0 without holes, but where a server lost some: at (ms), entry (msgpack)
---   signals      stream, ids <n>-0 without holes, the newest some ten thousand: due (msgpack map lane -> ms, 0 for now),
+--                base), tok (token), by (cause), due (ms), at (created, ms), upd (updated, ms), place (see ready.lua);
+--                what is empty is absent. Fields that are numbers are its short attempts, by number
+--   a:<delivery> hash: its long attempts, by number. Redis keeps a small hash in one compact block, but only while each
+--                value is at most 64 bytes (hash-max-listpack-value); with a longer one it takes three times the memory
+--   meta         hash of counters: feed, trimmed (feed ids), signals, version (of the catalogue), leases (tokens
+--                given); and of marks: format (STORE_FORMAT), written (the last call that wrote records), and those of
+--                loss.lua
+--   feed         stream, ids <n>-0 without gaps, except where a server lost some: at (ms), entry (msgpack)
+--   signals      stream, ids <n>-0 without gaps, about the newest 10,000: due (msgpack map lane -> ms, 0 for now),
 --                fans_out, catalogue
 --   i:<tenant>:<digest>  an idempotency record, whose index is `expiring`
 --   source:<tenant>:<digest>  string: the id of the event that came with this (source, source_id)
--- Indexes are sorted sets whose scores are all 0 and whose members are `<13 digits of milliseconds><id>`:
+-- Indexes are sorted sets whose members are `<13 digits of milliseconds><id>`. Their scores are all 0, so that members
+-- are in the order of their bytes and ranges of them can be read (ZRANGEBYLEX), from a cursor too:
 --   events:<tenant>, subject:<tenant>:<digest>, closed, fan-outs           by acceptance
 --   status:<tenant>:<channel>:<status>, lane:<tenant>:<lane>:<status>      by creation; a delivery is in one of each
 --   dead:<tenant>:<channel>                                                by last update
 --   attempts:<tenant>:<channel>:<outcome>, members end in `:<number>:<duration in ms>`   by start
---   expiring                                                               by expiry, members end in `<tenant>:<digest>`
--- Sets: channels:<tenant> and lanes:<tenant>, what deliveries there are of; tenants, who ever published.
+--   expiring                                                               by expiry, members end in
+--                                                                          `<tenant>:<digest>`
+-- Sets: channels:<tenant> and lanes:<tenant> of the tenant's deliveries; tenants, of the events.
 
 local HUB = KEYS[1]
 

@@ -1,9 +1,9 @@
 -- needs: key, indexes, ready
--- Deliveries that come into being.
+-- New deliveries.
 
 local new_delivery = {}
 
--- A new pending delivery of `event` (id, tenant, type) at `at`, due then: its hash, its indexes, its place in its lane.
+-- Create a pending delivery of `event` (id, tenant, type): its hash, its indexes, its place in its lane.
 function new_delivery.add(event, id, lane, channel, at, due, now)
   redis.call('HSET', key.delivery(id), 'ten', event.tenant, 'evt', event.id, 'type', event.type, 'sub', lane,
     'chan', channel, 'st', 'pending', 'due', due, 'at', at, 'upd', at)

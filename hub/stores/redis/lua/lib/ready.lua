@@ -1,16 +1,18 @@
 -- needs: key, signals
--- Where pending deliveries wait, lane by lane. The delivery's hash is the truth; what is here are hints to it, which a
--- claim checks and the reconciler puts back.
+-- Where pending deliveries wait, lane by lane. The delivery's hash is the truth; what stands here are hints, which a
+-- claim checks and the reconciler puts back. See docs/decisions/0009.
 --
 -- ready:<lane>:first and ready:<lane>:retry are streams of what is due, one delivery (field `id`) an entry, in order of
 -- due time, read by the consumer group `workers`; each process is a consumer. What a process claimed stays in its list
--- of pending entries until it is finished. An entry is named in the delivery's hash, in `place`: `first:<entry>`.
+-- of pending entries until it is finished, but only for those who look at the server: the leases of gate.lua decide. An
+-- entry is named in the delivery's hash, in `place`: `first:<entry>`.
 -- delayed:<lane> is a sorted set of what is not due yet, `<class>:<delivery>` by due (ms).
 -- due is a sorted set of all lanes with pending deliveries by when the first is due (ms).
 -- lanes is a sorted set, all scores 0, of `<tenant> <lane>`: where the reconciler has to look.
 
 local ready = {}
 local GROUP = 'workers'
+-- A lane may have a hundred thousand deliveries due at once, after an outage; the next claims move the others.
 local MOVED_AT_ONCE = 500
 
 -- First attempts and replays, or retries: a delivery of `attempts`, the next one made because of `cause`.
@@ -23,7 +25,7 @@ local function make_ready(lane, class, id)
   redis.call('HSET', key.delivery(id), 'place', class .. ':' .. entry)
 end
 
--- Move what is due, at most some hundreds, from the delayed to the ready.
+-- Move what has become due, at most MOVED_AT_ONCE, from the sorted set into the streams.
 function ready.mature(lane, now)
   local delayed = key.delayed(lane)
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, MOVED_AT_ONCE)) do
@@ -35,7 +37,8 @@ end
 
 local matured, soonest = {}, {}
 
--- A pending delivery, due then, waits from now on.
+-- A pending delivery waits from now on. What is due goes into a stream, after everything that became due before it: to
+-- keep that order the lane matures first, once in each call.
 function ready.add(lane, class, id, due, now)
   if due <= now then
     if not matured[lane] then
@@ -49,8 +52,9 @@ function ready.add(lane, class, id, due, now)
   soonest[lane] = math.min(soonest[lane] or due, due)
 end
 
--- Note when the lanes that `add` was called for are due, and send word where that is sooner than was known: who was told
--- before either sees to the lane or was told when to look again. Once, at the end of a script.
+-- Keep when the lanes that `add` was called for are due, and signal those that are due sooner than was known. For the
+-- others no signal is needed: each process knows the former instant and looks at the lane then, so a burst costs one
+-- signal. Once, at the end of a script.
 function ready.added(now)
   for lane, due in pairs(soonest) do
     if redis.call('ZADD', key.due, 'LT', 'CH', due, lane) == 1 then signals.lane(lane, due > now and due or nil) end
@@ -58,7 +62,7 @@ function ready.added(now)
   soonest = {}
 end
 
--- The lane of a tenant has deliveries.
+-- The lane of a tenant has deliveries, so the reconciler scans it.
 local seen = {}
 function ready.seen(tenant, lane)
   local member = tenant .. ' ' .. lane
@@ -73,18 +77,19 @@ function ready.next_seen(member)
   return redis.call('ZRANGEBYLEX', key.all_lanes, member == '' and '-' or '(' .. member, '+', 'LIMIT', 0, 1)[1]
 end
 
--- The lane has no deliveries that are pending or under way.
+-- The lane has no unfinished deliveries any more, so the reconciler need not scan it.
 function ready.unseen(tenant, lane)
   redis.call('ZREM', key.all_lanes, tenant .. ' ' .. lane)
 end
 
+-- Remove an entry. An empty stream is deleted, and its consumer group with it: there may be many thousand quiet lanes.
 local function drop(stream, entry)
   redis.call('XACK', stream, GROUP, entry)
   redis.call('XDEL', stream, entry)
   if redis.call('XLEN', stream) == 0 then redis.call('DEL', stream) end
 end
 
--- A delivery waits no more, or is under way no more: it leaves its `place`, or where it is delayed.
+-- A delivery that is no longer pending or no longer under way leaves its `place`, or the sorted set if it has none.
 function ready.remove(lane, class, id, place)
   if place then
     local at, entry = string.match(place, '^(%a+):(.*)$')
@@ -94,7 +99,8 @@ function ready.remove(lane, class, id, place)
   end
 end
 
--- Whether a pending delivery is where its hash says, and can be read there by a claim.
+-- Whether a pending delivery stands where its hash says, and a claim can read it there: an entry that some consumer has
+-- already read is not given to another one.
 function ready.has(lane, class, id, place)
   if not place then return redis.call('ZSCORE', key.delayed(lane), class .. ':' .. id) and true or false end
   local at, entry = string.match(place, '^(%a+):(.*)$')
@@ -104,13 +110,14 @@ function ready.has(lane, class, id, place)
   return taken.err ~= nil or #taken == 0
 end
 
--- Give an entry that is under way to another process.
+-- Give an entry that is under way to another process. Errors do not matter: the lease decides, and the group may be
+-- gone.
 function ready.hand_over(lane, place, process)
   local at, entry = string.match(place, '^(%a+):(.*)$')
   redis.pcall('XCLAIM', key.ready(lane, at), GROUP, process, 0, entry, 'JUSTID')
 end
 
--- Forget the processes that hold nothing here and were not seen for an hour.
+-- Forget the consumers that hold nothing here and were not seen for an hour: each start of a process adds one.
 function ready.forget_consumers(lane)
   for _, class in ipairs({ 'first', 'retry' }) do
     local stream = key.ready(lane, class)
@@ -125,6 +132,7 @@ function ready.forget_consumers(lane)
   end
 end
 
+-- Read new entries. The group is made when it is missing, which is cheaper than looking for it before each read.
 local function read(stream, process, number)
   local command = { 'XREADGROUP', 'GROUP', GROUP, process, 'COUNT', number, 'STREAMS', stream, '>' }
   local reply = redis.pcall(unpack(command))
@@ -135,8 +143,9 @@ local function read(stream, process, number)
   return reply and reply[1][2] or {}
 end
 
--- Take at most `number` entries of a class for a process: a list of delivery ids. `is_here(id, place)` tells whether the
--- delivery's hash agrees; what it does not agree with is dropped.
+-- Take at most `number` entries of a class for a process; returns the ids of deliveries. `is_here(id, place)` says
+-- whether the delivery's hash agrees; entries that it does not agree with are dropped, and further ones are read in
+-- their place.
 local function take(lane, class, process, number, is_here)
   local stream, ids = key.ready(lane, class), {}
   if redis.call('EXISTS', stream) == 0 then return ids end
@@ -156,7 +165,8 @@ local function take(lane, class, process, number, is_here)
   return ids
 end
 
--- Take at most `number` deliveries that are due, one class before the other.
+-- Take at most `number` deliveries that are due, one class before the other. The dispatcher alternates the order, so
+-- that neither a burst of new events nor a backlog of retries keeps the other class waiting.
 function ready.take(lane, retries_first, process, number, is_here)
   local classes = retries_first and { 'retry', 'first' } or { 'first', 'retry' }
   local ids = take(lane, classes[1], process, number, is_here)
@@ -166,7 +176,7 @@ function ready.take(lane, retries_first, process, number, is_here)
   return ids
 end
 
--- After which entry nobody has read yet.
+-- The entry up to which the group has read.
 local function last_read(stream)
   local groups = redis.pcall('XINFO', 'GROUPS', stream)
   if groups.err or #groups == 0 then return '0-0' end
@@ -175,6 +185,8 @@ local function last_read(stream)
   end
 end
 
+-- When the first entry that is not read yet was due. A delivery takes its entry with it when it ends, so entries of
+-- deliveries that are gone are rare, and a few looks are enough.
 local function head_due(lane, class)
   local stream = key.ready(lane, class)
   if redis.call('EXISTS', stream) == 0 then return nil end
@@ -184,7 +196,7 @@ local function head_due(lane, class)
   end
 end
 
--- When the first pending delivery of a lane is due (ms), or nil; `due` is made to say so.
+-- When the first pending delivery of a lane is due (ms), or nil. Sets `due` to that.
 function ready.first_due(lane)
   local first = head_due(lane, 'first')
   local retry = head_due(lane, 'retry')

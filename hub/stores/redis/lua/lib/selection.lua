@@ -1,7 +1,8 @@
--- What a query wants of deliveries or events, as hashes tell it.
+-- The conditions of a query that no index answers; they are checked against the hashes of deliveries, or states of
+-- events.
 --
--- Wanted is a table whose members may be absent: equal (fields and their values), type (exact), prefix (of the type,
--- which is longer), lanes and not_lanes (lists).
+-- `wanted` is a table whose members may be absent: equal (fields and their values), type (exact), prefix (of a type
+-- that is longer), lanes and not_lanes (lists).
 
 local selection = {}
 
@@ -12,7 +13,7 @@ local function set_of(list)
   return set
 end
 
--- A function that tells whether the hash at a key is there and wanted.
+-- Returns a function that says whether the hash at a key exists and fulfils the conditions.
 function selection.of(wanted)
   local lanes, not_lanes = set_of(wanted.lanes), set_of(wanted.not_lanes)
   local equal, prefix = wanted.equal or {}, wanted.prefix

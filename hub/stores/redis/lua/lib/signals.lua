@@ -1,5 +1,8 @@
 -- needs: key
--- What other processes are told of this script, all at once by `signals.send()` at its end.
+-- Signals to other processes, collected while a script runs and written as one entry by `signals.send()` at its end.
+--
+-- Ids are given by a counter, as in the feed: a reader sees from a gap that it missed signals, and looks at everything.
+-- Signals are hints, so the stream is short.
 local SIGNALS_KEPT = 10000
 local signals = { due = {} }
 
@@ -25,8 +28,8 @@ function signals.send()
   if next(signals.due) then
     fields[1], fields[2] = 'due', cmsgpack.pack(signals.due)
   end
-  for name, told in pairs({ fans_out = signals.fan, catalogue = signals.cat }) do
-    if told then
+  for name, is_set in pairs({ fans_out = signals.fan, catalogue = signals.cat }) do
+    if is_set then
       fields[#fields + 1] = name
       fields[#fields + 1] = 1
     end

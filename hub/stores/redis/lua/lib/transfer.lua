@@ -1,5 +1,6 @@
 -- needs: key
--- How far everything of another store was moved into this one.
+-- How far a copy of another store into this one has come. It is written with each piece, so that a copy that is
+-- interrupted goes on where it was.
 --
 --   transfer  hash: section -> where its last piece ended
 

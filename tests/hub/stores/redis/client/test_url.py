@@ -54,8 +54,8 @@ def test_sentinels_name_a_service_and_have_an_identity_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("scheme", "rest", "why"),
     [
-        ("redis", "", "no URL"),
-        ("redis", "db.example:port", "no URL"),
+        ("redis", "", "not a URL"),
+        ("redis", "db.example:port", "not a URL"),
         ("redis", "one,two", "several hosts"),
         ("redis", "db.example/zero", "number of the database"),
         ("redis", "db.example/0/1", "number of the database"),
@@ -64,8 +64,8 @@ def test_sentinels_name_a_service_and_have_an_identity_of_their_own() -> None:
         ("redis", "db.example?ssl_ca_certs=x", "need rediss://"),
         ("redis", "db.example?ssl=true", "rediss://"),
         ("rediss", "db.example?ssl_check_hostname=perhaps", "true or false"),
-        ("redis", "db.example?decode_responses=true", "may not have the option 'decode_responses'"),
-        ("redis", "db.example?sentinel_password=x", "may not have the option"),
+        ("redis", "db.example?decode_responses=true", "does not have the option 'decode_responses'"),
+        ("redis", "db.example?sentinel_password=x", "does not have the option"),
         ("redis+sentinel", "one,two", "name of the service"),
         ("redis+cluster", "one/1", "no numbered databases"),
     ],

@@ -1,0 +1,148 @@
+"""Leases, signals, stream tickets and schedule runs, shared by all processes that have the store open."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final
+
+from hub.errors import Unavailable
+from hub.stores.base import Leases, Schedules, Signal, Signals, Tickets
+from hub.stores.milliseconds import instant, milliseconds
+from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
+from hub.stores.redis.keyspace.codec import fields, unpack
+from hub.stores.redis.keyspace.index_scan import DIGITS
+from hub.stores.redis.keyspace.key_names import KeyNames
+from hub.stores.redis.keyspace.scripts import script
+
+_ACQUIRE: Final = script("acquire_lease")
+_RELEASE: Final = script("release_lease")
+_PUT: Final = script("put_ticket")
+_TAKE: Final = script("take_ticket")
+_RECORD: Final = script("record_run")
+
+# The hub's clock decides when a lease or a ticket ends (see docs/decisions/0011), and tests move that clock. The
+# server's own expiry, by real time, only clears what was left behind, so it comes much later.
+_LEASE_FORGOTTEN_SECONDS: Final = 86_400.0
+_TICKET_FORGOTTEN_MS: Final = 3_600_000
+
+_SIGNALS_AT_ONCE: Final = 1_000
+_MISSED: Final = Signal(fans_out=True, catalogue=True)
+"""What is given when some signals may have been missed: the reader looks at everything that it cannot look up later."""
+
+
+class RedisLeases(Leases):
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._keys = KeyNames(engine.prefix)
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> int | None:
+        span, forgotten = int(seconds * 1000), int((seconds + _LEASE_FORGOTTEN_SECONDS) * 1000)
+        token: int | None = await self._engine.run(_ACQUIRE, name, holder, self._now(), span, forgotten, repeat=True)
+        return token
+
+    async def release(self, name: str, holder: str) -> None:
+        await self._engine.run(_RELEASE, name, holder, repeat=True)
+
+    async def held(self, names: Collection[str]) -> frozenset[str]:
+        ends = await self._engine.ask_all([("HGET", self._keys.lease(name), "until") for name in names])
+        now = self._now()
+        return frozenset(name for name, end in zip(names, ends, strict=True) if end is not None and int(end) > now)
+
+    async def held_under(self, prefix: str) -> frozenset[str]:
+        names = await self._engine.ask("ZRANGEBYSCORE", self._keys.held_leases, f"({self._now()}", "+inf")
+        return frozenset(name for name in map(bytes.decode, names) if name.startswith(prefix))
+
+    def _now(self) -> int:
+        return milliseconds(self._engine.clock.now())
+
+
+class RedisSignals(Signals):
+    """Reads the stream of signals, to which the scripts of all processes write. Made by `open_signals`."""
+
+    def __init__(self, engine: Engine, reader: Reader, last: int) -> None:
+        """`last` is the number of the last signal that is not given any more."""
+        self._keys = KeyNames(engine.prefix)
+        self._reader = reader
+        self._last = last
+        self._lost = False
+
+    async def next(self) -> Signal:
+        try:
+            if self._lost:
+                return await self._begin_again()
+            while not (found := await self._read()):
+                pass
+        except Unavailable:
+            self._lost = True
+            raise
+        return self._merged(found[0][1])
+
+    async def _begin_again(self) -> Signal:
+        """The first signal after the server was away."""
+        newest = int(await self._reader.ask("HGET", self._keys.meta, "signals") or 0)
+        # A server that was restored from an older copy has given fewer numbers. Waiting for one above the last that was
+        # seen here would miss everything that it gives until then.
+        self._last = min(self._last, newest)
+        self._lost = False
+        return _MISSED
+
+    async def _read(self) -> Any:
+        place = ("STREAMS", self._keys.signals, f"{self._last}-0")
+        return await self._reader.ask("XREAD", "COUNT", _SIGNALS_AT_ONCE, "BLOCK", BLOCK_SECONDS * 1000, *place)
+
+    def _merged(self, found: list[Any]) -> Signal:
+        due: dict[str, int] = {}
+        numbers = [int(id_.partition(b"-")[0]) for id_, _ in found]
+        # Numbers have no gaps: what is missing before the first was trimmed before it could be read.
+        missed = numbers[0] > self._last + 1
+        self._last = numbers[-1]
+        names: set[str] = set()
+        for _, values in found:
+            told = fields(values)
+            names |= told.keys()
+            for lane, at in unpack(told["due"]).items() if "due" in told else ():
+                due[lane] = min(at, due.get(lane, at))
+        told_due: dict[str, datetime | None] = {lane: instant(at) if at else None for lane, at in due.items()}
+        return Signal(told_due, fans_out=missed or "fans_out" in names, catalogue=missed or "catalogue" in names)
+
+
+@asynccontextmanager
+async def open_signals(engine: Engine) -> AsyncIterator[RedisSignals]:
+    """The signals from now on."""
+    reader = engine.reader()
+    try:
+        yield RedisSignals(engine, reader, int(await engine.ask("HGET", KeyNames(engine.prefix).meta, "signals") or 0))
+    finally:
+        await reader.close()
+
+
+class RedisTickets(Tickets):
+    """A ticket is kept as 13 digits of its expiry in milliseconds, and its holder."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def put(self, digest: str, holder: bytes, expires_at: datetime) -> None:
+        ends = milliseconds(expires_at)
+        kept_for = max(ends - self._now(), 0) + _TICKET_FORGOTTEN_MS
+        await self._engine.run(_PUT, digest, f"{ends:0{DIGITS}}".encode() + holder, kept_for, repeat=True)
+
+    async def take(self, digest: str) -> bytes | None:
+        # Not repeated: when the answer was lost the ticket may be gone, and a ticket must never be taken twice.
+        kept: bytes | None = await self._engine.run(_TAKE, digest)
+        return kept[DIGITS:] if kept is not None and int(kept[:DIGITS]) > self._now() else None
+
+    def _now(self) -> int:
+        return milliseconds(self._engine.clock.now())
+
+
+class RedisSchedules(Schedules):
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._keys = KeyNames(engine.prefix)
+
+    async def record(self, name: str, run: bytes, token: int) -> bool:
+        return bool(await self._engine.run(_RECORD, name, run, token, repeat=True))
+
+    async def runs(self) -> Mapping[str, bytes]:
+        return fields(await self._engine.ask("HGETALL", self._keys.schedules))

@@ -1,0 +1,37 @@
+"""The mark of the format in which a store was written, so that a version that does not know it touches nothing."""
+
+from typing import Final
+
+from hub.findings import Finding
+from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.errors import Denied
+from hub.stores.redis.keyspace.codec import STORE_FORMAT
+from hub.stores.redis.keyspace.key_names import KeyNames
+from hub.stores.redis.keyspace.scripts import script
+
+_MARK: Final = script("format_mark")
+
+
+async def format_finding(engine: Engine) -> Finding:
+    """Whether this version knows the format of what is kept under the prefix. Only reads."""
+    try:
+        mark = await engine.ask("HGET", KeyNames(engine.prefix).meta, "format")
+    except Denied as error:
+        # The finding about the user says what is missing.
+        return Finding("redis format", "ok", f"unknown: {error.detail}")
+    # The first release wrote no mark.
+    kept = int(mark or 1)
+    if kept > STORE_FORMAT:
+        return Finding(
+            "redis format",
+            "failed",
+            f"what is kept under {engine.prefix} was written by a newer version of the hub"
+            f" (format {kept}, this one knows {STORE_FORMAT})",
+            "Install that version again, or restore the backup from before it.",
+        )
+    return Finding("redis format", "ok", f"format {kept}")
+
+
+async def mark_format(engine: Engine) -> None:
+    """Mark the store with the format of this version, unless it has a mark."""
+    await engine.run(_MARK, repeat=True)
