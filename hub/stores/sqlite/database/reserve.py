@@ -44,8 +44,8 @@ class Reserve:
 
 def _allocate(file: BinaryIO) -> None:
     """Take up the space. Raises `OSError` when there is too little of it."""
-    # Not by making the file long, which gives it no blocks; and not by writing where that can be avoided, because a start
-    # would wait for 8 MiB on a slow disk.
+    # Not by making the file long, which gives it no blocks; and not by writing where that can be avoided, because then
+    # a start waits for 8 MiB on a slow disk.
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
