@@ -41,6 +41,7 @@ async def test_f11_what_a_frozen_worker_held_is_done_by_another_and_its_late_res
     await drill.receiver.behave("slow")
     # All of it is sent once more, while answers wait for the one that sleeps.
     await drill.receiver.arrived(20)
+    await drill.drained(PATIENCE_SECONDS)
     before = [await drill.delivery(acked.event_id, "slow") for acked in drill.publisher.acked]
     frozen.signal(signal.SIGCONT)
     verdict = await drill.verdict("F11")
