@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hub.cli.client import ClientError, HubClient, Refused, Unreachable
+from hub.cli.client import ClientError, HubClient, Refused, Unreachable, is_local
 from tests.receivers import Answer, Receiver, raw_receiver
 
 
@@ -109,3 +109,19 @@ async def _hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 async def _stay_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("http://127.0.0.1:8000", True),
+        ("http://localhost", True),
+        ("http://[::1]:8000", True),
+        ("https://hub.example.com", False),
+        ("http://10.0.0.1", False),
+        ("http://127.0.0.1.example.com", False),
+        ("http://localhost@evil.example.com", False),
+    ],
+)
+def test_only_loopback_addresses_are_this_machine(url: str, local: bool) -> None:
+    assert is_local(url) is local

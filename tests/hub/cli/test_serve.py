@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -158,33 +157,8 @@ def test_a_damaged_database_is_one_clear_line(tmp_path: Path) -> None:
     assert "Traceback" not in failed.stderr
 
 
-def test_a_stopped_hub_leaves_with_its_listeners_and_starts_again_where_it_was(tmp_path: Path) -> None:
-    with serving(tmp_path) as first:
-        key = first.key
-        headers = {"Authorization": f"Bearer {key}"}
-        with httpx.stream(
-            "GET", f"{first.url}/v1/stream", headers=headers, timeout=PATIENCE_SECONDS, verify=NO_TLS
-        ) as stream:
-            lines = stream.iter_lines()
-            assert any(line.startswith("retry:") for line in iter(lines.__next__, ""))
-            first.process.terminate()
-            assert any(line.startswith("retry:") for line in lines)
-        assert first.stop() in {0, -15}
-    with serving(tmp_path) as second:
-        assert second.key == key
-        assert not any(key in line for line in second.lines)
-
-
 def test_a_hub_that_is_interrupted_says_nothing_more(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         served.stop(2)
     assert served.process.returncode in {130, -2}
     assert "Traceback" not in "".join(served.lines)
-
-
-def test_every_role_listens_where_it_is_told(tmp_path: Path) -> None:
-    with serving(tmp_path, HUB_HOST="::1") as served:
-        assert served.url.startswith("http://[::1]:")
-        port = int(served.url.rsplit(":", 1)[1])
-        with socket.create_connection(("::1", port)), pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port))

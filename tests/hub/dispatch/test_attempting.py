@@ -6,9 +6,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from channels.base import Message, Receipt
-from hub.models import Status
+from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.keys.model import Principal
+from hub.catalogue.subscriptions import SubscriptionSpec
+from hub.catalogue.subscriptions.service import Subscriptions
+from hub.models import Scope, Status
 from hub.stores.base import Claim
+from tests.api_support import Api
 from tests.hub.dispatch.parts import Parts
+from tests.hub.stores.samples import batch, entry, event
+from tests.receivers import Receiver
 
 
 async def attempt(parts: Parts, claim: Claim, *, catalogue_up_to_date: bool = True) -> None:
@@ -84,3 +91,21 @@ async def test_a_channel_that_raises_anything_is_logged_and_counts_as_a_failure(
     crashed, attempted = lines
     assert (crashed["event"], crashed["channel"]) == ("channel.crashed", "scripted")
     assert (attempted["event"], attempted["outcome"]) == ("delivery.attempted", "failed")
+
+
+async def test_a_subscription_whose_news_has_not_come_yet_is_not_taken_for_deleted(api: Api) -> None:
+    """Another process made it and accepted an event for it, and its signal for the lane was quicker."""
+    codec = api.services.subscriptions._codec
+    elsewhere = Catalogue(api.store.records, codec.decode)
+    await elsewhere.refresh()
+    operator = Principal("key_1", "default", frozenset({Scope.ADMIN}))
+    async with Receiver() as receiver:
+        spec = SubscriptionSpec(name="new", event_types=("*",), channel="webhook", target={"url": receiver.url})
+        made = await Subscriptions(elsewhere, codec, api.clock).create(operator, spec)
+        new = event(tenant="default")
+        await api.store.intake.accept(
+            batch(entry(new, [made.id]), tenant="default", catalogue_version=elsewhere.version)
+        )
+        api.dispatcher.notify({made.id: None})
+        await api.deliveries("delivered")
+        assert len(receiver.requests) == 1

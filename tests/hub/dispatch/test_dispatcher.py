@@ -5,10 +5,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from hub.dispatch.store_backoff import RECOVERY_SECONDS
 from hub.stores.base import ClaimRequest
 from hub.stores.gate import THRESHOLD
 from tests.api_support import Api, open_api, settings_for
 from tests.clock import ManualClock
+from tests.hub.dispatch.hanging import Gate, attempts, turn
+from tests.hub.dispatch.parts import outage
 from tests.patience import patience
 from tests.receivers import Answer, Arrival, Receiver
 
@@ -289,3 +292,42 @@ async def test_a_claim_that_comes_while_stopping_is_given_back_uncounted(tmp_pat
         async with open_api(settings_for(tmp_path)) as again:
             (delivered,) = await again.deliveries("delivered")
             assert delivered["attempt_count"] == 1
+
+
+LEASE = 30.0
+
+
+async def test_a_sweep_takes_nothing_from_its_own_process(api: Api, under_way: Receiver, gate: Gate) -> None:
+    api.dispatcher._heartbeat._beating.cancel()  # type: ignore[union-attr] # internals
+    api.clock.advance(LEASE * 2)
+    assert await api.dispatcher.sweep() == 0
+    gate.opened.set()
+    assert await attempts(api) == ["succeeded"]
+
+
+async def test_after_an_outage_leases_are_renewed_before_any_is_taken_over(
+    api: Api, under_way: Receiver, gate: Gate
+) -> None:
+    subscription = (await api.subscribe(event_types=["stock.high"], enabled=False))["id"]
+    await api.publish("stock.high")
+    store = api.store
+    assert len((await store.queue.claim([ClaimRequest(subscription, 1)], {subscription: LEASE})).claims) == 1
+    with outage(api.store):
+        api.clock.advance(LEASE + 1)
+        await turn()
+    assert await api.dispatcher.sweep() == 0, "another process may be about to renew its lease"
+    api.clock.advance(RECOVERY_SECONDS)
+    await turn()
+    assert await api.dispatcher.sweep() == 1
+    gate.opened.set()
+    assert await attempts(api) == ["succeeded"]
+
+
+async def test_a_dispatcher_that_waits_for_its_store_stops_at_once(api: Api) -> None:
+    (loop,) = [task for task in asyncio.all_tasks() if task.get_name() == "dispatcher"]
+    with outage(api.store):
+        api.dispatcher.notify({"sub_1": None})
+        await turn()
+        api.dispatcher.stop_claiming()
+        async with patience():
+            await loop

@@ -12,8 +12,11 @@ from hub.dispatch.store_backoff import RETRY_SECONDS
 from hub.dispatch.transitions import AttemptResult, Skipped, Timing, skip
 from hub.models import Status
 from hub.stores.base import Claim
+from tests.api_support import Api
+from tests.hub.dispatch.hanging import Gate, attempts, turn
 from tests.hub.dispatch.parts import Parts, outage
 from tests.hub.stores import samples
+from tests.receivers import Receiver
 
 FAILED = SendFailed("answered 500", status_code=500)
 
@@ -128,3 +131,20 @@ async def test_a_target_that_is_gone_disables_its_subscription(parts: Parts) -> 
     disabled = parts.subscriptions.find(samples.TENANT, subscription.id)
     assert not disabled.spec.enabled
     assert "410" in (disabled.disabled_reason or "")
+
+
+async def test_a_result_is_recorded_when_the_store_is_back_and_nothing_is_sent_again(
+    api: Api, under_way: Receiver, gate: Gate
+) -> None:
+    with outage(api.store):
+        gate.opened.set()
+        (attempt,) = api.dispatcher._attempter._attempts
+        await asyncio.wait([attempt], timeout=0.1)
+        for _ in range(60):
+            api.clock.advance(1)
+            await turn()
+        assert not attempt.done()
+        assert api.dispatcher.lanes.in_flight == 1, "what is not recorded takes room, so it cannot become much"
+    api.clock.advance(1)
+    assert await attempts(api) == ["succeeded"]
+    assert len(under_way.requests) == 1

@@ -1,5 +1,6 @@
 """What an attempt's outcome makes of its delivery."""
 
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -7,7 +8,18 @@ import orjson
 import pytest
 
 from channels.base import Receipt, SendFailed
-from hub.dispatch.transitions import AttemptResult, Skipped, Timing, Unknown, cancel, release, replay, settle, skip
+from hub.dispatch.transitions import (
+    AttemptResult,
+    Skipped,
+    Timing,
+    Unknown,
+    cancel,
+    reason_to_skip,
+    release,
+    replay,
+    settle,
+    skip,
+)
 from hub.models import Cause, Delivery, Event, FeedKind, Outcome, Status
 from hub.stores.base import Claim, HealthMark, Result
 from tests.clock import START
@@ -155,3 +167,10 @@ def test_429_pauses_the_lane_for_as_long_as_was_asked_but_for_no_more_than_five_
     ended_at = START + timedelta(seconds=1)
     assert pauses == [None, ended_at + timedelta(seconds=30), ended_at + timedelta(seconds=300)]
     assert settled(SendFailed("busy", status_code=503, retry_after=30.0)).pause_until is None
+
+
+def test_an_event_that_is_damaged_is_never_sent() -> None:
+    damaged = replace(claim(), damage="the stored event is not what was accepted")
+    skipped = reason_to_skip(damaged, damaged.claimed_at)
+    assert skipped is not None
+    assert (skipped.status, skipped.reason) == (Status.DEAD, "the stored event is not what was accepted")

@@ -14,6 +14,9 @@ from hub.models import Record
 from hub.runtime.readiness import Readiness
 from hub.stores.base import Store, Upkeep
 from tests.clock import ManualClock
+from tests.faults.patience import until
+from tests.hub.runtime.parts import Start
+from tests.patience import PATIENCE_SECONDS
 
 LOSS = "The server lost three feed entries."
 
@@ -79,3 +82,27 @@ async def test_roles_that_nobody_plays_are_told_of(store: Store, clock: ManualCl
 async def test_what_the_store_lost_is_told_and_is_no_reason_to_be_avoided(store: Store, clock: ManualClock) -> None:
     ready = readiness(store, clock, *EVERY_ROLE, upkeep=LossyUpkeep())
     assert (await ready.reasons(), await ready.warnings()) == ([], [LOSS])
+
+
+async def test_a_web_process_says_when_nobody_else_is_there_and_is_ready_all_the_same(start: Start) -> None:
+    web = await start(Role.WEB)
+    alone = await web.client.get("/readyz")
+    assert alone.status_code == 200
+    assert [warning.split(".")[0].split(":")[0] for warning in alone.json()["warnings"]] == [
+        "No worker is alive",
+        "No scheduler leads",
+    ]
+    worker = await start(Role.WORKER, Role.SCHEDULER)
+
+    async def complete() -> bool:
+        return bool((await web.client.get("/readyz")).json() == {"status": "ready"})
+
+    await until(complete, PATIENCE_SECONDS)
+    assert (await worker.client.get("/readyz")).json() == {"status": "ready"}
+    assert (await worker.client.get("/v1/events")).status_code == 404
+
+
+async def test_a_process_that_stops_is_not_ready(start: Start) -> None:
+    worker = await start(Role.WORKER)
+    worker.process.begin_stop()
+    assert (await worker.client.get("/readyz")).json()["reasons"] == ["The hub is stopping."]

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from hub.cluster.roles import Role
+from hub.errors import HubError
 from hub.publishing.event import parse_native
 from tests.api_support import Api, open_api, settings_for
+from tests.hub.runtime.parts import Start
 
 
 @pytest.fixture
@@ -42,3 +45,11 @@ async def test_whoever_replays_through_the_service_has_the_worker_told(api: Api)
     await api.until(lambda: sent_times(2))
     await api.services.deliveries.replay_event("default", event_id, None)
     await api.until(lambda: sent_times(3))
+
+
+async def test_machines_that_would_each_make_an_admin_key_are_told_to_share_one(start: Start) -> None:
+    await start(Role.WEB, admin_key=None)
+    with pytest.raises(HubError, match="HUB_ADMIN_KEY"):
+        await start(Role.WEB, admin_key=None)
+    await start(Role.WORKER, admin_key=None)
+    await start(Role.WEB, admin_key="a-key-that-the-operator-has-set-anew")

@@ -3,18 +3,16 @@
 import asyncio
 import json
 import random
-import re
-from collections.abc import Sequence
 
 import pytest
 
 from hub.errors import Unavailable
-from hub.models import FeedKind, FeedRow
-from hub.stores.base import Feed
+from hub.models import FeedKind
 from hub.stream import Limits, Selection
 from hub.stream.live_tail import PAGE
 from tests.hub.stream.conftest import Stage, entry
-from tests.hub.stream.ears import Ear, Parser
+from tests.hub.stream.ears import Ear
+from tests.hub.stream.troubled_feed import TroubledFeed
 from tests.patience import patience
 
 
@@ -149,24 +147,6 @@ async def test_only_what_is_selected_is_told(stage: Stage) -> None:
     assert ear.ids == history.ids == [last - 1]
 
 
-async def test_listeners_that_select_the_same_share_the_same_bytes(stage: Stage) -> None:
-    one, two = await stage.listen(), await stage.listen()
-    await stage.attached(2)
-    await stage.write()
-    await one.hears(1)
-    await two.hears(1)
-    assert one.chunks[-1] is two.chunks[-1]
-
-
-async def test_entries_that_wait_together_leave_as_one_chunk(stage: Stage) -> None:
-    ear = await stage.listen()
-    await stage.attached(1)
-    before = len(ear.chunks)
-    await stage.write(*[entry()] * 100)
-    await ear.hears(100)
-    assert len(ear.chunks) == before + 1
-
-
 @pytest.mark.parametrize("seed", range(4))
 async def test_nothing_is_lost_or_doubled_over_any_breaks_while_others_publish(stage: Stage, seed: int) -> None:
     chance = random.Random(seed)
@@ -200,59 +180,6 @@ async def test_nothing_is_lost_or_doubled_over_any_breaks_while_others_publish(s
         first = 1 + place // 4
         assert ids == list(range(first, 2 * total + 1, 2))
     assert stage.stream.listeners == 0
-
-
-class TestSlowListener:
-    @pytest.fixture
-    def limits(self) -> Limits:
-        return Limits(buffer=10)
-
-    async def test_is_ended_while_others_hear_on_and_resumes_without_a_hole(self, stage: Stage) -> None:
-        ear = await stage.listen()
-        chunks = await stage.stream.listen("default", Selection(), None, lambda: True)
-        parser = Parser()
-        parser.feed(await anext(chunks))
-        reading = asyncio.ensure_future(anext(chunks))
-        await stage.attached(2)
-        await stage.write()
-        assert [event.id for event in parser.feed(await reading)] == ["1"]
-        for count in range(2, 14):
-            await stage.write()
-            await ear.hears(count)
-        rest = [chunk async for chunk in chunks]
-        assert len(rest) == 1
-        assert parser.feed(rest[0]) == []
-        assert parser.comments == ["too slow: reconnect and resume"]
-        assert stage.stream.overflows == 1
-        resumed = await stage.listen(parser.cursor)
-        await resumed.hears(12)
-        assert resumed.ids == ear.ids[1:]
-
-    async def test_is_not_ended_while_it_reads_history_however_much_is_written_meanwhile(self, stage: Stage) -> None:
-        await stage.write(*[entry()] * 400)
-        chunks = await stage.stream.listen("default", Selection(), "earliest", lambda: True)
-        parser, told = Parser(), []
-        for _ in range(2):
-            told += parser.feed(await anext(chunks))
-        assert len(told) == 400
-        other = await stage.listen()
-        await stage.attached(1)
-        await stage.write(*[entry()] * 600)
-        await other.hears(600)
-        told += parser.feed(await anext(chunks))
-        for count in range(601, 621):
-            await stage.write()
-            await other.hears(count)
-        while len(told) < 1_020:
-            told += parser.feed(await anext(chunks))
-        assert [int(event.id) for event in told] == list(range(1, 1_021))
-
-    async def test_is_not_ended_by_one_commit_that_is_larger_than_its_buffer(self, stage: Stage) -> None:
-        ear = await stage.listen()
-        await stage.attached(1)
-        await stage.write(*[entry()] * 50)
-        await ear.hears(50)
-        assert stage.stream.overflows == 0
 
 
 async def test_a_quiet_connection_has_heartbeats_that_move_the_cursor(stage: Stage) -> None:
@@ -312,40 +239,6 @@ async def test_a_connection_ends_soon_after_its_key_is_revoked(stage: Stage) -> 
     assert not other.ended
 
 
-class TestCrowd:
-    @pytest.fixture
-    def limits(self) -> Limits:
-        return Limits(max_listeners=4)
-
-    async def test_over_the_limit_a_listener_is_told_to_come_back_later(self, stage: Stage) -> None:
-        ears = [await (await stage.listen()).opens() for _ in range(4)]
-        refused = await (await stage.listen()).ends()
-        assert refused.parser.retry is not None
-        assert 10_000 <= refused.parser.retry <= 30_000
-        assert refused.parser.comments == ["no room for another listener"]
-        assert stage.stream.listeners == 4
-        await ears[0].leaves()
-        await (await stage.listen()).opens()
-        assert not any(ear.ended for ear in ears[1:])
-
-    async def test_a_tenant_that_holds_most_places_gives_way_to_one_that_holds_few(self, stage: Stage) -> None:
-        ears = [await (await stage.listen()).opens() for _ in range(4)]
-        acme = [await (await stage.listen(tenant="acme")).opens() for _ in range(2)]
-        for ear in ears[:2]:
-            await ear.ends()
-            assert ear.parser.comments == ["another listener needs the room"]
-        assert stage.stream.listeners == 4
-        await (await stage.listen(tenant="acme")).ends()
-        await (await stage.listen()).ends()
-        assert not any(ear.ended for ear in [*ears[2:], *acme])
-
-    async def test_nobody_gives_way_to_one_who_would_then_hold_more(self, stage: Stage) -> None:
-        tenants = ("default", "default", "acme", "initech")
-        ears = [await (await stage.listen(tenant=tenant)).opens() for tenant in tenants]
-        await (await stage.listen(tenant="acme")).ends()
-        assert not any(ear.ended for ear in ears)
-
-
 async def test_closing_ends_every_connection_after_what_waits_and_admits_no_more(stage: Stage) -> None:
     ears = [await stage.listen() for _ in range(20)]
     await stage.attached(20)
@@ -373,83 +266,6 @@ async def test_closing_amid_history_claims_nothing_that_was_not_told(stage: Stag
     resumed = int(ear.parser.cursor)
     assert ear.ids == list(range(1, resumed + 1))
     assert resumed < PAGE * 3
-
-
-async def test_while_nobody_listens_the_reader_rests_and_newcomers_hear_nothing_old(stage: Stage) -> None:
-    ear = await stage.listen()
-    await stage.attached(1)
-    await ear.leaves()
-    await stage.write(*[entry()] * 3)
-    ear = await (await stage.listen()).opens()
-    last = await stage.write()
-    await ear.hears(1)
-    assert ear.ids == [last]
-
-
-class TroubledFeed(Feed):
-    """A store's feed that can be made to fail, to wait, and to forget."""
-
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
-        self.trouble: Exception | None = None
-        self.trimmed = 0
-        self.trimmed_after_next_read = 0
-        self.reader_may_go, self.history_may_go = asyncio.Event(), asyncio.Event()
-        self.reader_may_go.set()
-        self.history_may_go.set()
-
-    async def read(self, after: int, limit: int, tenant: str | None = None) -> Sequence[FeedRow]:
-        await (self.reader_may_go if tenant is None else self.history_may_go).wait()
-        if self.trouble:
-            raise self.trouble
-        rows = [row for row in await self._feed.read(after, limit, tenant) if row.id > self.trimmed]
-        self.trimmed = max(self.trimmed, self.trimmed_after_next_read)
-        return rows
-
-    async def wait(self, after: int) -> None:
-        await self._feed.wait(after)
-
-    async def bounds(self) -> tuple[int, int]:
-        if self.trouble:
-            raise self.trouble
-        trimmed, newest = await self._feed.bounds()
-        return max(trimmed, self.trimmed), newest
-
-
-@pytest.mark.parametrize("later", [0, 1, 5])
-async def test_a_listener_that_is_ahead_of_the_reader_is_told_nothing_twice(stage: Stage, later: int) -> None:
-    feed = TroubledFeed(stage.store.feed)
-    stream = await stage.open_stream(feed, Limits())
-    behind = await stage.listen(stream=stream)
-    await stage.attached(1, stream)
-    feed.reader_may_go.clear()
-    await stage.write(*[entry()] * 3)
-    ahead = await (await stage.listen(stream=stream)).opens()
-    resumed = await stage.listen("1", stream=stream)
-    await resumed.hears(2)
-    await stage.attached(3, stream)
-    for _ in range(later):
-        await stage.write()
-    feed.reader_may_go.set()
-    await behind.hears(3 + later)
-    last = await stage.write()
-    await ahead.hears(later + 1)
-    await resumed.hears(later + 3)
-    assert ahead.ids == list(range(4, last + 1))
-    assert resumed.ids == list(range(2, last + 1))
-
-
-async def test_a_listener_that_the_reader_is_ahead_of_reads_what_is_missing(stage: Stage) -> None:
-    chunks = await stage.stream.listen("default", Selection(), None, lambda: True)
-    other = await stage.listen()
-    await stage.attached(1)
-    await stage.write(*[entry()] * 3)
-    await other.hears(3)
-    ear = Ear(chunks)
-    await ear.hears(3)
-    await stage.write()
-    await ear.hears(4)
-    assert ear.ids == [1, 2, 3, 4]
 
 
 async def test_slow_history_has_no_heartbeats_that_would_move_the_cursor_back(stage: Stage) -> None:
@@ -504,44 +320,3 @@ async def test_a_store_that_does_not_answer_makes_newcomers_come_back_later(stag
         assert ear.parser.retry >= 10_000
         assert ear.parser.cursor != str(last)
     assert stream.listeners == 0
-
-
-async def test_when_the_reader_itself_fell_behind_what_is_kept_listeners_resume_and_are_told(stage: Stage) -> None:
-    """As after a process was frozen for longer than entries are kept."""
-    feed = TroubledFeed(stage.store.feed)
-    stream = await stage.open_stream(feed, Limits())
-    await stage.write()
-    ear = await stage.listen(stream=stream)
-    await stage.attached(1, stream)
-    feed.trimmed = 5
-    await stage.write(*[entry()] * 8)
-    await ear.ends()
-    assert (ear.events, ear.parser.cursor) == ([], "1")
-    resumed = await stage.listen(ear.parser.cursor, stream=stream)
-    gap, *_ = await resumed.hears(5)
-    assert (gap.name, resumed.ids) == ("gap", [5, 6, 7, 8, 9])
-
-
-async def test_when_nothing_is_kept_of_what_the_reader_missed_listeners_resume_and_are_told(stage: Stage) -> None:
-    feed = TroubledFeed(stage.store.feed)
-    stream = await stage.open_stream(feed, Limits())
-    ear = await stage.listen(stream=stream)
-    await stage.attached(1, stream)
-    feed.trimmed = 3
-    await stage.write(*[entry()] * 3)
-    await ear.ends()
-    resumed = await stage.listen(ear.parser.cursor, stream=stream)
-    await resumed.hears(1)
-    await stage.settle()
-    last = await stage.write()
-    await resumed.hears(2)
-    assert resumed.ids == [3, last]
-
-
-async def test_line_ends_in_data_cannot_forge_a_field(stage: Stage) -> None:
-    ear = await (await stage.listen()).opens()
-    await stage.write(entry(data=b'{"a":\r1,\n"b":\r\nevent: gap\n\nid: 7}'))
-    (heard,) = await ear.hears(1)
-    assert heard.name == "event.accepted"
-    assert heard.data == '{"a":\n1,\n"b":\nevent: gap\n\nid: 7}'
-    assert re.fullmatch(rb"(?s)id: 1\nevent: event.accepted\n(data: [^\n]*\n)+\n", ear.chunks[-1])

@@ -1,7 +1,6 @@
 """Tasks are kept in every state, shown to listeners, cancelled, and never left looking alive."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,14 +9,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from hub.cluster.lease import PROCESSES, heartbeat_lease
 from hub.errors import Conflict, Invalid, NotFound, TooManyRequests, Unavailable
-from hub.models import FeedEntry, FeedKind, Task, TaskStatus
+from hub.models import FeedEntry, Task
 from hub.stores.base import Listing, Page, Store, Tasks
 from hub.tasks import RUNNING_AT_ONCE, UNFINISHED_PER_TENANT, Progress, TaskRecovery, TaskRunner
 from hub.tasks.runner import LOOK_SECONDS
 from tests.clock import ManualClock
 from tests.faults.patience import until
+from tests.hub.tasks.parts import Work, ended, shown
 from tests.patience import patience, soon
 
 
@@ -26,19 +25,6 @@ async def runner(store: Store, clock: ManualClock) -> AsyncIterator[TaskRunner]:
     runner = TaskRunner(store.tasks, clock, "p1")
     yield runner
     await runner.stop()
-
-
-class Work:
-    """Work that says when it runs, and ends when it is let."""
-
-    def __init__(self) -> None:
-        self.started = asyncio.Event()
-        self.finish = asyncio.Event()
-
-    async def __call__(self, progress: Progress) -> Mapping[str, Any]:
-        self.started.set()
-        await self.finish.wait()
-        return {"rows": 3}
 
 
 class AwayStore(Tasks):
@@ -63,25 +49,6 @@ class AwayStore(Tasks):
 
     async def unfinished(self, limit: int) -> Sequence[Task]:
         return await self.tasks_port.unfinished(limit)
-
-
-async def ended(store: Store, task: Task) -> Task:
-    """The task as it ended, once it has; at most 5 s from now."""
-    async with patience():
-        while True:
-            _, newest = await store.feed.bounds()
-            found = await store.tasks.task(task.tenant, task.id)
-            assert found is not None
-            if found.status not in {TaskStatus.PENDING, TaskStatus.RUNNING}:
-                return found
-            await store.feed.wait(newest)
-
-
-async def shown(store: Store) -> list[dict[str, Any]]:
-    """What listeners were shown of tasks."""
-    rows = await store.feed.read(0, 1_000)
-    assert all(row.entry.kind is FeedKind.TASK_UPDATED for row in rows)
-    return [json.loads(row.entry.data) for row in rows]
 
 
 async def test_work_runs_to_its_result_and_every_state_is_shown(
@@ -246,27 +213,6 @@ async def test_stopping_fails_what_runs_and_what_waits_and_refuses_more(store: S
         await runner.start("acme", "export", Work())
 
 
-async def test_what_a_dead_process_left_is_marked_as_failed(store: Store, clock: ManualClock) -> None:
-    dead = TaskRunner(store.tasks, clock, "p1")
-    work, done = Work(), Work()
-    done.finish.set()
-    left = await dead.start("acme", "export", work)
-    finished = await ended(store, await dead.start("acme", "export", done))
-    await work.started.wait()
-    for run in dead._runs.values():
-        assert run.end is not None
-        run.end.cancel()
-
-    clock.advance(60)
-    assert await TaskRecovery(store.tasks, store.leases, clock).recover(all_owners=True) == 1
-    last = await ended(store, left)
-    assert (last.status, last.error) == ("failed", "interrupted by a restart; run it again")
-    assert last.updated_at == clock.now()
-    assert await store.tasks.task("acme", finished.id) == finished
-    assert (await shown(store))[-1]["id"] == left.id
-    await dead.stop()
-
-
 async def test_a_start_that_the_store_refuses_leaves_nothing_behind(store: Store, clock: ManualClock) -> None:
     tasks = AwayStore(store.tasks)
     tasks.away = True
@@ -321,46 +267,6 @@ async def test_a_task_that_nobody_runs_can_be_cancelled(store: Store, clock: Man
     task = await dead.start("acme", "export", Work())
     assert (await alive.cancel("acme", task.id)).status == "cancelled"
     await dead.stop()
-
-
-async def left_by(store: Store, clock: ManualClock, owner: str) -> tuple[TaskRunner, Task]:
-    """A running task of a process that may be dead."""
-    runner, work = TaskRunner(store.tasks, clock, owner), Work()
-    task = await runner.start("acme", "export", work)
-    await work.started.wait()
-    return runner, task
-
-
-async def test_only_what_a_dead_process_left_is_ended_and_only_when_two_looks_in_a_row_find_it_dead(
-    store: Store, clock: ManualClock
-) -> None:
-    runners = [await left_by(store, clock, owner) for owner in ("dead", "alive", "slow")]
-    (_, dead), (_, living), (_, slow) = runners
-    await heartbeat_lease(store.leases, PROCESSES, "alive", clock).take()
-    recovery = TaskRecovery(store.tasks, store.leases, clock)
-    assert await recovery.recover() == 0
-    await heartbeat_lease(store.leases, PROCESSES, "slow", clock).take()
-    assert await recovery.recover() == 1
-    assert (await ended(store, dead)).error == "interrupted by a restart; run it again"
-    for task in (living, slow):
-        found = await store.tasks.task("acme", task.id)
-        assert found is not None
-        assert found.status == "running"
-    for runner, _ in runners:
-        await runner.stop()
-
-
-async def test_beyond_very_many_living_tasks_the_dead_ones_are_found(
-    store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hub.tasks.recovery.BATCH", 2)
-    await heartbeat_lease(store.leases, PROCESSES, "alive", clock).take()
-    runners = [await left_by(store, clock, owner) for owner in ("alive", "alive", "alive", "dead")]
-    recovery = TaskRecovery(store.tasks, store.leases, clock)
-    assert [await recovery.recover(), await recovery.recover(), await recovery.recover()] == [0, 1, 0]
-    assert (await ended(store, runners[-1][1])).status == "failed"
-    for runner, _ in runners:
-        await runner.stop()
 
 
 def nothing_runs(runner: TaskRunner) -> Callable[[], Awaitable[bool]]:

@@ -10,20 +10,13 @@ import pytest
 import structlog
 
 from hub.telemetry.log import QUIET, configure
+from tests.hub.telemetry.restored import restored_logging
 
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
-    """Logging is the whole process's, so it is put back."""
-    root = logging.getLogger()
-    names = [None, *QUIET, "uvicorn", "uvicorn.error", "uvicorn.access"]
-    before = [(log, log.level, list(log.handlers), log.propagate) for log in map(logging.getLogger, names)]
-    config = structlog.get_config()
-    yield
-    structlog.configure(**config)
-    for log, level, handlers, propagate in before:
-        log.level, log.handlers, log.propagate = level, handlers, propagate
-    root.manager._clear_cache()  # type: ignore[attr-defined] # internals
+    with restored_logging():
+        yield
 
 
 def written(stream: io.StringIO) -> list[dict[str, Any]]:

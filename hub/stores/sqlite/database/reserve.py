@@ -17,7 +17,9 @@ class Reserve:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.held = (path.exists() and path.stat().st_size == RESERVE_BYTES) or self.take()
+        self.held = path.exists() and path.stat().st_size == RESERVE_BYTES
+        if not self.held:
+            self.take()
 
     def take(self) -> bool:
         """Take the space if at least as much stays free besides; False if not."""

@@ -1,6 +1,5 @@
-"""JSON Schemas: compiled safely, checked without repeating what was sent; and the built-in event types."""
+"""JSON Schemas: compiled safely, checked without repeating what was sent."""
 
-import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -8,11 +7,8 @@ from typing import Any
 
 import pytest
 
-from hub.catalogue.event_types import BUILT_IN, Schema, validate_builtin
+from hub.catalogue.event_types import Schema
 from hub.errors import Fault, Invalid
-
-API_TYPES = """order.created order.paid order.shipped order.delivered order.cancelled order.refunded user.registered
-user.verified user.updated user.password_reset_requested user.deleted"""
 
 
 def refused(document: Any) -> list[str]:
@@ -135,45 +131,3 @@ def test_nothing_is_fetched() -> None:
             refused(document)
         server.shutdown()
     assert asked == []
-
-
-def test_the_built_in_types_are_those_of_the_contract() -> None:
-    assert list(BUILT_IN) == API_TYPES.split()
-
-
-@pytest.mark.parametrize("event_type", BUILT_IN)
-def test_the_example_of_a_built_in_type_fits_its_schema(event_type: str) -> None:
-    kind = BUILT_IN[event_type]
-    assert validate_builtin(event_type, kind.example) == ()
-    assert Schema.compile(json.loads(json.dumps(kind.schema))).validate(kind.example) == ()
-
-
-@pytest.mark.parametrize(
-    ("event_type", "change", "pointer"),
-    [
-        ("order.created", {"total": 129.9}, "/data/total"),
-        ("order.created", {"total": "12,90"}, "/data/total"),
-        ("order.created", {"total": None}, "/data/total"),
-        ("order.created", {"currency": "eur"}, "/data/currency"),
-        ("order.created", {"customer": {"name": "Ada"}}, "/data/customer/email"),
-        ("order.created", {"customer": {"email": "ada"}}, "/data/customer/email"),
-        ("order.created", {"items": [{"sku": "A", "quantity": 0, "unit_price": "1"}]}, "/data/items/0/quantity"),
-        ("order.created", {"items": [{"sku": "A", "quantity": "1", "unit_price": "1"}]}, "/data/items/0/quantity"),
-        ("order.paid", {"order_id": 1001}, "/data/order_id"),
-        ("user.deleted", {"user_id": ""}, "/data/user_id"),
-        ("user.deleted", {"email": "a@b\r\nBcc: c@d"}, "/data/email"),
-        ("user.deleted", {"email": "Ada <a@b.example>"}, "/data/email"),
-    ],
-)
-def test_data_of_a_built_in_type_that_breaks_a_rule_is_pointed_at(event_type: str, change: Any, pointer: str) -> None:
-    found = validate_builtin(event_type, {**BUILT_IN[event_type].example, **change})
-    assert [fault.pointer for fault in found] == [pointer]
-
-
-def test_further_members_and_internationalised_addresses_are_taken() -> None:
-    example = BUILT_IN["user.updated"].example
-    assert validate_builtin("user.updated", {**example, "email": "jürgen@münchen.example", "anything": [1]}) == ()
-
-
-def test_other_types_have_no_built_in_rules() -> None:
-    assert validate_builtin("stock.low", 5) == ()

@@ -1,25 +1,14 @@
-"""Whatever text and instants are stored come back exactly; whatever is asked often is answered from an index."""
+"""Whatever text is stored comes back exactly."""
 
 import asyncio
 import json
 import tempfile
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import apsw
-import apsw.ext
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.models import Status
 from hub.stores import open_store
-from hub.stores.base import DeliveryQuery
-from hub.stores.milliseconds import instant, milliseconds, not_before
-from hub.stores.sqlite import queue
-from hub.stores.sqlite.conditions import deliveries_index, deliveries_where
-from tests.clock import START, ManualClock
-from tests.hub.stores.conftest import OpenStore
+from tests.clock import ManualClock
 from tests.hub.stores.samples import TENANT, batch, claim, entry, event
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -60,61 +49,3 @@ async def round_trip(given_: list[tuple[object, bool, str, str, str, dict[str, s
                 batch(*(entry(e.model_copy(update={"id": "evt_x"}), index=n) for n, e in enumerate(new)))
             )
             assert [verdict.id for verdict in again.verdicts] == [one.id for one in new]
-
-
-@settings(deadline=None, database=None)
-@given(st.datetimes(timezones=st.just(UTC)))
-def test_instants_are_kept_to_the_millisecond_and_are_never_due_early(at: datetime) -> None:
-    kept = instant(milliseconds(at))
-    assert timedelta(0) <= at - kept < timedelta(milliseconds=1)
-    assert kept.microsecond % 1000 == 0
-    if at < datetime.max.replace(microsecond=999_000, tzinfo=UTC):
-        assert timedelta(0) <= instant(not_before(at)) - at < timedelta(milliseconds=1)
-
-
-@pytest.fixture
-async def connection(opened: OpenStore, tmp_path: Path) -> apsw.Connection:
-    await opened.open()
-    await opened.close()
-    return apsw.Connection(str(tmp_path / "hub.db"))
-
-
-def plan(connection: apsw.Connection, query: str) -> list[str]:
-    """The steps of the plan that read deliveries."""
-    details: list[str] = []
-    steps = [apsw.ext.query_info(connection, query, explain_query_plan=True).query_plan]
-    while steps:
-        step = steps.pop()
-        assert step is not None
-        details.append(step.detail)
-        steps += step.sub or []
-    return [detail for detail in details if " deliveries" in detail]
-
-
-@pytest.mark.parametrize(
-    "query", [queue._DUE, queue._PICK, queue._NEXT_DUE, queue._CLAIMED, queue._STATES, queue._LEASED]
-)
-def test_no_question_of_the_dispatcher_reads_more_of_a_backlog_than_it_gives(
-    connection: apsw.Connection, query: str
-) -> None:
-    steps = plan(connection, query)
-    assert steps
-    assert all(step.startswith("SEARCH deliveries USING") for step in steps), steps
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        DeliveryQuery(),
-        DeliveryQuery(event_id="evt_1"),
-        DeliveryQuery(subscription_ids=frozenset({"sub_1"}), status=Status.DELIVERED),
-        DeliveryQuery(status=Status.DEAD),
-        DeliveryQuery(status=Status.PENDING, channel="slack"),
-        DeliveryQuery(status=Status.PENDING, subscription_ids=frozenset({"sub_1", "sub_2"})),
-        DeliveryQuery(since=START, until=START),
-    ],
-)
-def test_every_list_of_deliveries_goes_through_an_index(connection: apsw.Connection, query: DeliveryQuery) -> None:
-    where = deliveries_where(TENANT, query)
-    steps = plan(connection, f"SELECT seq FROM deliveries INDEXED BY {deliveries_index(query)} WHERE {where}")
-    assert all(step.startswith("SEARCH deliveries USING") for step in steps), steps

@@ -1,68 +1,18 @@
-"""How subscriptions fare, and trying them out."""
+"""Trying a subscription out: one attempt at once, of which nothing is stored."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from channels.base import Message, Receipt, SendFailed
+from hub.dispatch.send_test import send_test
+from hub.dispatch.transitions import ERROR_CHARS, RESPONSE_BODY_CHARS
 from tests.api_support import Api, open_api, settings_for
+from tests.hub.dispatch.parts import Parts
+from tests.hub.stores.samples import event
 from tests.receivers import Answer, Receiver
 
 pytestmark = pytest.mark.usefixtures("unswept")
-
-
-async def get(api: Api, made: dict[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = (await api.admin.get(f"/v1/subscriptions/{made['id']}")).json()
-    return shown
-
-
-# -- health -----------------------------------------------------------------------------------------------------------
-
-
-async def test_a_subscription_is_healthy_while_its_target_takes_everything(api: Api) -> None:
-    made = await api.subscribe()
-    health = (await get(api, made))["health"]
-    assert health == {
-        "state": "healthy", "consecutive_failures": 0, "open_until": None, "pending": 0, "last_delivery": None
-    }  # fmt: skip
-    await api.publish()
-    (delivered,) = await api.deliveries("delivered")
-    assert (await get(api, made))["health"]["last_delivery"] == delivered
-
-
-async def test_a_subscription_is_failing_after_a_failure_and_open_after_many(api: Api) -> None:
-    async with Receiver(lambda _: 500) as receiver:
-        made = await api.subscribe(channel="webhook", target={"url": receiver.url}, retry_schedule=[600])
-        await api.publish()
-        await api.until(lambda: has_failed(api, made, 1))
-        health = (await get(api, made))["health"]
-        assert (health["state"], health["consecutive_failures"], health["pending"]) == ("failing", 1, 1)
-        for _ in range(9):
-            await api.publish()
-        await api.until(lambda: has_failed(api, made, 10))
-        await api.deliveries("pending", 10)
-    health = (await get(api, made))["health"]
-    assert (health["state"], health["pending"]) == ("open", 10)
-    assert health["open_until"] > "2026-11-23T12:00:01"
-
-
-async def has_failed(api: Api, made: dict[str, Any], times: int) -> bool:
-    return bool((await get(api, made))["health"]["consecutive_failures"] >= times)
-
-
-async def test_a_target_that_is_gone_disables_its_subscription_with_that_reason(api: Api) -> None:
-    async with Receiver([410]) as receiver:
-        made = await api.subscribe(channel="webhook", target={"url": receiver.url})
-        await api.publish()
-        await api.until(lambda: is_disabled(api, made))
-    assert "410" in (await get(api, made))["disabled_reason"]
-
-
-async def is_disabled(api: Api, made: dict[str, Any]) -> bool:
-    return bool((await get(api, made))["health"]["state"] == "disabled")
-
-
-# -- trying out -------------------------------------------------------------------------------------------------------
 
 
 async def test_a_trial_sends_the_example_of_the_first_matching_type_and_stores_nothing(api: Api) -> None:
@@ -117,3 +67,27 @@ async def test_a_trial_never_reaches_a_private_address(tmp_path: Path) -> None:
         trial = (await api.admin.post(f"/v1/subscriptions/{made['id']}/test")).json()
         assert trial["outcome"] == "failed"
         assert receiver.requests == []
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"),
+    [
+        (Receipt(200, "x" * 5_000), ("succeeded", 200, None, "x" * RESPONSE_BODY_CHARS)),
+        (SendFailed("e" * 2_000, status_code=500), ("failed", 500, "e" * ERROR_CHARS, None)),
+    ],
+)
+async def test_a_result_is_as_long_as_that_of_an_attempt(
+    parts: Parts, result: Receipt | SendFailed, shown: tuple[str, int, str | None, str | None]
+) -> None:
+    async def behave(message: Message) -> Receipt:
+        parts.clock.advance(0.25)
+        if isinstance(result, SendFailed):
+            raise result
+        return result
+
+    parts.channel.behaviour = behave
+    subscription = await parts.subscribe()
+    started_at = parts.clock.now()
+    told = await send_test(parts.attempter._sender, event(), subscription, parts.clock, 40.0)
+    assert (told.outcome, told.status_code, told.error, told.response_body) == shown
+    assert (told.started_at, told.duration_ms) == (started_at, 250)

@@ -1,0 +1,172 @@
+"""The doctor finds what is wrong and says what to do about it."""
+
+import asyncio
+import json
+import socket
+from email.utils import format_datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import apsw
+import pytest
+
+from hub.cli.checks import address, local, server
+from hub.cli.client import HubClient, Unreachable
+from hub.clock import SystemClock
+from hub.findings import Finding
+from hub.settings import Settings
+from tests.clock import START, ManualClock
+from tests.receivers import Answer, Arrival, Receiver
+from tests.redis_servers import RedisServer
+
+HEALTHY = {
+    "/livez": Answer(200, "{}"),
+    "/readyz": Answer(200, "{}"),
+    "/openapi.json": Answer(200, json.dumps({"info": {"version": version("notification-hub")}})),
+    "/v1/event-types?limit=1": Answer(200, '{"items": []}'),
+}
+
+
+def looked_at(data_dir: Path) -> dict[str, Finding]:
+    return {finding.check: finding for finding in local(Settings(data_dir=data_dir), SystemClock())}
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A data directory as a hub leaves it."""
+    directory = tmp_path / "var"
+    directory.mkdir(mode=0o700)
+    for name in ("admin.key", "secret.key"):
+        (directory / name).write_text("x" * 43)
+        (directory / name).chmod(0o600)
+    connection = apsw.Connection(str(directory / "hub.db"))
+    connection.execute("PRAGMA journal_mode=WAL; CREATE TABLE t(x); CREATE INDEX i ON t(x)").fetchall()
+    with connection:
+        connection.executemany("INSERT INTO t VALUES(?)", ((f"{number:0100}",) for number in range(1000)))
+    connection.close()
+    return directory
+
+
+def test_a_sound_machine_has_nothing_to_fix(data_dir: Path) -> None:
+    found = looked_at(data_dir)
+    assert list(found) == ["sqlite", "data directory", "admin.key", "secret.key", "disk", "database"]
+    assert {finding.state for finding in found.values()} <= {"ok", "warning"}
+    assert "is intact" in found["database"].seen
+
+
+def test_before_the_first_start_there_is_nothing_to_fix_either(tmp_path: Path) -> None:
+    found = looked_at(tmp_path / "not" / "yet")
+    assert {finding.state for finding in found.values()} == {"ok"}
+
+
+def test_a_server_that_keeps_everything_is_looked_at_instead_of_a_file(data_dir: Path, valkey: RedisServer) -> None:
+    settings = Settings(data_dir=data_dir, store_url=valkey.url("hub"), redis_wait_replicas=1)
+    found = {finding.check: finding for finding in local(settings, SystemClock())}
+    assert "database" not in found
+    assert found["redis saves"].state == "ok"
+    assert found["redis replicas"].state == "warning"
+    assert found["redis keys"].seen.endswith("the hub's are {hub}:*")
+
+
+@pytest.mark.parametrize(
+    ("url", "check", "seen"),
+    [
+        ("redis://:sesame@127.0.0.1:1", "redis", "cannot be reached"),
+        ("redis://127.0.0.1/0/1", "redis", "The address of a Redis store is"),
+        ("mongo://127.0.0.1", "store", "there is no store mongo://"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_found(url: str, check: str, seen: str, data_dir: Path) -> None:
+    found = {f.check: f for f in local(Settings(data_dir=data_dir, store_url=url), SystemClock())}
+    assert (found[check].state, seen in found[check].seen) == ("failed", True)
+    assert "sesame" not in str(found.values())
+
+
+def test_a_file_in_place_of_the_directory_is_found(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("")
+    assert looked_at(tmp_path / "var")["data directory"].state == "failed"
+
+
+def test_a_key_that_others_can_read_is_found(data_dir: Path) -> None:
+    (data_dir / "admin.key").chmod(0o644)
+    finding = looked_at(data_dir)["admin.key"]
+    assert (finding.state, finding.seen) == ("failed", "others may read it (mode 0644)")
+    assert f"chmod 600 {data_dir / 'admin.key'}" in finding.advice
+
+
+def test_a_directory_that_everyone_can_write_is_found(data_dir: Path) -> None:
+    data_dir.chmod(0o777)
+    assert looked_at(data_dir)["data directory"].state == "failed"
+
+
+@pytest.mark.parametrize("offset", [0, 8192])
+def test_a_damaged_database_is_found(data_dir: Path, offset: int) -> None:
+    with (data_dir / "hub.db").open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\xa5" * 4096)
+    finding = looked_at(data_dir)["database"]
+    assert finding.state == "failed"
+    assert "restore a backup" in finding.advice
+
+
+def test_an_address_that_is_taken_is_found() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        finding = address(Settings(port=port))
+    assert (finding.state, finding.seen) == ("failed", f"127.0.0.1:{port}: Address already in use")
+    assert address(Settings(port=port)).state == "ok"
+
+
+async def examined(answers: dict[str, Answer], *, seconds_apart: float = 0.0) -> dict[str, Finding]:
+    """What the doctor finds at a hub that gives these answers, dated by the tests' clock."""
+    clock = ManualClock()
+    clock.advance(seconds_apart)
+
+    def script(arrival: Arrival) -> Answer:
+        answer = answers[arrival.path]
+        return Answer(answer.status, answer.body, {"Date": format_datetime(START, usegmt=True), **answer.headers})
+
+    def run(url: str) -> dict[str, Finding]:
+        with HubClient(url, "a-key") as hub:
+            return {finding.check: finding for finding in server(hub, clock)}
+
+    async with Receiver(script) as receiver:
+        return await asyncio.to_thread(run, receiver.url)
+
+
+async def test_a_healthy_hub_has_nothing_to_fix() -> None:
+    found = await examined(HEALTHY)
+    assert list(found) == ["alive", "clock", "ready", "version", "key"]
+    assert {finding.state for finding in found.values()} == {"ok"}
+
+
+async def test_a_hub_that_is_not_ready_says_why() -> None:
+    reasons = {"status": "not_ready", "reasons": ["The disk is full: free some space."]}
+    found = await examined({**HEALTHY, "/readyz": Answer(503, json.dumps(reasons))})
+    assert (found["ready"].state, found["ready"].seen) == ("failed", "The disk is full: free some space.")
+
+
+@pytest.mark.parametrize(("apart", "state"), [(4.0, "ok"), (30.0, "warning"), (-30.0, "warning"), (90.0, "failed")])
+async def test_clocks_that_are_apart_are_found(apart: float, state: str) -> None:
+    assert (await examined(HEALTHY, seconds_apart=apart))["clock"].state == state
+
+
+async def test_another_version_is_found() -> None:
+    found = await examined({**HEALTHY, "/openapi.json": Answer(200, '{"info": {"version": "9.0"}}')})
+    assert (found["version"].state, "9.0" in found["version"].seen) == ("warning", True)
+
+
+async def test_a_key_that_is_not_taken_is_found() -> None:
+    refused = Answer(401, '{"detail": "The key is unknown."}')
+    found = await examined({**HEALTHY, "/v1/event-types?limit=1": refused})
+    assert (found["key"].state, found["key"].seen) == ("failed", "The key is unknown. [401]")
+
+
+async def test_a_dead_process_behind_a_proxy_is_found() -> None:
+    found = await examined({"/livez": Answer(502, "")})
+    assert [finding.state for finding in found.values()] == ["failed"]
+
+
+def test_no_hub_at_all_is_told_apart() -> None:
+    with HubClient("http://127.0.0.1:1", "a-key") as hub, pytest.raises(Unreachable):
+        list(server(hub, SystemClock()))

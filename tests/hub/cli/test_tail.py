@@ -1,0 +1,65 @@
+"""Watching from the command line: resumed without a hole, given up where it must be, and harmless to a terminal."""
+
+import json
+from typing import Any
+
+from httpx_sse import ServerSentEvent
+
+from hub.cli.tail import as_line
+from tests.hub.cli.commands import Hub, beside
+from tests.receivers import Answer, Receiver
+
+
+def frame(cursor: int, kind: str = "event.accepted", **data: Any) -> str:
+    return f"id: {cursor}\nevent: {kind}\ndata: {json.dumps(data)}\n\n"
+
+
+async def test_tail_resumes_where_the_connection_broke(hub: Hub) -> None:
+    """Connection ends, then 503, then the rest: nothing is asked for twice and nothing is skipped."""
+    sse = {"Content-Type": "text/event-stream"}
+    script = [
+        Answer(200, "retry: 1\n\n" + frame(1, id="evt_1") + frame(2, id="evt_2"), sse),
+        Answer(503, '{"detail": "busy"}'),
+        Answer(200, "retry: 1\n\n" + frame(3, id="evt_3"), sse),
+    ]
+    async with Receiver(script) as receiver:
+        ran = await beside(hub, "tail", "--json", "--since", "earliest", "--count", "3", "--url", receiver.url)
+    assert ran.status == 0
+    assert [json.loads(line)["id"] for line in ran.out.splitlines()] == ["1", "2", "3"]
+    assert [arrival.headers.get("Last-Event-ID") for arrival in receiver.requests] == [None, "2", "2"]
+    assert receiver.requests[0].path == "/v1/stream?last_event_id=earliest"
+
+
+async def test_tail_gives_up_when_its_key_is_refused(hub: Hub) -> None:
+    async with Receiver([Answer(401, '{"detail": "The key is unknown."}')]) as receiver:
+        ran = await beside(hub, "tail", "--url", receiver.url)
+    assert (ran.status, ran.err) == (1, "hub: The key is unknown. [401]\n")
+
+
+async def test_tail_gives_up_when_its_key_is_revoked_meanwhile(hub: Hub) -> None:
+    sse = {"Content-Type": "text/event-stream"}
+    script = [Answer(200, "retry: 1\n\n" + frame(1, id="evt_1"), sse), Answer(401, '{"detail": "The key is unknown."}')]
+    async with Receiver(script) as receiver:
+        ran = await beside(hub, "tail", "--json", "--url", receiver.url)
+    assert (ran.status, ran.out.count("\n"), ran.err) == (1, 1, "hub: The key is unknown. [401]\n")
+
+
+async def test_tail_says_when_an_address_is_no_stream(hub: Hub) -> None:
+    async with Receiver([Answer(200, "<h1>Welcome</h1>")]) as receiver:
+        ran = await beside(hub, "tail", "--url", receiver.url)
+    assert (ran.status, "is not a hub" in ran.err) == (1, True)
+
+
+def test_a_line_of_tail_tells_what_happened_and_steers_no_terminal() -> None:
+    attempt = {"number": 2, "status_code": 500, "duration_ms": 12, "error": "red \x1b[31malert\x1b]0;x\x07"}
+    data = {
+        "id": "dlv_1",
+        "event_type": "order.paid",
+        "subscription_id": "sub_1",
+        "updated_at": "2026-11-23T12:00:01.250Z",
+        "attempts": [attempt],
+    }
+    line = as_line(ServerSentEvent("delivery.attempted", json.dumps(data), "7", None)).plain
+    assert line.startswith("12:00:01.250  delivery.attempted")
+    assert "order.paid  dlv_1 → sub_1  attempt 2, 500, 12 ms, red " in line
+    assert line.isprintable()

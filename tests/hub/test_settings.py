@@ -1,0 +1,70 @@
+"""Settings come from the environment before the file, and secrets of the hub are not passed on to channels."""
+
+import os
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from hub.settings import Platform, Settings
+
+SECRET = "s" * 40
+
+
+@pytest.fixture(autouse=True)
+def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in {name for name in os.environ if name.startswith("HUB_")} | {"PORT", "WEB_CONCURRENCY"}:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_environment_counts_more_than_the_file_and_what_is_given_more_than_both(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "hub.toml").write_text('port = 1\nhost = "file"\nlog_level = "debug"\n')
+    monkeypatch.setenv("HUB_PORT", "2")
+    monkeypatch.setenv("HUB_HOST", "environment")
+    settings = Settings(port=3)
+    assert (settings.port, settings.host, settings.log_level) == (3, "environment", "debug")
+
+
+def test_the_file_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text("port = 1\n")
+    monkeypatch.setenv("HUB_CONFIG", str(tmp_path / "other.toml"))
+    assert Settings().port == 1
+
+
+def test_without_an_address_the_store_is_a_file_in_the_data_directory() -> None:
+    assert Settings(data_dir=Path("/srv/hub")).store_url == "sqlite:////srv/hub/hub.db"
+    assert Settings(store_url="redis://127.0.0.1").store_url == "redis://127.0.0.1"
+
+
+def test_networks_are_read_from_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_ALLOW_PRIVATE_TARGETS", "10.0.0.0/8, fd00::/8,")
+    assert Settings().allow_private_targets == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+def test_channels_are_given_every_setting_but_the_secrets_of_the_hub(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "hub.toml").write_text(f'smtp_url = "smtp://file"\nsecret_key = "{SECRET}"\nfile_keep = 3\n')
+    monkeypatch.setenv("HUB_SMTP_URL", "smtp://environment")
+    monkeypatch.setenv("HUB_ADMIN_KEY", SECRET)
+    options = Settings(channel_options={"file_max_bytes": "10"}).channel_options
+    assert options == {"smtp_url": "smtp://environment", "file_keep": "3", "file_max_bytes": "10"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"admin_key": "short-secret"}, {"retention": float("inf")}, {"attempt_timeout": 31}, {"port": 70_000}]
+)
+def test_a_wrong_setting_is_refused_and_not_repeated(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate(wrong)
+    assert "short-secret" not in str(refused.value)
+
+
+def test_what_a_platform_sets_is_read_without_a_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "")
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    assert Platform() == Platform(port=None, web_concurrency=4)
