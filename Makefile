@@ -5,6 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 PACKAGES := hub channels schedules
+# Each process of pytest-xdist begins with neighbouring tests, which share servers, and takes others' when it is done.
+SPREAD := -n auto --dist worksteal
+# The tests start hundreds of processes, none of which is to compile the hub again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run fast test cases format lint measure check bench drills docs lock audit dist release clean
@@ -16,10 +20,10 @@ run: $(VENV)/run.stamp  ## Run the hub (settings: HUB_… in the environment, or
 	@exec $(BIN)/hub serve
 
 fast: $(VENV)/dev.stamp  ## Run the tests that start no process, on the embedded store
-	@$(BIN)/pytest -q -n auto --fast
+	@$(BIN)/pytest -q $(SPREAD) --fast
 
 test: $(VENV)/dev.stamp  ## Run all tests, or some: make test T=tests/hub/test_retry.py
-	@$(BIN)/pytest -q $(or $(T),-n auto)
+	@$(BIN)/pytest -q $(or $(T),$(SPREAD))
 
 cases: $(VENV)/dev.stamp  ## Run the cases that the hub does not handle yet, or some: make cases T=c01
 	@$(BIN)/python -m tests.cases $(T)

@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,9 @@ class ChannelConflict(RuntimeError):
     """Two channels, or two packages, have the same name. The message says which ones, and what to do."""
 
 
-def load_channels() -> dict[str, type[Channel[Any]]]:
-    """Every channel, by its kind.
+@cache
+def load_channels() -> Mapping[str, type[Channel[Any]]]:
+    """Every channel, by its kind; looked for once a process.
 
     A module of this package that defines a `Channel` is a channel; its kind must be the name of the module. Other
     distributions add channels through the entry-point group `hub.channels`, where each entry has the kind as its name.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.e2e.nginx import NGINX
 from tests.redis_servers import REDIS_7, VALKEY, RedisCluster, RedisServer
@@ -19,6 +20,10 @@ from tests.serving import ServedHub, serving
 
 # A shell that runs the tests in the background has them ignore this, and with them all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# By default an example may take 200 ms, and so may making it: on a busy machine any can take longer. In CI the rest of
+# the profile stays that of Hypothesis for CI, which tries the same examples each time.
+settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 _PRIVILEGES = (
     ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs none /tmp"),
@@ -65,6 +70,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run only the tests that start no process, on the embedded store",
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two more than there are cores where tests wait for processes, which is half of what they do."""
+    cores = len(os.sched_getaffinity(0))
+    return cores if config.getoption("--fast") else cores + 2
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -4,6 +4,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 
 import httpx
 
@@ -42,12 +43,13 @@ async def open_client(
 
     It follows no redirects, stores no cookies, ignores proxies of the environment, neither asks for compression nor
     decodes it, and reads at most `response_bytes` of each answer. It verifies certificates against the authorities of
-    certifi, or those in `SSL_CERT_FILE`, or with `ssl_context`. The caller limits the total time of a request with
-    `asyncio.timeout`; a cancelled request releases its connection. Passing a complete `httpx.Request` is fastest.
+    certifi, or those in `SSL_CERT_FILE`, which are read once a process; or with `ssl_context`. The caller limits the
+    total time of a request with `asyncio.timeout`; a cancelled request releases its connection. Passing a complete
+    `httpx.Request` is fastest.
     """
     # At INFO httpx logs every URL, and some URLs are secrets.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    context = ssl_context or httpx.create_ssl_context()
+    context = ssl_context or _tls()
     async with (
         open_transport(Guard(allow), context, response_bytes) as transport,
         _Client(
@@ -60,3 +62,9 @@ async def open_client(
         ) as client,
     ):
         yield client
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Shared by all clients: reading the authorities takes longer than all else that opening a client takes."""
+    return httpx.create_ssl_context()

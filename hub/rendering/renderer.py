@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from html import escape as escape_html
 from typing import Any
 
@@ -42,7 +42,7 @@ class Renderer:
         self._built_in = {kind: built_in_templates(kind) for kind in channels}
         # Escaping is built into a compiled template, so each way of escaping has compilers of its own.
         self._untrusted = {how: _Compiled(Sandbox(escape)) for how, escape in _ESCAPES.items()}
-        self._trusted = {how: _Compiled(Sandbox(escape, PARTIALS)) for how, escape in _ESCAPES.items()}
+        self._trusted = _trusted()
 
     def renders(self, kind: str) -> bool:
         """Whether a channel has anything to render."""
@@ -145,6 +145,12 @@ class _Compiled:
             raise RenderFailed(", ".join(filter(None, (where, place_of(error)))) + f": {_reason(error)}") from None
         except Exception as error:  # noqa: BLE001 - filters raise anything on values that they cannot take
             raise RenderFailed(f"{where}: a filter cannot take the value ({type(error).__name__})") from None
+
+
+@cache
+def _trusted() -> Mapping[str | None, _Compiled]:
+    """For what comes with the hub and its channels, which is compiled once a process and not in each renderer."""
+    return {how: _Compiled(Sandbox(escape, PARTIALS)) for how, escape in _ESCAPES.items()}
 
 
 class _Check:

@@ -25,13 +25,10 @@ from hub.rendering import Renderer
 from hub.settings import Settings
 from hub.stores import StoreOptions, open_store
 from hub.stores.base import Store
+from hub.stores.options import FOR_ONE_PROCESS
 from hub.telemetry.metrics import Metrics
 from hub.telemetry.tracing import Tracing
 
-_NOT_SHARED = (
-    "This store is for one process: run `hub serve`, which plays every role. For `hub web`, `hub worker` and"
-    " `hub scheduler` set HUB_STORE_URL to a redis:// address."
-)
 _SEALED_OTHERWISE = (
     "The secrets in this store are sealed with another HUB_SECRET_KEY. Give every process of a hub the same one. If you"
     " never set one, the first start made it: it is in the file secret.key in the data directory."
@@ -65,10 +62,11 @@ async def open_core(
     """
     _make_private(settings)
     failpoint = failpoints(settings.failpoints)
-    options = StoreOptions(failpoint, settings.redis_wait_replicas, settings.redis_wait_timeout)
+    shared = frozenset(roles) != EVERY_ROLE
+    options = StoreOptions(failpoint, settings.redis_wait_replicas, settings.redis_wait_timeout, shared)
     store = await stack.enter_async_context(open_store(settings.store_url, clock, options))
-    if not store.shared and frozenset(roles) != EVERY_ROLE:
-        raise HubError(_NOT_SHARED)
+    if shared and not store.shared:
+        raise HubError(FOR_ONE_PROCESS)
     # Before anything is written: a store that is being copied must stay as it is.
     await refuse_half_copied(store)
     channels = await _open_channels(stack, settings)

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from hub.failpoints import Failpoint, failpoints
 
 INERT = failpoints("")
+FOR_ONE_PROCESS = (
+    "This store is for one process: run `hub serve`, which plays every role. For `hub web`, `hub worker` and"
+    " `hub scheduler` set HUB_STORE_URL to a redis:// address."
+)
+"""The text of the `HubError` where several processes are to use such a store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +18,12 @@ class StoreOptions:
 
     A store with replicas answers a publish only when `wait_replicas` of them have it. When they do not have it within
     `wait_seconds`, it raises `Unavailable`.
+
+    With `shared` several processes are to use the store. One for a single process refuses that before it locks
+    anything: otherwise the processes would name one another as the one that is in the way.
     """
 
     failpoint: Failpoint = INERT
     wait_replicas: int = 0
     wait_seconds: float = 1.0
+    shared: bool = False

@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ class PigeonChannel(Channel):
     async def send(self, message, target):
         return Receipt()
 """
+
+
+@pytest.fixture(autouse=True)
+def _looked_for_again() -> Iterator[None]:
+    load_channels.cache_clear()
+    yield
+    load_channels.cache_clear()
 
 
 def test_every_channel_of_the_package_is_found() -> None:

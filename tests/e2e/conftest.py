@@ -10,6 +10,7 @@ import pytest
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.e2e.tenant import Tenant
 from tests.faults.hub import Hub, hub_on
+from tests.plain_http import NO_TLS
 from tests.redis_servers import RedisServer
 
 
@@ -38,6 +39,10 @@ async def tenant(hub: Hub) -> AsyncIterator[Tenant]:
         new = {"name": "all", "scopes": ["events:write", "read", "manage"], "tenant": name}
         key = (await operator.post("/v1/keys", json=new)).raise_for_status().json()["key"]
     async with httpx.AsyncClient(
-        base_url=hub.url, headers={"Authorization": f"Bearer {key}"}, timeout=PATIENCE_SECONDS, trust_env=False
+        base_url=hub.url,
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=PATIENCE_SECONDS,
+        verify=NO_TLS,
+        trust_env=False,
     ) as api:
         yield Tenant(api, name)

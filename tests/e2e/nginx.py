@@ -75,7 +75,7 @@ class Nginx:
     def check(self) -> subprocess.CompletedProcess[str]:
         """`nginx -t`."""
         command = [str(NGINX), "-t", "-c", str(self.directory / "nginx.conf")]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
 
     def __enter__(self) -> Self:
         command = [str(NGINX), "-c", str(self.directory / "nginx.conf")]
@@ -94,7 +94,7 @@ class Nginx:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(PATIENCE_SECONDS)
 
     def _write(self, upstream: Sequence[int], changes: Mapping[str, str]) -> None:
         certificate = self.authority.issue_cert("127.0.0.1", "hub.example.com")

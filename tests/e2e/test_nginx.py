@@ -87,18 +87,14 @@ def test_the_numbers_of_the_guide_agree_with_the_hub_s() -> None:
     assert re.findall(r"may have (\d+) bytes", server_block()) == [str(settings.max_batch_bytes)]
 
 
-async def test_a_listener_sees_an_event_within_200_ms(tenant: Tenant) -> None:
-    late = []
+async def test_a_listener_sees_an_event_before_another_is_published(tenant: Tenant) -> None:
+    """Red when nginx keeps answers back until one of its buffers is full, as it does by default."""
     async with tenant.listening() as events:
-        for number in range(10):
-            began = monotonic()
+        for number in range(3):
             published = await tenant.publish(data=number)
             async with patience():
                 while (await anext(events)).json()["id"] != published:
                     pass
-            late.append(monotonic() - began)
-    # The quickest of them, for on a busy machine any may be late; what is buffered is late every time.
-    assert min(late) < 0.2
 
 
 async def test_a_quiet_stream_outlives_the_time_that_nginx_waits_for_a_byte(tenant: Tenant) -> None:

@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from hub.app import create_app
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.api_support import ADMIN_KEY, ORDER, settings_for
+from tests.plain_http import NO_TLS
 from tests.redis_servers import RedisServer
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +74,7 @@ def hub(server: RedisServer | None, tmp_path_factory: pytest.TempPathFactory) ->
 def known(hub: str) -> dict[str, str]:
     """Path parameters that name something there is."""
     spec = {"name": "all", "event_types": ["*"], "channel": "webhook", "target": HOOK, "enabled": False}
-    with httpx.Client(base_url=hub, headers=HEADERS, timeout=PATIENCE_SECONDS) as client:
+    with httpx.Client(base_url=hub, headers=HEADERS, timeout=PATIENCE_SECONDS, verify=NO_TLS) as client:
         subscription_id = client.post("/v1/subscriptions", json=spec).json()["id"]
         event = client.post("/v1/events", json={"type": "order.created", "data": ORDER}).json()
         (delivery,) = client.get("/v1/deliveries", params={"subscription_id": subscription_id}).json()["items"]
@@ -129,14 +130,14 @@ def test_every_example_works(
         body = {**body, "enabled": False}
     content = body if isinstance(body, str) else json.dumps(body)
     headers = {**HEADERS, "content-type": media_type}
-    with httpx.Client(base_url=hub, headers=headers, timeout=PATIENCE_SECONDS) as client:
+    with httpx.Client(base_url=hub, headers=headers, timeout=PATIENCE_SECONDS, verify=NO_TLS) as client:
         answer = client.request(method, path.format(**known), content=content)
     assert answer.is_success, answer.text
     assert '"rejected"' not in answer.text
 
 
 def test_every_route_needs_a_key_but_those_of_health(hub: str) -> None:
-    with httpx.Client(base_url=hub, timeout=PATIENCE_SECONDS) as client:
+    with httpx.Client(base_url=hub, timeout=PATIENCE_SECONDS, verify=NO_TLS) as client:
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 answers = set(operation["responses"])

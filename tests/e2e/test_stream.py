@@ -17,6 +17,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.api_support import ORDER
 from tests.hub.stream.ears import Ear, Parser
+from tests.plain_http import NO_TLS
 from tests.redis_servers import RedisServer
 from tests.serving import ServedHub, kept_on, serving
 
@@ -37,7 +38,7 @@ def client(hub: ServedHub, key: str | None = None) -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=None)
     headers = {"Authorization": f"Bearer {key or hub.key}"}
     return httpx.AsyncClient(
-        base_url=hub.url, headers=headers, timeout=PATIENCE_SECONDS, limits=limits, trust_env=False
+        base_url=hub.url, headers=headers, timeout=PATIENCE_SECONDS, limits=limits, verify=NO_TLS, trust_env=False
     )
 
 
@@ -173,7 +174,7 @@ async def test_who_may_not_read_is_refused(hub: ServedHub, api: httpx.AsyncClien
     async with client(hub, writer) as stranger:
         assert (await stranger.get("/v1/stream")).status_code == 403
         assert (await stranger.post("/v1/stream-tickets")).status_code == 403
-    async with httpx.AsyncClient(base_url=hub.url, timeout=PATIENCE_SECONDS, trust_env=False) as nobody:
+    async with httpx.AsyncClient(base_url=hub.url, timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False) as nobody:
         assert (await nobody.get("/v1/stream")).status_code == 401
         assert (await nobody.get("/v1/stream", params={"ticket": "made-up"})).status_code == 401
         assert (await nobody.post("/v1/stream-tickets")).status_code == 401
@@ -184,7 +185,7 @@ async def test_a_ticket_opens_the_stream_once_without_a_key(hub: ServedHub, api:
     assert (issued.status_code, issued.headers["cache-control"]) == (201, "no-store")
     ticket = issued.json()["ticket"]
     async with (
-        httpx.AsyncClient(base_url=hub.url, timeout=PATIENCE_SECONDS, trust_env=False) as browser,
+        httpx.AsyncClient(base_url=hub.url, timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False) as browser,
         listening(browser, ticket=ticket) as ear,
     ):
         await publish(api)

@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from hub.testing.patience import PATIENCE_SECONDS
+from tests.plain_http import NO_TLS
 from tests.serving import ServedHub, serving
 
 LOOPBACK = "127.0.0.0/8"
@@ -33,7 +35,13 @@ class Tenant:
     def _call(self, key: str, method: str, path: str, **body: Any) -> Any:
         headers = {"Authorization": f"Bearer {key}"}
         answer = httpx.request(
-            method, f"{self.url}{path}", json=body or None, headers=headers, timeout=20, trust_env=False
+            method,
+            f"{self.url}{path}",
+            json=body or None,
+            headers=headers,
+            timeout=PATIENCE_SECONDS,
+            verify=NO_TLS,
+            trust_env=False,
         )
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None

@@ -6,9 +6,11 @@ from pathlib import Path
 import httpx
 
 from examples.follow_stream import follow
+from hub.testing.patience import PATIENCE_SECONDS
 from hub.testing.receivers import Receiver, Reply
 from tests.examples.conftest import Tenant
 from tests.examples.program import running
+from tests.plain_http import NO_TLS
 from tests.redis_servers import free_port
 from tests.serving import serving
 
@@ -52,7 +54,10 @@ async def test_another_connection_is_made_after_the_time_that_the_hub_names_from
     async def note(seconds: float) -> None:
         waits.append(seconds)
 
-    async with Receiver(script) as receiver, httpx.AsyncClient(base_url=receiver.url, trust_env=False) as hub:
+    async with (
+        Receiver(script) as receiver,
+        httpx.AsyncClient(base_url=receiver.url, timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False) as hub,
+    ):
         events = follow(hub, "order.*", note)
         told = [await anext(events), await anext(events)]
         await events.aclose()

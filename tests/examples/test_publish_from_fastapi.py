@@ -7,9 +7,11 @@ import httpx
 import pytest
 
 from examples.publish_from_fastapi import Notifications, Order, app, lifespan, notifications
+from hub.testing.patience import PATIENCE_SECONDS
 from hub.testing.receivers import Receiver, Reply
 from tests.examples.conftest import Tenant
 from tests.examples.program import serving_app
+from tests.plain_http import NO_TLS
 from tests.redis_servers import free_port
 
 ITEMS = [{"sku": "tea", "quantity": 2, "unit_price": "21.25"}]
@@ -18,7 +20,9 @@ ORDER = {"total": "42.50", "currency": "EUR", "email": "ada@example.com", "items
 
 def put(shop: str, order_id: str, **changes: str) -> httpx.Response:
     """What the shop answers to an order."""
-    return httpx.put(f"{shop}/orders/{order_id}", json={**ORDER, **changes}, timeout=20, trust_env=False)
+    return httpx.put(
+        f"{shop}/orders/{order_id}", json={**ORDER, **changes}, timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False
+    )
 
 
 def test_an_order_is_an_event_of_the_hub_once(tenant: Tenant) -> None:
@@ -37,7 +41,10 @@ def test_an_order_is_an_event_of_the_hub_once(tenant: Tenant) -> None:
 
 async def test_a_busy_hub_makes_the_shop_ask_for_a_repetition_that_carries_the_same_key() -> None:
     busy = [Reply(503, headers={"Retry-After": "7"}), Reply(429), Reply(202, body='{"id": "evt_1"}')]
-    async with Receiver(busy) as receiver, httpx.AsyncClient(timeout=20, trust_env=False) as client:
+    async with (
+        Receiver(busy) as receiver,
+        httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False) as client,
+    ):
         with serving_app("publish_from_fastapi", HUB_URL=receiver.url, HUB_KEY="k") as (_, shop):
             answers = [await client.put(f"{shop}/orders/o-1", json=ORDER) for _ in busy]
     assert [answer.status_code for answer in answers] == [503, 503, 201]

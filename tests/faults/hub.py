@@ -87,7 +87,7 @@ class Hub:
         for process in self.processes:
             process.signal(number)
 
-    def client(self, key: str = ADMIN_KEY, *, timeout: float = 30) -> httpx.AsyncClient:
+    def client(self, key: str = ADMIN_KEY, *, timeout: float = PATIENCE_SECONDS) -> httpx.AsyncClient:
         """A client that takes no connection over from one life of the hub into the next."""
         return self.web.client(key, timeout=timeout)
 

@@ -13,6 +13,7 @@ import httpx
 
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.forks import HUB, ForkedProcess
+from tests.plain_http import NO_TLS
 from tests.redis_servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,7 +82,7 @@ class HubProcess:
         """SIGKILL, if it lives."""
         if self.running:
             os.kill(self.pid, signal.SIGKILL)
-            await self.ended(10)
+            await self.ended(PATIENCE_SECONDS)
 
     async def ended(self, within: float) -> int:
         """The exit status, once it ended by itself. Raises `TimeoutExpired`."""
@@ -101,13 +102,14 @@ class HubProcess:
         assert status in (0, -signal.SIGTERM, 128 + signal.SIGTERM), f"ended with {status}: {self.said()}"
         return loop.time() - started
 
-    def client(self, key: str = ADMIN_KEY, *, timeout: float = 30) -> httpx.AsyncClient:
+    def client(self, key: str = ADMIN_KEY, *, timeout: float = PATIENCE_SECONDS) -> httpx.AsyncClient:
         """A client that takes no connection over from one life of the process into the next."""
         return httpx.AsyncClient(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"},
             timeout=timeout,
             limits=httpx.Limits(max_keepalive_connections=0),
+            verify=NO_TLS,
             trust_env=False,
         )
 

@@ -1,7 +1,7 @@
 """Listeners of the live stream, many at once, that read as an EventSource does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import cycle
 
@@ -31,8 +31,15 @@ class Listener:
 
     async def told(self, count: int) -> None:
         """Return once it was told of so many events."""
+        await self._until(count, lambda: len(self.events))
+
+    async def told_of(self, name: str, count: int) -> None:
+        """Return once it was told of so many events of this name."""
+        await self._until(count, lambda: sum(told == name for _, told in self.events))
+
+    async def _until(self, count: int, counted: Callable[[], int]) -> None:
         async with patience():
-            while len(self.events) < count:
+            while counted() < count:
                 assert not self._reading.done(), f"the stream ended after {len(self.events)} of {count} events"
                 self._grown.clear()
                 await self._grown.wait()

@@ -22,6 +22,7 @@ from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.journal import Journal, read_journal
 from tests.faults.patience import until
 from tests.forks import ForkedProcess
+from tests.plain_http import NO_TLS
 
 PROGRAM = "tests.faults.receiver_process:main"
 
@@ -53,7 +54,7 @@ class ReceiverProcess:
         self.port = int(await asyncio.to_thread(os.read, said, 100))
         os.close(said)
         self._control = httpx.AsyncClient(
-            base_url=f"http://{self._host}:{self.port}/-/", timeout=PATIENCE_SECONDS, trust_env=False
+            base_url=f"http://{self._host}:{self.port}/-/", timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False
         )
         return self
 
@@ -68,7 +69,8 @@ class ReceiverProcess:
         return f"http://{self._host}:{self.port}/{lane}"
 
     async def behave(self, lane: str, **behaviour: Any) -> None:
-        """`status` (200; 0 for never), `delay` (0 s), `headers`, `body`."""
+        """`status` (200; 0 for never), `delay` (0 s), `headers`, `body`, and `held`: to answer what comes only when the
+        behaviour of the lane is set again."""
         (await self._control.put(lane, json=behaviour)).raise_for_status()
 
     def arrivals(self, lane: str | None = None) -> list[Arrival]:
@@ -92,12 +94,15 @@ class _Receiver:
         self._journal = journal
         self._behaviours: dict[str, dict[str, Any]] = {}
         self._in_flight: dict[str, int] = {}
+        self._changed: dict[str, asyncio.Event] = {}
+        """Set, and forgotten, when the behaviour of a lane is set."""
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         lane, _, rest = request.path.strip("/").partition("/")
         body = await request.read()
         if lane == "-":
             self._behaviours[rest] = orjson.loads(body)
+            self._changed.pop(rest, asyncio.Event()).set()
             return web.Response(status=204)
         behaviour = self._behaviours.get(lane, {})
         self._in_flight[lane] = self._in_flight.get(lane, 0) + 1
@@ -118,6 +123,8 @@ class _Receiver:
         )
         if not status:
             await asyncio.Event().wait()
+        if behaviour.get("held"):
+            await self._changed.setdefault(lane, asyncio.Event()).wait()
         await asyncio.sleep(behaviour.get("delay", 0))
         return web.Response(status=status, text=behaviour.get("body"), headers=behaviour.get("headers"))
 

@@ -7,13 +7,18 @@ import pytest
 
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.drill import Drill, record
+from tests.faults.hub_process import HubProcess
 from tests.faults.listeners import listening
 from tests.faults.oracle import Verdict
 from tests.faults.patience import until
 
 
-async def is_ready(drill: Drill) -> bool:
-    async with drill.hub.client(timeout=PATIENCE_SECONDS) as api:
+async def none_is_ready(drill: Drill) -> bool:
+    return not any([await is_ready(process) for process in drill.hub.processes])
+
+
+async def is_ready(process: HubProcess) -> bool:
+    async with process.client() as api:
         try:
             return (await api.get("/readyz")).status_code == 200
         except httpx.TransportError:
@@ -22,17 +27,18 @@ async def is_ready(drill: Drill) -> bool:
 
 async def test_f09_attempts_under_way_are_finished_and_no_new_ones_begin(drill: Drill) -> None:
     """Red when stopping cancels attempts at once, or goes on claiming."""
+    # The time of grace is longer than the test waits, so that nothing here ends by it.
+    drill.hub.settings["shutdown_grace"] = "600"
     await drill.hub.start()
     await drill.subscribe("slow", max_in_flight=20)
-    await drill.receiver.behave("slow", delay=2)
+    await drill.receiver.behave("slow", held=True)
     await drill.publisher.publish_many(30, clients=10)
     await drill.receiver.arrived(20)
     stopping = asyncio.create_task(drill.hub.stop())
-    await asyncio.sleep(0.5)
-    assert not await is_ready(drill)
-    assert await stopping < 9, "the time of grace is 10 s"
-    assert len(drill.receiver.arrivals()) == 20
+    await until(lambda: none_is_ready(drill), PATIENCE_SECONDS)
     await drill.receiver.behave("slow")
+    await stopping
+    assert len(drill.receiver.arrivals()) == 20
     await drill.hub.start()
     verdict = await drill.verdict("F09", drain_within=PATIENCE_SECONDS)
     assert verdict.passed, verdict
@@ -58,6 +64,7 @@ async def test_f09_attempts_that_outlast_the_grace_are_released_and_repeated(dri
 
 
 async def stop_with_listeners(drill: Drill, count: int) -> None:
+    drill.hub.settings["shutdown_grace"] = "600"
     await drill.hub.start()
     await drill.publisher.publish_many(20)
     async with listening(drill.hub, count, last_event_id="earliest") as listeners:
@@ -65,8 +72,6 @@ async def stop_with_listeners(drill: Drill, count: int) -> None:
         seconds = await drill.hub.stop()
         await asyncio.gather(*(listener.ended() for listener in listeners))
         verdict = Verdict("F10", drill.store, acked=20, drain_s=round(seconds, 3))
-        if seconds > 9:
-            verdict.complaints.append(f"it took {seconds:.1f} s to stop")
         if unwarned := sum(listener.retries < 2 for listener in listeners):
             verdict.complaints.append(f"{unwarned} listeners were not told when to come back")
         if len({listener.retry for listener in listeners}) < count / 4:
@@ -110,6 +115,8 @@ async def test_f46_a_listener_resumes_over_a_crash_without_gap_or_repetition(dri
                 done.set()
                 await publishing
                 await drill.drained(PATIENCE_SECONDS)
+                before = sum(name == "delivery.delivered" for _, name in told)
+                await listener.told_of("delivery.delivered", len(drill.publisher.acked) - before)
                 await listener.quiet()
             else:
                 await drill.hub.kill()

@@ -17,7 +17,9 @@ import orjson
 import uvicorn
 
 from hub.testing.clock import ManualClock
+from hub.testing.patience import PATIENCE_SECONDS, patience
 from tests.api_support import ADMIN_KEY, open_api, settings_for
+from tests.plain_http import NO_TLS
 from tests.redis_servers import RedisServer
 from tests.serving import HUB, surroundings
 
@@ -43,7 +45,9 @@ class Served:
     def client(self, key: str = ADMIN_KEY) -> httpx.AsyncClient:
         """A client with this key, by default the operator's."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, trust_env=False)
+        return httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False
+        )
 
 
 def sqlite_url(database: Path, directory: Path) -> str:
@@ -80,7 +84,7 @@ async def _listening(app: Any) -> AsyncIterator[str]:
         listener.bind(("127.0.0.1", 0))
         serving = asyncio.create_task(server.serve([listener]))
         try:
-            async with asyncio.timeout(10):
+            async with patience():
                 while not server.started:
                     await asyncio.sleep(0.005)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -98,7 +102,7 @@ def run(directory: Path, *arguments: str, **settings: str) -> subprocess.Complet
         env=surroundings(COLUMNS="1000", PYTHONPATH=str(ROOT), **settings),
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

@@ -9,7 +9,7 @@ from random import SystemRandom
 from hub.clock import Clock
 from hub.errors import HubError
 from hub.stores.base import Store
-from hub.stores.options import StoreOptions
+from hub.stores.options import FOR_ONE_PROCESS, StoreOptions
 from hub.stores.process import ProcessLeases, ProcessSchedules, ProcessSignals, ProcessTickets
 from hub.stores.sqlite.archive import SqliteArchive
 from hub.stores.sqlite.database.opening import connect, exclusive, prepare
@@ -38,6 +38,8 @@ def _path(url: str) -> Path:
 async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIterator[Store]:
     """The store in the file of a URL: `sqlite:///relative/path`, `sqlite:////absolute/path`."""
     path = _path(url)
+    if options.shared:
+        raise HubError(FOR_ONE_PROCESS)
     # Closed in the opposite order: first the writer, which ends what was submitted, then the feed, the readers and the
     # connection, and the lock last, so that another hub never finds a file that this one still writes.
     async with AsyncExitStack() as stack:

@@ -13,7 +13,7 @@ from channels.base import SendFailed
 from channels.http import AddressRefused, Guard, deliver, open_client
 from channels.http.resolver import MAX_LOOKUPS, LookupFailed, Resolver
 from hub.testing.channels import LOOPBACK
-from hub.testing.patience import patience
+from hub.testing.patience import PATIENCE_SECONDS, patience
 from hub.testing.receivers import Receiver
 
 SILENT = "silent.example"
@@ -27,10 +27,16 @@ class NameServer:
         self.asked: list[str] = []
         self.released = threading.Event()
 
+    async def until_asked(self, times: int) -> None:
+        """Return once so many lookups have begun."""
+        async with patience():
+            while len(self.asked) < times:
+                await asyncio.sleep(0.001)
+
     def getaddrinfo(self, host: str, *args: Any, **kwargs: Any) -> list[tuple[Any, ...]]:
         self.asked.append(host)
         if host.endswith(SILENT):
-            self.released.wait(10)
+            self.released.wait(PATIENCE_SECONDS)
         if host not in self.names:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [
@@ -123,6 +129,7 @@ async def test_one_silent_name_takes_one_thread_however_many_ask(names: NameServ
     assert all(isinstance(outcome, LookupFailed) for outcome in outcomes)
     with pytest.raises(LookupFailed):
         await resolver.resolve(SILENT)
+    await names.until_asked(1)
     assert names.asked == [SILENT]
 
 
@@ -131,6 +138,7 @@ async def test_lookups_under_way_are_bounded(names: NameServer) -> None:
     lookups = (resolver.resolve(f"{n}.{SILENT}") for n in range(MAX_LOOKUPS + 10))
     outcomes = await asyncio.gather(*lookups, return_exceptions=True)
     assert sum("too many" in str(outcome) for outcome in outcomes) == 10
+    await names.until_asked(MAX_LOOKUPS)
     assert len(names.asked) == MAX_LOOKUPS
 
 

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.drill import Drill
 from tests.faults.hub_process import ROOT, HubProcess, environment
 from tests.faults.patience import until
+from tests.plain_http import NO_TLS
 
 TAKEOVER_SECONDS = 15.0
 TWO_LOOKS_SECONDS = 32.0
@@ -45,7 +47,7 @@ asyncio.run(main())
 
 
 async def leads(scheduler: HubProcess) -> bool:
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+    async with httpx.AsyncClient(verify=NO_TLS, trust_env=False, timeout=PATIENCE_SECONDS) as client:
         metrics = (await client.get(f"{scheduler.url}/metrics")).text
     return re.search(r"^hub_leads 1\.0$", metrics, re.MULTILINE) is not None
 

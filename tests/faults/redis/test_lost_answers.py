@@ -21,7 +21,7 @@ async def start_behind(proxy: ToxicProxy, drill: Drill) -> None:
     await drill.hub.start()
     await drill.subscribe("ok")
     await drill.publisher.publish_many(10)
-    await drill.drained(10)
+    await drill.drained(PATIENCE_SECONDS)
 
 
 async def lose_answer(drill: Drill, proxy: ToxicProxy, script: Script, name: str) -> None:
@@ -36,6 +36,7 @@ async def lose_answer(drill: Drill, proxy: ToxicProxy, script: Script, name: str
     async with drill.hub.client() as api:
         assert len((await api.get("/v1/events")).json()["items"]) == 11
     async with listening(drill.hub, 1, last_event_id="earliest") as (listener,):
+        await listener.told(3 * 11)
         await listener.quiet()
     told = Counter(name for _, name in listener.events)
     assert (told["event.accepted"], told["delivery.delivered"]) == (11, 11)

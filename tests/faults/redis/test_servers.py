@@ -104,7 +104,7 @@ async def test_f17_a_server_that_comes_back_empty_is_reported_with_the_loss_and_
     assert await is_reported(drill)
     await drill.subscribe("new")
     await drill.publisher.publish_many(20)
-    await drill.drained(10)
+    await drill.drained(PATIENCE_SECONDS)
     await until(all_are_told, HEAL_SECONDS)
     following.cancel()
     cursors = [cursor for cursor, _ in follower.events]

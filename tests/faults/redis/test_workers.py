@@ -32,7 +32,7 @@ async def test_f11_what_a_frozen_worker_held_is_done_by_another_and_its_late_res
     """Red when results are written without a look at the fencing token."""
     await drill.hub.start()
     await drill.subscribe("slow", max_in_flight=10)
-    await drill.receiver.behave("slow", delay=1)
+    await drill.receiver.behave("slow", held=True)
     await drill.publisher.publish_many(10, clients=10)
     await drill.receiver.arrived(10)
     frozen = drill.hub.worker
@@ -41,6 +41,7 @@ async def test_f11_what_a_frozen_worker_held_is_done_by_another_and_its_late_res
     await drill.receiver.behave("slow")
     # All of it is sent once more, while answers wait for the one that sleeps.
     await drill.receiver.arrived(20)
+    await drill.drained(PATIENCE_SECONDS)
     before = [await drill.delivery(acked.event_id, "slow") for acked in drill.publisher.acked]
     frozen.signal(signal.SIGCONT)
     verdict = await drill.verdict("F11")
@@ -59,7 +60,7 @@ async def test_f12_what_a_dead_worker_had_claimed_is_done_by_another_with_the_co
     await claimed_by_one_of_two(drill, 100)
     await drill.hub.worker.kill()
     await drill.receiver.behave("hang")
-    verdict = await drill.verdict("F12", drain_within=drill.takeover_seconds)
+    verdict = await drill.verdict("F12", drain_within=PATIENCE_SECONDS + drill.takeover_seconds)
     assert verdict.passed, verdict
     assert (verdict.delivered, verdict.dead) == (100, 0)
     delivery = await drill.delivery(drill.publisher.acked[0].event_id, "hang")

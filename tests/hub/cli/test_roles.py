@@ -17,6 +17,7 @@ from hub.cli.roles import with_platform_port
 from hub.cli.serve import load, load_settings
 from hub.settings import Platform, Settings
 from hub.testing.patience import PATIENCE_SECONDS
+from tests.plain_http import NO_TLS
 from tests.redis_servers import RedisServer, free_port, wait_until
 from tests.serving import HUB, serving, surroundings
 
@@ -174,7 +175,7 @@ def honcho(directory: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[
     finally:
         # Told, and not killed, for it is honcho who ends the others.
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
         assert process.stdout is not None
         process.stdout.close()
 
@@ -185,7 +186,7 @@ def test_honcho_runs_and_stops_the_procfile(valkey: RedisServer, tmp_path: Path)
         wait_until(lambda: all(answers(f"http://127.0.0.1:{port + number}/livez") for number in (0, 1)))
         key = (tmp_path / Settings().data_dir / "admin.key").read_text().strip()
         headers = {"Authorization": f"Bearer {key}"}
-        with httpx.Client(headers=headers, timeout=PATIENCE_SECONDS, trust_env=False) as client:
+        with httpx.Client(headers=headers, timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False) as client:
             one, other = (f"http://127.0.0.1:{port + number}" for number in (0, 1))
             spec = {"name": "log", "event_types": ["*"], "channel": "file", "target": {"name": "all"}}
             assert client.post(f"{one}/v1/subscriptions", json=spec).status_code == 201

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from hub.testing.patience import PATIENCE_SECONDS
+from tests.plain_http import NO_TLS
 from tests.serving import HUB, ServedHub, serving, surroundings
 
 ORDER = {
@@ -52,7 +53,9 @@ def test_the_first_start_shows_the_key_once_and_keeps_it_private(hub: ServedHub)
 def test_an_event_is_published_delivered_and_watched(hub: ServedHub) -> None:
     spec = {"name": "log", "event_types": ["order.*"], "channel": "file", "target": {"name": "orders"}}
     headers = {"Authorization": f"Bearer {hub.key}"}
-    made = httpx.post(f"{hub.url}/v1/subscriptions", json=spec, headers=headers, timeout=PATIENCE_SECONDS)
+    made = httpx.post(
+        f"{hub.url}/v1/subscriptions", json=spec, headers=headers, timeout=PATIENCE_SECONDS, verify=NO_TLS
+    )
     assert made.status_code == 201
 
     published = run(hub, "publish", "order.created", "--data", "-", "--json", stdin=json.dumps(ORDER))

@@ -118,9 +118,9 @@ def make_parts(store: Store, clock: ManualClock) -> Parts:
 @contextmanager
 def outage(store: Store) -> Iterator[None]:
     """The store writes nothing."""
-    writer = store.queue._writer._backlog  # type: ignore[attr-defined] # internals
-    writer._closing = True
+    backlog = store.queue._writer._backlog  # type: ignore[attr-defined] # internals
+    backlog._closing = True
     try:
         yield
     finally:
-        writer._closing = False
+        backlog._closing = False

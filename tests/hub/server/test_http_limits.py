@@ -8,31 +8,43 @@ from typing import Any
 import httpx
 import uvicorn
 
-from hub.server.http_limits import HEAD_BYTES, bounded
-from hub.testing.patience import patience
+from hub.server.http_limits import HEAD_BYTES, HEAD_SECONDS, bounded
+from hub.testing.patience import PATIENCE_SECONDS, patience
+from tests.loop_time import pass_loop_time
+from tests.plain_http import NO_TLS
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n"
 
 
-async def hello(scope: Any, receive: Any, send: Any) -> None:
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
-    await send({"type": "http.response.body", "body": body})
+class Hello:
+    """Answers with the body that it is sent; `heard` is set once it has some of it."""
+
+    def __init__(self) -> None:
+        self.heard = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body = b""
+        while True:
+            message = await receive()
+            self.heard.set()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
 
 
 @asynccontextmanager
-async def serving(max_connections: int = 100, head_seconds: float = 10.0) -> AsyncIterator[int]:
+async def serving(
+    max_connections: int = 100, head_seconds: float = HEAD_SECONDS, hello: Hello | None = None
+) -> AsyncIterator[int]:
     config = uvicorn.Config(
-        hello,
+        hello or Hello(),
         port=0,
         http=bounded(max_connections, head_seconds),
         lifespan="off",
         log_config=None,
+        timeout_keep_alive=int(10 * HEAD_SECONDS),
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
@@ -82,10 +94,14 @@ async def test_a_dripping_head_is_dropped_although_bytes_keep_coming() -> None:
 
 
 async def test_the_second_head_on_a_connection_is_timed_too() -> None:
+    hello = Hello()
+
     async def half(writer: asyncio.StreamWriter) -> None:
         writer.write(REQUEST + b"GET / HT")
+        await hello.heard.wait()
+        pass_loop_time(HEAD_SECONDS)
 
-    async with serving(head_seconds=0.25) as port:
+    async with serving(hello=hello) as port:
         said = await exchange(port, half)
     assert said.count(b"HTTP/1.1 200") == 1
 
@@ -100,32 +116,41 @@ async def test_an_endless_head_is_dropped() -> None:
 
 
 async def test_a_slow_body_and_an_idle_connection_outlive_the_limit_of_heads() -> None:
-    async def slow_body() -> AsyncIterator[bytes]:
-        for part in (b"one", b"two"):
-            yield part
-            await asyncio.sleep(0.3)
+    hello = Hello()
 
-    async with serving(head_seconds=0.25) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async def slow_body() -> AsyncIterator[bytes]:
+        yield b"one"
+        await hello.heard.wait()
+        pass_loop_time(HEAD_SECONDS)
+        await asyncio.sleep(0)
+        yield b"two"
+
+    async with (
+        serving(max_connections=1, hello=hello) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=None, verify=NO_TLS) as client,
+    ):
         assert (await client.post("/", content=slow_body())).content == b"onetwo"
-        await asyncio.sleep(0.3)
-        assert (await client.get("/")).status_code == 200
+        pass_loop_time(HEAD_SECONDS)
+        await asyncio.sleep(0)
+        again = await client.get("/")
+    assert again.status_code == 200
 
 
 async def test_a_large_body_is_no_head() -> None:
     body = b"x" * (HEAD_BYTES * 3)
-    async with serving() as port, httpx.AsyncClient() as client:
+    async with serving() as port, httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=NO_TLS) as client:
         assert (await client.post(f"http://127.0.0.1:{port}/", content=body)).content == body
 
 
 async def test_one_connection_too_many_is_told_to_come_back() -> None:
     async with serving(max_connections=2) as port:
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=NO_TLS) as client:
             refused = await client.get(f"http://127.0.0.1:{port}/")
         for _, writer in held:
             writer.close()
             await writer.wait_closed()
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=NO_TLS) as client:
             served = await client.get(f"http://127.0.0.1:{port}/")
     assert (refused.status_code, refused.headers["retry-after"], refused.headers["connection"]) == (503, "1", "close")
     assert refused.headers["content-type"] == "application/problem+json"

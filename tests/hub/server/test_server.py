@@ -20,6 +20,7 @@ from hub.server.server import DESCRIPTORS, HubServer, _listen, _raise_descriptor
 from hub.server.sockets import listening_socket
 from hub.settings import Settings
 from hub.testing.patience import PATIENCE_SECONDS, patience, soon
+from tests.plain_http import NO_TLS
 from tests.serving import serving
 
 
@@ -27,7 +28,9 @@ def test_a_stopped_hub_leaves_with_its_listeners_and_starts_again_where_it_was(t
     with serving(tmp_path) as first:
         key = first.key
         headers = {"Authorization": f"Bearer {key}"}
-        with httpx.stream("GET", f"{first.url}/v1/stream", headers=headers, timeout=PATIENCE_SECONDS) as stream:
+        with httpx.stream(
+            "GET", f"{first.url}/v1/stream", headers=headers, timeout=PATIENCE_SECONDS, verify=NO_TLS
+        ) as stream:
             lines = stream.iter_lines()
             assert any(line.startswith("retry:") for line in iter(lines.__next__, ""))
             first.process.terminate()

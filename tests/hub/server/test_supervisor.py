@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.testing.patience import PATIENCE_SECONDS
 from tests.redis_servers import wait_until
 
 PROGRAM = """
@@ -75,7 +76,7 @@ def supervised(place: Path, mode: str = "well", patience: float = 10) -> Iterato
         yield supervised
     finally:
         supervised.process.kill()
-        supervised.process.wait(10)
+        supervised.process.wait(PATIENCE_SECONDS)
         wait_until(lambda: not supervised.alive)
 
 
@@ -84,7 +85,7 @@ def test_it_ends_with_all_its_processes(tmp_path: Path, number: signal.Signals) 
     with supervised(tmp_path) as hub:
         wait_until(hub.serves)
         hub.process.send_signal(number)
-        assert hub.process.wait(10) in {-number, 1, 130}
+        assert hub.process.wait(PATIENCE_SECONDS) in {-number, 1, 130}
         assert hub.alive == []
 
 
@@ -97,7 +98,7 @@ def test_a_process_that_dies_is_replaced(tmp_path: Path) -> None:
 
 def test_when_the_first_cannot_start_it_ends_with_their_status(tmp_path: Path) -> None:
     with supervised(tmp_path, "failing") as hub:
-        assert hub.process.wait(10) == 3
+        assert hub.process.wait(PATIENCE_SECONDS) == 3
 
 
 def test_one_that_cannot_start_later_is_tried_again_while_the_others_work(tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_one_that_does_not_end_is_killed_when_patience_does(tmp_path: Path) -> N
     with supervised(tmp_path, "stubborn", patience=0.3) as hub:
         wait_until(hub.serves)
         hub.process.terminate()
-        assert hub.process.wait(10) == -signal.SIGTERM
+        assert hub.process.wait(PATIENCE_SECONDS) == -signal.SIGTERM
         assert hub.alive == []
 
 

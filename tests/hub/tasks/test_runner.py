@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hub.stores.base import Listing, Page, Store, Tasks
 from hub.tasks import RUNNING_AT_ONCE, UNFINISHED_PER_TENANT, Progress, TaskRecovery, TaskRunner
 from hub.tasks.runner import LOOK_SECONDS
 from hub.testing.clock import ManualClock
-from hub.testing.patience import patience
+from hub.testing.patience import patience, soon
 from tests.faults.patience import until
 from tests.hub.tasks.parts import Work, ended, shown
 
@@ -150,10 +151,21 @@ async def test_only_a_few_run_at_once_and_the_next_follows(store: Store, runner:
 
 
 async def test_cancelling_twice_at_once_is_the_same_as_once(runner: TaskRunner) -> None:
-    work = Work()
-    task = await runner.start("acme", "export", work)
-    await work.started.wait()
-    both = await asyncio.gather(runner.cancel("acme", task.id), runner.cancel("acme", task.id))
+    started, told_once = asyncio.Event(), asyncio.Event()
+
+    async def work_until_told_twice(progress: Progress) -> Mapping[str, Any]:
+        started.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        told_once.set()
+        await asyncio.Event().wait()
+        return {}
+
+    task = await runner.start("acme", "export", work_until_told_twice)
+    await started.wait()
+    first = asyncio.create_task(runner.cancel("acme", task.id))
+    await told_once.wait()
+    both = await soon(asyncio.gather(first, runner.cancel("acme", task.id)))
     assert [task.status for task in both] == ["cancelled", "cancelled"]
 
 
