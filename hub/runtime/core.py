@@ -25,7 +25,6 @@ from hub.rendering import Renderer
 from hub.settings import Settings
 from hub.stores import StoreOptions, open_store
 from hub.stores.base import Store
-from hub.stores.options import FOR_ONE_PROCESS
 from hub.telemetry.metrics import Metrics
 from hub.telemetry.tracing import Tracing
 
@@ -62,11 +61,13 @@ async def open_core(
     """
     _make_private(settings)
     failpoint = failpoints(settings.failpoints)
-    shared = frozenset(roles) != EVERY_ROLE
-    options = StoreOptions(failpoint, settings.redis_wait_replicas, settings.redis_wait_timeout, shared)
+    options = StoreOptions(
+        failpoint,
+        settings.redis_wait_replicas,
+        settings.redis_wait_timeout,
+        shared=frozenset(roles) != EVERY_ROLE,
+    )
     store = await stack.enter_async_context(open_store(settings.store_url, clock, options))
-    if shared and not store.shared:
-        raise HubError(FOR_ONE_PROCESS)
     # Before anything is written: a store that is being copied must stay as it is.
     await refuse_half_copied(store)
     channels = await _open_channels(stack, settings)

@@ -5,11 +5,6 @@ from dataclasses import dataclass
 from hub.failpoints import Failpoint, failpoints
 
 INERT = failpoints("")
-FOR_ONE_PROCESS = (
-    "This store is for one process: run `hub serve`, which plays every role. For `hub web`, `hub worker` and"
-    " `hub scheduler` set HUB_STORE_URL to a redis:// address."
-)
-"""The text of the `HubError` where several processes are to use such a store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +14,7 @@ class StoreOptions:
     A store with replicas answers a publish only when `wait_replicas` of them have it. When they do not have it within
     `wait_seconds`, it raises `Unavailable`.
 
-    With `shared` several processes are to use the store. One for a single process refuses that before it locks
+    With `shared` several processes are to use the store. One for a single process must refuse that, before it locks
     anything: otherwise the processes would name one another as the one that is in the way.
     """
 

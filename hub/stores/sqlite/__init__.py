@@ -9,7 +9,7 @@ from random import SystemRandom
 from hub.clock import Clock
 from hub.errors import HubError
 from hub.stores.base import Store
-from hub.stores.options import FOR_ONE_PROCESS, StoreOptions
+from hub.stores.options import StoreOptions
 from hub.stores.process import ProcessLeases, ProcessSchedules, ProcessSignals, ProcessTickets
 from hub.stores.sqlite.archive import SqliteArchive
 from hub.stores.sqlite.database.opening import connect, exclusive, prepare
@@ -25,6 +25,10 @@ from hub.stores.sqlite.transfer import SqliteTransfer
 from hub.stores.sqlite.upkeep import SqliteUpkeep
 
 _ARCHIVE_READERS = 2
+_FOR_ONE_PROCESS = (
+    "This store is for one process: run `hub serve`, which plays every role. For `hub web`, `hub worker` and"
+    " `hub scheduler` set HUB_STORE_URL to a redis:// address."
+)
 
 
 def _path(url: str) -> Path:
@@ -39,7 +43,7 @@ async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIte
     """The store in the file of a URL: `sqlite:///relative/path`, `sqlite:////absolute/path`."""
     path = _path(url)
     if options.shared:
-        raise HubError(FOR_ONE_PROCESS)
+        raise HubError(_FOR_ONE_PROCESS)
     # Closed in the opposite order: first the writer, which ends what was submitted, then the feed, the readers and the
     # connection, and the lock last, so that another hub never finds a file that this one still writes.
     async with AsyncExitStack() as stack:
