@@ -1,29 +1,9 @@
 """One of many leads: it is confirmed while it leads, and when it dies, is frozen or resigns, another goes on."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from hub.cluster.lease import LEASE_SECONDS
 from hub.stores.process import ProcessLeases
 from hub.testing.clock import ManualClock
-from tests.hub.cluster.candidates import Candidate, two_candidates
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def leases(clock: ManualClock) -> ProcessLeases:
-    return ProcessLeases(clock)
-
-
-@pytest.fixture
-async def candidates(leases: ProcessLeases, clock: ManualClock) -> AsyncIterator[list[Candidate]]:
-    async with two_candidates(leases, clock) as candidates:
-        yield candidates
+from tests.hub.cluster.candidates import Candidate
 
 
 async def test_one_leads_and_goes_on_leading(candidates: list[Candidate], clock: ManualClock) -> None:

@@ -38,11 +38,6 @@ class AwayLeases(Leases):
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def leases(clock: ManualClock) -> AwayLeases:
     return AwayLeases(ProcessLeases(clock))
 

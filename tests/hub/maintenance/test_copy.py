@@ -21,11 +21,6 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def file(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'file.db'}"
 

@@ -1,6 +1,5 @@
 """Runs are recorded by the leader in their turn, by anybody on request, and by a former leader no more."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -8,22 +7,10 @@ from structlog.testing import capture_logs
 
 from hub.cluster.lease import LEASE_SECONDS
 from hub.maintenance.run_history import RunHistory
-from hub.stores.process import ProcessLeases, ProcessSchedules
+from hub.stores.process import ProcessSchedules
 from hub.testing.clock import START, ManualClock
 from schedules.timetable import Run
-from tests.hub.cluster.candidates import Candidate, two_candidates
-
-
-@pytest.fixture
-def leases(clock: ManualClock) -> ProcessLeases:
-    return ProcessLeases(clock)
-
-
-@pytest.fixture
-async def candidates(leases: ProcessLeases, clock: ManualClock) -> AsyncIterator[list[Candidate]]:
-    async with two_candidates(leases, clock) as candidates:
-        yield candidates
-
+from tests.hub.cluster.candidates import Candidate
 
 RUN = Run(START, 0.5, "succeeded")
 

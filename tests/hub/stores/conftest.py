@@ -13,11 +13,6 @@ from hub.testing.stores import OpenStore, StoreFactory
 from tests.redis_servers import RedisCluster, RedisServer
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
 @pytest.fixture(params=["sqlite", "valkey", pytest.param("redis7", marks=pytest.mark.redis7), "cluster"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty store: a file, or a prefix of its own on servers that the whole run shares."""

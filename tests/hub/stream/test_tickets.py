@@ -15,11 +15,6 @@ CALLER = Principal("key_1", "acme", frozenset({Scope.READ}))
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def office(clock: ManualClock) -> StreamTickets:
     return StreamTickets(ProcessTickets(clock), clock)
 

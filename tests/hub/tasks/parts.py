@@ -25,7 +25,7 @@ class Work:
 
 
 async def ended(store: Store, task: Task) -> Task:
-    """The task as it ended, once it has; at most 5 s from now."""
+    """The task as it ended, once it has."""
     async with patience():
         while True:
             _, newest = await store.feed.bounds()
