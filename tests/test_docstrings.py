@@ -19,7 +19,7 @@ import pytest
 import typer.main
 import uvicorn
 
-from channels.base import Channel, ChannelContext, Message, Receipt, SendFailed, SignedTarget, TargetModel
+from channels.base import Channel, ChannelContext, Receipt, SendFailed, SignedTarget, TargetModel
 from channels.http import Guard, open_client
 from hub.app import create_app
 from hub.catalogue.catalogue import Catalogue
@@ -53,6 +53,7 @@ from hub.stream import Broadcaster, StreamTickets
 from hub.tasks import TaskRunner
 from hub.telemetry.metrics import Metrics
 from hub.testing.clock import START
+from hub.testing.messages import message
 from hub.testing.patience import patience
 from hub.testing.receivers import Receiver
 from schedules.timetable import Timetable
@@ -201,23 +202,11 @@ def _importable(module: str, name: str) -> bool:
 
 async def test_the_channel_of_the_example_sends(tmp_path: Path) -> None:
     names = await run(Channel)
-    message = Message(
-        tenant="default",
-        event_id="evt_1",
-        delivery_id="dlv_1",
-        attempt=1,
-        type="order.created",
-        source="/shop",
-        source_id=None,
-        subject="orders/1001",
-        time=START,
-        data=b"{}",
-        sent_at=START,
-        content={"text": "order.created: orders/1001"},
-    )
     async with Receiver() as receiver, open_client([ip_network("127.0.0.0/8")]) as http:
         channel = names["MatrixChannel"](ChannelContext(http, tmp_path))
-        receipt = await channel.send(message, names["MatrixTarget"](url=receiver.url))
+        receipt = await channel.send(
+            message(content={"text": "order.created: orders/1001"}), names["MatrixTarget"](url=receiver.url)
+        )
     assert receipt.status_code == 200
     assert receiver.requests[0].json() == {"body": "order.created: orders/1001"}
 

@@ -1,12 +1,10 @@
 """Messages as the hub would give them to a channel."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from channels.base import Message
-
-NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+from hub.testing.clock import START
 
 MESSAGE = Message(
     tenant="acme",
@@ -17,9 +15,9 @@ MESSAGE = Message(
     source="/shop",
     source_id="4711",
     subject="orders/1001",
-    time=NOW,
+    time=START,
     data=b'{"order_id":"1001", "total": "12.50","customer":{"name":"J\xc3\xbcrgen <b>","email":"jo@example.com"}}',
-    sent_at=NOW,
+    sent_at=START,
     content={
         "text": "Order 1001",
         "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "*Order 1001*"}}],

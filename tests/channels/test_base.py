@@ -1,15 +1,14 @@
 """Signing secrets: new ones cannot be guessed, and replaced ones go on signing, a few of them, for their time."""
 
 from base64 import b64decode
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
 from channels.base import PreviousSecret, SendFailed, SignedTarget, TargetModel, new_secret
-
-NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+from hub.testing.clock import START
 
 
 class Hook(SignedTarget):
@@ -28,9 +27,9 @@ def test_a_target_without_a_secret_is_given_one_of_its_own() -> None:
 
 def test_a_rotation_keeps_the_old_secret_until_its_grace_is_over() -> None:
     target = Hook(secret=SecretStr("whsec_old"), url="https://example.com/hooks")
-    rotated = target.rotated(NOW)
+    rotated = target.rotated(START)
     assert (rotated.url, rotated.secret == target.secret) == ("https://example.com/hooks", False)
-    assert rotated.previous_secrets == (PreviousSecret(secret=SecretStr("whsec_old"), expires_at=NOW),)
+    assert rotated.previous_secrets == (PreviousSecret(secret=SecretStr("whsec_old"), expires_at=START),)
     assert target.previous_secrets == ()
 
 
@@ -38,7 +37,7 @@ def test_however_often_a_secret_is_replaced_the_newest_four_are_kept() -> None:
     target, given = Hook(), list[SecretStr]()
     for hours in range(6):
         given.insert(0, target.secret)
-        target = target.rotated(NOW + timedelta(hours=hours))
+        target = target.rotated(START + timedelta(hours=hours))
     assert [previous.secret for previous in target.previous_secrets] == given[:4]
 
 
@@ -52,7 +51,7 @@ def test_a_target_cannot_change_takes_no_unknown_member_and_repeats_nothing_that
 
 
 def test_no_secret_is_in_the_text_of_a_target() -> None:
-    target = Hook(secret=SecretStr("whsec_s3cret")).rotated(NOW)
+    target = Hook(secret=SecretStr("whsec_s3cret")).rotated(START)
     assert "s3cret" not in repr(target)
 
 

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from channels.base import SendFailed
 from channels.email import EmailChannel, EmailTarget
-from hub.testing.messages import MESSAGE, NOW, message
+from hub.testing.clock import START
+from hub.testing.messages import MESSAGE, message
 from hub.testing.receivers import Receiver
 from tests.channels.conftest import MakeContext
 from tests.smtp import MailServer, Received
@@ -47,7 +48,7 @@ async def test_a_message_becomes_a_mail(make_context: MakeContext) -> None:
     assert received.recipients == ("ann@example.com", "cc@example.com", "bcc@example.com")
     assert (mail["Subject"], mail["Reply-To"], mail["Bcc"]) == ("Order 1001", "help@example.com", None)
     assert mail["Message-ID"] == f"<{MESSAGE.delivery_id}@example.com>"
-    assert parsedate_to_datetime(mail["Date"]) == NOW
+    assert parsedate_to_datetime(mail["Date"]) == START
     assert [part.get_content().strip() for part in mail.iter_parts()] == ["Order 1001", "<p>Order 1001</p>"]
 
 
@@ -59,7 +60,7 @@ async def test_the_targets_own_sender_comes_first(make_context: MakeContext) -> 
 
 async def test_the_message_id_is_the_same_for_every_try_and_the_date_is_not(make_context: MakeContext) -> None:
     first = await sent(make_context, to("ann@example.com"))
-    second = await sent(make_context, to("ann@example.com"), attempt=2, sent_at=NOW.replace(hour=13))
+    second = await sent(make_context, to("ann@example.com"), attempt=2, sent_at=START.replace(hour=13))
     assert first.message["Message-ID"] == second.message["Message-ID"]
     assert first.message["Date"] != second.message["Date"]
 

@@ -12,7 +12,8 @@ from standardwebhooks import Webhook
 
 from channels.base import ChannelContext, SendFailed
 from channels.webhook import WebhookChannel, WebhookTarget
-from hub.testing.messages import MESSAGE, NOW, message
+from hub.testing.clock import START
+from hub.testing.messages import MESSAGE, message
 from hub.testing.receivers import Receiver, Reply
 from tests.channels.conftest import MakeContext
 
@@ -25,7 +26,7 @@ def channel(make_context: MakeContext) -> WebhookChannel:
 def verify(secret: SecretStr, arrival: object, monkeypatch: pytest.MonkeyPatch) -> object:
     """What the official library makes of a request, at the instant at which it was sent."""
     webhook = Webhook(secret.get_secret_value())
-    monkeypatch.setattr(webhook, "_Webhook__verify_timestamp", lambda header: NOW)
+    monkeypatch.setattr(webhook, "_Webhook__verify_timestamp", lambda header: START)
     return webhook.verify(arrival.body, dict(arrival.headers))  # type: ignore[attr-defined] # untyped library
 
 
@@ -39,7 +40,7 @@ async def test_the_official_library_verifies_what_is_sent(
     assert receipt.status_code == 200
     assert arrival.path == "/hooks?a=1"
     assert arrival.headers["webhook-id"] == MESSAGE.event_id
-    assert arrival.headers["webhook-timestamp"] == str(int(NOW.timestamp()))
+    assert arrival.headers["webhook-timestamp"] == str(int(START.timestamp()))
     assert verify(target.secret, arrival, monkeypatch) == {
         "type": "order.created",
         "timestamp": "2026-11-23T12:00:00Z",
@@ -67,8 +68,8 @@ async def test_during_rotation_both_secrets_sign_and_an_expired_one_does_not(
 ) -> None:
     async with Receiver() as receiver:
         oldest = WebhookTarget(url=receiver.url)
-        older = oldest.rotated(NOW)
-        target = older.rotated(NOW + timedelta(seconds=1))
+        older = oldest.rotated(START)
+        target = older.rotated(START + timedelta(seconds=1))
         await channel.send(MESSAGE, target)
     old, middle, new = oldest.secret, older.secret, target.secret
     (arrival,) = receiver.requests
@@ -91,7 +92,7 @@ async def test_the_cloudevents_library_reads_the_structured_form(
     assert arrival.headers["content-type"] == "application/cloudevents+json"
     assert (event.get_id(), event.get_source(), event.get_type()) == ("4711", "/shop", "order.created")
     assert event.get_subject() == "orders/1001"
-    assert event.get_time() == NOW
+    assert event.get_time() == START
     assert event.get_dataschema() == "https://example.com/s"
     assert event.get_extension("region") == "eu"
     assert event.get_extension("traceparent") == traceparent
@@ -151,7 +152,7 @@ async def test_410_is_permanent(channel: WebhookChannel) -> None:
     [
         (429, "120", 120.0),
         (503, "120", 120.0),
-        (503, format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
+        (503, format_datetime(START + timedelta(seconds=90), usegmt=True), 90.0),
         (500, "120", None),
         (302, "120", None),
     ],

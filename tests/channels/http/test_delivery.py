@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from channels.base import SendFailed
 from channels.http import excerpt, receipt, retry_after
-from hub.testing.messages import NOW
+from hub.testing.clock import START
 
-SOON = NOW + timedelta(seconds=90)
+SOON = START + timedelta(seconds=90)
 
 
 def asked(value: str | bytes) -> float | None:
     raw = value if isinstance(value, bytes) else value.encode()
-    return retry_after(httpx.Response(503, headers=[(b"Retry-After", raw)]), NOW)
+    return retry_after(httpx.Response(503, headers=[(b"Retry-After", raw)]), START)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def asked(value: str | bytes) -> float | None:
         (format_datetime(SOON, usegmt=True), 90.0),
         (SOON.strftime("%A, %d-%b-%y %H:%M:%S GMT"), 90.0),
         (SOON.strftime("%a %b %d %H:%M:%S %Y"), 90.0),
-        (format_datetime(NOW - timedelta(days=1), usegmt=True), 0.0),
+        (format_datetime(START - timedelta(days=1), usegmt=True), 0.0),
     ],
 )
 def test_seconds_and_all_three_date_forms_are_understood(value: str, seconds: float) -> None:
@@ -83,10 +83,10 @@ def test_an_empty_answer_leaves_no_excerpt() -> None:
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_every_2xx_is_a_receipt(status: int) -> None:
-    assert receipt(httpx.Response(status), NOW).status_code == status
+    assert receipt(httpx.Response(status), START).status_code == status
 
 
 @pytest.mark.parametrize("status", [300, 304, 399, 999])
 def test_an_odd_status_is_a_failure(status: int) -> None:
     with pytest.raises(SendFailed):
-        receipt(httpx.Response(status), NOW)
+        receipt(httpx.Response(status), START)

@@ -4,11 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 from channels.mail import Mail, Mailbox
-from hub.testing.messages import NOW
+from hub.testing.clock import START
 
 MAIL = Mail(
     delivery_id="dlv_1",
-    sent_at=NOW,
+    sent_at=START,
     sender=Mailbox("The Shop", "shop@example.com"),
     to=(Mailbox("Jürgen, Dr.", "ann@example.com"),),
     cc=(Mailbox("", "cc@example.com"),),
