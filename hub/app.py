@@ -54,7 +54,8 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
     Without the role `web` it answers only how it is.
     """
     role = "" if roles == EVERY_ROLE else ",".join(sorted(roles))
-    access_log = AccessLog(configure(settings.log_level, settings.log_format, role=role), settings.access_log)
+    output, clock = configure(settings.log_level, settings.log_format, role=role), SystemClock()
+    access_log = AccessLog(output, settings.access_log, clock)
     tracing = Tracing(settings.otlp_endpoint)
 
     @asynccontextmanager
@@ -78,5 +79,5 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
     document.install(app)
     # Before everything else of the app: no route ever reads more of a body than its limit.
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, max_batch_bytes=settings.max_batch_bytes)
-    app.add_middleware(RequestLog, access_log=access_log, clock=SystemClock())
+    app.add_middleware(RequestLog, access_log=access_log, clock=clock)
     return app

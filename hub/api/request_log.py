@@ -42,9 +42,9 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = begin_request(next((value for name, value in scope["headers"] if name == HEADER), None))
+        context = begin_request(_offered(scope))
         answer = _Answer(send, context.request_id.encode())
-        at, began = self._clock.now(), self._clock.monotonic()
+        began = self._clock.monotonic()
         try:
             await self._app(scope, receive, answer.send)
         except Exception as error:  # noqa: BLE001 - whatever was not foreseen is answered and logged, here alone
@@ -58,7 +58,7 @@ class RequestLog:
             address = client[0] if client else None
             method, query, status = scope["method"], scope["query_string"], answer.status or None
             is_probe = route in _PROBES
-            self._access_log.record(Access(at, context, method, route, query, status, seconds, address, is_probe))
+            self._access_log.record(Access(began, context, method, route, query, status, seconds, address, is_probe))
         if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             self._log_refusal(scope, answer.status, address)
         elif method not in _SAFE and 200 <= answer.status < 300:
@@ -90,10 +90,9 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message.get("headers", ()), (HEADER, self._request_id)]
+            message["headers"] = headers = [*message.get("headers", ()), (HEADER, self._request_id)]
             if self.status in {HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
                 self.location = next((value.decode() for name, value in headers if name == b"location"), "")
-            message = {**message, "headers": headers}
         await self._send(message)
 
 
@@ -106,6 +105,13 @@ def _log_change(scope: Scope, answer: _Answer) -> None:
     # Nothing but ids and names: a path may hold text of any kind, such as an address.
     ids = [value for value in scope.get("path_params", {}).values() if _NAME.fullmatch(str(value))]
     _log.info("action.completed", method=scope["method"], route=route.path, ids=[*ids, *([made] if made else [])])
+
+
+def _offered(scope: Scope) -> bytes | None:
+    for name, value in scope["headers"]:
+        if name == HEADER:
+            return value  # type: ignore[no-any-return] # a scope is a mapping of anything
+    return None
 
 
 def _route(scope: Scope) -> str | None:

@@ -4,7 +4,8 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from logging import INFO, Handler, LogRecord, makeLogRecord
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict
 
-from hub.instants import instant_text
+from hub.clock import Clock
 from hub.telemetry.log import LEVELS, LogOutput
 from hub.telemetry.redaction import clean
 from hub.telemetry.request_context import RequestContext
@@ -39,8 +40,8 @@ _log = structlog.get_logger(__name__)
 class Access(NamedTuple):
     """A request, after its answer. It is never shown whole: of `query` only the names of the parameters are written."""
 
-    at: datetime
-    """When it began."""
+    began: float
+    """On the monotonic clock."""
     context: RequestContext
     method: str
     route: str | None
@@ -60,16 +61,23 @@ class AccessLog:
 
     Several processes may write to one file. Example:
 
-        access_log = AccessLog(configure("info", "json"), Path("/var/log/hub/access.log"))
+        access_log = AccessLog(configure("info", "json"), Path("/var/log/hub/access.log"), SystemClock())
         with access_log.running():
             access_log.record(access)
     """
 
     def __init__(
-        self, output: LogOutput, file: Path | None, *, capacity: int = CAPACITY, file_bytes: int = FILE_BYTES
+        self,
+        output: LogOutput,
+        file: Path | None,
+        clock: Clock,
+        *,
+        capacity: int = CAPACITY,
+        file_bytes: int = FILE_BYTES,
     ) -> None:
         """Raises `ValueError` when the file cannot be written."""
         self._output = output
+        self._clock = clock
         self._file = None if file is None else _open_file(file, file_bytes)
         self._capacity = capacity
         self._is_wanted = self._file is not None or output.threshold <= INFO
@@ -113,21 +121,39 @@ class AccessLog:
             self._file.close()
 
     def _write_waiting(self) -> None:
+        # An instant costs ten times as much as a monotonic time, so it is not asked for by each request.
+        zero = self._clock.now().timestamp() - self._clock.monotonic()
         while lines := [self._waiting.popleft() for _ in range(min(len(self._waiting), _LINES_A_WRITE))]:
-            events = [_event(line) for line in lines]
+            events = [self._event(line, zero) for line in lines]
             if self._file is not None:
                 text = "\n".join(orjson.dumps(event).decode() for event in events)
                 self._file.emit(makeLogRecord({"msg": text}))
-            shown = [
-                event
-                for event, line in zip(events, lines, strict=True)
-                if self._output.threshold <= (LEVELS["debug"] if line.is_probe else LEVELS["info"])
-            ]
-            if shown:
-                self._output.write(LOGGER, "info", shown)
+            if shown := [event for event in events if self._output.threshold <= LEVELS[event["level"]]]:
+                self._output.write(shown)
         if self._dropped:
             dropped, self._dropped = self._dropped, 0
             _log.warning("access_log.dropped", lines=dropped)
+
+    def _event(self, access: Access, zero: float) -> EventDict:
+        seconds, milliseconds = divmod(int((zero + access.began) * 1000), 1000)
+        event: EventDict = {
+            "timestamp": f"{_second(seconds)}.{milliseconds:03d}Z",
+            "level": "debug" if access.is_probe else "info",
+            "event": EVENT,
+            "request_id": access.context.request_id,
+            "method": access.method,
+            "route": access.route,
+            "status": access.status,
+            "duration_ms": round(access.seconds * 1000, 3),
+            "key_id": access.context.key_id,
+            "client": access.client,
+            "logger": LOGGER,
+        }
+        if access.query:
+            event["parameters"] = _names(access.query)
+        if self._output.role:
+            event["role"] = self._output.role
+        return event
 
 
 def _open_file(path: Path, max_bytes: int) -> Handler:
@@ -149,22 +175,9 @@ def _report_failure(record: LogRecord) -> None:
     _log.error("access_log.failed", lines=record.msg.count("\n") + 1, exc_info=True)
 
 
-def _event(access: Access) -> EventDict:
-    context = access.context
-    event: EventDict = {
-        "timestamp": instant_text(access.at, "milliseconds"),
-        "event": EVENT,
-        "request_id": clean(context.request_id),
-        "method": access.method,
-        "route": access.route,
-        "status": access.status,
-        "duration_ms": round(access.seconds * 1000, 3),
-        "key_id": context.key_id,
-        "client": access.client,
-    }
-    if access.query:
-        event["parameters"] = _names(access.query)
-    return event
+@lru_cache(maxsize=16)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _names(query: bytes) -> list[str]:

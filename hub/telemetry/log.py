@@ -25,20 +25,19 @@ QUIET = ("aiohttp", "apscheduler", "asyncio", "httpcore", "httpx", "mail.log", "
 
 @dataclass(frozen=True, slots=True)
 class LogOutput:
-    """Where the lines of the process go, for a writer that has many at once. Its lines are neither filtered by level
-    nor redacted, so it adds no member that could hold a secret."""
+    """Where the lines of the process go, for a writer that has many at once. They are neither filtered by level nor
+    redacted, so such a writer adds no member that could hold a secret."""
 
     threshold: int
     """Lines of a lower level, as in `LEVELS`, are not wanted."""
+    role: str
+    """A member of every line, unless it is empty."""
     _render: Processor
     _stream: TextIO
-    _role: str
 
-    def write(self, logger: str, level: str, events: Iterable[EventDict]) -> None:
-        """Write a line for each event, which has its `event` and `timestamp`."""
-        role = {"role": self._role} if self._role else {}
-        lines = [self._render(None, level, {**event, **role, "level": level, "logger": logger}) for event in events]
-        _Line(logger, self._stream).msg("\n".join(map(str, lines)))
+    def write(self, events: Iterable[EventDict]) -> None:
+        """Write a line for each event, which has its `event`, `level`, `logger` and `timestamp`."""
+        _Line("", self._stream).msg("\n".join(str(self._render(None, "", event)) for event in events))
 
 
 def configure(level: str, style: str, stream: TextIO | None = None, *, role: str = "") -> LogOutput:
@@ -81,7 +80,7 @@ def configure(level: str, style: str, stream: TextIO | None = None, *, role: str
         logging.getLogger(name).handlers = []
     # The hub writes its own line for each request: this one shows the query, which may hold a ticket.
     logging.getLogger("uvicorn.access").propagate = False
-    return LogOutput(threshold, render, stream, role)
+    return LogOutput(threshold, role, render, stream)
 
 
 class _Line:

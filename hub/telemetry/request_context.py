@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from structlog.typing import EventDict, WrappedLogger
 
 from hub.ids import new_id
+from hub.telemetry.redaction import clean
 
 HEADER = b"x-request-id"
 _ACCEPTABLE = re.compile(rb"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
@@ -24,9 +25,11 @@ _current: ContextVar[RequestContext | None] = ContextVar("request", default=None
 
 
 def request_id(offered: bytes | None) -> str:
-    """The `X-Request-ID` that the client or a proxy has sent, if it is printable ASCII of 1 to 128 characters; else a
-    new one."""
-    return offered.decode() if offered is not None and _ACCEPTABLE.fullmatch(offered) else new_id("req")
+    """The `X-Request-ID` that the client or a proxy has sent, if it is printable ASCII of 1 to 128 characters and does
+    not look like a secret, since the log shows it; else a new one."""
+    if offered is not None and _ACCEPTABLE.fullmatch(offered) and clean(text := offered.decode()) == text:
+        return text
+    return new_id("req")
 
 
 def begin_request(offered: bytes | None) -> RequestContext:

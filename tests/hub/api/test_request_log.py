@@ -29,7 +29,7 @@ def restored() -> Iterator[None]:
 async def ask(app: ASGIApp, clock: ManualClock, *, times: int = 1) -> tuple[Any, list[Any]]:
     """The last answer of `app` behind a request log, and all lines that were logged."""
     stream = io.StringIO()
-    access_log = AccessLog(configure("info", "json", stream), None)
+    access_log = AccessLog(configure("info", "json", stream), None, clock)
     logged = RequestLog(app, access_log=access_log, clock=clock)
     transport = httpx.ASGITransport(logged, raise_app_exceptions=False)
     with access_log.running():
@@ -67,7 +67,7 @@ async def test_lines_of_a_request_name_it_and_its_key(api: Api) -> None:
         seen.append(current_request())
 
     clock = ManualClock()
-    logged = RequestLog(app, access_log=AccessLog(configure("critical", "json"), None), clock=clock)
+    logged = RequestLog(app, access_log=AccessLog(configure("critical", "json"), None, clock), clock=clock)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(logged), base_url="http://hub") as client:
         await client.get("/v1/events", headers={"Authorization": api.admin.headers["authorization"]})
     (context,) = seen
@@ -104,7 +104,7 @@ async def test_a_request_whose_client_went_away_has_its_line_without_a_status() 
         raise asyncio.CancelledError
 
     stream = io.StringIO()
-    access_log = AccessLog(configure("info", "json", stream), None)
+    access_log = AccessLog(configure("info", "json", stream), None, ManualClock())
     logged = RequestLog(app, access_log=access_log, clock=ManualClock())
     with access_log.running(), pytest.raises(asyncio.CancelledError):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(logged), base_url="http://hub") as client:

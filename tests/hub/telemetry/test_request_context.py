@@ -14,7 +14,8 @@ def test_a_printable_id_is_taken(offered: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "offered", [None, b"", b" ", b" a", b"a ", b"x" * 129, b"a\tb", b"a\x00b", b"a\x7f", "é".encode()]
+    "offered",
+    [None, b"", b" ", b" a", b"a ", b"x" * 129, b"a\tb", b"a\x00b", b"a\x7f", "é".encode(), b"whsec_abcdefgh"],
 )
 def test_any_other_is_replaced_by_a_new_one(offered: bytes | None) -> None:
     made = request_id(offered)
