@@ -22,9 +22,12 @@ from hub.api import (
     tasks,
 )
 from hub.api.limits import BodyLimit
+from hub.api.request_log import RequestLog
+from hub.clock import SystemClock
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.runtime import open_process
 from hub.settings import Settings
+from hub.telemetry.access_log import AccessLog
 from hub.telemetry.log import configure
 from hub.telemetry.tracing import Tracing
 
@@ -50,14 +53,18 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
 
     Without the role `web` it answers only how it is.
     """
-    configure(settings.log_level, settings.log_format, role="" if roles == EVERY_ROLE else ",".join(sorted(roles)))
+    role = "" if roles == EVERY_ROLE else ",".join(sorted(roles))
+    output, clock = configure(settings.log_level, settings.log_format, role=role), SystemClock()
+    access_log = AccessLog(output, settings.access_log, clock)
     tracing = Tracing(settings.otlp_endpoint)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_process(settings, tracing, roles=roles) as process:
-            app.state.process, app.state.services = process, process.services
-            yield
+        # The lines of the last requests are written after the process has ended.
+        with access_log.running():
+            async with open_process(settings, tracing, roles=roles) as process:
+                app.state.process, app.state.services = process, process.services
+                yield
 
     app = FastAPI(
         title="Notification hub",
@@ -72,4 +79,5 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
     document.install(app)
     # Before everything else of the app: no route ever reads more of a body than its limit.
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, max_batch_bytes=settings.max_batch_bytes)
+    app.add_middleware(RequestLog, access_log=access_log, clock=clock)
     return app

@@ -1,4 +1,4 @@
-"""Instants as clients write them: RFC 3339 text, read as aware UTC."""
+"""Instants as RFC 3339 text: read as aware UTC, and written with `Z`."""
 
 import re
 from datetime import UTC, datetime
@@ -20,6 +20,11 @@ def parse_instant(text: object) -> datetime:
         except (ValueError, OverflowError):
             pass
     raise ValueError("must be an RFC 3339 instant with an offset, such as 2026-11-23T12:00:00Z")
+
+
+def instant_text(at: datetime, timespec: str = "auto") -> str:
+    """An aware UTC instant as RFC 3339 text with `Z`; `timespec` as of `datetime.isoformat`."""
+    return at.isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 Instant = Annotated[

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hub.instants import instant_text
+
 
 class Status(StrEnum):
     """A delivery's place in its life: `pending → sending → delivered | dead | cancelled`.
@@ -82,7 +84,7 @@ class Event(Resource):
             "type": self.type,
             "source": self.source,
             "subject": self.subject,
-            "time": self.time.isoformat().replace("+00:00", "Z"),
+            "time": instant_text(self.time),
             "data": data,
         }
 

@@ -91,6 +91,8 @@ class Settings(BaseSettings):
     log_level: str = "info"
     log_format: str = "auto"
     """`json`, `console`, or `auto`: `console` on a terminal and `json` elsewhere."""
+    access_log: Path | None = None
+    """A file that gets a line of JSON for each request, beside the log; rotated at 50 MiB, with nine older files."""
     otlp_endpoint: str = ""
     """An OpenTelemetry collector's OTLP/HTTP address, such as `http://localhost:4318`; empty: no tracing."""
     failpoints: str = ""

@@ -13,6 +13,7 @@ from hub.catalogue.keys.model import Principal
 from hub.errors import Forbidden, Unauthorized
 from hub.models import Scope
 from hub.runtime import Process, Services
+from hub.telemetry.request_context import identified
 
 
 async def _services(request: Request) -> Services:
@@ -46,6 +47,7 @@ class RequireScope(HTTPBearer):
             raise Unauthorized("Send a key as `Authorization: Bearer <key>`.")
         services: Services = request.app.state.services
         principal = services.keys.identify(key.strip())
+        identified(principal.key_id)
         if not self._enough & principal.scopes:
             raise Forbidden(f"This key lacks the scope {self._names}; ask an administrator for one that has it.")
         return principal

@@ -5,17 +5,16 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from hub.errors import BadRequest, HubError, Invalid
+from hub.telemetry.request_context import current_request
 from hub.validation import request_faults
 
 MEDIA_TYPE = "application/problem+json"
-_log = structlog.get_logger(__name__)
 
 
 class ProblemFault(BaseModel):
@@ -31,6 +30,11 @@ class Problem(BaseModel):
     status: int = Field(examples=[422])
     detail: str = Field(examples=["The event does not match the schema of its type; see `errors`."])
     errors: list[ProblemFault] | None = None
+    request_id: str | None = Field(
+        default=None,
+        description="The `X-Request-ID` of the answer, which is on every line that the hub logged for the request.",
+        examples=["req_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c"],
+    )
 
 
 def respond(error: HubError) -> Response:
@@ -40,7 +44,10 @@ def respond(error: HubError) -> Response:
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return Response(orjson.dumps(error.problem()), error.status, headers, MEDIA_TYPE)
+    problem, request = error.problem(), current_request()
+    if request is not None:
+        problem["request_id"] = request.request_id
+    return Response(orjson.dumps(problem), error.status, headers, MEDIA_TYPE)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -69,7 +76,7 @@ def _from_http(error: HTTPException) -> HubError:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the app a problem."""
+    """Make every error that the app foresees a problem; `RequestLog` answers the others."""
 
     @app.exception_handler(HubError)
     async def hub_error(request: Request, error: HubError) -> Response:
@@ -84,8 +91,3 @@ def install(app: FastAPI) -> None:
         response = respond(_from_http(error))
         response.headers.update(error.headers or {})
         return response
-
-    @app.exception_handler(Exception)
-    async def unexpected(request: Request, error: Exception) -> Response:
-        _log.error("request.failed", path=request.url.path, error=type(error).__name__, exc_info=error)
-        return respond(HubError("Something went wrong here; try again, and look at the hub's log if it stays."))

@@ -28,7 +28,7 @@ def report_attempt(result: Result, metrics: Metrics, seconds: float | None) -> N
         error=attempt.error,
         duration_ms=attempt.duration_ms,
         status=delivery.status,
-        next_attempt_at=delivery.next_attempt_at and delivery.next_attempt_at.isoformat(),
+        next_attempt_at=delivery.next_attempt_at,
     )
 
 

@@ -7,6 +7,9 @@ from typing import Any, ClassVar
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from hub.errors import BadRequest, HubError, Unavailable
+from hub.telemetry.request_context import HEADER, request_id
+
 HEAD_SECONDS = 10.0
 """How long a client may take to send the head of a request."""
 HEAD_BYTES = 65_536
@@ -63,6 +66,14 @@ class _BoundedProtocol(HttpToolsProtocol):
             self._stop_head_timer()
         super().on_headers_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        # Plain text in uvicorn; here a problem, as of every other error.
+        error = BadRequest("This is not a valid HTTP/1.1 request; nothing was accepted.")
+        headers, body = _problem(error, request_id(None))
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n%b\r\n%b" % (lines, body))
+        self.transport.close()
+
     def _start_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(self.head_seconds, self._drop)
 
@@ -76,21 +87,23 @@ class _BoundedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
 
-async def _overloaded(_scope: Any, _receive: Any, send: Any) -> None:
+async def _overloaded(scope: Any, _receive: Any, send: Any) -> None:
     """Answers 503 for a process that has no descriptor to spare, without going through the app."""
-    body = orjson.dumps(
-        {
-            "type": "urn:notification-hub:problem:unavailable",
-            "title": "Service unavailable",
-            "status": 503,
-            "detail": "Too many connections are open; nothing was accepted.",
-        }
-    )
+    offered = next((value for name, value in scope["headers"] if name == HEADER), None)
+    error = Unavailable("Too many connections are open; nothing was accepted.", retry_after=1)
+    headers, body = _problem(error, request_id(offered))
+    headers.append((b"retry-after", b"1"))
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _problem(error: HubError, request: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """The headers and the body of an answer after which the connection is closed."""
+    body = orjson.dumps({**error.problem(), "request_id": request})
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", b"%d" % len(body)),
-        (b"retry-after", b"1"),
         (b"connection", b"close"),
+        (HEADER, request.encode()),
     ]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return headers, body

@@ -7,7 +7,8 @@ too once the pipe is full, so give it a reader that never waits, such as a file 
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 import orjson
@@ -15,13 +16,31 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from hub.telemetry.redaction import redact
+from hub.telemetry.request_context import add_request
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 QUIET = ("aiohttp", "apscheduler", "asyncio", "httpcore", "httpx", "mail.log", "opentelemetry", "urllib3")
 """Libraries that are logged from `warning` on only: below it, HTTP clients print addresses with their secrets."""
 
 
-def configure(level: str, style: str, stream: TextIO | None = None, *, role: str = "") -> None:
+@dataclass(frozen=True, slots=True)
+class LogOutput:
+    """Where the lines of the process go, for a writer that has many at once. They are neither filtered by level nor
+    redacted, so such a writer adds no member that could hold a secret."""
+
+    threshold: int
+    """Lines of a lower level, as in `LEVELS`, are not wanted."""
+    role: str
+    """A member of every line, unless it is empty."""
+    _render: Processor
+    _stream: TextIO
+
+    def write(self, events: Iterable[EventDict]) -> None:
+        """Write a line for each event, which has its `event`, `level`, `logger` and `timestamp`."""
+        _Line("", self._stream).msg("\n".join(str(self._render(None, "", event)) for event in events))
+
+
+def configure(level: str, style: str, stream: TextIO | None = None, *, role: str = "") -> LogOutput:
     """Set up logging for the whole process; `stream` is standard error unless given. Every line has the `role`, if any.
 
     Raises `ValueError` for an unknown `level` (`debug` to `critical`) or `style` (`json`, `console`, or `auto`, which
@@ -33,8 +52,10 @@ def configure(level: str, style: str, stream: TextIO | None = None, *, role: str
     stream = stream or sys.stderr
     if style == "auto":
         style = "console" if stream.isatty() else "json"
+    render: Processor = _json if style == "json" else structlog.dev.ConsoleRenderer(colors=stream.isatty())
     chain: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_request,
         *([_Member("role", role)] if role else ()),
         structlog.processors.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -42,7 +63,7 @@ def configure(level: str, style: str, stream: TextIO | None = None, *, role: str
         # Here, because the renderers would show local variables, and redaction needs the text.
         structlog.processors.format_exc_info,
         redact,
-        _json if style == "json" else structlog.dev.ConsoleRenderer(colors=stream.isatty()),
+        render,
     ]
     structlog.configure(
         processors=chain,
@@ -57,8 +78,9 @@ def configure(level: str, style: str, stream: TextIO | None = None, *, role: str
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
-    # The hub logs attempts and problems itself, and the line of a request may hold a ticket.
+    # The hub writes its own line for each request: this one shows the query, which may hold a ticket.
     logging.getLogger("uvicorn.access").propagate = False
+    return LogOutput(threshold, role, render, stream)
 
 
 class _Line:

@@ -1,10 +1,13 @@
 """Removes secrets from what is logged, by the names of members and by the form of values."""
 
 import re
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from structlog.typing import EventDict, WrappedLogger
+
+from hub.instants import instant_text
 
 REDACTED = "[redacted]"
 MAX_DEPTH = 6
@@ -47,6 +50,8 @@ def clean(value: Any, name: str = "", depth: int = 0) -> Any:
         return REDACTED
     if isinstance(value, str):
         return _clean_text(value)
+    if isinstance(value, datetime):
+        return instant_text(value)
     if depth >= MAX_DEPTH:
         return REDACTED
     if isinstance(value, dict):

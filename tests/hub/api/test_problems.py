@@ -16,7 +16,7 @@ async def test_what_the_framework_refuses_is_a_problem_too(api: Api, method: str
     answer = await api.admin.request(method, path)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json().keys() == {"type", "title", "status", "detail"}
+    assert answer.json().keys() == {"type", "title", "status", "detail", "request_id"}
     assert ("allow" in answer.headers) == (status == 405)
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import orjson
 import uvicorn
 
 from hub.server.http_limits import HEAD_BYTES, HEAD_SECONDS, bounded
@@ -155,3 +156,15 @@ async def test_one_connection_too_many_is_told_to_come_back() -> None:
     assert (refused.status_code, refused.headers["retry-after"], refused.headers["connection"]) == (503, "1", "close")
     assert refused.headers["content-type"] == "application/problem+json"
     assert served.status_code == 200
+
+
+async def test_what_is_no_http_is_answered_with_a_problem_that_has_an_id() -> None:
+    async def nonsense(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"NONSENSE\r\n\r\n")
+
+    async with serving() as port:
+        head, _, body = (await exchange(port, nonsense)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n")
+    problem = orjson.loads(body)
+    assert (problem["type"], problem["status"]) == ("urn:notification-hub:problem:bad_request", 400)
+    assert b"x-request-id: " + problem["request_id"].encode() in head

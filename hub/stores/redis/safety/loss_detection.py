@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import structlog
 
+from hub.instants import instant_text
 from hub.stores.milliseconds import instant
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.keyspace.key_names import KeyNames
@@ -63,7 +64,7 @@ class LossDetection:
         lost, lost_at = await self._read("lost", "lost_at")
         if not lost or self._engine.clock.now() - instant(int(lost_at)) > SHOWN_FOR:
             return ()
-        at = instant(int(lost_at)).isoformat(timespec="seconds")
+        at = instant_text(instant(int(lost_at)), "seconds")
         sentence = (
             f"At {at} the Redis server had lost {int(lost)} feed entries, and the events and deliveries that they"
             " describe: check its persistence (appendonly, appendfsync), and publish again what was accepted shortly"
