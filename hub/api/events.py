@@ -13,6 +13,7 @@ from hub.api.shapes import (
     DeliveryList,
     EventDetail,
     EventList,
+    KnownParameters,
     Paging,
     Since,
     TypePattern,
@@ -86,7 +87,9 @@ async def list_event_deliveries(event_id: EventId, services: CurrentServices, ca
 
 
 @router.get("/events/{event_id}/explain", response_model=ExplanationList, responses=problems(401, 403, 404, 422, 503))
-async def explain_event(event_id: EventId, services: CurrentServices, caller: Reader) -> Response:
+async def explain_event(
+    event_id: EventId, services: CurrentServices, caller: Reader, known: KnownParameters
+) -> Response:
     """What became of the event for each subscription of the tenant, and why."""
     explanations = await services.deliveries.explain(caller.tenant, event_id)
     return json_response({"items": [asdict(explanation) for explanation in explanations]})

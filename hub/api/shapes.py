@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Query, Request, Response
+from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel, Field
 
 from hub.catalogue.patterns import is_pattern
@@ -13,6 +14,7 @@ from hub.instants import Instant
 from hub.media_types import JSON
 from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import Page
+from hub.validation import MAX_FAULTS, pointer
 
 _JSON_OPTIONS = orjson.OPT_UTC_Z
 NO_STORE = {"Cache-Control": "no-store"}
@@ -36,7 +38,27 @@ async def _type_pattern(
 TypePattern = Annotated[str | None, Depends(_type_pattern)]
 
 
+async def _known_parameters(request: Request) -> None:
+    """Refuse what the route does not know: a misspelt condition would otherwise select everything."""
+    known = _parameters(request.scope["route"].dependant)
+    if unknown := [name for name in request.query_params if name not in known]:
+        detail = f"is not a parameter of this route; it takes {', '.join(sorted(known)) or 'none'}"
+        faults = [Fault(detail, pointer("query", name)) for name in unknown[:MAX_FAULTS]]
+        raise Invalid("The query has a parameter that this route does not know; see `errors`.", errors=faults)
+
+
+def _parameters(dependant: Dependant) -> frozenset[str]:
+    """The names of the query parameters of a route, those of its dependencies among them."""
+    own = frozenset(parameter.alias for parameter in dependant.query_params)
+    return own.union(*map(_parameters, dependant.dependencies))
+
+
+KnownParameters = Annotated[None, Depends(_known_parameters)]
+"""For routes that list or search; `Paging` includes it."""
+
+
 async def _page(
+    known: KnownParameters,
     limit: Annotated[int, Query(ge=1, le=200, description="How many items at most.")] = 50,
     cursor: Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")] = None,
 ) -> Page:
