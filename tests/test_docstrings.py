@@ -28,7 +28,7 @@ from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.keys.service import Keyring
 from hub.catalogue.patterns import PatternIndex
 from hub.catalogue.subscriptions.filters import Filter
-from hub.catalogue.subscriptions.sealing import Sealer
+from hub.catalogue.sealing import Sealer
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.cli import app
 from hub.cli.client import HubClient

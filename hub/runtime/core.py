@@ -11,7 +11,7 @@ from channels.discovery import load_channels
 from channels.http import open_client
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.subscriptions import SubscriptionCodec
-from hub.catalogue.subscriptions.sealing import Sealer
+from hub.catalogue.sealing import Sealer
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
 from hub.cluster.notifier import Notifier
