@@ -27,8 +27,9 @@ from hub.catalogue.event_types import BUILT_IN, Schema
 from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.keys.service import Keyring
 from hub.catalogue.patterns import PatternIndex
-from hub.catalogue.subscriptions.filters import Filter
 from hub.catalogue.sealing import Sealer
+from hub.catalogue.sources.service import Sources
+from hub.catalogue.subscriptions.filters import Filter
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.cli import app
 from hub.cli.client import HubClient
@@ -69,7 +70,7 @@ AT_HAND = frozenset(
         """
     attempt attempts catalogue channels claim clock data deliveries delivered delivery dispatcher engine event
     event_types files history housekeeping key keys leadership leases policy principal process_id publisher queue random
-    runner schedule sender serve_requests store subscription subscriptions tickets timing tracing
+    runner schedule sender serve_requests sources store subscription subscriptions tickets timing tracing
     """,
     )
 )
@@ -298,6 +299,7 @@ async def test_the_examples_of_services_run(api: Api, capsys: pytest.CaptureFixt
     await run(Keyring, keys=services.keys)
     await run(EventTypes, event_types=services.event_types)
     await run(Subscriptions, subscriptions=services.subscriptions, principal=operator)
+    await run(Sources, sources=services.sources)
     await run(StreamTickets, tickets=services.tickets, principal=operator)
     event = await services.events.find("default", await api.publish(data={}))
     await run(Deliveries, deliveries=services.deliveries, event=event)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from hub.catalogue.patterns import MAX_TYPE_LENGTH, is_type
+from hub.catalogue.patterns import MAX_TYPE_LENGTH, RESERVED, is_reserved, is_type
 from hub.clock import to_millisecond
 from hub.errors import Fault, Invalid
 from hub.instants import Instant
@@ -19,6 +19,10 @@ from hub.validation import pointer, pydantic_faults
 
 DEFAULT_SOURCE = "urn:notification-hub"
 """The source of a native event that was published without one."""
+HUB_SOURCES = "hub:"
+"""How the sources of events begin that the hub itself names. Only these can tell who sent an event, so that no client
+can take the id of an event that another sender is about to announce."""
+MAX_TEXT_LENGTH = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ TypeName = Annotated[
     Field(min_length=1, max_length=MAX_TYPE_LENGTH, examples=["order.created"]),
     AfterValidator(_check_type),
 ]
-Text = Annotated[str, Field(min_length=1, max_length=1_024), AfterValidator(_check_text)]
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH), AfterValidator(_check_text)]
 
 
 class NewEvent(BaseModel):
@@ -130,6 +134,17 @@ def parse_native(raw: bytes) -> ParsedEvent:
         data_value=event.data,
         **{name: native[name] for name in _NATIVE},
     )
+
+
+def refuse_reserved(event: ParsedEvent) -> None:
+    """Raise `Invalid` for an event of a client that has a name which is the hub's own."""
+    faults = []
+    if is_reserved(event.type):
+        faults.append(Fault(f"must not begin with {RESERVED}", "/type"))
+    if event.source.startswith(HUB_SOURCES):
+        faults.append(Fault(f"must not begin with {HUB_SOURCES}", "/source"))
+    if faults:
+        raise Invalid("The event has a name that is reserved for the hub itself.", errors=faults)
 
 
 def check_times(deliver_at: datetime | None, expires_at: datetime | None) -> None:

@@ -7,6 +7,7 @@ import structlog
 
 from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.keys.service import Keyring
+from hub.catalogue.sources.service import Sources
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
 from hub.cluster.operator_secrets import fingerprint, first_fingerprint, kept_secret
@@ -42,6 +43,7 @@ class Services:
     keys: Keyring
     event_types: EventTypes
     subscriptions: Subscriptions
+    sources: Sources
     publisher: Publisher
     events: Events
     deliveries: Deliveries
@@ -70,6 +72,7 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
         keys=keys,
         event_types=EventTypes(catalogue, clock),
         subscriptions=core.subscriptions,
+        sources=core.sources,
         publisher=Publisher(
             store.intake,
             catalogue,

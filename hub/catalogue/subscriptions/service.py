@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from channels.base import SignedTarget
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.keys.model import Principal
+from hub.catalogue.sealing import reveal_model, unmask
 from hub.catalogue.subscriptions.codec import SubscriptionCodec
 from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
-from hub.catalogue.sealing import reveal_model, unmask
 from hub.clock import Clock
 from hub.errors import Conflict, Invalid, NotFound
 from hub.models import FeedEntry, FeedKind, Record
