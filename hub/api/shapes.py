@@ -1,19 +1,20 @@
 """The shapes of answers that several routes give, and the parameters that several take."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Query, Request, Response
 from fastapi.dependencies.models import Dependant
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from hub.catalogue.patterns import is_pattern
 from hub.errors import Fault, Invalid
 from hub.instants import Instant
 from hub.media_types import JSON
 from hub.models import Attempt, Delivery, Event, Status
-from hub.stores.base import Page
+from hub.stores.base import Listing, Page
 from hub.validation import MAX_FAULTS, pointer
 
 _JSON_OPTIONS = orjson.OPT_UTC_Z
@@ -68,6 +69,24 @@ async def _page(
 Paging = Annotated[Page, Depends(_page)]
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text.strip()
+
+
+SearchText = Annotated[
+    Annotated[str, AfterValidator(_not_blank)] | None,
+    Query(
+        max_length=200,
+        description="How a text begins: an id, the subject, `order_id`, `user_id`, `customer.email`, or a member that "
+        "the event type lists as `search`. Whether an ASCII letter is a capital does not matter. A search ends after "
+        "two seconds at most.",
+        examples=["o-77"],
+    ),
+]
+
+
 class EventView(Event):
     """An event as it is shown; `data` byte for byte as it was published."""
 
@@ -78,14 +97,23 @@ class EventDetail(EventView):
     deliveries: dict[Status, int] = Field(examples=[{"delivered": 2, "pending": 1}])
 
 
-class EventList(BaseModel):
+class Found(BaseModel):
+    """What the page of a list that can be searched has beside its items."""
+
+    next_cursor: str | None
+    searched_to: datetime | None = Field(
+        default=None,
+        description="Given when a search with `q` ended because its time was up: what is older than this has not been "
+        "looked at. `next_cursor` goes on there.",
+    )
+
+
+class EventList(Found):
     items: list[EventView]
-    next_cursor: str | None
 
 
-class DeliveryList(BaseModel):
+class DeliveryList(Found):
     items: list[Delivery]
-    next_cursor: str | None
 
 
 class DeliveryDetail(Delivery):
@@ -100,6 +128,12 @@ def shown_event(event: Event) -> dict[str, Any]:
 def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """JSON of plain values, resources and aware UTC instants."""
     return Response(orjson.dumps(content, _members, _JSON_OPTIONS), status, headers, JSON)
+
+
+def found(listing: Listing[Any], items: Iterable[Any]) -> Response:
+    """A page of a list that can be searched, with its items as they are shown."""
+    stopped = {} if listing.searched_to is None else {"searched_to": listing.searched_to}
+    return json_response({"items": list(items), "next_cursor": listing.next_cursor, **stopped})
 
 
 def listed(items: Iterable[Any], next_cursor: str | None = None) -> Response:

@@ -23,6 +23,8 @@ HUB_SOURCES = "hub:"
 """How the sources of events begin that the hub itself names. Only these can tell who sent an event, so that no client
 can take the id of an event that another sender is about to announce."""
 MAX_TEXT_LENGTH = 1_024
+_SUBJECTS = {"order": ("orders", "order_id"), "user": ("users", "user_id")}
+"""What the events of a family are about: a collection, and the member of the data with the id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class ParsedEvent:
             if (instant := members[name]) is not None:
                 members[name] = to_millisecond(instant)
         members["time"] = members["time"] or at
+        members["subject"] = members["subject"] or _natural_subject(self.type, self.data_value)
         return Event(id=id_, tenant=tenant, accepted_at=at, **members)
 
 
@@ -63,6 +66,19 @@ class ParsedEvent:
 # needs no line of code. See docs/decisions/0013.
 _ACCEPTED = tuple(one.name for one in fields(ParsedEvent) if one.name in Event.model_fields)
 _accepted_of = attrgetter(*_ACCEPTED)
+
+
+def _natural_subject(event_type: str, data: Any) -> str | None:
+    """The subject that an order or user event has under the path of its order or user (`fill_from_path`)."""
+    family, dot, _ = event_type.partition(".")
+    if not dot or family not in _SUBJECTS or not isinstance(data, dict):
+        return None
+    collection, member = _SUBJECTS[family]
+    id_ = data.get(member)
+    if not isinstance(id_, str | int) or isinstance(id_, bool):
+        return None
+    subject = f"{collection}/{id_}"
+    return subject if id_ != "" and len(subject) <= MAX_TEXT_LENGTH and subject.isprintable() else None
 
 
 def _check_type(text: str) -> str:

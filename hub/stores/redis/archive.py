@@ -132,9 +132,10 @@ class RedisArchive(Archive):
         ids, end = await self._step(selection, _DELIVERIES, low, high)
         begins, found = beginning_with(search), []
         for some in parts(ids, _DOCUMENTS_AT_ONCE):
-            deliveries = [d for d in await self._deliveries(some) if query.status in (None, d.status)]
-            matching = await self._matching(search, sorted({delivery.event_id for delivery in deliveries}))
-            found += [d for d in deliveries if d.event_id in matching or begins(d.id)]
+            events = await self._engine.ask_all([("HGET", self._keys.delivery(id_), "evt") for id_ in some])
+            matching = await self._matching(search, sorted({event.decode() for event in events if event}))
+            wanted = [i for i, e in zip(some, events, strict=True) if begins(i) or (e and e.decode() in matching)]
+            found += [d for d in await self._deliveries(wanted) if query.status in (None, d.status)]
             if len(found) > page.limit:
                 break
         return searched(_page_of_deliveries(found, page), end)
