@@ -17,7 +17,7 @@ from hub.api.publishing import AcceptedEvent
 from hub.api.shapes import Paging, json_response, listed
 from hub.catalogue.sources import Source, SourceSpec, SourceView
 from hub.catalogue.sources.model import Secret
-from hub.catalogue.sources.schemes.base import REFUSED
+from hub.catalogue.sources.schemes.base import REFUSED, BadSignature
 from hub.errors import HubError, TooLarge, Unauthorized, UnsupportedMedia
 from hub.media_types import JSON, MERGE_PATCH
 from hub.publishing.event import ParsedEvent
@@ -155,7 +155,8 @@ async def receive_source_event(request: Request, source_id: SourceId, services: 
         answer = await services.publisher.publish_one(source.tenant, event, None)
     except HubError as refused:
         # The sender's own log is often out of reach of the person who set the source up.
-        _log.info("source.refused", source_id=source.id, status=refused.status, reason=refused.detail)
+        reason = refused.reason if isinstance(refused, BadSignature) else refused.detail
+        _log.info("source.refused", source_id=source.id, status=refused.status, reason=reason)
         raise
     (verdict,) = answer.verdicts
     accepted = {"id": verdict.id, "type": event.type, "duplicate": verdict.status == "duplicate"}

@@ -12,7 +12,7 @@ from hub.catalogue.sealing import mask
 from hub.catalogue.sources.schemes import SCHEMES, Scheme
 
 MAX_PREFIX_LENGTH = 100
-MIN_SECRET_LENGTH = 8
+MIN_SECRET_LENGTH = 1
 MAX_SECRET_LENGTH = 500
 
 

@@ -101,9 +101,11 @@ async def test_the_operator_reads_in_the_log_why_a_request_was_refused(api: Api)
     source = await create(api)
     with structlog.testing.capture_logs() as lines:
         await send(api, source["id"], {**github(), "X-Hub-Signature-256": "sha256=00"})
+        await send(api, source["id"], {})
         await send(api, "src_unknown", github())
     refused = [line for line in lines if line["event"] == "source.refused"]
-    assert [(line["source_id"], line["status"]) for line in refused] == [(source["id"], 401)]
+    assert [(line["source_id"], line["status"]) for line in refused] == [(source["id"], 401)] * 2
+    assert ["another secret" in line["reason"] for line in refused] == [True, False]
 
 
 async def test_a_form_is_answered_with_what_to_set(api: Api) -> None:

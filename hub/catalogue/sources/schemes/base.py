@@ -22,6 +22,14 @@ REFUSED = "The source is unknown or disabled, or the signature of the request is
 """Said of all of these alike, so that nobody learns which sources there are."""
 
 
+class BadSignature(Unauthorized):
+    """Answered as an unknown source is; `reason` is for the operator's log alone."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(REFUSED)
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True)
 class Signed:
     """What a request's signature is about, and the signatures that it has: one of them must be right."""
@@ -78,14 +86,15 @@ class Scheme(BaseModel, ABC):
         return hmac.digest(key, content, "sha256")
 
     def verify(self, headers: Headers, body: bytes, secrets: Iterable[str], now: datetime) -> None:
-        """Raise `Unauthorized` unless the request is signed with one of the secrets."""
+        """Raise `BadSignature` unless the request is signed with one of the secrets, and `Unauthorized` when that was
+        too long ago."""
         signed = self.signed(headers, body)
-        if signed is None:
-            raise Unauthorized(REFUSED)
+        if signed is None or not signed.signatures:
+            raise BadSignature("The request has no signature of this scheme.")
         expected = [self.digest(self.key(secret), signed.content) for secret in secrets]
         # Compared in constant time, and all with all: how long it takes tells nothing of a secret.
         if not sum(hmac.compare_digest(right, given) for right in expected for given in signed.signatures):
-            raise Unauthorized(REFUSED)
+            raise BadSignature("The request was signed with another secret, or its body was changed on the way.")
         self.check_age(signed.at, now)
 
     def check_age(self, at: datetime | None, now: datetime) -> None:
