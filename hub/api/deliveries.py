@@ -14,8 +14,8 @@ from hub.api.shapes import (
     Since,
     TypePattern,
     Until,
-    found,
     json_response,
+    page_response,
 )
 from hub.models import Delivery, Status
 from hub.stores.base import DeliveryQuery
@@ -53,7 +53,7 @@ async def list_deliveries(
         listing = await services.deliveries.listing(caller.tenant, query, page)
     else:
         listing = await services.search.deliveries(caller.tenant, q, query, page)
-    return found(listing, listing.items)
+    return page_response(listing, listing.items)
 
 
 @router.get("/{delivery_id}", response_model=DeliveryDetail, responses=problems(401, 403, 404, 422, 503))

@@ -19,8 +19,8 @@ from hub.api.shapes import (
     Since,
     TypePattern,
     Until,
-    found,
     json_response,
+    page_response,
     shown_event,
 )
 from hub.dispatch.deliveries import Explained
@@ -72,7 +72,7 @@ async def list_events(
         listing = await services.events.listing(caller.tenant, query, page)
     else:
         listing = await services.search.events(caller.tenant, q, query, page)
-    return found(listing, map(shown_event, listing.items))
+    return page_response(listing, map(shown_event, listing.items))
 
 
 @router.get("/events/{event_id}", response_model=EventDetail, responses=problems(401, 403, 404, 422, 503))
@@ -88,7 +88,7 @@ async def list_event_deliveries(event_id: EventId, services: CurrentServices, ca
     """An event's deliveries, newest first."""
     await services.events.find(caller.tenant, event_id)
     listing = await services.deliveries.listing(caller.tenant, DeliveryQuery(event_id=event_id), page)
-    return found(listing, listing.items)
+    return page_response(listing, listing.items)
 
 
 @router.get("/events/{event_id}/explain", response_model=ExplanationList, responses=problems(401, 403, 404, 422, 503))

@@ -130,7 +130,7 @@ def json_response(content: Any, status: int = 200, headers: dict[str, str] | Non
     return Response(orjson.dumps(content, _members, _JSON_OPTIONS), status, headers, JSON)
 
 
-def found(listing: Listing[Any], items: Iterable[Any]) -> Response:
+def page_response(listing: Listing[Any], items: Iterable[Any]) -> Response:
     """A page of a list that can be searched, with its items as they are shown."""
     stopped = {} if listing.searched_to is None else {"searched_to": listing.searched_to}
     return json_response({"items": list(items), "next_cursor": listing.next_cursor, **stopped})

@@ -88,14 +88,14 @@ async def create_source(new: NewSource, services: CurrentServices, caller: Manag
     return json_response(made.view(), 201, {"Location": f"{router.prefix}/{made.id}"})
 
 
-@router.get("", response_model=SourceList, responses=problems(401, 403, 409, 422))
+@router.get("", response_model=SourceList, responses=problems(401, 403, 422))
 async def list_sources(services: CurrentServices, caller: Manager, page: Paging) -> Response:
     """Sources, newest first."""
     found = page_of(services.sources.listing(caller.tenant), page, lambda source: source.id, descending=True)
     return listed((source.view() for source in found.items), found.next_cursor)
 
 
-@router.get("/{source_id}", response_model=SourceView, responses=problems(401, 403, 404, 409, 422))
+@router.get("/{source_id}", response_model=SourceView, responses=problems(401, 403, 404, 422))
 async def get_source(source_id: SourceId, services: CurrentServices, caller: Manager) -> Response:
     """A source, its secret masked."""
     return json_response(services.sources.find(caller.tenant, source_id).view())

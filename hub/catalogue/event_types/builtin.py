@@ -71,7 +71,6 @@ class BuiltInType:
     schema: dict[str, Any]
     example: dict[str, Any]
     compiled: Schema
-    search: tuple[str, ...] = ()
 
 
 def validate_builtin(event_type: str, data: Any) -> tuple[Fault, ...]:
@@ -107,19 +106,17 @@ _ADDRESS = {
 }
 
 
-def _built_in(
-    model: type[BaseModel], base: Mapping[str, Any], description: str, members: Mapping[str, Any], *search: str
-) -> BuiltInType:
+def _built_in(model: type[BaseModel], base: Mapping[str, Any], description: str, **members: Any) -> BuiltInType:
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
-    return BuiltInType(description, schema, {**base, **members}, Schema.compile(schema), search)
+    return BuiltInType(description, schema, {**base, **members}, Schema.compile(schema))
 
 
 def _order(description: str, **members: Any) -> BuiltInType:
-    return _built_in(OrderData, _ORDER, description, members)
+    return _built_in(OrderData, _ORDER, description, **members)
 
 
 def _user(description: str, **members: Any) -> BuiltInType:
-    return _built_in(UserData, _USER, description, members, "data.email")
+    return _built_in(UserData, _USER, description, **members)
 
 
 BUILT_IN: Mapping[str, BuiltInType] = {

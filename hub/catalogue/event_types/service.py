@@ -16,6 +16,8 @@ from hub.models import Event, FeedEntry, Record
 
 SAMPLE_SOURCE = "urn:notification-hub:test"
 _PLAIN_SAMPLE = {"message": "A sample from the notification hub."}
+_SEARCH = {"user": ("data.email",)}
+"""What the built-in types of a family list, beside what is searched in every event."""
 _BUILT_IN = {
     name: EventType(
         type=name,
@@ -23,7 +25,7 @@ _BUILT_IN = {
         description=kind.description,
         schema=kind.schema,
         example=kind.example,
-        search=kind.search,
+        search=_SEARCH.get(name.partition(".")[0], ()),
     )
     for name, kind in BUILT_IN.items()
 }

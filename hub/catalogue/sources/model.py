@@ -57,7 +57,7 @@ class SourceSpec(BaseModel):
 
 
 class SourceDocument(SourceSpec):
-    """A source as it is kept."""
+    """A source as it is kept. Without its secrets, where they cannot be decrypted: then `secret` is empty."""
 
     # What an older or a newer version stored is read, whatever rule it would break today.
     model_config = ConfigDict(extra="ignore")
@@ -72,7 +72,9 @@ class SourceDocument(SourceSpec):
 class SourceView(SourceSpec):
     """A source as it is shown: its secret masked."""
 
-    secret: str = Field(examples=["********"])  # type: ignore[assignment] # masked, it is no secret
+    secret: str | None = Field(  # type: ignore[assignment] # masked, it is no secret
+        examples=["********"], description="Masked; null when it cannot be decrypted any more: set it again."
+    )
     id: str = Field(examples=["src_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c"])
     created_at: datetime
     updated_at: datetime
@@ -95,10 +97,12 @@ class Source:
     def secrets(self, now: datetime) -> list[str]:
         """The secrets that are valid now: the current one, and those before it in their grace time."""
         previous = [one.secret for one in self.document.previous_secrets if one.expires_at > now]
-        return [secret.get_secret_value() for secret in (self.document.secret, *previous)]
+        # An empty one stands for a secret that cannot be decrypted: anybody could sign with it.
+        return [secret.get_secret_value() for secret in (self.document.secret, *previous) if secret]
 
     def view(self) -> SourceView:
         # Not validated again: each member comes from a document that was.
         shown = {name: getattr(self.document, name) for name in SourceView.model_fields if name != "id"}
-        shown |= {"secret": mask(self.document.secret.get_secret_value()), "type_prefix": self.type_prefix}
+        secret = self.document.secret.get_secret_value()
+        shown |= {"secret": mask(secret) if secret else None, "type_prefix": self.type_prefix}
         return SourceView.model_construct(id=self.id, **shown)

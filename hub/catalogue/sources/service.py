@@ -12,9 +12,9 @@ from channels.base import PreviousSecret
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.sealing import SealBroken, Sealer, unmask
 from hub.catalogue.sources.model import Source, SourceDocument, SourceSpec
-from hub.catalogue.sources.schemes import SCHEMES, Scheme
+from hub.catalogue.sources.schemes import SCHEMES, Announced, Headers, Scheme, Signed
 from hub.clock import Clock
-from hub.errors import Conflict, Fault, Invalid, NotFound
+from hub.errors import Fault, Invalid, NotFound, Unavailable
 from hub.ids import new_id
 from hub.models import FeedEntry, Record
 from hub.validation import pointer, pydantic_faults
@@ -123,16 +123,23 @@ class Sources:
         return Record("source", source.tenant, source.id, orjson.dumps(doc))
 
     def _decoded(self, record: Record) -> Source:
-        """Raises `Conflict` when its scheme is unknown, or its secrets cannot be decrypted."""
         doc = orjson.loads(record.doc or b"{}")
         try:
             document = self._sealer.open_model(SourceDocument, doc, tenant=record.tenant, owner=record.id)
-        except SealBroken as broken:
-            raise Conflict(f"Source {record.id} cannot be read. {broken}") from broken
-        scheme = SCHEMES.get(document.scheme)
-        if scheme is None:
-            raise Conflict(f"Source {record.id} uses the scheme {document.scheme}, which this release does not have.")
+        except SealBroken:
+            document = SourceDocument.model_validate({**doc["plain"], "secret": "", "previous_secrets": ()})
+        scheme = SCHEMES.get(document.scheme, _UnknownScheme)
         return Source(record.id, record.tenant, document, scheme.model_validate(document.options))
+
+
+class _UnknownScheme(Scheme):
+    """Of a source that a newer release made. While releases run side by side, the sender may reach a newer one next."""
+
+    def signed(self, headers: Headers, body: bytes) -> Signed | None:
+        raise Unavailable("This release of the hub does not have the scheme of the source.", retry_after=60)
+
+    def announced(self, headers: Headers, body: Any) -> Announced | None:
+        return None
 
 
 def _document(spec: SourceSpec, **members: Any) -> SourceDocument:
