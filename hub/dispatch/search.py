@@ -21,7 +21,7 @@ SEARCH_SECONDS = 1.75
 class Search:
     """Goes through a list step by step until a page is full or the time is up.
 
-    There is no index of what can be searched: it would make every event dearer to accept. See docs/decisions/0020.
+    There is no index of texts: it would make every event more expensive to accept. See docs/decisions/0020.
 
     Example:
 

@@ -1,15 +1,21 @@
 """Senders that sign their requests publish without a key; sources are managed with one."""
 
 import hmac
+import re
 from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import structlog.testing
 
+from hub.catalogue.sources.schemes import SCHEMES
 from tests.api_support import ORDER, Api, ndjson, open_api, pointers, settings_for
 
+ROOT = Path(__file__).parents[3]
+JSON = {"content-type": "application/json"}
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SECRET = "It's a Secret to Everybody"
 PUSH = b'{"ref": "refs/heads/main",  "repository": {"full_name": "o/r"}}'
 
@@ -28,7 +34,7 @@ def signed(content: bytes) -> bytes:
 
 
 async def send(api: Api, source_id: str, headers: dict[str, str], body: bytes = PUSH) -> httpx.Response:
-    sent = {"content-type": "application/json", **headers}
+    sent = {**JSON, **headers}
     return await api.client(None).post(f"/v1/sources/{source_id}/events", content=body, headers=sent)
 
 
@@ -82,6 +88,17 @@ async def test_the_other_vendors_publish_too(api: Api) -> None:
         accepted = await send(api, source["id"], headers, body)
         assert (accepted.status_code, accepted.json().get("type")) == (202, f"{scheme}.{name}"), accepted.text
         assert (await send(api, source["id"], headers, body)).json()["duplicate"] is (scheme != "hmac")
+
+
+async def test_every_source_of_the_guide_can_be_made(api: Api) -> None:
+    guide = (ROOT / "docs/guides/sources.md").read_text()
+    specs = re.findall(r"\$HUB/v1/sources -H [^\n]* --json '(\{.*?\})'\n", guide, re.DOTALL)
+    made = [
+        await api.admin.post("/v1/sources", content=spec.replace("'\"$SECRET\"'", WHSEC), headers=JSON)
+        for spec in specs
+    ]
+    assert [answer.status_code for answer in made] == [201] * 5
+    assert {answer.json()["scheme"] for answer in made} == SCHEMES.keys()
 
 
 async def test_an_unknown_source_a_disabled_one_and_a_wrong_signature_look_alike(api: Api) -> None:
@@ -195,7 +212,7 @@ async def test_a_client_cannot_publish_under_a_name_of_the_hub(api: Api, members
     assert (refused.status_code, pointers(refused)) == (422, [place])
 
 
-async def test_a_hub_that_takes_registered_types_only_refuses_others_of_a_source(tmp_path: Any) -> None:
+async def test_a_hub_that_takes_registered_types_only_refuses_others_of_a_source(tmp_path: Path) -> None:
     async with open_api(settings_for(tmp_path, strict_types=True)) as api:
         source = await create(api)
         assert (await send(api, source["id"], github())).status_code == 422

@@ -147,8 +147,8 @@ async def test_a_source_whose_secrets_cannot_be_decrypted_is_shown_and_takes_a_n
         )
     with pytest.raises(Invalid):
         await elsewhere.patch("acme", made.id, {"name": "renamed"})
-    mended = await elsewhere.patch("acme", made.id, {"secret": OTHER})
-    assert mended.secrets(clock.now()) == [OTHER]
+    repaired = await elsewhere.patch("acme", made.id, {"secret": OTHER})
+    assert repaired.secrets(clock.now()) == [OTHER]
 
 
 async def test_a_source_of_a_scheme_that_only_a_newer_release_has_asks_its_sender_to_come_again(
