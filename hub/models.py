@@ -182,7 +182,7 @@ class Task(Resource):
     updated_at: datetime
 
 
-RecordKind = Literal["tenant", "key", "subscription", "event_type", "secret"]
+RecordKind = Literal["tenant", "key", "subscription", "event_type", "secret", "source"]
 
 
 @dataclass(frozen=True, slots=True)

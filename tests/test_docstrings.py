@@ -27,14 +27,16 @@ from hub.catalogue.event_types import BUILT_IN, Schema
 from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.keys.service import Keyring
 from hub.catalogue.patterns import PatternIndex
+from hub.catalogue.sealing import Sealer
+from hub.catalogue.sources.service import Sources
 from hub.catalogue.subscriptions.filters import Filter
-from hub.catalogue.subscriptions.sealing import Sealer
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.cli import app
 from hub.cli.client import HubClient
 from hub.clock import Clock, SystemClock
 from hub.cluster.notifier import Notifier
 from hub.dispatch.deliveries import Deliveries
+from hub.dispatch.search import Search
 from hub.ids import new_id
 from hub.maintenance.housekeeping import Housekeeping
 from hub.models import Event
@@ -69,7 +71,7 @@ AT_HAND = frozenset(
         """
     attempt attempts catalogue channels claim clock data deliveries delivered delivery dispatcher engine event
     event_types files history housekeeping key keys leadership leases policy principal process_id publisher queue random
-    runner schedule sender serve_requests store subscription subscriptions tickets timing tracing
+    runner schedule search sender serve_requests sources store subscription subscriptions tickets timing tracing
     """,
     )
 )
@@ -298,8 +300,10 @@ async def test_the_examples_of_services_run(api: Api, capsys: pytest.CaptureFixt
     await run(Keyring, keys=services.keys)
     await run(EventTypes, event_types=services.event_types)
     await run(Subscriptions, subscriptions=services.subscriptions, principal=operator)
+    await run(Sources, sources=services.sources)
     await run(StreamTickets, tickets=services.tickets, principal=operator)
     event = await services.events.find("default", await api.publish(data={}))
+    await run(Search, search=services.search)
     await run(Deliveries, deliveries=services.deliveries, event=event)
     assert capsys.readouterr().out.endswith("no pattern matches the type stock.low\n")
 

@@ -16,16 +16,20 @@ COVERED_BY: dict[str, tuple[str, ...]] = {
     "hub/models.py": ("tests/hub/stores/test_stored.py", "tests/hub/dispatch/test_transitions.py"),
     "hub/catalogue/event_types/model.py": ("tests/hub/catalogue/event_types/test_service.py",),
     "hub/catalogue/keys/model.py": ("tests/hub/catalogue/keys/test_service.py",),
+    "hub/catalogue/sources/model.py": ("tests/hub/catalogue/sources/test_service.py",),
     "hub/catalogue/subscriptions/model.py": ("tests/hub/catalogue/subscriptions/test_codec.py",),
     "hub/cluster/roles.py": ("tests/hub/runtime/test_process.py",),
     "hub/stores/options.py": ("tests/hub/stores/redis/test_intake.py", "tests/hub/stores/sqlite/test_durability.py"),
     # One function, or one call passed on.
     "hub/dispatch/events.py": ("tests/hub/dispatch/test_deliveries.py",),
     "hub/tasks/saving.py": ("tests/hub/tasks/test_runner.py", "tests/hub/tasks/test_recovery.py"),
+    # One suite for all of a kind.
+    "hub/catalogue/sources/schemes/": ("tests/hub/catalogue/sources/schemes/test_schemes.py",),
     # What every store has to keep is tested once, for all of them.
     "hub/stores/base/": (CONFORMANCE,),
     "hub/testing/": (CONFORMANCE, "tests/channels/test_contract.py"),
     "hub/stores/documents.py": (CONFORMANCE,),
+    "hub/stores/search.py": (CONFORMANCE,),
     "hub/stores/process/": (CONFORMANCE,),
     "hub/stores/redis/": (CONFORMANCE,),
     "hub/stores/sqlite/": (CONFORMANCE,),

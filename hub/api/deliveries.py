@@ -6,7 +6,17 @@ from fastapi import APIRouter, Path, Query, Response
 
 from hub.api.access import CurrentServices, Manager, Reader
 from hub.api.problems import problems
-from hub.api.shapes import DeliveryDetail, DeliveryList, Paging, Since, TypePattern, Until, json_response, listed
+from hub.api.shapes import (
+    DeliveryDetail,
+    DeliveryList,
+    Paging,
+    SearchText,
+    Since,
+    TypePattern,
+    Until,
+    json_response,
+    page_response,
+)
 from hub.models import Delivery, Status
 from hub.stores.base import DeliveryQuery
 
@@ -21,6 +31,7 @@ async def list_deliveries(
     caller: Reader,
     page: Paging,
     type: TypePattern,
+    q: SearchText = None,
     status: Annotated[Status | None, Query(description="`dead` lists the dead letters.")] = None,
     subscription_id: Annotated[str | None, Query(max_length=100)] = None,
     event_id: Annotated[str | None, Query(max_length=100)] = None,
@@ -38,8 +49,11 @@ async def list_deliveries(
         since=since,
         until=until,
     )
-    found = await services.deliveries.listing(caller.tenant, query, page)
-    return listed(found.items, found.next_cursor)
+    if q is None:
+        listing = await services.deliveries.listing(caller.tenant, query, page)
+    else:
+        listing = await services.search.deliveries(caller.tenant, q, query, page)
+    return page_response(listing, listing.items)
 
 
 @router.get("/{delivery_id}", response_model=DeliveryDetail, responses=problems(401, 403, 404, 422, 503))

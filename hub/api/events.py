@@ -13,12 +13,14 @@ from hub.api.shapes import (
     DeliveryList,
     EventDetail,
     EventList,
+    KnownParameters,
     Paging,
+    SearchText,
     Since,
     TypePattern,
     Until,
     json_response,
-    listed,
+    page_response,
     shown_event,
 )
 from hub.dispatch.deliveries import Explained
@@ -59,14 +61,18 @@ async def list_events(
     caller: Reader,
     page: Paging,
     type: TypePattern,
+    q: SearchText = None,
     subject: Annotated[str | None, Query(max_length=1_024, examples=["orders/1001"])] = None,
     since: Since = None,
     until: Until = None,
 ) -> Response:
     """Events, newest first."""
     query = EventQuery(type, subject, since, until)
-    found = await services.events.listing(caller.tenant, query, page)
-    return listed(map(shown_event, found.items), found.next_cursor)
+    if q is None:
+        listing = await services.events.listing(caller.tenant, query, page)
+    else:
+        listing = await services.search.events(caller.tenant, q, query, page)
+    return page_response(listing, map(shown_event, listing.items))
 
 
 @router.get("/events/{event_id}", response_model=EventDetail, responses=problems(401, 403, 404, 422, 503))
@@ -81,12 +87,14 @@ async def get_event(event_id: EventId, services: CurrentServices, caller: Reader
 async def list_event_deliveries(event_id: EventId, services: CurrentServices, caller: Reader, page: Paging) -> Response:
     """An event's deliveries, newest first."""
     await services.events.find(caller.tenant, event_id)
-    found = await services.deliveries.listing(caller.tenant, DeliveryQuery(event_id=event_id), page)
-    return listed(found.items, found.next_cursor)
+    listing = await services.deliveries.listing(caller.tenant, DeliveryQuery(event_id=event_id), page)
+    return page_response(listing, listing.items)
 
 
 @router.get("/events/{event_id}/explain", response_model=ExplanationList, responses=problems(401, 403, 404, 422, 503))
-async def explain_event(event_id: EventId, services: CurrentServices, caller: Reader) -> Response:
+async def explain_event(
+    event_id: EventId, services: CurrentServices, caller: Reader, known: KnownParameters
+) -> Response:
     """What became of the event for each subscription of the tenant, and why."""
     explanations = await services.deliveries.explain(caller.tenant, event_id)
     return json_response({"items": [asdict(explanation) for explanation in explanations]})

@@ -18,7 +18,7 @@ from hub.catalogue.keys.model import Principal
 from hub.errors import Fault, Invalid
 from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON
 from hub.models import Scope
-from hub.publishing.event import ParsedEvent, fill_from_path
+from hub.publishing.event import ParsedEvent, fill_from_path, refuse_reserved
 from hub.runtime import Services
 from hub.stores.base import ItemResult
 from hub.telemetry.tracing import current_traceparent
@@ -124,7 +124,7 @@ async def publish_events(request: Request, caller: Publishing) -> Response:
 
     The answer is given once everything is on disk. An item of a batch that is refused does not affect the others.
     """
-    return await _publish(request, caller, _with_trace(request))
+    return await _publish(request, caller, _from_client(request))
 
 
 router.add_api_route(
@@ -154,23 +154,24 @@ async def publish_user_events(request: Request, user_id: SubjectId, caller: Publ
     return await _publish(request, caller, adapt)
 
 
-def _with_trace(request: Request) -> Adapt:
-    """Events carry the trace context of the request, unless they have one of their own."""
+def _from_client(request: Request) -> Adapt:
+    """Events have no name that is the hub's own. They carry the trace context of the request, or their own."""
     traceparent = current_traceparent(request.headers.get("traceparent"))
 
     def adapt(event: ParsedEvent) -> ParsedEvent:
+        refuse_reserved(event)
         return event if traceparent is None or event.traceparent else replace(event, traceparent=traceparent)
 
     return adapt
 
 
 def _about(request: Request, family: str, subject: str, member: str, value: str) -> Adapt:
-    with_trace = _with_trace(request)
+    from_client = _from_client(request)
 
     def adapt(event: ParsedEvent) -> ParsedEvent:
         if not event.type.startswith(f"{family}."):
             raise Invalid("The type does not fit the path.", errors=[Fault(f"must begin with {family}.", "/type")])
-        return fill_from_path(with_trace(event), subject=subject, member=member, value=value)
+        return fill_from_path(from_client(event), subject=subject, member=member, value=value)
 
     return adapt
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from hub.api.access import Admin, CurrentServices, Reader
 from hub.api.problems import problems
-from hub.api.shapes import listed
+from hub.api.shapes import KnownParameters, listed
 from hub.api.tasks import accepted
 from hub.models import Task
 from hub.tasks import Progress
@@ -54,8 +54,8 @@ def _shown(entry: TimetableEntry) -> Schedule:
     )
 
 
-@router.get("", response_model=ScheduleList, responses=problems(401, 403, 503))
-async def list_schedules(services: CurrentServices, caller: Reader) -> Response:
+@router.get("", response_model=ScheduleList, responses=problems(401, 403, 422, 503))
+async def list_schedules(services: CurrentServices, caller: Reader, known: KnownParameters) -> Response:
     """Every schedule, by name."""
     return listed([_shown(entry) for entry in await services.housekeeping.entries()])
 

@@ -1,18 +1,21 @@
 """The shapes of answers that several routes give, and the parameters that several take."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Depends, Query, Response
-from pydantic import BaseModel, Field
+from fastapi import Depends, Query, Request, Response
+from fastapi.dependencies.models import Dependant
+from pydantic import AfterValidator, BaseModel, Field
 
 from hub.catalogue.patterns import is_pattern
 from hub.errors import Fault, Invalid
 from hub.instants import Instant
 from hub.media_types import JSON
 from hub.models import Attempt, Delivery, Event, Status
-from hub.stores.base import Page
+from hub.stores.base import Listing, Page
+from hub.validation import MAX_FAULTS, pointer
 
 _JSON_OPTIONS = orjson.OPT_UTC_Z
 NO_STORE = {"Cache-Control": "no-store"}
@@ -36,7 +39,27 @@ async def _type_pattern(
 TypePattern = Annotated[str | None, Depends(_type_pattern)]
 
 
+async def _known_parameters(request: Request) -> None:
+    """Refuse what the route does not know: a misspelt condition would otherwise select everything."""
+    known = _parameters(request.scope["route"].dependant)
+    if unknown := [name for name in request.query_params if name not in known]:
+        detail = f"is not a parameter of this route; it takes {', '.join(sorted(known)) or 'none'}"
+        faults = [Fault(detail, pointer("query", name)) for name in unknown[:MAX_FAULTS]]
+        raise Invalid("The query has a parameter that this route does not know; see `errors`.", errors=faults)
+
+
+def _parameters(dependant: Dependant) -> frozenset[str]:
+    """The names of the query parameters of a route, those of its dependencies among them."""
+    own = frozenset(parameter.alias for parameter in dependant.query_params)
+    return own.union(*map(_parameters, dependant.dependencies))
+
+
+KnownParameters = Annotated[None, Depends(_known_parameters)]
+"""For routes that list or search; `Paging` includes it."""
+
+
 async def _page(
+    known: KnownParameters,
     limit: Annotated[int, Query(ge=1, le=200, description="How many items at most.")] = 50,
     cursor: Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")] = None,
 ) -> Page:
@@ -44,6 +67,24 @@ async def _page(
 
 
 Paging = Annotated[Page, Depends(_page)]
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text.strip()
+
+
+SearchText = Annotated[
+    Annotated[str, AfterValidator(_not_blank)] | None,
+    Query(
+        max_length=200,
+        description="How a text begins: an id, the subject, `order_id`, `user_id`, `customer.email`, or a member that "
+        "the event type lists as `search`. Whether an ASCII letter is a capital does not matter. A search ends after "
+        "two seconds at most.",
+        examples=["o-77"],
+    ),
+]
 
 
 class EventView(Event):
@@ -56,14 +97,23 @@ class EventDetail(EventView):
     deliveries: dict[Status, int] = Field(examples=[{"delivered": 2, "pending": 1}])
 
 
-class EventList(BaseModel):
+class Found(BaseModel):
+    """What the page of a list that can be searched has beside its items."""
+
+    next_cursor: str | None
+    searched_to: datetime | None = Field(
+        default=None,
+        description="Given when a search with `q` ended because its time was up: what is older than this has not been "
+        "looked at. `next_cursor` goes on there.",
+    )
+
+
+class EventList(Found):
     items: list[EventView]
-    next_cursor: str | None
 
 
-class DeliveryList(BaseModel):
+class DeliveryList(Found):
     items: list[Delivery]
-    next_cursor: str | None
 
 
 class DeliveryDetail(Delivery):
@@ -78,6 +128,12 @@ def shown_event(event: Event) -> dict[str, Any]:
 def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """JSON of plain values, resources and aware UTC instants."""
     return Response(orjson.dumps(content, _members, _JSON_OPTIONS), status, headers, JSON)
+
+
+def page_response(listing: Listing[Any], items: Iterable[Any]) -> Response:
+    """A page of a list that can be searched, with its items as they are shown."""
+    stopped = {} if listing.searched_to is None else {"searched_to": listing.searched_to}
+    return json_response({"items": list(items), "next_cursor": listing.next_cursor, **stopped})
 
 
 def listed(items: Iterable[Any], next_cursor: str | None = None) -> Response:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from hub.api.access import CurrentServices, Reader
 from hub.api.problems import problems
-from hub.api.shapes import Since, json_response
+from hub.api.shapes import KnownParameters, Since, json_response
 from hub.stores.base import ChannelStats, RecentFailure
 
 router = APIRouter(prefix="/v1/stats", tags=["numbers"])
@@ -41,6 +41,7 @@ class Numbers(ChannelNumbers):
 async def get_stats(
     services: CurrentServices,
     caller: Reader,
+    known: KnownParameters,
     since: Since = None,
     channel: Annotated[str | None, Query(max_length=50, examples=["webhook"])] = None,
 ) -> Response:

@@ -1,1 +1,1 @@
-"""What is registered: tenants and their keys, subscriptions, event types."""
+"""What is registered: tenants and their keys, subscriptions, event types, sources."""

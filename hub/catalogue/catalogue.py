@@ -1,4 +1,4 @@
-"""The catalogue: tenants, keys, subscriptions and event types, in each process's memory and in step with the store.
+"""The catalogue: everything that is registered, in each process's memory and in step with the store.
 
 The store keeps versioned records. A writer names the version that its change was built on, and a reader catches up by
 version. So a route reads without I/O, and an event is never matched against a catalogue that is behind. See
@@ -51,6 +51,8 @@ class Catalogue:
         self._event_types: dict[tuple[str, str], EventType] = {}
         self.keys: dict[str, Key] = {}
         self.tenants: dict[str, Tenant] = {}
+        self.sources: dict[str, Record] = {}
+        """By id; `hub.catalogue.sources.service` reads them."""
         self.fingerprints: dict[str, str] = {}
         """Fingerprints of the operator's secrets, by name (`hub.cluster.operator_secrets`)."""
         self.version = 0
@@ -137,6 +139,8 @@ class Catalogue:
                 _put(self.tenants, record.id, record, Tenant.model_validate_json)
             case "event_type":
                 _put(self._event_types, (record.tenant, record.id), record, EventType.model_validate_json)
+            case "source":
+                _put(self.sources, record.id, record, lambda _: record)
             case "secret":
                 _put(self.fingerprints, record.id, record, lambda doc: orjson.loads(doc)["fingerprint"])
 

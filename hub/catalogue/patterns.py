@@ -11,6 +11,8 @@ T = TypeVar("T")
 
 MAX_TYPE_LENGTH = 255
 _TYPE = re.compile(rf"[!-)+-~]{{1,{MAX_TYPE_LENGTH}}}")
+RESERVED = "hub."
+"""How the types begin that only the hub itself may publish."""
 _CACHED_TYPES = 4_096
 
 
@@ -20,6 +22,11 @@ def is_type(text: str) -> bool:
     Dots separate its segments. The types of CloudEvents fit, such as `com.example.order/v1`.
     """
     return _TYPE.fullmatch(text) is not None
+
+
+def is_reserved(event_type: str) -> bool:
+    """Whether only the hub itself may publish events of this type."""
+    return event_type.startswith(RESERVED)
 
 
 def is_pattern(text: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from hub.catalogue.patterns import MAX_TYPE_LENGTH, is_type
+from hub.catalogue.patterns import MAX_TYPE_LENGTH, RESERVED, is_reserved, is_type
 from hub.clock import to_millisecond
 from hub.errors import Fault, Invalid
 from hub.instants import Instant
@@ -19,6 +19,12 @@ from hub.validation import pointer, pydantic_faults
 
 DEFAULT_SOURCE = "urn:notification-hub"
 """The source of a native event that was published without one."""
+HUB_SOURCES = "hub:"
+"""How the sources of events begin that the hub itself names. Only these can tell who sent an event, so that no client
+can take the id of an event that another sender is about to announce."""
+MAX_TEXT_LENGTH = 1_024
+_SUBJECTS = {"order": ("orders", "order_id"), "user": ("users", "user_id")}
+"""What the events of a family are about: a collection, and the member of the data with the id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class ParsedEvent:
             if (instant := members[name]) is not None:
                 members[name] = to_millisecond(instant)
         members["time"] = members["time"] or at
+        members["subject"] = members["subject"] or _natural_subject(self.type, self.data_value)
         return Event(id=id_, tenant=tenant, accepted_at=at, **members)
 
 
@@ -59,6 +66,19 @@ class ParsedEvent:
 # needs no line of code. See docs/decisions/0013.
 _ACCEPTED = tuple(one.name for one in fields(ParsedEvent) if one.name in Event.model_fields)
 _accepted_of = attrgetter(*_ACCEPTED)
+
+
+def _natural_subject(event_type: str, data: Any) -> str | None:
+    """The subject that an order or user event has under the path of its order or user (`fill_from_path`)."""
+    family, dot, _ = event_type.partition(".")
+    if not dot or family not in _SUBJECTS or not isinstance(data, dict):
+        return None
+    collection, member = _SUBJECTS[family]
+    id_ = data.get(member)
+    if not isinstance(id_, str | int) or isinstance(id_, bool):
+        return None
+    subject = f"{collection}/{id_}"
+    return subject if id_ != "" and len(subject) <= MAX_TEXT_LENGTH and subject.isprintable() else None
 
 
 def _check_type(text: str) -> str:
@@ -84,7 +104,7 @@ TypeName = Annotated[
     Field(min_length=1, max_length=MAX_TYPE_LENGTH, examples=["order.created"]),
     AfterValidator(_check_type),
 ]
-Text = Annotated[str, Field(min_length=1, max_length=1_024), AfterValidator(_check_text)]
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH), AfterValidator(_check_text)]
 
 
 class NewEvent(BaseModel):
@@ -130,6 +150,17 @@ def parse_native(raw: bytes) -> ParsedEvent:
         data_value=event.data,
         **{name: native[name] for name in _NATIVE},
     )
+
+
+def refuse_reserved(event: ParsedEvent) -> None:
+    """Raise `Invalid` for an event of a client that has a name which is the hub's own."""
+    faults = []
+    if is_reserved(event.type):
+        faults.append(Fault(f"must not begin with {RESERVED}", "/type"))
+    if event.source.startswith(HUB_SOURCES):
+        faults.append(Fault(f"must not begin with {HUB_SOURCES}", "/source"))
+    if faults:
+        raise Invalid("The event has a name that is reserved for the hub itself.", errors=faults)
 
 
 def check_times(deliver_at: datetime | None, expires_at: datetime | None) -> None:

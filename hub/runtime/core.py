@@ -10,8 +10,9 @@ from channels.base import Channel, ChannelContext
 from channels.discovery import load_channels
 from channels.http import open_client
 from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.sealing import Sealer
+from hub.catalogue.sources.service import Sources
 from hub.catalogue.subscriptions import SubscriptionCodec
-from hub.catalogue.subscriptions.sealing import Sealer
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
 from hub.cluster.notifier import Notifier
@@ -47,6 +48,7 @@ class Core:
     metrics: Metrics
     catalogue: Catalogue
     subscriptions: Subscriptions
+    sources: Sources
     sender: Sender
     failpoint: Failpoint
     notifier: Notifier
@@ -73,7 +75,8 @@ async def open_core(
     channels = await _open_channels(stack, settings)
     renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
     secret = kept_secret(settings.secret_key, settings.data_dir / "secret.key")
-    codec = SubscriptionCodec(channels, renderer, Sealer(secret))
+    sealer = Sealer(secret)
+    codec = SubscriptionCodec(channels, renderer, sealer)
     catalogue = Catalogue(store.records, codec.decode)
     await catalogue.refresh()
     # Decoding a subscription would notice a wrong key too, but not where there is none yet: what this process sealed
@@ -89,6 +92,7 @@ async def open_core(
         metrics=Metrics(),
         catalogue=catalogue,
         subscriptions=Subscriptions(catalogue, codec, clock),
+        sources=Sources(catalogue, sealer, clock),
         sender=Sender(channels, renderer, tracing),
         failpoint=failpoint,
         notifier=Notifier(),

@@ -7,12 +7,14 @@ import structlog
 
 from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.keys.service import Keyring
+from hub.catalogue.sources.service import Sources
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
 from hub.cluster.operator_secrets import fingerprint, first_fingerprint, kept_secret
 from hub.dispatch import Sender
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
+from hub.dispatch.search import Search
 from hub.errors import HubError
 from hub.maintenance.housekeeping import Housekeeping
 from hub.publishing.publisher import Publisher
@@ -42,9 +44,11 @@ class Services:
     keys: Keyring
     event_types: EventTypes
     subscriptions: Subscriptions
+    sources: Sources
     publisher: Publisher
     events: Events
     deliveries: Deliveries
+    search: Search
     sender: Sender
     stream: Broadcaster
     tickets: StreamTickets
@@ -63,13 +67,15 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
     """
     settings, store, clock, catalogue = core.settings, core.store, core.clock, core.catalogue
     keys = Keyring(catalogue, clock, await _admin_key(core))
-    events, notify = Events(store.archive), core.notifier.notify
+    events, event_types, notify = Events(store.archive), EventTypes(catalogue, clock), core.notifier.notify
+    deliveries = Deliveries(events, store.archive, store.intake, store.queue, catalogue, clock, notify)
     services = Services(
         settings=settings,
         clock=clock,
         keys=keys,
-        event_types=EventTypes(catalogue, clock),
+        event_types=event_types,
         subscriptions=core.subscriptions,
+        sources=core.sources,
         publisher=Publisher(
             store.intake,
             catalogue,
@@ -80,7 +86,8 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
             fanout_inline_max=settings.fanout_inline_max,
         ),
         events=events,
-        deliveries=Deliveries(events, store.archive, store.intake, store.queue, catalogue, clock, notify),
+        deliveries=deliveries,
+        search=Search(events, deliveries, event_types, clock),
         sender=core.sender,
         stream=await stack.enter_async_context(open_broadcaster(store.feed, clock, _limits(settings))),
         tickets=StreamTickets(store.tickets, clock),

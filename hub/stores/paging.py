@@ -9,6 +9,7 @@ import orjson
 
 from hub.errors import BadRequest
 from hub.stores.base import Listing, Page
+from hub.stores.milliseconds import instant
 
 T = TypeVar("T")
 
@@ -32,3 +33,11 @@ def listing(items: Sequence[T], page: Page, cursor: Callable[[T], str]) -> Listi
     """A page of items. The caller read one more than `page.limit`, which shows whether there is another page."""
     kept = tuple(items[: page.limit])
     return Listing(kept, cursor(kept[-1]) if len(items) > len(kept) > 0 else None)
+
+
+def searched(found: Listing[T], end: tuple[int, int | str] | None) -> Listing[T]:
+    """A page of a search, which looked no further than the position `end`, an instant and a key; None: to the end of
+    the list."""
+    if found.next_cursor is not None or end is None:
+        return found
+    return Listing(found.items, cursor_of(*end), instant(end[0]))

@@ -79,11 +79,13 @@ def known(hub: str) -> dict[str, str]:
         event = client.post("/v1/events", json={"type": "order.created", "data": ORDER}).json()
         (delivery,) = client.get("/v1/deliveries", params={"subscription_id": subscription_id}).json()["items"]
         key = client.post("/v1/keys", json={"name": "x", "scopes": ["read"]}).json()
+        source = client.post("/v1/sources", json={"name": "x", "scheme": "github", "secret": "x" * 8}).json()
     return {
         "subscription_id": subscription_id,
         "event_id": event["id"],
         "delivery_id": delivery["id"],
         "key_id": key["id"],
+        "source_id": source["id"],
         "type": event["type"],
         "order_id": "1001",
         "user_id": "u-42",

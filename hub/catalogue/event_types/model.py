@@ -1,14 +1,26 @@
 """An event type: as clients write it, and as it is kept and shown."""
 
+import re
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hub.catalogue.event_types.schema import Schema
 from hub.models import Resource
 
+MAX_SEARCH = 5
+_SEARCH_MEMBER = r'^data(\.[^."\\\x00-\x1f]{1,64}){1,8}$'
+
+
+def _check_member(text: str) -> str:
+    if not re.search(_SEARCH_MEMBER, text):
+        raise ValueError("must be the dotted path of a member of the data, such as data.customer.phone")
+    return text
+
+
+SearchMember = Annotated[str, AfterValidator(_check_member), Field(json_schema_extra={"pattern": _SEARCH_MEMBER})]
 _SCHEMA_EXAMPLE = {"type": "object", "required": ["sku"], "properties": {"sku": {"type": "string"}}}
 
 
@@ -26,6 +38,12 @@ class EventTypeSpec(BaseModel):
         examples=[_SCHEMA_EXAMPLE],
     )
     example: Any = Field(default=None, description="Data that fits the schema.", examples=[{"sku": "A-1"}])
+    search: tuple[SearchMember, ...] = Field(
+        default=(),
+        max_length=MAX_SEARCH,
+        description="Dotted paths of further members in which `q` of the lists of events and deliveries searches.",
+        examples=[["data.sku"]],
+    )
 
 
 class EventType(Resource):
@@ -38,6 +56,7 @@ class EventType(Resource):
     description: str | None = None
     schema_: dict[str, Any] | None = Field(default=None, alias="schema", examples=[_SCHEMA_EXAMPLE])
     example: Any = Field(default=None, description="Data that fits the schema.", examples=[{"sku": "A-1"}])
+    search: tuple[str, ...] = Field(default=(), examples=[["data.sku"]])
     created_at: datetime | None = None
     updated_at: datetime | None = None
 

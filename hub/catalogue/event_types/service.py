@@ -16,8 +16,17 @@ from hub.models import Event, FeedEntry, Record
 
 SAMPLE_SOURCE = "urn:notification-hub:test"
 _PLAIN_SAMPLE = {"message": "A sample from the notification hub."}
+_SEARCH = {"user": ("data.email",)}
+"""What the built-in types of a family list, beside what is searched in every event."""
 _BUILT_IN = {
-    name: EventType(type=name, built_in=True, description=kind.description, schema=kind.schema, example=kind.example)
+    name: EventType(
+        type=name,
+        built_in=True,
+        description=kind.description,
+        schema=kind.schema,
+        example=kind.example,
+        search=_SEARCH.get(name.partition(".")[0], ()),
+    )
     for name, kind in BUILT_IN.items()
 }
 
@@ -48,6 +57,13 @@ class EventTypes:
         if kind is None:
             raise NotFound("There is no such event type.")
         return kind
+
+    def searched(self, tenant: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The members that types list for searching, each as a type and a path in the data. What a built-in type lists
+        is searched also where the tenant lists more for it."""
+        kinds = (*_BUILT_IN.values(), *self._catalogue.event_types(tenant))
+        members = ((kind.type, tuple(member.split(".")[1:])) for kind in kinds for member in kind.search)
+        return tuple(dict.fromkeys(members))
 
     def sample(self, tenant: str, patterns: Sequence[str]) -> Event:
         """An event that was never published: the example of the first type, by name, that the patterns match."""
@@ -100,6 +116,7 @@ class EventTypes:
             description=spec.description,
             schema=spec.schema_,
             example=spec.example,
+            search=spec.search,
             created_at=now,
             updated_at=now,
         )

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from channels.base import Channel, SignedTarget, TargetModel
 from hub.catalogue.patterns import check_patterns
+from hub.catalogue.sealing import SealBroken, Sealer, mask_model
 from hub.catalogue.subscriptions.filters import compile_filter
 from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
-from hub.catalogue.subscriptions.sealing import SealBroken, Sealer, mask_model
 from hub.errors import Conflict, Fault, Forbidden, Invalid
 from hub.ids import new_id
 from hub.models import Record
@@ -89,9 +89,7 @@ class SubscriptionCodec:
 
     def encode(self, subscription: Subscription) -> Record:
         doc = subscription.spec.model_dump(mode="json", exclude={"target"})
-        doc["target"] = self._sealer.seal_model(
-            subscription.target, tenant=subscription.tenant, subscription=subscription.id
-        )
+        doc["target"] = self._sealer.seal_model(subscription.target, tenant=subscription.tenant, owner=subscription.id)
         doc["disabled_reason"] = subscription.disabled_reason
         doc["created_at"] = subscription.created_at
         doc["updated_at"] = subscription.updated_at
@@ -105,7 +103,7 @@ class SubscriptionCodec:
             raise Conflict(f"Subscription {record.id} uses the channel {doc['channel']}: install it and start again.")
         sealed = doc.pop("target")
         try:
-            target = self._sealer.open_model(channel.Target, sealed, tenant=record.tenant, subscription=record.id)
+            target = self._sealer.open_model(channel.Target, sealed, tenant=record.tenant, owner=record.id)
         except SealBroken as broken:
             raise Conflict(f"Subscription {record.id} cannot be read. {broken}") from broken
         members = {name: doc.pop(name) for name in ("disabled_reason", "created_at", "updated_at")}

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from channels.base import SignedTarget
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.keys.model import Principal
+from hub.catalogue.sealing import reveal_model, unmask
 from hub.catalogue.subscriptions.codec import SubscriptionCodec
 from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
-from hub.catalogue.subscriptions.sealing import reveal_model, unmask
 from hub.clock import Clock
 from hub.errors import Conflict, Invalid, NotFound
 from hub.models import FeedEntry, FeedKind, Record
@@ -66,7 +66,7 @@ class Subscriptions:
                 # Another channel has other members, so nothing of the old target is carried over.
                 document["target"] = {}
             elif isinstance(patch.get("target"), dict):
-                patch["target"] = unmask(patch["target"], current.target)
+                patch["target"] = unmask(patch["target"], current.target, "target")
             try:
                 spec = SubscriptionSpec.model_validate(_merged(document, patch))
             except ValidationError as error:

@@ -6,7 +6,17 @@ for good may all of it have been written. A write is as durable as the store pro
 Instants are aware UTC, kept to the millisecond.
 """
 
-from hub.stores.base.archive import Archive, ChannelStats, DeliveryQuery, EventQuery, RecentFailure, Stats
+from hub.stores.base.archive import (
+    SEARCH_STEP,
+    SEARCHED,
+    Archive,
+    ChannelStats,
+    DeliveryQuery,
+    EventQuery,
+    RecentFailure,
+    Stats,
+    TextSearch,
+)
 from hub.stores.base.coordination import Leases, Notify, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
@@ -20,6 +30,8 @@ from hub.stores.base.transfer import CopyState, Piece, Section, Transfer
 from hub.stores.base.upkeep import Upkeep
 
 __all__ = [
+    "SEARCHED",
+    "SEARCH_STEP",
     "UNBOUNDED",
     "AcceptResult",
     "Archive",
@@ -58,6 +70,7 @@ __all__ = [
     "Stats",
     "Store",
     "Tasks",
+    "TextSearch",
     "Tickets",
     "Transfer",
     "Upkeep",

@@ -4,9 +4,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base.page import Listing, Page
+
+SEARCHED: Final = (("order_id",), ("user_id",), ("customer", "email"))
+"""The members of the data of every event that a search looks at, as paths."""
+SEARCH_STEP: Final = 500
+"""How many events or deliveries one call looks at, at most, when it searches."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextSearch:
+    """Events where a text begins with `prefix`; whether an ASCII letter is a capital does not matter.
+
+    The texts are id, `source_id` and subject, the members `SEARCHED` of the data, and those that `members` names, each
+    as an event type and a path. A whole number counts as its digits. A delivery is found by its own id as well.
+    """
+
+    prefix: str
+    members: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +35,7 @@ class EventQuery:
     subject: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    search: TextSearch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +50,7 @@ class DeliveryQuery:
     type: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    search: TextSearch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +86,11 @@ class Stats:
 
 
 class Archive(ABC):
-    """Reading back what happened. For a tenant, what belongs to another tenant does not exist."""
+    """Reading back what happened. For a tenant, what belongs to another tenant does not exist.
+
+    A query with `search` looks at no more than `SEARCH_STEP` items in one call. Its page may then have fewer items than
+    were asked for, or none, although there is a next one. See docs/decisions/0020.
+    """
 
     @abstractmethod
     async def event(self, tenant: str, event_id: str) -> Event | None: ...
@@ -86,7 +110,7 @@ class Archive(ABC):
 
     @abstractmethod
     async def counts(self, tenant: str, query: DeliveryQuery) -> Mapping[str, Mapping[Status, int]]:
-        """How many deliveries there are, by subscription id and status; without zeros."""
+        """How many deliveries there are, by subscription id and status; without zeros. `search` does not count."""
 
     @abstractmethod
     async def stats(self, tenant: str, since: datetime, channel: str | None) -> Stats: ...

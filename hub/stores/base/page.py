@@ -1,6 +1,7 @@
 """Lists that are read page by page."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -18,3 +19,6 @@ class Page:
 class Listing(Generic[T]):
     items: tuple[T, ...]
     next_cursor: str | None = None
+    searched_to: datetime | None = None
+    """Where a search stopped before it had found enough: what is older has not been looked at. `next_cursor` goes on
+    there."""

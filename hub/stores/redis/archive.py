@@ -1,6 +1,6 @@
 """Reading back what happened, from Redis."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Final
@@ -8,12 +8,21 @@ from typing import Final
 import structlog
 
 from hub.models import Attempt, Delivery, Event, Status
-from hub.stores.base import Archive, DeliveryQuery, EventQuery, Listing, Page, Stats
-from hub.stores.paging import listing
+from hub.stores.base import SEARCH_STEP, Archive, DeliveryQuery, EventQuery, Listing, Page, Stats, TextSearch
+from hub.stores.paging import listing, searched
 from hub.stores.redis.client.engine import Engine
-from hub.stores.redis.keyspace.codec import DELIVERY_FIELDS, attempt_from, delivery_from, event_from, fields, pack
+from hub.stores.redis.keyspace.codec import (
+    DELIVERY_FIELDS,
+    attempt_from,
+    delivery_from,
+    event_from,
+    fields,
+    pack,
+    unpack_event,
+)
 from hub.stores.redis.keyspace.index_scan import (
     STEP,
+    at_of,
     at_once,
     cursor_at,
     from_instant,
@@ -27,6 +36,8 @@ from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
 from hub.stores.redis.keyspace.selection import STORED, IndexSelection, of_deliveries, of_events
 from hub.stores.redis.stats import read_stats
+from hub.stores.search import beginning_with, finder
+from hub.stores.stored import StoredEvent
 
 _DOCUMENTS_AT_ONCE: Final = 50
 """Few, because events may be large."""
@@ -52,6 +63,8 @@ class RedisArchive(Archive):
     async def events(self, tenant: str, query: EventQuery, page: Page) -> Listing[Event]:
         low, high = from_instant(query.since), until_page(page, query.until)
         selection = of_events(self._keys, tenant, query)
+        if query.search is not None:
+            return await self._search_events(query.search, selection, low, high, page)
         found: list[Event] = []
         async with aclosing(self._selected(selection, _STATES, low, high, page.limit + 1)) as scan:
             async for ids in scan:
@@ -77,6 +90,8 @@ class RedisArchive(Archive):
     async def deliveries(self, tenant: str, query: DeliveryQuery, page: Page) -> Listing[Delivery]:
         low, high = from_instant(query.since), until_page(page, query.until)
         selection = await self._selection(tenant, query)
+        if query.search is not None:
+            return await self._search_deliveries(query, query.search, selection, low, high, page)
         found: list[Delivery] = []
         async with aclosing(self._selected(selection, _DELIVERIES, low, high, page.limit + 1)) as scan:
             async for ids in scan:
@@ -96,6 +111,50 @@ class RedisArchive(Archive):
             return []
         numbered = {int(name): packed for name, packed in {**short, **long}.items() if name.isdigit()}
         return [attempt_from(number, numbered[number]) for number in sorted(numbered)]
+
+    # -- searching ---------------------------------------------------------------------------------------------------
+
+    async def _search_events(
+        self, search: TextSearch, selection: IndexSelection, low: str, high: str, page: Page
+    ) -> Listing[Event]:
+        ids, end = await self._step(selection, _STATES, low, high)
+        found: list[Event] = []
+        for some in parts(ids, _DOCUMENTS_AT_ONCE):
+            matching = await self._matching(search, some)
+            found += await self._events([id_ for id_ in some if id_ in matching])
+            if len(found) > page.limit:
+                break
+        return searched(_page_of_events(found, page), end)
+
+    async def _search_deliveries(
+        self, query: DeliveryQuery, search: TextSearch, selection: IndexSelection, low: str, high: str, page: Page
+    ) -> Listing[Delivery]:
+        ids, end = await self._step(selection, _DELIVERIES, low, high)
+        begins, found = beginning_with(search), []
+        for some in parts(ids, _DOCUMENTS_AT_ONCE):
+            events = await self._engine.ask_all([("HGET", self._keys.delivery(id_), "evt") for id_ in some])
+            matching = await self._matching(search, sorted({event.decode() for event in events if event}))
+            wanted = [i for i, e in zip(some, events, strict=True) if begins(i) or (e and e.decode() in matching)]
+            found += [d for d in await self._deliveries(wanted) if query.status in (None, d.status)]
+            if len(found) > page.limit:
+                break
+        return searched(_page_of_deliveries(found, page), end)
+
+    async def _step(
+        self, selection: IndexSelection, kind: str, low: str, high: str
+    ) -> tuple[list[str], tuple[int, str] | None]:
+        """The ids that one step of a search looks at, and the position where it ends; None at the end of the list."""
+        async with aclosing(newest(self._engine, selection.indexes, low, high, SEARCH_STEP)) as scan:
+            members = (await anext(scan, []))[:SEARCH_STEP]
+        if not members:
+            return [], None
+        return await self._wanted(selection, kind, members), (at_of(members[-1]), id_of(members[-1]))
+
+    async def _matching(self, search: TextSearch, events: Sequence[str]) -> set[str]:
+        """The ids of those of these events that a search finds."""
+        finds = finder(search)
+        documents = await self._engine.ask_all([("GET", self._keys.event(id_)) for id_ in events])
+        return {id_ for id_, document in zip(events, documents, strict=True) if document and _found(finds, document)}
 
     # -- numbers -----------------------------------------------------------------------------------------------------
 
@@ -147,15 +206,18 @@ class RedisArchive(Archive):
         self, selection: IndexSelection, kind: str, low: str, high: str, wanted: int
     ) -> AsyncGenerator[list[str], None]:
         """The ids that are selected, newest first, in parts; `kind` stands before an id in the name of its hash."""
-        looks_at = pack(selection.wanted)
         async with aclosing(newest(self._engine, selection.indexes, low, high, wanted)) as scan:
             async for members in scan:
-                ids = [id_of(member) for member in members]
-                if not selection.wanted:
-                    yield ids
-                    continue
-                for some in parts(ids, STEP):
-                    yield [id_.decode() for id_ in await self._engine.run(_SELECT, looks_at, kind, *some, repeat=True)]
+                for some in parts(members, STEP):
+                    yield await self._wanted(selection, kind, some)
+
+    async def _wanted(self, selection: IndexSelection, kind: str, members: Sequence[bytes]) -> list[str]:
+        """The ids of those of these members of an index that fulfil the rest of the conditions."""
+        ids = [id_of(member) for member in members]
+        if not selection.wanted:
+            return ids
+        wanted = pack(selection.wanted)
+        return [id_.decode() for id_ in await self._engine.run(_SELECT, wanted, kind, *ids, repeat=True)]
 
     async def _deliveries(self, ids: Sequence[str]) -> list[Delivery]:
         """The deliveries of these ids that exist."""
@@ -171,6 +233,14 @@ def _readable(id_: str, document: bytes | None, cancelled: bytes | None) -> Even
     except ValueError:
         _log.error("event.damaged", event_id=id_)
         return None
+
+
+def _found(finds: Callable[[StoredEvent], bool], document: bytes) -> bool:
+    try:
+        return finds(unpack_event(document))
+    except ValueError:
+        # It is told of where it is read as a whole.
+        return False
 
 
 def _page_of_events(found: Sequence[Event], page: Page) -> Listing[Event]:

@@ -7,10 +7,18 @@ from typing import Final
 import apsw
 
 from hub.models import Attempt, Delivery, Event, Status
-from hub.stores.base import Archive, DeliveryQuery, EventQuery, Listing, Page, Stats
+from hub.stores.base import SEARCH_STEP, Archive, DeliveryQuery, EventQuery, Listing, Page, Stats
 from hub.stores.milliseconds import milliseconds
-from hub.stores.paging import cursor_of, listing
-from hub.stores.sqlite.conditions import deliveries_index, deliveries_where, events_index, events_where
+from hub.stores.paging import cursor_of, listing, searched
+from hub.stores.sqlite.conditions import (
+    Condition,
+    deliveries_index,
+    deliveries_where,
+    events_index,
+    events_where,
+    scanned_deliveries,
+    scanned_events,
+)
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.rows import ATTEMPT_MEMBERS, DELIVERY_JSON, EVENT_JSON, delivery_from, event_from, fetch
 from hub.stores.sqlite.stats import read_stats
@@ -38,6 +46,10 @@ _COUNTS: Final = """
     SELECT json_array(subscription_id, status, count(*)) AS row FROM deliveries INDEXED BY {index} WHERE {where}
     GROUP BY subscription_id, status
 """
+_STEP_END: Final = f"""
+    SELECT json_array({{at}}, seq) AS row FROM {{table}} INDEXED BY {{index}} WHERE {{where}}
+    ORDER BY {{at}} DESC, seq DESC LIMIT 1 OFFSET {SEARCH_STEP - 1}
+"""
 
 
 def _event(connection: apsw.Connection, tenant: str, event_id: str) -> Event | None:
@@ -47,11 +59,17 @@ def _event(connection: apsw.Connection, tenant: str, event_id: str) -> Event | N
 
 def _events(connection: apsw.Connection, tenant: str, query: EventQuery, page: Page) -> Listing[Event]:
     where = events_where(tenant, query).after(page, "accepted_at", "seq", int)
+    end = None
+    if query.search is not None:
+        scanned = events_where(tenant, scanned_events(query)).after(page, "accepted_at", "seq", int)
+        end = _step_end(connection, "events", "accepted_at", events_index(query), scanned)
+        where.down_to(end, "accepted_at", "seq")
     statement = _EVENTS.format(index=events_index(query), where=where, limit=page.limit + 1)
     rows = fetch(connection, statement, where.values)
     found = [event_from(connection, row) for row in rows]
     seqs = {event.id: seq for event, (seq, *_) in zip(found, rows, strict=True)}
-    return listing(found, page, lambda event: cursor_of(milliseconds(event.accepted_at), seqs[event.id]))
+    page_found = listing(found, page, lambda event: cursor_of(milliseconds(event.accepted_at), seqs[event.id]))
+    return searched(page_found, end)
 
 
 def _delivery(connection: apsw.Connection, tenant: str, delivery_id: str) -> Delivery | None:
@@ -66,11 +84,25 @@ def _delivery(connection: apsw.Connection, tenant: str, delivery_id: str) -> Del
 
 def _deliveries(connection: apsw.Connection, tenant: str, query: DeliveryQuery, page: Page) -> Listing[Delivery]:
     where = deliveries_where(tenant, query).after(page, "created_at", "seq", int)
+    end = None
+    if query.search is not None:
+        scanned = deliveries_where(tenant, scanned_deliveries(query)).after(page, "created_at", "seq", int)
+        end = _step_end(connection, "deliveries", "created_at", deliveries_index(query), scanned)
+        where.down_to(end, "created_at", "seq")
     statement = _DELIVERIES.format(index=deliveries_index(query), where=where, limit=page.limit + 1)
     rows = fetch(connection, statement, where.values)
     found = [delivery_from(row) for row in rows]
     seqs = {delivery.id: seq for delivery, (seq, *_) in zip(found, rows, strict=True)}
-    return listing(found, page, lambda delivery: cursor_of(milliseconds(delivery.created_at), seqs[delivery.id]))
+    page_found = listing(found, page, lambda delivery: cursor_of(milliseconds(delivery.created_at), seqs[delivery.id]))
+    return searched(page_found, end)
+
+
+def _step_end(
+    connection: apsw.Connection, table: str, at: str, index: str, scanned: Condition
+) -> tuple[int, int] | None:
+    """The position of the last row that this step of a search looks at; None when it reaches the end of the list."""
+    rows = fetch(connection, _STEP_END.format(table=table, at=at, index=index, where=scanned), scanned.values)
+    return tuple(rows[0]) if rows else None
 
 
 def _attempts(connection: apsw.Connection, tenant: str, delivery_id: str) -> list[Attempt]:

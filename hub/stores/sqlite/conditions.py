@@ -1,13 +1,15 @@
 """Queries as SQL conditions."""
 
+import re
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from typing import Self
 
 import orjson
 
 from hub.models import Status
-from hub.stores.base import DeliveryQuery, EventQuery, Page
+from hub.stores.base import SEARCHED, DeliveryQuery, EventQuery, Page, TextSearch
 from hub.stores.milliseconds import milliseconds
 from hub.stores.paging import position_of
 
@@ -67,6 +69,16 @@ class Condition:
             self.add(f"({column}, {key}) < (:at, :last)", at=at, last=last)
         return self
 
+    def down_to(self, end: tuple[int, int] | None, column: str, key: str) -> None:
+        """Add what is not after this position, newest first."""
+        if end is not None:
+            self.add(f"({column}, {key}) >= (:end_at, :end_key)", end_at=end[0], end_key=end[1])
+
+    def begins(self, column: str, prefix: str) -> str:
+        """A part which holds where a text begins with this, whatever the case of its ASCII letters."""
+        self.values["prefix"] = re.sub(r"([\\%_])", r"\\\1", prefix) + "%"
+        return f"{column} LIKE :prefix ESCAPE '\\'"
+
 
 # Which index gives the fewest rows is known here. SQLite's planner, without statistics, prefers one that avoids a sort.
 def events_index(query: EventQuery) -> str:
@@ -92,6 +104,8 @@ def events_where(tenant: str, query: EventQuery) -> Condition:
     condition.matching("type", query.type)
     condition.equal("subject", query.subject)
     condition.within("accepted_at", query.since, query.until)
+    if query.search is not None:
+        condition.add(_event_found(condition, query.search))
     return condition
 
 
@@ -107,4 +121,45 @@ def deliveries_where(tenant: str, query: DeliveryQuery) -> Condition:
     condition.equal("channel", query.channel)
     condition.matching("event_type", query.type)
     condition.within("created_at", query.since, query.until)
+    if query.search is not None:
+        own = condition.begins("deliveries.id", query.search.prefix)
+        event = _event_found(condition, query.search)
+        condition.add(f"({own} OR EXISTS (SELECT 1 FROM events WHERE events.seq = deliveries.event_seq AND {event}))")
     return condition
+
+
+def scanned_events(query: EventQuery) -> EventQuery:
+    """What the index of a query gives, before anything is looked at in the rows themselves."""
+    return replace(query, type=None, search=None)
+
+
+def scanned_deliveries(query: DeliveryQuery) -> DeliveryQuery:
+    """As `scanned_events`."""
+    return replace(query, type=None, channel=None, not_subscription_ids=frozenset(), search=None)
+
+
+def _event_found(condition: Condition, search: TextSearch) -> str:
+    columns = [f"events.{column}" for column in ("id", "source_id", "subject")]
+    members = [_member(f"'{_json_path(path)}'") for path in SEARCHED]
+    begins = " OR ".join(condition.begins(text, search.prefix) for text in (*columns, *members))
+    if not search.members:
+        return f"({begins})"
+    listed = [[type_, _json_path(path)] for type_, path in search.members]
+    condition.values["members"] = orjson.dumps(listed).decode()
+    of_type = condition.begins(_member("listed.value ->> 1"), search.prefix)
+    return (
+        f"({begins} OR EXISTS (SELECT 1 FROM json_each(:members) AS listed"
+        f" WHERE listed.value ->> 0 = events.type AND {of_type}))"
+    )
+
+
+def _json_path(path: tuple[str, ...]) -> str:
+    return "$" + "".join(f'."{name}"' for name in path)
+
+
+def _member(path: str) -> str:
+    """The text or the digits at a path of the data. `->` gives a number as it was written, however long it is."""
+    return (
+        f"CASE json_type(events.data, {path}) WHEN 'text' THEN events.data ->> ({path})"
+        f" WHEN 'integer' THEN events.data -> ({path}) END"
+    )

@@ -22,6 +22,7 @@ from hub.testing.stores.queue import QueueConformance
 from hub.testing.stores.records import RecordsConformance
 from hub.testing.stores.results import ResultsConformance
 from hub.testing.stores.schedules import SchedulesConformance
+from hub.testing.stores.search import SearchConformance
 from hub.testing.stores.suite import OpenStore, StoreFactory, StoreSuite
 from hub.testing.stores.tasks import TasksConformance
 from hub.testing.stores.tickets import TicketsConformance
@@ -43,6 +44,7 @@ __all__ = [
     "RecordsConformance",
     "ResultsConformance",
     "SchedulesConformance",
+    "SearchConformance",
     "SharedStoreConformance",
     "StoreConformance",
     "StoreFactory",
@@ -63,6 +65,7 @@ class StoreConformance(
     LanesConformance,
     BreakerConformance,
     ArchiveConformance,
+    SearchConformance,
     FeedConformance,
     RecordsConformance,
     TasksConformance,

@@ -33,6 +33,7 @@ async def test_a_registered_type_is_kept_listed_and_replaced(api: Api) -> None:
         "type": "stock.low",
         "built_in": False,
         **spec,
+        "search": [],
         "created_at": "2026-11-23T12:00:00Z",
         "updated_at": "2026-11-23T12:00:00Z",
     }
@@ -72,6 +73,20 @@ async def test_a_schema_for_a_built_in_type_is_added_to_its_own(api: Api) -> Non
     assert pointers(refused) == ["/data/total", "/data/currency"]
     assert (await api.admin.delete(path)).status_code == 204
     assert (await api.admin.get(path)).json() == built_in
+
+
+@pytest.mark.parametrize(
+    ("search", "pointer"),
+    [
+        (["sku"], "/search/0"),
+        (["data.a", "data."], "/search/1"),
+        (['data."x'], "/search/0"),
+        ([f"data.{name}" for name in "abcdef"], "/search"),
+    ],
+)
+async def test_a_malformed_list_of_what_to_search_is_pointed_at(api: Api, search: list[str], pointer: str) -> None:
+    refused = await api.admin.put(PATH, json={"search": search})
+    assert (refused.status_code, pointers(refused)) == (422, [pointer])
 
 
 async def test_a_built_in_type_cannot_be_deleted(api: Api) -> None:

@@ -9,6 +9,7 @@ from fastapi import Response
 from hub.api.shapes import _type_pattern, json_response, listed, shown_event
 from hub.errors import Invalid
 from hub.testing.stores.samples import event, task
+from tests.api_support import Api, pointers
 
 DATA = b'{ "total": 10.50, "big": 123456789012345678901234567890, "a":1, "a":2 }'
 
@@ -50,3 +51,19 @@ async def test_a_malformed_pattern_of_types_is_pointed_at(pattern: str) -> None:
     with pytest.raises(Invalid) as refused:
         await _type_pattern(pattern)
     assert [fault.pointer for fault in refused.value.errors] == ["/query/type"]
+
+
+async def test_lists_refuse_a_parameter_that_they_do_not_know(api: Api) -> None:
+    event = f"/v1/events/{await api.publish()}"
+    lists = ["events", "deliveries", "subscriptions", "event-types", "tasks", "keys", "tenants", "schedules", "stats"]
+    for path in (*(f"/v1/{name}" for name in lists), f"{event}/deliveries", f"{event}/explain"):
+        assert (await api.admin.get(path)).status_code == 200, path
+        refused = await api.admin.get(path, params={"statsu": "dead"})
+        assert (refused.status_code, pointers(refused)) == (422, ["/query/statsu"]), path
+        assert (await api.client(None).get(path, params={"statsu": "dead"})).status_code == 401, path
+
+
+async def test_the_refusal_names_the_parameters_that_there_are(api: Api) -> None:
+    refused = await api.admin.get("/v1/events", params={"kind": "x", "limit": 1})
+    (fault,) = refused.json()["errors"]
+    assert {"type", "subject", "since", "until", "limit", "cursor"} <= set(fault["detail"].replace(",", "").split())

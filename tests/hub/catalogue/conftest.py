@@ -11,8 +11,8 @@ from channels.base import Channel, ChannelContext, Message, Receipt, TargetModel
 from channels.file import FileChannel
 from channels.webhook import WebhookChannel
 from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.sealing import Sealer
 from hub.catalogue.subscriptions import SubscriptionCodec
-from hub.catalogue.subscriptions.sealing import Sealer
 from hub.rendering import Renderer
 from hub.stores.base import Store
 

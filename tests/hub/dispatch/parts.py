@@ -10,8 +10,8 @@ from typing import Any
 from channels.base import Channel, Message, Receipt, TargetModel
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.keys.model import Principal
+from hub.catalogue.sealing import Sealer
 from hub.catalogue.subscriptions import Subscription, SubscriptionCodec, SubscriptionSpec
-from hub.catalogue.subscriptions.sealing import Sealer
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.dispatch.attempting import Attempter
 from hub.dispatch.recording import Recorder

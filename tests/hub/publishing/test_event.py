@@ -34,6 +34,31 @@ def test_data_is_kept_byte_for_byte() -> None:
     assert event.data_value == {"total": 1.5, "n": "é"}
 
 
+@pytest.mark.parametrize(
+    ("event_type", "data", "subject"),
+    [
+        ("order.created", {"order_id": "1001"}, "orders/1001"),
+        ("order.packed.again", {"order_id": "gid://shopify/Order/45"}, "orders/gid://shopify/Order/45"),
+        ("order.paid", {"order_id": 450789469}, "orders/450789469"),
+        ("user.verified", {"user_id": "u-42", "order_id": "1001"}, "users/u-42"),
+        ("order.created", {"user_id": "u-42"}, None),
+        ("order.created", {"order_id": True}, None),
+        ("order.created", {"order_id": ""}, None),
+        ("order.created", {"order_id": "a\nb"}, None),
+        ("order.created", {"order_id": "x" * 1_020}, None),
+        ("order.created", [1001], None),
+        ("order", {"order_id": "1001"}, None),
+        ("orders.created", {"order_id": "1001"}, None),
+    ],
+)
+def test_the_subject_of_an_order_or_user_event_is_its_order_or_user(
+    event_type: str, data: Any, subject: str | None
+) -> None:
+    at = datetime(2026, 11, 23, tzinfo=UTC)
+    assert read(type=event_type, data=data).accepted("evt_1", "acme", at).subject == subject
+    assert read(type=event_type, data=data, subject="mine").accepted("evt_1", "acme", at).subject == "mine"
+
+
 def test_every_member_is_read() -> None:
     event = read(
         id="a-1",

@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from channels.base import SignedTarget
+from hub.catalogue.sealing import Sealer
 from hub.catalogue.subscriptions import Subscription, SubscriptionCodec, SubscriptionSpec
-from hub.catalogue.subscriptions.sealing import Sealer
 from hub.errors import Conflict, Forbidden, Invalid
 from hub.testing.clock import START
 

@@ -1,4 +1,4 @@
-"""Secrets of targets: encrypted in the store, masked in answers."""
+"""Secrets of targets and sources: encrypted in the store, masked in answers."""
 
 import base64
 import os
@@ -36,48 +36,48 @@ class SealBroken(Exception):
 class Sealer:
     """AES-256-GCM under a key derived from the operator's secret (HKDF-SHA256, RFC 5869).
 
-    Tenant, subscription and field are authenticated with each text, so that one cannot be moved to another place.
+    Tenant, owner and field are authenticated with each text, so that one cannot be moved to another place.
 
     Example:
 
         sealer = Sealer("the operator's secret, 32 characters at least")
-        sealed = sealer.seal("whsec_…", tenant="default", subscription="sub_1", field="secret")
-        sealer.open(sealed, tenant="default", subscription="sub_1", field="secret")  # "whsec_…"
+        sealed = sealer.seal("whsec_…", tenant="default", owner="sub_1", field="secret")
+        sealer.open(sealed, tenant="default", owner="sub_1", field="secret")  # "whsec_…"
     """
 
     def __init__(self, secret: str) -> None:
         derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"notification-hub/secrets/v1")
         self._cipher = AESGCM(derive.derive(secret.encode()))
 
-    def seal(self, text: str, *, tenant: str, subscription: str, field: str) -> str:
+    def seal(self, text: str, *, tenant: str, owner: str, field: str) -> str:
         """The text encrypted, as printable ASCII."""
         # Fresh for each text: a nonce that is used twice under one key would break the encryption of both.
         nonce = os.urandom(_NONCE)
-        box = self._cipher.encrypt(nonce, text.encode(), _context(tenant, subscription, field))
+        box = self._cipher.encrypt(nonce, text.encode(), _context(tenant, owner, field))
         return _VERSION + base64.urlsafe_b64encode(nonce + box).decode()
 
-    def open(self, sealed: str, *, tenant: str, subscription: str, field: str) -> str:
+    def open(self, sealed: str, *, tenant: str, owner: str, field: str) -> str:
         """The text that was sealed for this place. Raises `SealBroken`."""
         if not sealed.startswith(_VERSION):
             raise SealBroken(_BROKEN)
         try:
             box = base64.b64decode(sealed.removeprefix(_VERSION), altchars=b"-_", validate=True)
-            plain = self._cipher.decrypt(box[:_NONCE], box[_NONCE:], _context(tenant, subscription, field))
+            plain = self._cipher.decrypt(box[:_NONCE], box[_NONCE:], _context(tenant, owner, field))
         except (InvalidTag, ValueError):
             raise SealBroken(_BROKEN) from None
         return plain.decode()
 
-    def seal_model(self, model: BaseModel, *, tenant: str, subscription: str) -> dict[str, Any]:
+    def seal_model(self, model: BaseModel, *, tenant: str, owner: str) -> dict[str, Any]:
         """The model as JSON values, secrets apart: `{"plain": {…, "secret": null}, "sealed": {path: "v1:…"}}`."""
         sealed: dict[str, str] = {}
 
         def keep(secret: SecretStr, path: Path) -> None:
             field = _field(path)
-            sealed[field] = self.seal(secret.get_secret_value(), tenant=tenant, subscription=subscription, field=field)
+            sealed[field] = self.seal(secret.get_secret_value(), tenant=tenant, owner=owner, field=field)
 
         return {"plain": _with_secrets(model, keep), "sealed": sealed}
 
-    def open_model(self, model: type[ModelT], document: Mapping[str, Any], *, tenant: str, subscription: str) -> ModelT:
+    def open_model(self, model: type[ModelT], document: Mapping[str, Any], *, tenant: str, owner: str) -> ModelT:
         """What `seal_model` was given. Raises `SealBroken`."""
 
         def fill(value: Any, path: Path) -> Any:
@@ -87,7 +87,7 @@ class Sealer:
                 return [fill(inner, (*path, index)) for index, inner in enumerate(value)]
             field = _field(path)
             text = document["sealed"].get(field)
-            return value if text is None else self.open(text, tenant=tenant, subscription=subscription, field=field)
+            return value if text is None else self.open(text, tenant=tenant, owner=owner, field=field)
 
         return model.model_validate(fill(document["plain"], ()))
 
@@ -109,10 +109,10 @@ def reveal_model(model: BaseModel) -> dict[str, Any]:
     return _with_secrets(model, lambda secret, _: secret.get_secret_value(), exclude_none=True)
 
 
-def unmask(patch: Mapping[str, Any], current: BaseModel) -> dict[str, Any]:
-    """The patch of a target, in which each masked secret that came back as it is shown is replaced by the secret.
+def unmask(patch: Mapping[str, Any], current: BaseModel, *place: str) -> dict[str, Any]:
+    """The patch of a model, in which each masked secret that came back as it is shown is replaced by the secret.
 
-    Raises `Invalid` with pointers under `/target` for a masked value that belongs to no secret at its place.
+    Raises `Invalid` with pointers under `place` for a masked value that belongs to no secret at its place.
     """
     wrong: list[Fault] = []
 
@@ -127,7 +127,7 @@ def unmask(patch: Mapping[str, Any], current: BaseModel) -> dict[str, Any]:
             return value
         if isinstance(was, SecretStr) and value == mask(was.get_secret_value()):
             return was.get_secret_value()
-        wrong.append(Fault("is masked, and no secret is kept here; send the secret", pointer("target", *path)))
+        wrong.append(Fault("is masked, and no secret is kept here; send the secret", pointer(*place, *path)))
         return value
 
     unmasked = {name: walk(value, _dumped(current).get(name), (name,)) for name, value in patch.items()}
@@ -136,9 +136,9 @@ def unmask(patch: Mapping[str, Any], current: BaseModel) -> dict[str, Any]:
     return unmasked
 
 
-def _context(tenant: str, subscription: str, field: str) -> bytes:
+def _context(tenant: str, owner: str, field: str) -> bytes:
     # As a JSON array, so that no two places give the same bytes, whatever characters their names have.
-    return orjson.dumps([tenant, subscription, field])
+    return orjson.dumps([tenant, owner, field])
 
 
 def _field(path: Path) -> str:

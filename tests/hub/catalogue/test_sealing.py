@@ -8,10 +8,10 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from channels.base import PreviousSecret, SignedTarget
-from hub.catalogue.subscriptions.sealing import MASK, SealBroken, Sealer, mask, mask_model, reveal_model, unmask
+from hub.catalogue.sealing import MASK, SealBroken, Sealer, mask, mask_model, reveal_model, unmask
 from hub.errors import Invalid
 
-PLACE = {"tenant": "acme", "subscription": "sub_1"}
+PLACE = {"tenant": "acme", "owner": "sub_1"}
 WEBHOOK = "https://hooks.slack.example/services/T000/B000/abcdefghijklmnop"
 
 
@@ -62,7 +62,7 @@ def test_the_same_text_never_looks_the_same(sealer: Sealer) -> None:
     assert sealer.seal("x", **PLACE, field="f") != sealer.seal("x", **PLACE, field="f")
 
 
-@pytest.mark.parametrize("change", [{"tenant": "other"}, {"subscription": "sub_2"}, {"field": "url"}])
+@pytest.mark.parametrize("change", [{"tenant": "other"}, {"owner": "sub_2"}, {"field": "url"}])
 def test_a_sealed_text_cannot_be_moved_to_another_place(sealer: Sealer, change: dict[str, str]) -> None:
     sealed = sealer.seal("x", **PLACE, field="secret")
     with pytest.raises(SealBroken):
@@ -70,9 +70,9 @@ def test_a_sealed_text_cannot_be_moved_to_another_place(sealer: Sealer, change: 
 
 
 def test_names_cannot_be_shifted_from_one_part_of_a_place_to_the_next(sealer: Sealer) -> None:
-    sealed = sealer.seal("x", tenant="a", subscription="bc", field="d")
+    sealed = sealer.seal("x", tenant="a", owner="bc", field="d")
     with pytest.raises(SealBroken):
-        sealer.open(sealed, tenant="ab", subscription="c", field="d")
+        sealer.open(sealed, tenant="ab", owner="c", field="d")
 
 
 def test_another_key_opens_nothing(sealer: Sealer) -> None:
@@ -109,7 +109,7 @@ def test_a_model_with_aliases_survives_too(sealer: Sealer) -> None:
 def test_a_sealed_model_cannot_be_moved_to_another_subscription(sealer: Sealer) -> None:
     document = sealer.seal_model(TARGET, **PLACE)
     with pytest.raises(SealBroken):
-        sealer.open_model(Target, document, tenant="acme", subscription="sub_2")
+        sealer.open_model(Target, document, tenant="acme", owner="sub_2")
 
 
 @pytest.mark.parametrize(
@@ -167,5 +167,5 @@ def test_a_new_secret_in_a_patch_is_taken() -> None:
 )
 def test_a_mask_without_its_secret_is_refused(patch: dict[str, Any], pointer: str) -> None:
     with pytest.raises(Invalid) as caught:
-        unmask(patch, TARGET)
+        unmask(patch, TARGET, "target")
     assert [fault.pointer for fault in caught.value.errors] == [pointer]

@@ -1,0 +1,85 @@
+"""A search goes on until its page is full or its time is up, and says where it stopped."""
+
+import asyncio
+
+import pytest
+
+from hub.catalogue.event_types.service import EventTypes
+from hub.dispatch.deliveries import Deliveries
+from hub.dispatch.events import Events
+from hub.dispatch.search import SEARCH_SECONDS, Search
+from hub.models import Event
+from hub.stores.base import SEARCH_STEP, DeliveryQuery, EventQuery, Listing, Page
+from hub.testing.clock import START
+from hub.testing.stores.samples import TENANT, publish
+from hub.testing.stores.search import publish_many
+from tests.hub.dispatch.parts import Parts
+
+ORDER = b'{"order_id": "o-77"}'
+STEP_SECONDS = 0.5
+
+
+class SlowEvents(Events):
+    """Each step takes half a second, and none is begun while another is under way."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts.store.archive)
+        self._parts = parts
+        self.steps = 0
+        self._under_way = False
+
+    async def listing(self, tenant: str, query: EventQuery, page: Page) -> Listing[Event]:
+        assert not self._under_way
+        self._under_way = True
+        found = await super().listing(tenant, query, page)
+        self._under_way = False
+        self.steps += 1
+        self._parts.clock.advance(STEP_SECONDS)
+        return found
+
+
+@pytest.fixture
+def events(parts: Parts) -> SlowEvents:
+    return SlowEvents(parts)
+
+
+@pytest.fixture
+def search(parts: Parts, events: SlowEvents) -> Search:
+    store = parts.store
+    deliveries = Deliveries(
+        events, store.archive, store.intake, store.queue, parts.catalogue, parts.clock, lambda signal: None
+    )
+    return Search(events, deliveries, EventTypes(parts.catalogue, parts.clock), parts.clock)
+
+
+async def test_a_search_ends_when_its_time_is_up_and_its_cursor_goes_on(
+    search: Search, events: SlowEvents, parts: Parts
+) -> None:
+    old = await publish(parts.store, "sub_1", data=ORDER)
+    await publish_many(parts.store, 4 * SEARCH_STEP)
+    new = await publish(parts.store, "sub_1", data=ORDER)
+    first = await search.events(TENANT, "o-7", EventQuery(), Page(10))
+    assert [one.id for one in first.items] == [new.id]
+    assert first.searched_to == START
+    assert SEARCH_SECONDS <= events.steps * STEP_SECONDS <= 2
+    rest = await search.events(TENANT, "o-7", EventQuery(), Page(10, first.next_cursor))
+    assert [one.id for one in rest.items] == [old.id]
+    assert (rest.next_cursor, rest.searched_to) == (None, None)
+    deliveries = await search.deliveries(TENANT, "o-7", DeliveryQuery(), Page(10))
+    assert [one.event_id for one in deliveries.items] == [new.id, old.id]
+
+
+async def test_a_full_page_ends_a_search_and_nothing_is_said_to_be_missing(search: Search, parts: Parts) -> None:
+    made = [(await publish(parts.store, data=ORDER)).id for _ in range(3)]
+    await publish_many(parts.store, SEARCH_STEP)
+    first = await search.events(TENANT, "o-7", EventQuery(), Page(2))
+    assert ([one.id for one in first.items], first.searched_to) == (made[:0:-1], None)
+    rest = await search.events(TENANT, "o-7", EventQuery(), Page(2, first.next_cursor))
+    assert ([one.id for one in rest.items], rest.next_cursor) == (made[:1], None)
+
+
+async def test_searches_take_turns(search: Search, events: SlowEvents, parts: Parts) -> None:
+    made = await publish(parts.store, data=ORDER)
+    found = await asyncio.gather(*(search.events(TENANT, "o-7", EventQuery(), Page(2)) for _ in range(3)))
+    assert [[one.id for one in listing.items] for listing in found] == [[made.id]] * 3
+    assert events.steps == 3
