@@ -1,0 +1,89 @@
+"""The tags and texts of HTML, read in time that grows with its length only.
+
+The HTML of a mail comes from templates of tenants. The standard library's parser takes quadratic time for tags without
+an end, so it would let one template stop the whole process.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+
+_NAME = re.compile(r"/?([a-zA-Z][^\s/>]*)")
+_ATTRIBUTE = re.compile(r"""(?<![\w-])(href|alt)\s{0,8}=\s{0,8}("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE)
+_RAW = frozenset({"script", "style", "template", "title", "textarea"})
+"""Elements whose content is not markup, or is not shown."""
+_VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """The beginning or, with `closes`, the end of an element; `attributes` may have `href` and `alt`."""
+
+    name: str
+    closes: bool
+    attributes: dict[str, str]
+
+
+def tokens(html: str) -> Iterator[Tag | str]:
+    """The tags and the texts between them, decoded, in their order, without comments and scripts."""
+    lower, position = html.lower(), 0
+    while (start := html.find("<", position)) >= 0:
+        if start > position:
+            yield unescape(html[position:start])
+        opened = _NAME.match(html, start + 1)
+        if html.startswith("<!--", start):
+            position = _after(html, "-->", start)
+        elif opened is None and html[start + 1 : start + 2] not in {"!", "?", "/"}:
+            yield "<"
+            position = start + 1
+        elif (end := _end_of_tag(html, start)) < 0:
+            yield unescape(html[start:])
+            return
+        else:
+            position = end
+            if opened is not None:
+                tag = _tag(opened[1].lower(), html[start + 1 : end - 1])
+                yield tag
+                if tag.name in _RAW and not tag.closes:
+                    position = _at(lower, f"</{tag.name}", end)
+    if position < len(html):
+        yield unescape(html[position:])
+
+
+def depth(html: str) -> int:
+    """How many elements are open at once at most. One whose end may be left out counts as open until then."""
+    deepest = level = 0
+    for token in tokens(html):
+        if isinstance(token, Tag) and token.name not in _VOID:
+            level = max(0, level + (-1 if token.closes else 1))
+            deepest = max(deepest, level)
+    return deepest
+
+
+def _tag(name: str, inner: str) -> Tag:
+    found = (
+        {} if inner.startswith("/") else {m[1].lower(): unescape(m[2].strip("\"'")) for m in _ATTRIBUTE.finditer(inner)}
+    )
+    return Tag(name, inner.startswith("/"), found)
+
+
+def _end_of_tag(html: str, start: int) -> int:
+    """The place after the `>` that ends a tag, which is not one inside quotation marks; -1 without one."""
+    end, quotes = html.find(">", start), 0
+    while end >= 0:
+        quotes += html.count('"', start, end)
+        if quotes % 2 == 0:
+            return end + 1
+        start, end = end, html.find(">", end + 1)
+    return -1
+
+
+def _after(text: str, what: str, start: int) -> int:
+    found = text.find(what, start)
+    return len(text) if found < 0 else found + len(what)
+
+
+def _at(text: str, what: str, start: int) -> int:
+    found = text.find(what, start)
+    return len(text) if found < 0 else found

@@ -1,0 +1,117 @@
+"""Handing one mail to a mail server, and what its answers say of each recipient."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import aiosmtplib
+from aiosmtplib.typing import SMTPStatus
+
+from channels.base import Receipt, SendFailed
+from channels.mail.message import Mail, to_bytes
+from channels.mail.progress import Progress
+from channels.mail.smtp.failures import is_permanent, said
+
+DATA_SECONDS = 30.0
+"""A server may read the whole message before it answers. The caller limits the attempt."""
+_ANSWER_CHARS = 200
+_NO_SMTPUTF8 = aiosmtplib.SMTPResponse(553, "the mail server does not support addresses that are not ASCII")
+
+Answers = Mapping[str, aiosmtplib.SMTPResponse]
+"""The last answer about each recipient of a submission."""
+
+
+async def begin(smtp: aiosmtplib.SMTP, mail: Mail, seconds: float) -> None:
+    """Name the sender. Raises `SMTPException` when there is no good answer within `seconds`, and `SendFailed` when the
+    mail cannot be sent through this server at all."""
+    if not mail.is_international or smtp.supports_extension("smtputf8"):
+        options = ["SMTPUTF8", "BODY=8BITMIME"] if mail.is_international else []
+        encoding = "utf-8" if mail.is_international else "ascii"
+        await smtp.mail(mail.sender.address, options=options, encoding=encoding, timeout=seconds)
+    elif (in_ascii := mail.in_ascii()) is not None:
+        await smtp.mail(in_ascii.sender.address, timeout=seconds)
+    else:
+        raise SendFailed(_NO_SMTPUTF8.message, permanent=True)
+
+
+async def submit(smtp: aiosmtplib.SMTP, mail: Mail) -> Answers:
+    """Name the recipients who do not have the mail yet, and send it to those whom the server takes.
+
+    Raises `SMTPException` when the connection ends or the server closes it. After a refusal of the message the
+    connection is closed.
+    """
+    encoding = "ascii"
+    answers: dict[str, aiosmtplib.SMTPResponse] = {}
+    rest = mail.rest
+    if mail.is_international and smtp.supports_extension("smtputf8"):
+        encoding = "utf-8"
+    elif (in_ascii := mail.in_ascii()) is not None:
+        answers = {one: _NO_SMTPUTF8 for one in rest if not one.isascii()}
+        mail = in_ascii
+    for recipient in rest:
+        if recipient not in answers:
+            answers[recipient] = await _name(smtp, recipient, encoding)
+    named = [recipient for recipient, answer in answers.items() if answer.code < HTTPStatus.BAD_REQUEST]
+    if named:
+        answer = await _send(smtp, to_bytes(mail))
+        answers |= dict.fromkeys(named, answer)
+    else:
+        await smtp.rset()
+    return answers
+
+
+async def _name(smtp: aiosmtplib.SMTP, recipient: str, encoding: str) -> aiosmtplib.SMTPResponse:
+    try:
+        return await smtp.rcpt(recipient, encoding=encoding)
+    except aiosmtplib.SMTPRecipientRefused as error:
+        if error.code == SMTPStatus.domain_unavailable:
+            # 421: the server closes the connection, so it says nothing about this recipient.
+            raise
+        return aiosmtplib.SMTPResponse(error.code, error.message)
+
+
+async def _send(smtp: aiosmtplib.SMTP, content: bytes) -> aiosmtplib.SMTPResponse:
+    try:
+        return await smtp.data(content, timeout=DATA_SECONDS)
+    except aiosmtplib.SMTPDataError as error:
+        # Any 2xx takes the message; the library knows only 250.
+        if not 200 <= error.code < 300:
+            smtp.close()
+        return aiosmtplib.SMTPResponse(error.code, error.message)
+
+
+def receipt(mail: Mail, answers: Answers) -> Receipt:
+    """The receipt for a mail that everybody has now. Raises `SendFailed`, which names those who do not."""
+    last = next(reversed(answers.values()))
+    taken = mail.progress.taken.union(one for one, answer in answers.items() if answer.code < HTTPStatus.BAD_REQUEST)
+    before = {one: why for one, why in mail.progress.refused.items() if one not in answers}
+    refused = before | {one: _text(answer) for one, answer in answers.items() if is_permanent(answer.code)}
+    waiting = {one: _text(answer) for one, answer in answers.items() if one not in taken and one not in refused}
+    missing = {one: waiting.get(one) or refused.get(one, "") for one in mail.recipients if one not in taken}
+    if not missing:
+        return Receipt(last.code, said(last.message))
+    progress = Progress(taken, refused if waiting else {})
+    whole = len(answers) == len(mail.recipients) == len(missing) and len(set(missing.values())) == 1
+    answer = next((answer for one, answer in answers.items() if one in missing), last)
+    raise SendFailed(
+        f"the mail server refused the message: {_text(answer)}" if whole else _named(mail, missing),
+        permanent=not waiting,
+        status_code=answer.code,
+        response_body=said(answer.message),
+        # Without any, it was the server or the whole mail that failed, and not a part of it.
+        checkpoint=None if progress == mail.progress == Progress() else progress.text(),
+    )
+
+
+def _named(mail: Mail, missing: Mapping[str, str]) -> str:
+    """Who did not get the mail, and why. Who is in `bcc` is not named in full: others than the owner of the
+    subscription read this too."""
+    hidden = {box.address for box in mail.bcc}
+    parts = []
+    for address, why in missing.items():
+        name = f"{address[0]}…@{address.rpartition('@')[2]}" if address in hidden else address
+        parts.append(f"{name} ({why.replace(address, name)})")
+    return f"{len(missing)} of {len(mail.recipients)} recipients did not get the mail: {', '.join(parts)}"
+
+
+def _text(answer: aiosmtplib.SMTPResponse) -> str:
+    return f"{answer.code} {' '.join(said(answer.message).split())}"[:_ANSWER_CHARS].rstrip()
