@@ -154,7 +154,7 @@ class EmailChannel(Channel[EmailTarget]):
 
     async def send(self, message: Message, target: EmailTarget) -> Receipt:
         mail = self._compose(message, target)
-        if not mail.rest:
+        if not mail.missing:
             # Those who did not have it were taken out of the target meanwhile.
             return Receipt(response_body="every recipient has the mail already")
         return await self._provider(target.provider or self._default).send(mail)

@@ -47,14 +47,14 @@ class Mail:
         return tuple(box.address for box in (*self.to, *self.cc, *self.bcc))
 
     @property
-    def rest(self) -> tuple[str, ...]:
+    def missing(self) -> tuple[str, ...]:
         """The recipients who are still to be tried."""
-        return self.progress.rest(self.recipients)
+        return self.progress.missing(self.recipients)
 
-    def to_rest(self) -> "Mail":
+    def to_missing(self) -> "Mail":
         """The mail with only the recipients who are still to be tried, of whom at least one is in `to`."""
-        rest = self.rest
-        to, cc, bcc = (tuple(box for box in boxes if box.address in rest) for boxes in (self.to, self.cc, self.bcc))
+        missing = self.missing
+        to, cc, bcc = (tuple(box for box in boxes if box.address in missing) for boxes in (self.to, self.cc, self.bcc))
         if not to:
             to, cc, bcc = (cc, (), bcc) if cc else (bcc, (), ())
         return replace(self, to=to, cc=cc, bcc=bcc)

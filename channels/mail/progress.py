@@ -19,7 +19,7 @@ class Progress:
 
         progress = Progress(frozenset({"ann@example.com"}), {"bob@example.com": "550 No such user"})
         Progress.read(progress.text()) == progress  # True
-        progress.rest(["ann@example.com", "bob@example.com", "eve@example.com"])  # ("eve@example.com",)
+        progress.missing(["ann@example.com", "bob@example.com", "eve@example.com"])  # ("eve@example.com",)
     """
 
     taken: frozenset[str] = frozenset()
@@ -37,8 +37,8 @@ class Progress:
     def text(self) -> str:
         return msgspec.json.encode(_Kept(sorted(self.taken), dict(self.refused))).decode()
 
-    def rest(self, recipients: Sequence[str]) -> tuple[str, ...]:
+    def missing(self, recipients: Sequence[str]) -> tuple[str, ...]:
         """Who is still to be tried, in their order. Those who were refused for good are tried again, for example after
         a replay, once nobody else is left."""
-        missing = tuple(one for one in recipients if one not in self.taken)
-        return tuple(one for one in missing if one not in self.refused) or missing
+        without = tuple(one for one in recipients if one not in self.taken)
+        return tuple(one for one in without if one not in self.refused) or without

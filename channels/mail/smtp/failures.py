@@ -10,6 +10,11 @@ _MAILBOX_FULL_OR_TOO_MANY = 552
 """What older servers answer when a mail has too many recipients; to be tried again (RFC 5321, section 4.5.3.1.10)."""
 
 
+def is_taken(code: int) -> bool:
+    """Whether an answer takes the message or a recipient. Any 2xx does; the library knows only some."""
+    return 200 <= code < 300
+
+
 def is_permanent(code: int) -> bool:
     """Whether an answer to the message or about a recipient is final, as 5xx answers are (RFC 5321, section 4.2.1).
 

@@ -1,7 +1,6 @@
 """Handing one mail to a mail server, and what its answers say of each recipient."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
 
 import aiosmtplib
 from aiosmtplib.typing import SMTPStatus
@@ -9,7 +8,7 @@ from aiosmtplib.typing import SMTPStatus
 from channels.base import Receipt, SendFailed
 from channels.mail.message import Mail, to_bytes
 from channels.mail.progress import Progress
-from channels.mail.smtp.failures import is_permanent, said
+from channels.mail.smtp.failures import is_permanent, is_taken, said
 
 DATA_SECONDS = 30.0
 """A server may read the whole message before it answers. The caller limits the attempt."""
@@ -41,16 +40,16 @@ async def submit(smtp: aiosmtplib.SMTP, mail: Mail) -> Answers:
     """
     encoding = "ascii"
     answers: dict[str, aiosmtplib.SMTPResponse] = {}
-    rest = mail.rest
+    missing = mail.missing
     if mail.is_international and smtp.supports_extension("smtputf8"):
         encoding = "utf-8"
     elif (in_ascii := mail.in_ascii()) is not None:
-        answers = {one: _NO_SMTPUTF8 for one in rest if not one.isascii()}
+        answers = {one: _NO_SMTPUTF8 for one in missing if not one.isascii()}
         mail = in_ascii
-    for recipient in rest:
+    for recipient in missing:
         if recipient not in answers:
             answers[recipient] = await _name(smtp, recipient, encoding)
-    named = [recipient for recipient, answer in answers.items() if answer.code < HTTPStatus.BAD_REQUEST]
+    named = [recipient for recipient, answer in answers.items() if is_taken(answer.code)]
     if named:
         answer = await _send(smtp, to_bytes(mail))
         answers |= dict.fromkeys(named, answer)
@@ -73,44 +72,45 @@ async def _send(smtp: aiosmtplib.SMTP, content: bytes) -> aiosmtplib.SMTPRespons
     try:
         return await smtp.data(content, timeout=DATA_SECONDS)
     except aiosmtplib.SMTPDataError as error:
-        # Any 2xx takes the message; the library knows only 250.
-        if not 200 <= error.code < 300:
+        if not is_taken(error.code):
             smtp.close()
         return aiosmtplib.SMTPResponse(error.code, error.message)
 
 
 def receipt(mail: Mail, answers: Answers) -> Receipt:
     """The receipt for a mail that everybody has now. Raises `SendFailed`, which names those who do not."""
-    last = next(reversed(answers.values()))
-    taken = mail.progress.taken.union(one for one, answer in answers.items() if answer.code < HTTPStatus.BAD_REQUEST)
+    last = list(answers.values())[-1]
+    taken = mail.progress.taken.union(one for one, answer in answers.items() if is_taken(answer.code))
     before = {one: why for one, why in mail.progress.refused.items() if one not in answers}
     refused = before | {one: _text(answer) for one, answer in answers.items() if is_permanent(answer.code)}
     waiting = {one: _text(answer) for one, answer in answers.items() if one not in taken and one not in refused}
-    missing = {one: waiting.get(one) or refused.get(one, "") for one in mail.recipients if one not in taken}
-    if not missing:
+    without = {one: waiting.get(one) or refused.get(one, "") for one in mail.recipients if one not in taken}
+    if not without:
         return Receipt(last.code, said(last.message))
     progress = Progress(taken, refused if waiting else {})
-    whole = len(answers) == len(mail.recipients) == len(missing) and len(set(missing.values())) == 1
-    answer = next((answer for one, answer in answers.items() if one in missing), last)
+    whole = len(answers) == len(mail.recipients) == len(without) and len(set(without.values())) == 1
+    answer = next((answer for one, answer in answers.items() if one in without), last)
     raise SendFailed(
-        f"the mail server refused the message: {_text(answer)}" if whole else _named(mail, missing),
+        _shown(mail, f"the mail server refused the message: {_text(answer)}" if whole else _named(mail, without)),
         permanent=not waiting,
         status_code=answer.code,
-        response_body=said(answer.message),
+        response_body=_shown(mail, said(answer.message)),
         # Without any, it was the server or the whole mail that failed, and not a part of it.
         checkpoint=None if progress == mail.progress == Progress() else progress.text(),
     )
 
 
-def _named(mail: Mail, missing: Mapping[str, str]) -> str:
-    """Who did not get the mail, and why. Who is in `bcc` is not named in full: others than the owner of the
-    subscription read this too."""
-    hidden = {box.address for box in mail.bcc}
-    parts = []
-    for address, why in missing.items():
-        name = f"{address[0]}…@{address.rpartition('@')[2]}" if address in hidden else address
-        parts.append(f"{name} ({why.replace(address, name)})")
-    return f"{len(missing)} of {len(mail.recipients)} recipients did not get the mail: {', '.join(parts)}"
+def _named(mail: Mail, without: Mapping[str, str]) -> str:
+    reasons = ", ".join(f"{address} ({why})" for address, why in without.items())
+    return f"{len(without)} of {len(mail.recipients)} recipients did not get the mail: {reasons}"
+
+
+def _shown(mail: Mail, text: str) -> str:
+    """The text with only the beginning of each address in `bcc`: a key that reads deliveries reads this, and only
+    one that manages subscriptions may know these addresses."""
+    for box in mail.bcc:
+        text = text.replace(box.address, f"{box.address[0]}…@{box.domain}")
+    return text
 
 
 def _text(answer: aiosmtplib.SMTPResponse) -> str:

@@ -133,11 +133,11 @@ def test_without_smtputf8_those_who_need_it_are_left_out() -> None:
         (("ann@example.com", "cc@example.com"), ["bcc@example.com"], [], []),
     ],
 )
-def test_the_rest_are_those_who_do_not_have_it(
+def test_the_missing_are_those_who_do_not_have_it(
     taken: tuple[str, ...], to: list[str], cc: list[str], bcc: list[str]
 ) -> None:
-    rest = mail(progress=Progress(frozenset(taken))).to_rest()
-    assert [[box.address for box in boxes] for boxes in (rest.to, rest.cc, rest.bcc)] == [to, cc, bcc]
+    kept = mail(progress=Progress(frozenset(taken))).to_missing()
+    assert [[box.address for box in boxes] for boxes in (kept.to, kept.cc, kept.bcc)] == [to, cc, bcc]
 
 
 def test_every_line_of_a_header_is_short_where_it_can_be_folded() -> None:

@@ -20,7 +20,7 @@ def test_members_of_a_newer_version_are_ignored() -> None:
 
 
 @pytest.mark.parametrize(
-    ("taken", "refused", "rest"),
+    ("taken", "refused", "missing"),
     [
         ((), (), RECIPIENTS),
         (("bob@example.com",), (), ("ann@example.com", "eve@example.com")),
@@ -30,6 +30,6 @@ def test_members_of_a_newer_version_are_ignored() -> None:
     ],
 )
 def test_those_who_were_refused_come_again_when_nobody_else_is_left(
-    taken: tuple[str, ...], refused: tuple[str, ...], rest: tuple[str, ...]
+    taken: tuple[str, ...], refused: tuple[str, ...], missing: tuple[str, ...]
 ) -> None:
-    assert Progress(frozenset(taken), dict.fromkeys(refused, "550 No")).rest(RECIPIENTS) == rest
+    assert Progress(frozenset(taken), dict.fromkeys(refused, "550 No")).missing(RECIPIENTS) == missing
