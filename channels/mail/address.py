@@ -12,7 +12,7 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, valida
 
 MAX_NAME_LENGTH = 128
 _WITH_NAME = re.compile(r"(?P<name>.*)<(?P<address>[^<>]+)>", re.DOTALL)
-_SECOND_ADDRESS = re.compile(r"<[^<>]*@[^<>]*>")
+_LIST = re.compile(r"<[^<>]*@[^<>]*>\s*[,;]")
 _SPECIALS = re.compile(r'[][\\()<>@,:;".]')
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Unicode, annex 9: they turn the text after them around, so that a name can show an address that it does not have."""
@@ -52,7 +52,7 @@ def parse_mailbox(text: str) -> Mailbox:
     """
     named = _WITH_NAME.fullmatch(text.strip())
     name, address = (named["name"].strip(), named["address"]) if named else ("", text.strip())
-    if _SECOND_ADDRESS.search(name):
+    if _LIST.search(name):
         raise InvalidAddress("not exactly one mail address")
     if len(name) >= 2 and name[0] == name[-1] == '"':
         name = re.sub(r"\\(.)", r"\1", name[1:-1])

@@ -94,14 +94,18 @@ def receipt(mail: Mail, answers: Answers) -> Receipt:
         _shown(mail, f"the mail server refused the message: {_text(answer)}" if whole else _named(mail, without)),
         permanent=not waiting,
         status_code=answer.code,
-        response_body=_shown(mail, said(answer.message)),
+        response_body=_shown(mail, said(answer.message) if whole else "\n".join(map(": ".join, without.items()))),
         # Without any, it was the server or the whole mail that failed, and not a part of it.
         checkpoint=None if progress == mail.progress == Progress() else progress.text(),
     )
 
 
 def _named(mail: Mail, without: Mapping[str, str]) -> str:
-    reasons = ", ".join(f"{address} ({why})" for address, why in without.items())
+    """Who did not get the mail, those with the same answer together, because what is kept of it is short."""
+    by_answer: dict[str, list[str]] = {}
+    for address, why in without.items():
+        by_answer.setdefault(why, []).append(address)
+    reasons = "; ".join(f"{', '.join(addresses)} ({why})" for why, addresses in by_answer.items())
     return f"{len(without)} of {len(mail.recipients)} recipients did not get the mail: {reasons}"
 
 

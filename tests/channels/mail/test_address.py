@@ -38,6 +38,7 @@ def test_an_address_with_or_without_a_name_is_read(text: str, name: str, address
     [
         ("Bob <3 <ann@example.com>", "Bob <3"),
         ("Bob > Ann <ann@example.com>", "Bob > Ann"),
+        ("Bob <bob@example.com> <ann@example.com>", "Bob <bob@example.com>"),
         ("Ann\x00 <ann@example.com>", "Ann"),
         ("A\x1bnn <ann@example.com>", "Ann"),
         ("Ann\r\nBcc: Eve <ann@example.com>", "Ann Bcc: Eve"),

@@ -53,6 +53,18 @@ async def test_one_refused_for_good_is_named_when_all_others_have_it(pool_for: P
     ]
 
 
+async def test_many_with_the_same_answer_are_named_together_and_one_by_one_in_the_answer(pool_for: Pools) -> None:
+    many = tuple(Mailbox("", f"p{n}@example.com") for n in range(30))
+    async with MailServer() as server:
+        server.refusals = {box.address: "452 4.2.2 Mailbox full" for box in many[1:]}
+        with pytest.raises(SendFailed) as caught:
+            await pool_for(server.url).send(mail(to=many))
+    assert caught.value.detail.startswith("29 of 32 recipients did not get the mail: p1@example.com, p2@example.com, ")
+    assert len(caught.value.detail) < 1_000
+    assert caught.value.response_body is not None
+    assert caught.value.response_body.splitlines()[-1] == "p29@example.com: 452 4.2.2 Mailbox full"
+
+
 async def test_who_is_in_bcc_is_not_named_in_full(pool_for: Pools) -> None:
     async with MailServer() as server:
         server.refusals = {"bcc@example.com": "550 5.1.1 <bcc@example.com> unknown"}
