@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import aiosmtplib
 
-from channels.base import Receipt
+from channels.base import Receipt, SendFailed
+from channels.http import LookupFailed
 from channels.mail.message import Mail
 from channels.mail.smtp.ehlo import EhloName
 from channels.mail.smtp.failures import failed
@@ -90,19 +91,17 @@ class SmtpPool:
         except BaseException:  # a cancelled attempt leaves an answer unread, which would be taken for the next one
             connection.smtp.close()
             raise
+        # Nothing is awaited any more: the attempt could run into its limit and lose the answer to its mail.
         connection.sent += 1
         connection.idle_since = _now()
-        if connection.sent < MAX_MESSAGES:
-            self._idle.append(connection)
-        else:
-            await _quit(connection.smtp)
+        self._idle.append(connection)
 
     async def _reused(self, mail: Mail) -> _Connection | None:
         """An idle connection on which the server took the first command. Many servers close idle connections, some
         after a refusal, and some networks drop them without a word. Nothing was sent then, so a new one can be used."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.smtp.is_connected and _now() - connection.idle_since < MAX_IDLE_SECONDS:
+            if _is_usable(connection):
                 try:
                     await begin(connection.smtp, mail, REUSE_SECONDS)
                 except aiosmtplib.SMTPTimeoutError:
@@ -134,6 +133,8 @@ class SmtpPool:
                 sock = await self._dialler.connect(self._server)
         except TimeoutError:
             raise aiosmtplib.SMTPConnectTimeoutError("") from None
+        except LookupFailed as error:
+            raise SendFailed(f"no connection to the mail server could be made: {error}") from None
         except OSError as error:
             raise aiosmtplib.SMTPConnectError(str(error)) from None
         try:
@@ -162,6 +163,11 @@ class SmtpPool:
         for connection in self._idle:
             connection.smtp.close()
         self._idle.clear()
+
+
+def _is_usable(connection: _Connection) -> bool:
+    fresh = _now() - connection.idle_since < MAX_IDLE_SECONDS and connection.sent < MAX_MESSAGES
+    return fresh and connection.smtp.is_connected
 
 
 async def _greet(smtp: aiosmtplib.SMTP) -> None:

@@ -1,6 +1,7 @@
 """Handing one mail to a mail server, and what its answers say of each recipient."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import aiosmtplib
 from aiosmtplib.typing import SMTPStatus
@@ -54,7 +55,9 @@ async def submit(smtp: aiosmtplib.SMTP, mail: Mail) -> Answers:
         answer = await _send(smtp, to_bytes(mail))
         answers |= dict.fromkeys(named, answer)
     else:
-        await smtp.rset()
+        # A connection on which this fails is replaced when it is used again.
+        with suppress(aiosmtplib.SMTPException):
+            await smtp.rset()
     return answers
 
 

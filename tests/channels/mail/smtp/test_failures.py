@@ -72,6 +72,12 @@ async def test_a_port_without_a_server_is_a_failure_that_may_pass(pool_for: Pool
         await pool_for(f"smtp://127.0.0.1:{port}").send(MAIL)
 
 
+async def test_a_name_that_does_not_resolve_is_a_failure_that_says_so(pool_for: Pools) -> None:
+    with pytest.raises(SendFailed, match=r"no connection .*: the host's name does not resolve") as caught:
+        await pool_for("smtp://no-such-host.invalid").send(MAIL)
+    assert not caught.value.permanent
+
+
 @pytest.mark.parametrize(
     ("code", "permanent"),
     [(250, False), (450, False), (500, True), (535, False), (552, False), (554, True), (-1, False)],
