@@ -6,8 +6,8 @@ an end, so it would let one template stop the whole process.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import unescape
+from typing import NamedTuple
 
 _NAME = re.compile(r"/?([a-zA-Z][^\s/>]*)")
 _ATTRIBUTE = re.compile(r"""(?<![\w-])(href|alt)\s{0,8}=\s{0,8}("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE)
@@ -16,8 +16,7 @@ _RAW = frozenset({"script", "style", "template", "title", "textarea"})
 _VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(NamedTuple):
     """The beginning or, with `closes`, the end of an element; `attributes` may have `href` and `alt`."""
 
     name: str
@@ -27,26 +26,24 @@ class Tag:
 
 def tokens(html: str) -> Iterator[Tag | str]:
     """The tags and the texts between them, decoded, in their order, without comments and scripts."""
-    lower, position = html.lower(), 0
+    position = 0
     while (start := html.find("<", position)) >= 0:
         if start > position:
             yield unescape(html[position:start])
         opened = _NAME.match(html, start + 1)
-        if html.startswith("<!--", start):
-            position = _after(html, "-->", start)
-        elif opened is None and html[start + 1 : start + 2] not in {"!", "?", "/"}:
+        if opened is None and html[start + 1 : start + 2] not in {"!", "?", "/"}:
             yield "<"
             position = start + 1
-        elif (end := _end_of_tag(html, start)) < 0:
+        elif html.startswith("<!--", start):
+            position = _after(html, "-->", start)
+        elif (position := _end_of_tag(html, start)) < 0:
             yield unescape(html[start:])
             return
-        else:
-            position = end
-            if opened is not None:
-                tag = _tag(opened[1].lower(), html[start + 1 : end - 1])
-                yield tag
-                if tag.name in _RAW and not tag.closes:
-                    position = _at(lower, f"</{tag.name}", end)
+        elif opened is not None:
+            tag = _tag(opened[1].lower(), html[start + 1 : position - 1])
+            yield tag
+            if tag.name in _RAW and not tag.closes:
+                position = _end_of_raw(html, tag.name, position)
     if position < len(html):
         yield unescape(html[position:])
 
@@ -62,10 +59,11 @@ def depth(html: str) -> int:
 
 
 def _tag(name: str, inner: str) -> Tag:
-    found = (
-        {} if inner.startswith("/") else {m[1].lower(): unescape(m[2].strip("\"'")) for m in _ATTRIBUTE.finditer(inner)}
+    if inner.startswith("/") or "=" not in inner:
+        return Tag(name, inner.startswith("/"), {})
+    return Tag(
+        name, closes=False, attributes={m[1].lower(): unescape(m[2].strip("\"'")) for m in _ATTRIBUTE.finditer(inner)}
     )
-    return Tag(name, inner.startswith("/"), found)
 
 
 def _end_of_tag(html: str, start: int) -> int:
@@ -84,6 +82,6 @@ def _after(text: str, what: str, start: int) -> int:
     return len(text) if found < 0 else found + len(what)
 
 
-def _at(text: str, what: str, start: int) -> int:
-    found = text.find(what, start)
-    return len(text) if found < 0 else found
+def _end_of_raw(html: str, name: str, start: int) -> int:
+    found = re.compile(f"</{name}", re.IGNORECASE).search(html, start)
+    return len(html) if found is None else found.start()

@@ -12,13 +12,15 @@ _BLOCKS = _SPACED | {
     "address", "article", "aside", "center", "dd", "div", "dt", "fieldset", "figcaption", "footer", "form", "header",
     "li", "main", "nav", "section", "tbody", "tfoot", "thead", "tr",
 }  # fmt: skip
+MAX_READ = 102_400
+"""Characters that are read. Mail programs cut longer HTML too, and reading it holds up everything else."""
 _LINKS = ("http://", "https://", "mailto:", "tel:")
 
 
 def text_of(html: str) -> str:
     """What a reader sees of `html`, as lines of text: links with their addresses, pictures by their descriptions."""
     reader = _Reader()
-    for token in tokens(html):
+    for token in tokens(html[:MAX_READ]):
         if isinstance(token, Tag):
             reader.tag(token)
         else:

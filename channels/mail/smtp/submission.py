@@ -7,6 +7,7 @@ import aiosmtplib
 from aiosmtplib.typing import SMTPStatus
 
 from channels.base import Receipt, SendFailed
+from channels.mail.address import header_text
 from channels.mail.message import Mail, to_bytes
 from channels.mail.progress import Progress
 from channels.mail.smtp.failures import is_permanent, is_taken, said
@@ -121,4 +122,4 @@ def _shown(mail: Mail, text: str) -> str:
 
 
 def _text(answer: aiosmtplib.SMTPResponse) -> str:
-    return f"{answer.code} {' '.join(said(answer.message).split())}"[:_ANSWER_CHARS].rstrip()
+    return f"{answer.code} {header_text(answer.message)}"[:_ANSWER_CHARS].rstrip()

@@ -103,6 +103,21 @@ def test_no_body_breaks_the_message(text: str) -> None:
     assert all(len(line) <= 998 for line in raw.split(b"\r\n"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(".\n..\n.hidden\nend", "y" * 5_000, "a\rb\nc\r\nd", "From me\n>From", "a\x00b\x07", "a\u2028b\x85c"),
+        *("=20 = =?", "a \nb\t\n", "🎉" * 500),
+    ],
+)
+def test_what_was_written_arrives_in_lines_that_every_server_takes(text: str) -> None:
+    raw = to_bytes(mail(text=text, html=""))
+    assert raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r")
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+    shown = parsed(mail(text=text, html="")).get_content().replace("\r\n", "\n")
+    assert shown.rstrip("\n") == text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
+
+
 def test_an_address_beyond_ascii_is_written_as_utf_8() -> None:
     sample = mail(to=(Mailbox("", "jürgen@example.com"),))
     assert sample.is_international
@@ -150,8 +165,15 @@ def test_every_line_of_a_header_is_short_where_it_can_be_folded() -> None:
     assert message_from_bytes(raw, policy=SMTP)["Subject"] == ("an order of tea " * 15).strip()
 
 
-def test_html_that_is_nested_too_deep_for_the_inliner_stays_as_it_is() -> None:
-    html = "<style>div { color: red }</style>" + "<div>" * 20_000
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<style>div { color: red }</style>" + "<div>" * 20_000,
+        f"<style>{'i { color: red }' * 3_000}</style>{'<i>a</i>' * 10_000}",
+    ],
+    ids=["too deep", "too many"],
+)
+def test_html_that_would_end_or_hold_up_the_process_stays_as_it_is(html: str) -> None:
     assert inlined(html) == html
 
 

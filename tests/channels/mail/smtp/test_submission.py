@@ -105,12 +105,12 @@ async def test_an_answer_that_is_not_utf_8_is_text_all_the_same(pool_for: Pools)
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 old\r\n")
         while line := await reader.readline():
-            writer.write(b"550 gel\xf6scht\r\n" if line.startswith(b"RCPT") else b"250 ok\r\n")
+            writer.write(b"550 \x1b[1mgel\xf6scht\r\n" if line.startswith(b"RCPT") else b"250 ok\r\n")
 
     async with raw_receiver(talk) as port:
         failed = await attempted(pool_for(f"smtp://127.0.0.1:{port}"))
-    assert failed.response_body == "gel?scht"
-    assert failed.detail == "the mail server refused the message: 550 gel?scht"
+    assert failed.response_body == "\x1b[1mgel?scht"
+    assert failed.detail == "the mail server refused the message: 550 [1mgelscht"
 
 
 @pytest.mark.parametrize("answer", ["251 2.0.0 Forwarded", "200 Taken"])
