@@ -13,7 +13,6 @@ _NAME = re.compile(r"/?([a-zA-Z][^\s/>]*)")
 _ATTRIBUTE = re.compile(r"""(?<![\w-])(href|alt)\s{0,8}=\s{0,8}("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE)
 _RAW = frozenset({"script", "style", "template", "title", "textarea"})
 """Elements whose content is not markup, or is not shown."""
-_VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})
 
 
 class Tag(NamedTuple):
@@ -46,16 +45,6 @@ def tokens(html: str) -> Iterator[Tag | str]:
                 position = _end_of_raw(html, tag.name, position)
     if position < len(html):
         yield unescape(html[position:])
-
-
-def depth(html: str) -> int:
-    """How many elements are open at once at most. One whose end may be left out counts as open until then."""
-    deepest = level = 0
-    for token in tokens(html):
-        if isinstance(token, Tag) and token.name not in _VOID:
-            level = max(0, level + (-1 if token.closes else 1))
-            deepest = max(deepest, level)
-    return deepest
 
 
 def _tag(name: str, inner: str) -> Tag:

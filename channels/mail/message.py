@@ -12,7 +12,6 @@ from textwrap import wrap
 import css_inline
 
 from channels.mail.address import Mailbox, quoted
-from channels.mail.markup import depth
 from channels.mail.progress import Progress
 
 _FOLD = "\r\n "
@@ -20,9 +19,9 @@ _LINE_LENGTH = 78
 """RFC 5322, section 2.1.1."""
 
 # Style sheets that a template links to are not fetched, and rules that cannot be inlined, such as @media, are kept.
-# It recurses on elements without a limit, and would end the process with HTML that is nested some 10,000 deep. Its time
-# grows with rules times elements; this many take some 50 ms.
-_MAX_DEPTH = 500
+# It recurses on elements without a limit: some 5,000 tags that open tables and cells in each other end the process. Its
+# time grows with rules times elements; this many take some 50 ms.
+_MAX_TAGS = 2_500
 _MAX_MATCHES = 500_000
 _INLINER = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
 
@@ -94,11 +93,11 @@ class Mail:
 
 def inlined(html: str) -> str:
     """`html` with its `<style>` rules copied into style attributes, because some mail programs ignore `<style>`. HTML
-    that is too large for that, or nested too deep, stays as it is."""
+    that is too large for that stays as it is."""
     if "<style" not in html.lower():
         return html
     tags, rules = html.count("<"), html.count("{")
-    if tags * rules > _MAX_MATCHES or (tags > _MAX_DEPTH and depth(html) > _MAX_DEPTH):
+    if tags > _MAX_TAGS or tags * rules > _MAX_MATCHES:
         return html
     try:
         return _INLINER.inline(html)

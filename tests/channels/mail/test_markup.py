@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.mail.markup import Tag, depth, tokens
+from channels.mail.markup import Tag, tokens
 
 
 def test_tags_and_texts_come_in_their_order() -> None:
@@ -37,11 +37,3 @@ def test_what_is_not_shown_is_left_out_and_what_is_no_tag_is_text(html: str, tex
 def test_no_text_breaks_it(html: str) -> None:
     shown = sum(len(token) for token in tokens(html) if isinstance(token, str))
     assert shown <= len(html)
-
-
-@pytest.mark.parametrize(
-    ("html", "deepest"),
-    [("", 0), ("a", 0), ("<p>a</p><p>b</p>", 1), ("<div><b>a</b><br><img></div>", 2), ("</b></b><i>a", 1)],
-)
-def test_the_depth_is_how_many_elements_are_open(html: str, deepest: int) -> None:
-    assert depth(html) == deepest

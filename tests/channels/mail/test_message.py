@@ -168,10 +168,11 @@ def test_every_line_of_a_header_is_short_where_it_can_be_folded() -> None:
 @pytest.mark.parametrize(
     "html",
     [
-        "<style>div { color: red }</style>" + "<div>" * 20_000,
+        "<style>div { color: red }</style>" + "<table><td>" * 3_000,
+        "<style>div { color: red }</style>" + "<svg><title><div></b>" * 5_000,
         f"<style>{'i { color: red }' * 3_000}</style>{'<i>a</i>' * 10_000}",
     ],
-    ids=["too deep", "too many"],
+    ids=["nested", "nested with closing tags between", "too many rules"],
 )
 def test_html_that_would_end_or_hold_up_the_process_stays_as_it_is(html: str) -> None:
     assert inlined(html) == html
