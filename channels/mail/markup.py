@@ -34,7 +34,7 @@ def tokens(html: str) -> Iterator[Tag | str]:
             yield "<"
             position = start + 1
         elif html.startswith("<!--", start):
-            position = _after(html, "-->", start)
+            position = _after(html, "-->", start + 2)
         elif (position := _end_of_tag(html, start)) < 0:
             yield unescape(html[start:])
             return

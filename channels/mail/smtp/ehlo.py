@@ -41,8 +41,16 @@ class EhloName:
 def _full_name() -> Future[str]:
     found: ThreadFuture[str] = ThreadFuture()
     # A daemon, so that a lookup never delays the end of the process.
-    threading.Thread(target=lambda: found.set_result(socket.getfqdn()), name="ehlo", daemon=True).start()
+    threading.Thread(target=_look_up, args=(found,), name="ehlo", daemon=True).start()
     return asyncio.wrap_future(found)
+
+
+def _look_up(found: ThreadFuture[str]) -> None:
+    try:
+        found.set_result(socket.getfqdn())
+    except UnicodeError:
+        # A part of the machine's name is longer than name servers allow.
+        found.set_result("")
 
 
 def _is_public_name(name: str) -> bool:

@@ -21,6 +21,7 @@ def test_tags_and_texts_come_in_their_order() -> None:
     [
         ("a<!-- <b>c</b> -->d", ["a", "d"]),
         ("a<!-- without an end", ["a"]),
+        ("a<!-->b<!--->c", ["a", "b", "c"]),
         ("<!doctype html><?xml?>a", ["a"]),
         ("<script>if (a < b) c('<p>')</script>d", ["d"]),
         ("<STYLE>p > a {}</Style>d", ["d"]),

@@ -37,6 +37,14 @@ async def test_without_one_it_is_the_machines_name_or_its_address(
     assert await EhloName().on(address) == name
 
 
+async def test_a_machine_whose_name_cannot_be_looked_up_has_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> str:
+        raise UnicodeError("label too long")
+
+    monkeypatch.setattr("socket.getfqdn", refuse)
+    assert await EhloName().on("192.0.2.7") == "[192.0.2.7]"
+
+
 async def test_a_slow_name_service_delays_one_mail_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     answered, lookups = threading.Event(), []
 
