@@ -48,6 +48,8 @@ class Message:
     """The channel's template fields, rendered for this event."""
     traceparent: str | None = None
     """W3C Trace Context of the request that published the event."""
+    checkpoint: str | None = None
+    """What the last failed attempt left in `SendFailed.checkpoint`: how much of this delivery is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ class SendFailed(Exception):
     """The attempt failed. `permanent` says that no later attempt with the same message can succeed.
 
     `detail` is shown to people and never contains a secret. `retry_after` is the delay that the receiver asked for, in
-    seconds.
+    seconds. `checkpoint` says, in the channel's own words, what is done although the attempt failed, such as which
+    recipients have the message. The hub keeps it with the delivery, in the same commit as the attempt, and the next
+    attempts get it as `Message.checkpoint`. None leaves it as it was.
 
     Example:
 
@@ -85,6 +89,7 @@ class SendFailed(Exception):
         retry_after: float | None = None,
         status_code: int | None = None,
         response_body: str | None = None,
+        checkpoint: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
@@ -92,6 +97,7 @@ class SendFailed(Exception):
         self.retry_after = retry_after
         self.status_code = status_code
         self.response_body = response_body
+        self.checkpoint = checkpoint
 
 
 class TargetModel(BaseModel):
@@ -214,6 +220,9 @@ class Channel(ABC, Generic[TargetT]):
     lists and objects is a template. A subscription may override each of these fields, and no others."""
     escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {}
     """How values are escaped when they are put into a template field. Values in other fields are not escaped."""
+    made_from: ClassVar[Mapping[str, str]] = {}
+    """Fields that the channel can make from another one. Where a subscription's template gives the other field and not
+    this one, this one is not rendered, because its default belongs to another message."""
     rate_per_second: ClassVar[float | None] = None
     """The rate for subscriptions that set none; None means no limit."""
     operator_only: ClassVar[bool] = False

@@ -9,17 +9,21 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from channels.base import Channel, ChannelContext, Message, Receipt, Rendered, SendFailed, TargetModel
 from channels.mail import (
-    InvalidText,
+    EhloName,
+    InvalidAddress,
     Mail,
     Mailbox,
     MissingOption,
+    Progress,
     Provider,
     SmtpPool,
     SmtpServer,
     header_text,
     inlined,
     open_provider,
+    open_tokens,
     parse_mailbox,
+    text_of,
     without_repeats,
 )
 
@@ -123,10 +127,11 @@ class EmailTarget(TargetModel):
 class EmailChannel(Channel[EmailTarget]):
     """Sends the rendered subject, text and HTML through the provider of the target, or else the operator's.
 
-    Options: `email_provider` (by default `smtp` when `smtp_url` is set), `email_from`, `smtp_url`, `smtp_ca_file`;
-    `resend_api_key`; `postmark_server_token`, `postmark_message_stream`; `sendgrid_api_key`; `mailgun_api_key`,
-    `mailgun_domain`; `ses_access_key_id`, `ses_secret_access_key`, `ses_session_token`, `ses_region`; and
-    `<provider>_api_url` for another region or a test server.
+    Options: `email_provider` (by default `smtp` when `smtp_url` is set), `email_from`, `smtp_url`, `smtp_ca_file`,
+    `smtp_ehlo_name`, `smtp_oauth_token_url`, `smtp_oauth_client_id`, `smtp_oauth_client_secret`, `smtp_oauth_scope`,
+    `smtp_oauth_command`; `resend_api_key`; `postmark_server_token`, `postmark_message_stream`; `sendgrid_api_key`;
+    `mailgun_api_key`, `mailgun_domain`; `ses_access_key_id`, `ses_secret_access_key`, `ses_session_token`,
+    `ses_region`; and `<provider>_api_url` for another region or a test server.
     """
 
     kind = "email"
@@ -137,17 +142,21 @@ class EmailChannel(Channel[EmailTarget]):
         "html": _HTML,
     }
     escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {"html": "html"}
+    made_from: ClassVar[Mapping[str, str]] = {"text": "html"}
 
     def __init__(self, context: ChannelContext) -> None:
         super().__init__(context)
         self._open: dict[str, Provider | SmtpPool] = {}
         if context.options.get("smtp_url"):
             # Opened at once, so that a wrong URL stops the start of the process instead of every mail.
-            self._open["smtp"] = _smtp(context.options)
+            self._open["smtp"] = _smtp(context)
         self._default = context.options.get("email_provider") or ("smtp" if "smtp" in self._open else "")
 
     async def send(self, message: Message, target: EmailTarget) -> Receipt:
         mail = self._compose(message, target)
+        if not mail.missing:
+            # Those who did not have it were taken out of the target meanwhile.
+            return Receipt(response_body="every recipient has the mail already")
         return await self._provider(target.provider or self._default).send(mail)
 
     async def aclose(self) -> None:
@@ -170,7 +179,7 @@ class EmailChannel(Channel[EmailTarget]):
         return self._open[name]
 
     def _compose(self, message: Message, target: EmailTarget) -> Mail:
-        """The mail for a message. Raises `SendFailed` when an address or a header is not valid."""
+        """The mail for a message. Raises `SendFailed` when an address is not valid, or something is missing."""
         seen: set[str] = set()
         to, cc, bcc = (without_repeats(_mailboxes(texts), seen) for texts in (target.to, target.cc, target.bcc))
         if not to:
@@ -179,6 +188,8 @@ class EmailChannel(Channel[EmailTarget]):
         if not sender:
             raise SendFailed("no sender: give the target a `from`, or set HUB_EMAIL_FROM")
         text, html = (str(message.content.get(name) or "").strip() for name in ("text", "html"))
+        if html and "text" not in message.content:
+            text = text_of(html)
         if not text and not html:
             raise SendFailed("the mail has neither text nor HTML", permanent=True)
         return Mail(
@@ -189,24 +200,30 @@ class EmailChannel(Channel[EmailTarget]):
             cc=cc,
             bcc=bcc,
             reply_to=_mailbox("reply_to", target.reply_to) if target.reply_to else None,
-            subject=_subject(str(message.content.get("subject") or message.type)),
+            subject=_subject(str(message.content.get("subject") or "")) or message.type,
             text=text,
             html=inlined(html),
             unsubscribe_url=_unsubscribe_url(target.unsubscribe_url),
+            progress=Progress.read(message.checkpoint),
         )
 
 
-def _smtp(options: Mapping[str, str]) -> SmtpPool:
+def _smtp(context: ChannelContext) -> SmtpPool:
+    options = context.options
     tls = httpx.create_ssl_context()
     if options.get("smtp_ca_file"):
         tls.load_verify_locations(options["smtp_ca_file"])
-    return SmtpPool(SmtpServer.parse(options["smtp_url"]), tls)
+    server, name = SmtpServer.parse(options["smtp_url"]), EhloName(options.get("smtp_ehlo_name", ""))
+    tokens = open_tokens(options, context.http)
+    if tokens is not None and server.username is None:
+        raise ValueError("HUB_SMTP_URL must name the user whose mailbox the OAuth token is for")
+    return SmtpPool(server, tls, name=name, tokens=tokens)
 
 
 def _mailbox(field: str, text: str) -> Mailbox:
     try:
         return parse_mailbox(text)
-    except InvalidText as error:
+    except InvalidAddress as error:
         raise SendFailed(f"`{field}`: {error}", permanent=True) from None
 
 
@@ -215,10 +232,7 @@ def _mailboxes(texts: list[str]) -> list[Mailbox]:
 
 
 def _subject(text: str) -> str:
-    try:
-        plain = header_text(text)
-    except InvalidText as error:
-        raise SendFailed(f"the subject {error}", permanent=True) from None
+    plain = header_text(text)
     return plain if len(plain) <= MAX_SUBJECT_LENGTH else plain[: MAX_SUBJECT_LENGTH - 1] + "…"
 
 

@@ -118,6 +118,8 @@ class Delivery(Resource):
     """The fencing token: bumped by every write."""
     schedule_base: int = Field(default=0, exclude=True)
     """How many attempts had been made when the current retry schedule began; a replay begins a new schedule."""
+    checkpoint: str | None = Field(default=None, exclude=True)
+    """What the channel has done of this delivery so far, in its own words; see `SendFailed.checkpoint`."""
     next_attempt_at: datetime | None = None
     created_at: datetime
     updated_at: datetime

@@ -1,6 +1,7 @@
 """A real SMTP server for tests, in the test's own event loop, whose answers can be changed while it runs."""
 
 import asyncio
+import base64
 import ssl
 import warnings
 from dataclasses import dataclass
@@ -35,7 +36,9 @@ class MailServer:
 
     `tls` is offered by STARTTLS, or spoken from the start with `implicit_tls`. `refusals` maps a recipient to the
     answer it gets, `data_answers` are given in turn to messages (`250 OK` once they are used up; None breaks the
-    connection after the message was taken), and `login` is the user and password that are asked for.
+    connection after the message was taken), and `login` is the user and password that are asked for. With `tokens`
+    only XOAUTH2 is offered, and these access tokens are taken. Without `smtputf8` that
+    extension is not offered.
 
         async with MailServer() as server:
             ...  # send by server.url
@@ -48,20 +51,26 @@ class MailServer:
         tls: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
         login: tuple[str, str] | None = None,
+        tokens: set[str] | None = None,
+        smtputf8: bool = True,
     ) -> None:
         self.mails: list[Received] = []
         self.refusals: dict[str, str] = {}
         self.data_answers: list[str | None] = []
         self.connections = 0
+        self.greetings: list[str] = []
+        """What the client called itself, once a connection."""
         self._tls = tls
         self._implicit_tls = implicit_tls
         self._login = login
+        self.tokens = tokens
+        self._smtputf8 = smtputf8
         self._open: set[asyncio.BaseTransport] = set()
 
     @property
     def url(self) -> str:
         scheme = "smtp" if self._tls is None else "smtps" if self._implicit_tls else "smtp+starttls"
-        account = f"{self._login[0]}:{self._login[1]}@" if self._login else ""
+        account = f"{self._login[0]}:{self._login[1]}@" if self._login else "" if self.tokens is None else "hub@"
         return f"{scheme}://{account}localhost:{self.port}"
 
     @property
@@ -96,10 +105,11 @@ class MailServer:
                 hostname="mail.test",
                 tls_context=self._tls if starttls else None,
                 require_starttls=starttls,
-                auth_required=self._login is not None,
+                auth_required=self._login is not None or self.tokens is not None,
                 auth_require_tls=starttls,
+                auth_exclude_mechanism=["XOAUTH2"] if self.tokens is None else ["LOGIN", "PLAIN"],
                 authenticator=self._authenticate if self._login else None,
-                enable_SMTPUTF8=True,
+                enable_SMTPUTF8=self._smtputf8,
                 loop=asyncio.get_running_loop(),
             )
 
@@ -111,13 +121,21 @@ class MailServer:
         given = (auth_data.login.decode(), auth_data.password.decode())
         return AuthResult(success=given == self._login, handled=False, auth_data=given[0])
 
+    async def auth_XOAUTH2(self, server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802 - the library's name
+        user, bearer, *_ = base64.b64decode(args[1]).decode().split("\1")
+        assert self.tokens is not None
+        taken = user == "user=hub" and bearer.removeprefix("auth=Bearer ") in self.tokens
+        return AuthResult(success=taken, handled=False, auth_data="hub")
+
     async def handle_EHLO(  # noqa: N802 - the library's name
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         session.host_name = hostname
         transport = server.transport
         if transport is not None and transport not in self._open:
-            self.connections += session.ssl is None or self._implicit_tls
+            if session.ssl is None or self._implicit_tls:
+                self.connections += 1
+                self.greetings.append(hostname)
             self._open.add(transport)
         return responses
 

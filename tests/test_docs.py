@@ -33,7 +33,7 @@ def family(error: type[HubError]) -> Iterator[type[HubError]]:
 def example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     """The settings of `.env.example`, by name."""
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / ".env.example").read_text()
+    text = (ROOT / ".env.example").read_text().split("# -- Channels")[0]
     return dict(re.findall(r"^# (HUB_[A-Z_]+)=(.*)$", text, re.MULTILINE))
 
 
@@ -53,6 +53,14 @@ def test_the_reference_of_settings_holds_every_setting_with_its_default(example:
     assert set(rows) == names()
     numbers = {name: value for name, value in example.items() if value.isdecimal()}
     assert {name: rows[name] for name in numbers} == numbers
+
+
+def test_the_settings_of_channels_in_the_example_environment_are_in_the_reference() -> None:
+    example = (ROOT / ".env.example").read_text().split("# -- Channels", maxsplit=1)[1]
+    reference = (ROOT / "docs/reference/settings.md").read_text().split("## Settings of channels")[1]
+    named = re.findall(r"^# (HUB_[A-Z_]+)=$", example, re.MULTILINE)
+    assert named
+    assert [name for name in named if f"`{name}`" not in reference] == []
 
 
 def test_the_reference_of_problems_holds_every_problem() -> None:

@@ -3,6 +3,7 @@
 from channels.http.client import open_client
 from channels.http.delivery import RESPONSE_BODY_BYTES, deliver, excerpt, failure, receipt, retry_after
 from channels.http.guard import AddressRefused, Guard, Network
+from channels.http.resolver import LookupFailed, Resolver
 from channels.http.url import HttpUrl, checked_url, parsed_url
 
 __all__ = [
@@ -10,7 +11,9 @@ __all__ = [
     "AddressRefused",
     "Guard",
     "HttpUrl",
+    "LookupFailed",
     "Network",
+    "Resolver",
     "checked_url",
     "deliver",
     "excerpt",

@@ -35,8 +35,8 @@ class Provider:
         self._compose = compose
 
     async def send(self, mail: Mail) -> Receipt:
-        """Submit the mail. Raises `SendFailed`."""
-        request = self._compose(mail)
+        """Submit the mail to those of its recipients who do not have it. Raises `SendFailed`."""
+        request = self._compose(mail.to_missing())
         response = await deliver(self._http, request)
         secrets = [request.headers[name].rpartition(" ")[2] for name in _CREDENTIALS if name in request.headers]
         if response.is_success:

@@ -81,5 +81,6 @@ class Sender:
             extensions=event.extensions,
             content=content,
             traceparent=current_traceparent(event.traceparent),
+            checkpoint=delivery.checkpoint,
         )
         return message, target

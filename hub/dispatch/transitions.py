@@ -67,7 +67,13 @@ def settle(claim: Claim, attempted: AttemptResult, timing: Timing, schedule: Seq
     attempt = _attempt(claim, attempted, timing)
     status, reason, due_at = _next_state(claim, attempted, timing.ended_at, schedule, random)
     delivery = claim.delivery.model_copy(
-        update={"status": status, "reason": reason, "next_attempt_at": due_at, "updated_at": timing.ended_at}
+        update={
+            "status": status,
+            "reason": reason,
+            "checkpoint": _checkpoint(claim.delivery, attempted),
+            "next_attempt_at": due_at,
+            "updated_at": timing.ended_at,
+        }
     )
     feed = [attempted_entry(delivery, attempt)]
     if status in ENDINGS:
@@ -130,12 +136,17 @@ def cancel_instead(result: Result) -> Result:
 
 
 def replay(delivery: Delivery, now: datetime) -> Result:
-    """Send again: due at once, with the whole retry schedule ahead of it. Attempt numbers continue."""
+    """Send again: due at once, with the whole retry schedule ahead of it. Attempt numbers continue.
+
+    A dead delivery keeps its checkpoint, so that a replay goes on with what is missing. What was delivered is sent
+    whole.
+    """
     again = delivery.model_copy(
         update={
             "status": Status.PENDING,
             "reason": "replay requested",
             "schedule_base": delivery.attempt_count,
+            "checkpoint": None if delivery.status is Status.DELIVERED else delivery.checkpoint,
             "next_attempt_at": now,
             "updated_at": now,
         }
@@ -183,6 +194,14 @@ def _attempt(claim: Claim, attempted: AttemptResult, timing: Timing) -> Attempt:
     )
 
 
+def _checkpoint(delivery: Delivery, attempted: AttemptResult) -> str | None:
+    """What a next attempt, if there is one, need not do again."""
+    if isinstance(attempted, Receipt):
+        return None
+    given = attempted.checkpoint if isinstance(attempted, SendFailed) else None
+    return delivery.checkpoint if given is None else given
+
+
 def _health(attempted: AttemptResult, now: datetime) -> tuple[HealthMark, datetime | None]:
     """What an attempt says of its target's health, and until when the target wants no other attempt."""
     if isinstance(attempted, Receipt):
@@ -191,6 +210,9 @@ def _health(attempted: AttemptResult, now: datetime) -> tuple[HealthMark, dateti
         # A message that the target can never take, such as one to a mailbox that does not exist, says nothing of the
         # target itself. If it counted, one bad address would open the breaker for all others.
         return HealthMark.NONE, None
+    if attempted.checkpoint is not None:
+        # The target took a part of the message, or judged its parts one by one.
+        return HealthMark.GOOD, None
     if attempted.status_code != HTTPStatus.TOO_MANY_REQUESTS:
         return HealthMark.BAD, None
     # A target that answers 429 works and says how fast. Its lane is paused, and the attempt speaks for its health.

@@ -76,6 +76,8 @@ class Renderer:
         content: dict[str, Any] = {}
         for field, default in channel.default_template.items():
             how = channel.escapes.get(field)
+            if override and field not in override and override.get(channel.made_from.get(field, "")):
+                continue
             if override is not None and field in override:
                 content[field] = self._untrusted[how].render(override[field], seen, meter, (field,))
             else:

@@ -52,6 +52,7 @@ class DeliveryDocument(msgspec.Struct, omit_defaults=True):
     token: int = 0
     cause: str = "automatic"
     due_at: int | None = None
+    checkpoint: str | None = None
     attempts: dict[int, StoredAttempt] = {}
 
 

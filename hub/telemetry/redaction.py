@@ -17,8 +17,10 @@ _SECRET_WORDS = frozenset({
     "secret", "secrets", "signature", "token", "tokens",
 })  # fmt: skip
 _HARMLESS = frozenset({"ordering_key"})
-_SUSPECT = re.compile(r"://|whs[ek]|xox|xapp-|hub_|[Bb]earer|[Bb]asic|BEARER|BASIC")
+_SUSPECT = re.compile(r"://|@|whs[ek]|xox|xapp-|hub_|[Bb]earer|[Bb]asic|BEARER|BASIC")
 _RULES = (
+    # Mail addresses of people, of which the domain stays: it is what an operator needs to know.
+    (re.compile(r"(?<![\w.+-])[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?=[\w-]+\.|localhost\b)"), f"{REDACTED}@"),
     # A URL's user information, query and fragment, and those parts of its path that are long enough to be a token.
     (re.compile(r"(?<=://)[^/\s\"']*@"), f"{REDACTED}@"),
     (re.compile(r"(://[^\s?#\"'<>]+)[?#][^\s\"'<>]+"), rf"\1?{REDACTED}"),

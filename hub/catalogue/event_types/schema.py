@@ -16,7 +16,10 @@ MAX_NESTING = 64
 MAX_WEIGHT = 5_000
 """Subschemas after each `$ref` is replaced by its target: bounds the cost of one check."""
 _REGEX_BYTES = 1_000_000
-_EMAIL = re.compile(r'[^@\x00-\x20\x7f-\x9f<>()\[\],;:\\"]{1,64}@[^@\x00-\x20\x7f-\x9f<>()\[\],;:\\"]{1,189}')
+_EMAIL = re.compile(
+    r'(?:[^@\x00-\x20\x7f-\x9f<>()\[\],;:\\"]{1,64}|"(?:[^"\\\x00-\x1f\x7f-\x9f]|\\[\x20-\x7e]){1,62}")'
+    r'@(?:[^@\x00-\x20\x7f-\x9f<>()\[\],;:\\"]{1,189}|\[[0-9A-Za-z.:-]{1,64}\])'
+)
 # The weigher follows pointers. These lead elsewhere, some of them only while data is checked, so their cost is unknown.
 _UNBOUNDED = frozenset(("$dynamicRef", "$recursiveRef", "$dynamicAnchor", "$recursiveAnchor", "$anchor"))
 
@@ -160,7 +163,7 @@ class _Weigher:
 
 
 def _is_email(text: str) -> bool:
-    """Internationalised addresses too; neither display names nor quoted local parts."""
+    """Each form that RFC 5321 has, internationalised ones too, but no display names."""
     return _EMAIL.fullmatch(text) is not None
 
 

@@ -103,6 +103,7 @@ def _result_row(result: Result, random: Random) -> tuple[Any, ...]:
         result.health_mark,
         random.uniform(-1, 1) if result.health_mark is HealthMark.BAD else 0.0,
         milliseconds_or_none(result.pause_until),
+        delivery.checkpoint,
     )
 
 

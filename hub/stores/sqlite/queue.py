@@ -80,7 +80,9 @@ _LEASED: Final = (
 )
 _UNDER_WAY: Final = "SELECT json_array(subscription_id, id, token) AS row FROM deliveries WHERE status = 'sending'"
 
-_STATE_COLUMNS: Final = "seq, status, reason, attempt_count, schedule_base, token, cause, due_at, updated_at"
+_STATE_COLUMNS: Final = (
+    "seq, status, reason, attempt_count, schedule_base, checkpoint, token, cause, due_at, updated_at"
+)
 
 
 def _claims(transaction: Transaction, seqs: Sequence[int]) -> list[Claim]:
@@ -160,7 +162,7 @@ class _Finishing:
     def write(self, transaction: Transaction) -> None:
         transaction.change_each(
             "UPDATE OR FAIL deliveries SET status = new.status, reason = new.reason, attempt_count = new.attempt_count,"
-            " schedule_base = new.schedule_base,"
+            " schedule_base = new.schedule_base, checkpoint = new.checkpoint,"
             " token = new.token, cause = new.cause, due_at = new.due_at, lease_until = NULL,"
             " updated_at = new.updated_at FROM new WHERE deliveries.seq = new.seq",
             _STATE_COLUMNS,
@@ -180,6 +182,7 @@ def _state_row(seq: int, token: int, result: Result) -> tuple[str | int | None, 
         delivery.reason,
         delivery.attempt_count,
         delivery.schedule_base,
+        delivery.checkpoint,
         token,
         result.cause,
         due_at,

@@ -130,10 +130,11 @@ async def _send_some(store: Store) -> None:
     for lane in ("sub_1", "sub_2", "sub_retry"):
         (claimed,) = await claim(store, lane)
         await store.queue.finish([result(claimed, Status.DELIVERED)])
+    given_up = {"reason": "gave up: 500", "checkpoint": '["a"]'}
     for n in range(3):
         (claimed,) = await claim(store, "sub_dead")
         again = result(claimed, Status.PENDING, Outcome.FAILED) if n < 2 else None
-        await store.queue.finish([again or result(claimed, Status.DEAD, Outcome.FAILED, reason="gave up: 500")])
+        await store.queue.finish([again or result(claimed, Status.DEAD, Outcome.FAILED, **given_up)])
     await claim(store, "sub_sending")
 
 

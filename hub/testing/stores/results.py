@@ -25,6 +25,19 @@ class ResultsConformance(StoreSuite):
         assert kept is not None
         assert kept.schedule_base == 1
 
+    async def test_what_a_channel_has_done_so_far_is_kept_with_the_attempt(self, store: Store) -> None:
+        await publish(store, LANE)
+        (first,) = await claim(store)
+        assert first.delivery.checkpoint is None
+        failed = result(first, Status.PENDING, Outcome.FAILED, next_attempt_at=START, checkpoint='["ännchen"]')
+        assert await store.queue.finish([failed]) == [WriteOutcome.RECORDED]
+        (second,) = await claim(store)
+        assert second.delivery.checkpoint == '["ännchen"]'
+        assert await store.queue.finish([result(second, Status.DELIVERED, checkpoint=None)]) == [WriteOutcome.RECORDED]
+        kept = await store.archive.delivery(TENANT, first.delivery.id)
+        assert kept is not None
+        assert kept.checkpoint is None
+
     async def test_finishing_writes_the_next_state_the_attempt_and_the_feed_entries(
         self, store: Store, clock: ManualClock
     ) -> None:

@@ -27,7 +27,7 @@ from hub.testing.clock import START
 SCHEDULE = (5.0, 30.0)
 
 
-def claim(attempt: int = 1, *, base: int = 0, expires_in: float | None = None) -> Claim:
+def claim(attempt: int = 1, *, base: int = 0, expires_in: float | None = None, checkpoint: str | None = None) -> Claim:
     event = Event(
         id="evt_1",
         tenant="acme",
@@ -49,13 +49,14 @@ def claim(attempt: int = 1, *, base: int = 0, expires_in: float | None = None) -
         attempt_count=attempt,
         schedule_base=base,
         token=7,
+        checkpoint=checkpoint,
         created_at=START,
         updated_at=START,
     )
     return Claim(delivery, event, Cause.AUTOMATIC, START)
 
 
-def settled(tried: AttemptResult, attempt: int = 1, **more: float) -> Result:
+def settled(tried: AttemptResult, attempt: int = 1, **more: object) -> Result:
     timing = Timing(START, START + timedelta(seconds=1), 1_000)
     return settle(claim(attempt, **more), tried, timing, SCHEDULE, Random(3))  # type: ignore[arg-type] # kinds of any type
 
@@ -124,6 +125,26 @@ def test_a_replay_has_the_whole_schedule_before_it() -> None:
     assert (again.delivery.status, again.delivery.schedule_base, again.cause) == (Status.PENDING, 3, Cause.REPLAY)
     assert settled(SendFailed("HTTP 500"), attempt=4, base=3).delivery.status is Status.PENDING
     assert settled(SendFailed("HTTP 500"), attempt=6, base=3).delivery.status is Status.DEAD
+
+
+def test_a_checkpoint_is_kept_until_the_message_is_delivered() -> None:
+    part = SendFailed("452 for one", checkpoint="b")
+    assert settled(part).delivery.checkpoint == "b"
+    for later in (SendFailed("HTTP 500"), Unknown("lost"), SendFailed("no", permanent=True)):
+        assert settled(later, checkpoint="a").delivery.checkpoint == "a"
+    assert settled(part, checkpoint="a").delivery.checkpoint == "b"
+    assert settled(Receipt(250), checkpoint="a").delivery.checkpoint is None
+
+
+def test_a_target_that_took_a_part_works() -> None:
+    assert settled(SendFailed("452 for one", checkpoint="b")).health_mark is HealthMark.GOOD
+    assert settled(SendFailed("no answer"), checkpoint="b").health_mark is HealthMark.BAD
+
+
+def test_a_replay_goes_on_with_what_is_missing_and_sends_what_was_delivered_whole() -> None:
+    delivery = claim(checkpoint="a").delivery
+    assert replay(delivery.model_copy(update={"status": Status.DEAD}), START).delivery.checkpoint == "a"
+    assert replay(delivery.model_copy(update={"status": Status.DELIVERED}), START).delivery.checkpoint is None
 
 
 def test_what_is_not_tried_gives_its_attempt_back() -> None:

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from hub.errors import Invalid
 from hub.rendering import Renderer, RenderFailed
-from tests.hub.rendering.conftest import NoteTarget, seen
+from tests.hub.rendering.conftest import NoteChannel, NoteTarget, seen
 
 HOSTILE = """<b>"A" & 'B'</b> <!channel> {{ id }}"""
 
@@ -27,6 +27,17 @@ def test_without_an_override_the_channels_own_template_is_used(renderer: Rendere
 def test_an_override_takes_the_place_of_one_field_only(renderer: Renderer) -> None:
     shown = show(renderer, {"sku": "A"}, plain="{{ data.sku }}!")
     assert (shown["plain"], shown["html"]) == ("A!", "<p>stock.low</p>")
+
+
+def test_a_field_that_is_made_from_an_overridden_one_is_left_to_the_channel(
+    renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NoteChannel, "made_from", {"plain": "html"})
+    assert "plain" not in show(renderer, {}, html="<b>new</b>")
+    assert show(renderer, {}, html="<b>new</b>", plain="own")["plain"] == "own"
+    # Without the other field there is nothing to make it from.
+    assert show(renderer, {}, html="")["plain"] == "stock.low"
+    assert show(renderer, {}, blocks=[])["plain"] == "stock.low"
 
 
 def test_a_channel_without_template_fields_has_no_content(renderer: Renderer) -> None:

@@ -25,6 +25,11 @@ GONE = "[redacted]"
         ("hub_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c_pZ0-a_b", GONE),
         ("Authorization: Bearer abcdefgh12.x-y", f"Authorization: Bearer {GONE}"),
         ("basic dXNlcjpwYXNz", f"basic {GONE}"),
+        (
+            "1 of 2: ann+x@mail.example.com (452 <ann+x@mail.example.com> full)",
+            f"1 of 2: {GONE}@mail.example.com (452 <{GONE}@mail.example.com> full)",
+        ),
+        ("root@localhost", f"{GONE}@localhost"),
     ],
 )
 def test_secrets_are_known_by_their_look(text: str, cleaned: str) -> None:
@@ -40,6 +45,7 @@ def test_secrets_are_known_by_their_look(text: str, cleaned: str) -> None:
         "evt_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c",
         "hub_attempts_total",
         "order.created",
+        "@ 5 s, a @b",
     ],
 )
 def test_harmless_text_stays(text: str) -> None:

@@ -50,7 +50,9 @@ def document_digest(document: bytes) -> bytes:
 
 
 # Short names, because the hash of every delivery holds them.
-DELIVERY_FIELDS: Final = ("ten", "evt", "type", "sub", "chan", "st", "why", "n", "base", "tok", "due", "at", "upd")
+DELIVERY_FIELDS: Final = (
+    *("ten", "evt", "type", "sub", "chan", "st", "why", "n", "base", "tok", "cp", "due", "at", "upd"),
+)
 """What `delivery_from` takes of a delivery's hash, in this order."""
 CLAIM_FIELDS: Final = (*DELIVERY_FIELDS, "by")
 """What `lua/lib/claims.lua` hands out of it."""
@@ -69,7 +71,7 @@ def lost_event(id_: str, tenant: str, type_: str, at: datetime) -> Event:
 
 def delivery_from(id_: str, row: Sequence[bytes | None]) -> Delivery:
     """The delivery whose hash holds `row`, as `DELIVERY_FIELDS`."""
-    tenant, event, type_, lane, channel, status, reason, attempts, base, token, due, created, updated = row
+    tenant, event, type_, lane, channel, status, reason, attempts, base, token, kept, due, created, updated = row
     return Delivery(
         id=id_,
         tenant=_text(tenant),
@@ -82,6 +84,7 @@ def delivery_from(id_: str, row: Sequence[bytes | None]) -> Delivery:
         attempt_count=int(attempts or 0),
         schedule_base=int(base or 0),
         token=int(token or 0),
+        checkpoint=None if kept is None else kept.decode(),
         next_attempt_at=None if due is None else instant(int(due)),
         created_at=instant(int(created or 0)),
         updated_at=instant(int(updated or 0)),

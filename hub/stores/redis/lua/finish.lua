@@ -5,7 +5,7 @@
 -- ARGV: now (ms), process, number of the call, epoch, feed id seen, results (msgpack): arrays of
 --   delivery id, token, status, reason (or nil), attempts, schedule base, cause, due (ms, or nil), updated (ms),
 --   number of the attempt and the attempt (or nil both), feed entries, health mark, spread of the breaker's open time,
---   pause until (ms, or nil).
+--   pause until (ms, or nil), checkpoint (or nil).
 -- Reply: epoch, lost feed entries, last feed id, and for each result 0 (recorded), 1 (fenced) or 2 (its event is
 --   cancelled).
 
@@ -46,7 +46,7 @@ local function write(delivery, result)
   local indexed = claims.indexed(delivery)
   set(key.delivery(delivery.id), {
     st = status, why = reason or false, n = attempts, base = base > 0 and base, tok = delivery.tok + 1,
-    by = cause ~= 'automatic' and cause, due = due or false, upd = updated, place = false,
+    by = cause ~= 'automatic' and cause, due = due or false, upd = updated, place = false, cp = result[16] or false,
   })
   indexes.delivery_moved(indexed, delivery.st, delivery.upd, status, updated)
   if attempt then indexes.attempt_logged(indexed, number, attempt) end

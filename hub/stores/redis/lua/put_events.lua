@@ -5,7 +5,8 @@
 -- ARGV: where the piece ended; events (msgpack): arrays of id, tenant, type, subject, source, source id, accepted (ms),
 --   document (false where an earlier piece had it), digest of it, fan-out cursor (or false), cancelled (ms, or false),
 --   deliveries: arrays of id, lane, channel, status, reason (or false), attempts, schedule base, token, cause,
---   due (ms, or false), created (ms), updated (ms), and of each attempt its number and the attempt in turn.
+--   due (ms, or false), created (ms), updated (ms), of each attempt its number and the attempt in turn, checkpoint (or
+--   false).
 
 local function is_open(status)
   return status == 'pending' or status == 'sending'
@@ -37,6 +38,7 @@ local function put_hash(event, sent)
   if base > 0 then also('base', base) end
   if cause ~= 'automatic' then also('by', cause) end
   if due then also('due', due) end
+  if sent[14] then also('cp', sent[14]) end
   redis.call('HSET', key.delivery(id), unpack(fields))
 end
 

@@ -28,7 +28,7 @@ Cells = tuple[str | int | None, ...]
 _RECORD_COLUMNS: Final = "kind, tenant, id, doc, version"
 _DELIVERY_COLUMNS: Final = (
     "seq, id, event_seq, tenant, event_type, subscription_id, channel, status, reason, attempt_count, schedule_base,"
-    " token, cause, due_at, lease_until, created_at, updated_at"
+    " token, cause, due_at, lease_until, created_at, updated_at, checkpoint"
 )
 _KEY_COLUMNS: Final = "tenant, key, fingerprint, verdicts, expires_at"
 
@@ -149,4 +149,5 @@ def _delivery_row(seq: int, event_seq: int, event: StoredEvent, sent: DeliveryDo
         sent.updated_at if sent.status == "sending" else None,
         sent.created_at,
         sent.updated_at,
+        sent.checkpoint,
     )

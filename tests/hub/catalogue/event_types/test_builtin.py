@@ -37,6 +37,9 @@ def test_the_example_of_a_built_in_type_fits_its_schema(event_type: str) -> None
         ("user.deleted", {"user_id": ""}, "/data/user_id"),
         ("user.deleted", {"email": "a@b\r\nBcc: c@d"}, "/data/email"),
         ("user.deleted", {"email": "Ada <a@b.example>"}, "/data/email"),
+        ("user.deleted", {"email": '"a\r\nb"@c.example'}, "/data/email"),
+        ("user.deleted", {"email": '"a"b"@c.example'}, "/data/email"),
+        ("user.deleted", {"email": "a@[192.0.2.1]>"}, "/data/email"),
     ],
 )
 def test_data_of_a_built_in_type_that_breaks_a_rule_is_pointed_at(event_type: str, change: Any, pointer: str) -> None:
@@ -47,6 +50,17 @@ def test_data_of_a_built_in_type_that_breaks_a_rule_is_pointed_at(event_type: st
 def test_further_members_and_internationalised_addresses_are_taken() -> None:
     example = BUILT_IN["user.updated"].example
     assert validate_builtin("user.updated", {**example, "email": "jürgen@münchen.example", "anything": [1]}) == ()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("root@localhost", "ops@corp.local", "u@[192.0.2.1]", "u@[IPv6:2001:db8::1]"),
+        '"ann, \\"a\\" @ smith"@b.example',
+    ],
+)
+def test_every_form_of_an_address_is_for_the_relay_to_judge(address: str) -> None:
+    assert validate_builtin("user.deleted", {"user_id": "u-1", "email": address}) == ()
 
 
 def test_other_types_have_no_built_in_rules() -> None:

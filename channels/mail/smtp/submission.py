@@ -1,0 +1,125 @@
+"""Handing one mail to a mail server, and what its answers say of each recipient."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+import aiosmtplib
+from aiosmtplib.typing import SMTPStatus
+
+from channels.base import Receipt, SendFailed
+from channels.mail.address import header_text
+from channels.mail.message import Mail, to_bytes
+from channels.mail.progress import Progress
+from channels.mail.smtp.failures import is_permanent, is_taken, said
+
+DATA_SECONDS = 30.0
+"""A server may read the whole message before it answers. The caller limits the attempt."""
+_ANSWER_CHARS = 200
+_NO_SMTPUTF8 = aiosmtplib.SMTPResponse(553, "the mail server does not support addresses that are not ASCII")
+
+Answers = Mapping[str, aiosmtplib.SMTPResponse]
+"""The last answer about each recipient of a submission."""
+
+
+async def begin(smtp: aiosmtplib.SMTP, mail: Mail, seconds: float) -> None:
+    """Name the sender. Raises `SMTPException` when there is no good answer within `seconds`, and `SendFailed` when the
+    mail cannot be sent through this server at all."""
+    if not mail.is_international or smtp.supports_extension("smtputf8"):
+        options = ["SMTPUTF8", "BODY=8BITMIME"] if mail.is_international else []
+        encoding = "utf-8" if mail.is_international else "ascii"
+        await smtp.mail(mail.sender.address, options=options, encoding=encoding, timeout=seconds)
+    elif (in_ascii := mail.in_ascii()) is not None:
+        await smtp.mail(in_ascii.sender.address, timeout=seconds)
+    else:
+        raise SendFailed(_NO_SMTPUTF8.message, permanent=True)
+
+
+async def submit(smtp: aiosmtplib.SMTP, mail: Mail) -> Answers:
+    """Name the recipients who do not have the mail yet, and send it to those whom the server takes.
+
+    Raises `SMTPException` when the connection ends or the server closes it. After a refusal of the message the
+    connection is closed.
+    """
+    encoding = "ascii"
+    answers: dict[str, aiosmtplib.SMTPResponse] = {}
+    missing = mail.missing
+    if mail.is_international and smtp.supports_extension("smtputf8"):
+        encoding = "utf-8"
+    elif (in_ascii := mail.in_ascii()) is not None:
+        answers = {one: _NO_SMTPUTF8 for one in missing if not one.isascii()}
+        mail = in_ascii
+    for recipient in missing:
+        if recipient not in answers:
+            answers[recipient] = await _name(smtp, recipient, encoding)
+    named = [recipient for recipient, answer in answers.items() if is_taken(answer.code)]
+    if named:
+        answer = await _send(smtp, to_bytes(mail))
+        answers |= dict.fromkeys(named, answer)
+    else:
+        # A connection on which this fails is replaced when it is used again.
+        with suppress(aiosmtplib.SMTPException):
+            await smtp.rset()
+    return answers
+
+
+async def _name(smtp: aiosmtplib.SMTP, recipient: str, encoding: str) -> aiosmtplib.SMTPResponse:
+    try:
+        return await smtp.rcpt(recipient, encoding=encoding)
+    except aiosmtplib.SMTPRecipientRefused as error:
+        if error.code == SMTPStatus.domain_unavailable:
+            # 421: the server closes the connection, so it says nothing about this recipient.
+            raise
+        return aiosmtplib.SMTPResponse(error.code, error.message)
+
+
+async def _send(smtp: aiosmtplib.SMTP, content: bytes) -> aiosmtplib.SMTPResponse:
+    try:
+        return await smtp.data(content, timeout=DATA_SECONDS)
+    except aiosmtplib.SMTPDataError as error:
+        if not is_taken(error.code):
+            smtp.close()
+        return aiosmtplib.SMTPResponse(error.code, error.message)
+
+
+def receipt(mail: Mail, answers: Answers) -> Receipt:
+    """The receipt for a mail that everybody has now. Raises `SendFailed`, which names those who do not."""
+    last = list(answers.values())[-1]
+    taken = mail.progress.taken.union(one for one, answer in answers.items() if is_taken(answer.code))
+    before = {one: why for one, why in mail.progress.refused.items() if one not in answers}
+    refused = before | {one: _text(answer) for one, answer in answers.items() if is_permanent(answer.code)}
+    waiting = {one: _text(answer) for one, answer in answers.items() if one not in taken and one not in refused}
+    without = {one: waiting.get(one) or refused.get(one, "") for one in mail.recipients if one not in taken}
+    if not without:
+        return Receipt(last.code, said(last.message))
+    progress = Progress(taken, refused if waiting else {})
+    whole = len(answers) == len(mail.recipients) == len(without) and len(set(without.values())) == 1
+    answer = next((answer for one, answer in answers.items() if one in without), last)
+    raise SendFailed(
+        _shown(mail, f"the mail server refused the message: {_text(answer)}" if whole else _named(mail, without)),
+        permanent=not waiting,
+        status_code=answer.code,
+        response_body=_shown(mail, said(answer.message) if whole else "\n".join(map(": ".join, without.items()))),
+        # Without any, it was the server or the whole mail that failed, and not a part of it.
+        checkpoint=None if progress == mail.progress == Progress() else progress.text(),
+    )
+
+
+def _named(mail: Mail, without: Mapping[str, str]) -> str:
+    """Who did not get the mail, those with the same answer together, because what is kept of it is short."""
+    by_answer: dict[str, list[str]] = {}
+    for address, why in without.items():
+        by_answer.setdefault(why, []).append(address)
+    reasons = "; ".join(f"{', '.join(addresses)} ({why})" for why, addresses in by_answer.items())
+    return f"{len(without)} of {len(mail.recipients)} recipients did not get the mail: {reasons}"
+
+
+def _shown(mail: Mail, text: str) -> str:
+    """The text with only the beginning of each address in `bcc`: a key that reads deliveries reads this, and only
+    one that manages subscriptions may know these addresses."""
+    for box in mail.bcc:
+        text = text.replace(box.address, f"{box.address[0]}…@{box.domain}")
+    return text
+
+
+def _text(answer: aiosmtplib.SMTPResponse) -> str:
+    return f"{answer.code} {header_text(answer.message)}"[:_ANSWER_CHARS].rstrip()
