@@ -38,7 +38,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
         "content": {
             "text/event-stream": {
                 "schema": {"type": "string"},
-                "example": "retry: 2210\n\nid: 1042\nevent: delivery.delivered\n"
+                "example": "retry: 2210\nid: 1042\nevent: delivery.delivered\n"
                 'data: {"id":"dlv_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c","status":"delivered"}\n\n',
             }
         },
@@ -139,8 +139,8 @@ async def follow_stream(
     `gap` is `{"oldest", "requested"}`: entries are missing. After a cursor that is older than what is kept, the stream
     goes on with everything that is kept; after one that the hub never gave out or cannot read, with what is new.
 
-    A block without data only moves the cursor; on a quiet stream one comes every 15 seconds, with a comment. A
-    connection ends after some ten minutes, when it is read too slowly, when the hub stops, or when its key is revoked.
+    `cursor`, with `{}`, only moves the cursor. A quiet stream has a comment every 15 seconds. A connection ends after
+    some ten minutes, when it is read too slowly, when the hub stops, or when its key is revoked.
     """
     chunks = await services.stream.listen(
         caller.tenant, selection, last_event_id_header or last_event_id or None, partial(services.keys.is_valid, caller)

@@ -19,6 +19,8 @@ from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, err, out
 SILENCE_SECONDS = 45.0
 """Three heartbeats of a stream with default settings."""
 LONGEST_WAIT_SECONDS = 30.0
+CURSOR = "cursor"
+"""Moves the cursor where there is no event to show."""
 
 STYLES = {
     "event.accepted": "cyan",
@@ -78,21 +80,23 @@ def follow(hub: HubClient, params: dict[str, str | None]) -> Iterator[ServerSent
     failures = 0
     connected = False
     while True:
+        # A stream that ends without an event is a failure too: the hub is too busy, or stops.
+        failures += 1
         try:
             headers = {"Accept": "text/event-stream", **({"Last-Event-ID": cursor} if cursor else {})}
             with hub.stream("/v1/stream", params, headers, SILENCE_SECONDS) as response:
-                connected, failures = True, 0
+                connected = True
                 for event in EventSource(response).iter_sse():
-                    # From blocks without data too: a listener whose filter lets little through resumes near the end.
+                    failures = 0
+                    # From `cursor` too: a listener whose filter lets little through resumes near the end.
                     cursor = event.id or cursor
                     retry_seconds = retry_seconds if event.retry is None else event.retry / 1000
-                    if event.data:
+                    if event.event != CURSOR:
                         yield event
         except (Unreachable, Refused) as error:
             permanent = isinstance(error, Refused) and error.status < httpx.codes.INTERNAL_SERVER_ERROR
             if permanent or not connected:
                 raise
-            failures += 1
             err.print(f"[dim]{escape(str(error))} Trying again …[/]")
         wait = min(retry_seconds * 2**failures, LONGEST_WAIT_SECONDS)
         time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter needs no secrecy

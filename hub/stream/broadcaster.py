@@ -97,7 +97,7 @@ class Broadcaster:
     async def _start(self, last_event_id: str | None) -> Start:
         trimmed, newest = await self._feed.bounds()
         if last_event_id is None:
-            return Start(newest, newest, frames.mark(newest))
+            return Start(newest, newest, frames.cursor(newest))
         if last_event_id == EARLIEST:
             return Start(trimmed, newest)
         # Eighteen digits fit the 64 bits of an id. `int` alone would read digits of other scripts, and text of any
@@ -163,7 +163,7 @@ class Broadcaster:
             cursor = page[-1].id if len(page) == PAGE else max(until, trimmed if lost else 0)
             selected = [row for row in page if listener.selection.passes(row.entry)]
             # A listener whose filter lets little through resumes from here, and not from the last event that it got.
-            closing = b"" if selected and selected[-1].id == cursor else frames.mark(cursor)
+            closing = b"" if selected and selected[-1].id == cursor else frames.cursor(cursor)
             yield opening + b"".join(map(frames.entry, selected)) + closing
 
     def close(self) -> None:

@@ -72,7 +72,7 @@ class LiveTail:
         self.remove(listener)
         if listener.state is State.ATTACHED and not discard:
             # Not with `discard`: its buffer was never sent, so it has to resume from the last entry that it got.
-            last_words = self._mark(listener) + last_words
+            last_words = self._moved(listener) + last_words
         listener.end(last_words, discard=discard)
 
     def end_all(self, reason: str) -> None:
@@ -81,7 +81,7 @@ class LiveTail:
 
     def send_heartbeat(self, listener: Listener) -> None:
         """Keep a quiet attached connection alive, and its cursor fresh."""
-        self._offer(listener, frames.HEARTBEAT + self._mark(listener), 0)
+        self._offer(listener, frames.HEARTBEAT + self._moved(listener), 0)
 
     async def broadcast_next(self) -> None:
         """Wait for new entries, while there are attached listeners, and offer them."""
@@ -162,5 +162,9 @@ class LiveTail:
     def _offer(self, listener: Listener, chunk: bytes, entries: int) -> bool:
         return listener.offer(chunk, entries, max_entries=self._buffer, max_bytes=MAX_BUFFER_BYTES)
 
-    def _mark(self, listener: Listener) -> bytes:
-        return frames.mark(max(self.cursor, listener.offered))
+    def _moved(self, listener: Listener) -> bytes:
+        """Tells the listener how far it has come, where the last event that it was sent does not."""
+        if listener.offered >= self.cursor:
+            return b""
+        listener.offered = self.cursor
+        return frames.cursor(self.cursor)
