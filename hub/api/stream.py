@@ -1,6 +1,7 @@
 """The live stream over HTTP, and the tickets that open it where a client cannot set headers."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -15,9 +16,10 @@ from hub.api.problems import problems
 from hub.api.shapes import NO_STORE, json_response
 from hub.catalogue.keys.model import Principal
 from hub.catalogue.patterns import is_pattern
-from hub.errors import Fault, Invalid, Unauthorized
+from hub.errors import Fault, Invalid, Unavailable
 from hub.models import Scope as KeyScope
 from hub.models import Status
+from hub.runtime import Services
 from hub.stream import Selection
 
 router = APIRouter(prefix="/v1", tags=["live"])
@@ -60,21 +62,19 @@ class EventStream(EventSourceResponse):
 
 
 class Ticket(BaseModel):
-    ticket: str = Field(examples=["q3v0…"], description="For `GET /v1/stream?ticket=…`, once, within 60 seconds.")
+    ticket: str = Field(examples=["q3v0…"], description="For `GET /v1/stream?ticket=…`, within 60 seconds.")
+    expires_at: datetime = Field(description="From this instant on it re-opens its stream no more.")
 
 
-async def _listening(
-    request: Request,
-    services: CurrentServices,
-    ticket: Annotated[str | None, Query(max_length=100, description="Instead of a key; works once.")] = None,
-) -> Principal:
-    if ticket is None:
-        return await _with_key(request)
-    principal = await services.tickets.redeem(ticket)
-    # The ticket proves only that the key was valid up to a minute ago.
-    if not services.keys.is_valid(principal):
-        raise Unauthorized("The key that this ticket was made with is expired or revoked.")
-    return principal
+TicketText = Annotated[
+    str | None,
+    Query(alias="ticket", max_length=100, description="Instead of a key; re-opens only the stream that it opened."),
+]
+
+
+async def _key_holder(request: Request, ticket: TicketText = None) -> Principal | None:
+    """The holder of the key; None with a ticket, which stands for one."""
+    return await _with_key(request) if ticket is None else None
 
 
 async def _selection(
@@ -121,8 +121,9 @@ def _parts(values: Iterable[str] | None) -> set[str]:
 )
 async def follow_stream(
     services: CurrentServices,
-    caller: Annotated[Principal, Depends(_listening)],
+    caller: Annotated[Principal | None, Depends(_key_holder)],
     selection: Annotated[Selection, Depends(_selection)],
+    ticket: TicketText = None,
     last_event_id: Annotated[
         str | None, Query(description="A cursor to go on after, or `earliest`: the oldest kept. By default: now.")
     ] = None,
@@ -142,9 +143,12 @@ async def follow_stream(
     `cursor`, with `{}`, only moves the cursor. A quiet stream has a comment every 15 seconds. A connection ends after
     some ten minutes, when it is read too slowly, when the hub stops, or when its key is revoked.
     """
-    chunks = await services.stream.listen(
-        caller.tenant, selection, last_event_id_header or last_event_id or None, partial(services.keys.is_valid, caller)
-    )
+    cursor = last_event_id_header or last_event_id or None
+    if caller is None:
+        chunks = await _with_ticket(services, ticket or "", selection, cursor)
+    else:
+        is_allowed = partial(services.keys.is_valid, caller)
+        chunks = await services.stream.listen(caller.tenant, selection, cursor, is_allowed)
     return EventStream(
         chunks,
         # The stream has its own heartbeat, which also keeps the cursor fresh.
@@ -155,7 +159,26 @@ async def follow_stream(
     )
 
 
+async def _with_ticket(
+    services: Services, ticket: str, selection: Selection, cursor: str | None
+) -> AsyncGenerator[bytes, None]:
+    try:
+        connection = await services.tickets.open(ticket, selection)
+    except Unavailable:
+        # Not a problem with its status, from which an EventSource would never come back.
+        return services.stream.refuse_unavailable()
+    is_allowed = partial(services.tickets.is_current, connection)
+    chunks = await services.stream.listen(connection.caller.tenant, selection, cursor, is_allowed)
+    return services.tickets.hold(connection, chunks)
+
+
 @router.post("/stream-tickets", status_code=201, response_model=Ticket, responses=problems(401, 403))
 async def issue_stream_ticket(services: CurrentServices, caller: Reader) -> Response:
-    """A ticket that opens the stream once, within a minute, as the caller: for clients that cannot set headers."""
-    return json_response({"ticket": await services.tickets.issue(caller)}, 201, NO_STORE)
+    """A ticket that opens the stream as the caller: for clients that cannot set headers.
+
+    It has to be opened within a minute. From then on it re-opens the same stream, with the same filters, until ten
+    minutes after its last connection has ended, until `expires_at`, or until its key is no longer valid. It has one
+    connection at a time: a new one ends the former.
+    """
+    issued = await services.tickets.issue(caller)
+    return json_response({"ticket": issued.text, "expires_at": issued.expires_at}, 201, NO_STORE)

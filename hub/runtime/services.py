@@ -83,13 +83,14 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
         deliveries=Deliveries(events, store.archive, store.intake, store.queue, catalogue, clock, notify),
         sender=core.sender,
         stream=await stack.enter_async_context(open_broadcaster(store.feed, clock, _limits(settings))),
-        tickets=StreamTickets(store.tickets, clock),
+        tickets=StreamTickets(store.tickets, keys, clock),
         tasks=TaskRunner(store.tasks, clock, core.id),
         housekeeping=housekeeping,
     )
     await services.ensure_defaults()
     core.metrics.watch("stream_listeners", "Live listeners.", lambda: services.stream.listeners)
     core.metrics.watch("stream_overflows", "Listeners that fell behind.", lambda: services.stream.overflows)
+    run_in_background(stack, "tickets", services.tickets.renew, clock)
     run_in_background(stack, "tasks", services.tasks.watch, clock)
     # Called before `watch` is cancelled and before the store is closed, so that every task can save how it ended.
     stack.push_async_callback(services.tasks.stop)

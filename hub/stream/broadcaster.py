@@ -24,6 +24,7 @@ from hub.stream.registry import Registry
 from hub.stream.selection import Selection
 
 EARLIEST = "earliest"
+_STORE_AWAY = "the store does not answer"
 TICK_SECONDS = 1.0
 """Between checks of the heartbeats, ages and keys of all listeners."""
 
@@ -80,7 +81,7 @@ class Broadcaster:
 
     async def listen(
         self, tenant: str, selection: Selection, last_event_id: str | None, is_allowed: Callable[[], bool]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The stream after `last_event_id` (None: now; `earliest`: the oldest kept), as ready bytes.
 
         Its beginning is fixed when this returns: what is published after that is in the stream. It ends, with `retry:`,
@@ -91,8 +92,12 @@ class Broadcaster:
         try:
             start = await self._start(last_event_id)
         except Unavailable:
-            return _only(_refusal("the store does not answer"))
+            return self.refuse_unavailable()
         return self._stream(tenant, selection, start, is_allowed)
+
+    async def refuse_unavailable(self) -> AsyncGenerator[bytes, None]:
+        """A stream that asks to come back later, because the store does not answer now."""
+        yield _refusal(_STORE_AWAY)
 
     async def _start(self, last_event_id: str | None) -> Start:
         trimmed, newest = await self._feed.bounds()
@@ -109,7 +114,7 @@ class Broadcaster:
 
     async def _stream(
         self, tenant: str, selection: Selection, start: Start, is_allowed: Callable[[], bool]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         listener = self._admit(tenant, selection, is_allowed)
         if listener is None:
             yield _refusal("no room for another listener")
@@ -122,7 +127,7 @@ class Broadcaster:
             while (chunk := await listener.take()) is not None:
                 yield chunk
         except Unavailable:
-            yield _refusal("the store does not answer")
+            yield _refusal(_STORE_AWAY)
         finally:
             self._live.remove(listener)
 
@@ -200,7 +205,7 @@ class Broadcaster:
                 self._live.end(listener, frames.retry(*RETRY))
             # Asked each second, which is cheap: keys are in memory. See docs/decisions/0006.
             elif not listener.is_allowed():
-                self._live.end(listener, _refusal("the key is no longer valid"))
+                self._live.end(listener, _refusal("the key is no longer valid, or the ticket has a newer connection"))
             elif now >= listener.heartbeat_at and listener.state is State.ATTACHED and listener.buffer_empty:
                 self._live.send_heartbeat(listener)
                 listener.heartbeat_at = now + self._limits.heartbeat
@@ -208,10 +213,6 @@ class Broadcaster:
 
 def _refusal(reason: str) -> bytes:
     return frames.comment(reason) + frames.retry(*RETRY_BUSY)
-
-
-async def _only(chunk: bytes) -> AsyncIterator[bytes]:
-    yield chunk
 
 
 @asynccontextmanager

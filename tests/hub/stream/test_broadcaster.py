@@ -237,7 +237,7 @@ async def test_a_connection_ends_soon_after_its_key_is_revoked(stage: Stage) -> 
     good = False
     await stage.clock.elapse(1.1)
     await ear.ends()
-    assert "the key is no longer valid" in ear.parser.comments
+    assert any("the key is no longer valid" in comment for comment in ear.parser.comments)
     assert not other.ended
 
 
@@ -383,7 +383,8 @@ async def test_a_quiet_connection_on_which_nothing_happened_has_bare_heartbeats(
     await stage.write()
     await ear.hears(1)
     before = len(ear.chunks)
-    for count in (1, 2):
-        await stage.clock.elapse(16)
-        await ear.until(lambda ear, count=count: len(ear.parser.comments) == count)  # type: ignore[misc]
+    await stage.clock.elapse(16)
+    await ear.until(lambda ear: len(ear.parser.comments) == 1)
+    await stage.clock.elapse(16)
+    await ear.until(lambda ear: len(ear.parser.comments) == 2)
     assert ear.chunks[before:] == [b":\n", b":\n"]
