@@ -1,6 +1,6 @@
 """The live stream over HTTP, and the tickets that open it where a client cannot set headers."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
@@ -50,6 +50,11 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 class EventStream(EventSourceResponse):
     """Server-Sent Events that end when the client has stopped reading."""
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        super().init_headers(headers)
+        # Whether the connection goes on is the server's to say, and to a client of HTTP/1.0 it says that it does not.
+        del self.headers["connection"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

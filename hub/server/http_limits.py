@@ -1,15 +1,18 @@
 """HTTP/1.1 connections with the limits that uvicorn does not set: on the time and the size of a request's head, and on
-how many connections there are."""
+how many connections there are. Clients of HTTP/1.0 get what they can read."""
 
 import asyncio
 from typing import Any, ClassVar
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from hub.stream import RETRY_BUSY, frames
 
 HEAD_SECONDS = 10.0
 """How long a client may take to send the head of a request."""
 HEAD_BYTES = 65_536
+STREAM_PATH = "/v1/stream"
 
 
 def bounded(max_connections: int, head_seconds: float = HEAD_SECONDS) -> type[asyncio.Protocol]:
@@ -62,6 +65,9 @@ class _BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._stop_head_timer()
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0":
+            # uvicorn offers no other place to choose the class. The app runs later, so nothing was sent yet.
+            self.cycle.__class__ = _ResponseUntilClose
 
     def _start_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(self.head_seconds, self._drop)
@@ -76,8 +82,29 @@ class _BoundedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
 
-async def _overloaded(_scope: Any, _receive: Any, send: Any) -> None:
-    """Answers 503 for a process that has no descriptor to spare, without going through the app."""
+class _ResponseUntilClose(RequestResponseCycle):
+    """A response to HTTP/1.0, which knows no chunks: where its length is not known, it ends with the connection."""
+
+    _length_unknown = False
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self._length_unknown = all(name.lower() != b"content-length" for name, _ in message.get("headers", ()))
+            # What uvicorn would decide later, if this were still open.
+            self.chunked_encoding = False if self._length_unknown else None
+        elif self._length_unknown:
+            # uvicorn counts what is left of a body that is not chunked, and accepts no more than that.
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
+
+
+async def _overloaded(scope: Any, _receive: Any, send: Any) -> None:
+    """Answers for a process that has no descriptor to spare, without going through the app: 503, or to a listener what
+    it understands."""
+    if scope["path"].endswith(STREAM_PATH):
+        body = frames.comment("too many connections are open") + frames.retry(*RETRY_BUSY)
+        await _answer(send, 200, body, (b"content-type", b"text/event-stream; charset=utf-8"))
+        return
     body = orjson.dumps(
         {
             "type": "urn:notification-hub:problem:unavailable",
@@ -86,11 +113,10 @@ async def _overloaded(_scope: Any, _receive: Any, send: Any) -> None:
             "detail": "Too many connections are open; nothing was accepted.",
         }
     )
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"retry-after", b"1"),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await _answer(send, 503, body, (b"content-type", b"application/problem+json"), (b"retry-after", b"1"))
+
+
+async def _answer(send: Any, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    framing = ((b"content-length", b"%d" % len(body)), (b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, *framing]})
     await send({"type": "http.response.body", "body": body})

@@ -79,6 +79,7 @@ async def test_an_order_is_watched_from_acceptance_to_delivery(api: httpx.AsyncC
         headers = source.response.headers
         assert headers["content-type"].startswith("text/event-stream")
         assert (headers["cache-control"], headers["x-accel-buffering"]) == ("no-store", "no")
+        assert "connection" not in headers
         event = (await api.post("/v1/orders/1001/events", json={"type": "order.created", "data": ORDER})).json()["id"]
         told: list[ServerSentEvent] = []
         async for message in source.aiter_sse():
