@@ -1,5 +1,6 @@
 """The live stream over HTTP, and the tickets that open it where a client cannot set headers."""
 
+import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from datetime import datetime
 from functools import partial
@@ -20,7 +21,7 @@ from hub.errors import Fault, Invalid, Unavailable
 from hub.models import Scope as KeyScope
 from hub.models import Status
 from hub.runtime import Services
-from hub.stream import Selection
+from hub.stream import EARLIEST, Selection
 
 router = APIRouter(prefix="/v1", tags=["live"])
 
@@ -29,6 +30,9 @@ SEND_SECONDS = 15.0
 FAREWELL_SECONDS = 2.0
 """How long connections may take to end by themselves at shutdown."""
 MAX_TYPES = 50
+_TOLD_STATUSES = {Status.PENDING, Status.DELIVERED, Status.DEAD, Status.CANCELLED}
+"""Those that a delivery can have in an entry of the stream."""
+_EVENT_ID, _SUBSCRIPTION_ID = re.compile(r"evt_[0-9A-Za-z]{1,96}"), re.compile(r"sub_[0-9A-Za-z]{1,96}")
 
 _log = structlog.get_logger(__name__)
 _with_key = RequireScope(KeyScope.READ)
@@ -87,16 +91,19 @@ async def _selection(
         list[str] | None,
         Query(
             description="Patterns (exact, `order.*`, `*`), comma-separated or repeated. One of them must match the "
-            "event type of an entry, or its own name in the stream: `delivery.dead`, `task.*`.",
+            "event type of an entry, or its own name in the stream: `delivery.dead`, `task.*`. A name that nothing "
+            "can have is refused, unless the stream is resumed.",
             examples=[["order.*"]],
         ),
     ] = None,
-    event_id: Annotated[str | None, Query(description="Only what concerns this event.")] = None,
-    subscription_id: Annotated[str | None, Query(description="Only what concerns this subscription.")] = None,
+    event_id: Annotated[str | None, Query(description="Only what concerns this event: `evt_…`.")] = None,
+    subscription_id: Annotated[str | None, Query(description="Only what concerns this subscription: `sub_…`.")] = None,
     statuses: Annotated[
         list[str] | None,
         Query(
-            description="Only deliveries that reached one of these, comma-separated or repeated.", examples=[["dead"]]
+            description="Only deliveries that reached one of these, comma-separated or repeated. `held` and `sending` "
+            "are never reached in the stream.",
+            examples=[["dead"]],
         ),
     ] = None,
 ) -> Selection:
@@ -107,11 +114,17 @@ async def _selection(
         wrong.append(
             Fault(f"must be at most {MAX_TYPES} event types, prefixes such as `order.*`, or `*`", "/query/types")
         )
-    if not names <= set(Status):
-        wrong.append(Fault(f"must be among {', '.join(Status)}", "/query/statuses"))
+    if not names <= set(Status) or (names and not names & _TOLD_STATUSES):
+        told = ", ".join(status for status in Status if status in _TOLD_STATUSES)
+        wrong.append(Fault(f"must have one of {told}, and may have others of a delivery", "/query/statuses"))
+    for name, text, form in (("event_id", event_id, _EVENT_ID), ("subscription_id", subscription_id, _SUBSCRIPTION_ID)):
+        if text and not form.fullmatch(text):
+            wrong.append(
+                Fault(f"must be an id such as {form.pattern[:4]}019ab3c1d2e47f0a8b6c5d4e3f2a1b0c", f"/query/{name}")
+            )
     if wrong:
         raise Invalid("A filter of the stream is malformed.", errors=wrong)
-    return Selection(tuple(sorted(patterns)), event_id, subscription_id, frozenset(map(Status, names)))
+    return Selection(tuple(sorted(patterns)), event_id or None, subscription_id or None, frozenset(map(Status, names)))
 
 
 def _parts(values: Iterable[str] | None) -> set[str]:
@@ -152,6 +165,7 @@ async def follow_stream(
     if caller is None:
         chunks = await _with_ticket(services, ticket or "", selection, cursor)
     else:
+        _check_types(services, caller.tenant, selection, cursor)
         is_allowed = partial(services.keys.is_valid, caller)
         chunks = await services.stream.listen(caller.tenant, selection, cursor, is_allowed)
     return EventStream(
@@ -164,6 +178,12 @@ async def follow_stream(
     )
 
 
+def _check_types(services: Services, tenant: str, selection: Selection, cursor: str | None) -> None:
+    # A stream that was opened before goes on, also when a type was deleted meanwhile.
+    if cursor in {None, EARLIEST}:
+        services.known_types.check(tenant, selection.types)
+
+
 async def _with_ticket(
     services: Services, ticket: str, selection: Selection, cursor: str | None
 ) -> AsyncGenerator[bytes, None]:
@@ -172,6 +192,7 @@ async def _with_ticket(
     except Unavailable:
         # Not a problem with its status, from which an EventSource would never come back.
         return services.stream.refuse_unavailable()
+    _check_types(services, connection.caller.tenant, selection, cursor)
     is_allowed = partial(services.tickets.is_current, connection)
     chunks = await services.stream.listen(connection.caller.tenant, selection, cursor, is_allowed)
     return services.tickets.hold(connection, chunks)

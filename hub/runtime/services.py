@@ -19,7 +19,7 @@ from hub.publishing.publisher import Publisher
 from hub.runtime.background import run_in_background
 from hub.runtime.core import Core
 from hub.settings import Settings
-from hub.stream import Broadcaster, Limits, StreamTickets, open_broadcaster
+from hub.stream import Broadcaster, KnownTypes, Limits, StreamTickets, open_broadcaster
 from hub.tasks import TaskRunner
 
 _NOT_THE_ADMIN_KEY = (
@@ -48,6 +48,7 @@ class Services:
     sender: Sender
     stream: Broadcaster
     tickets: StreamTickets
+    known_types: KnownTypes
     tasks: TaskRunner
     housekeeping: Housekeeping
 
@@ -62,13 +63,13 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
     Raises `HubError` when this process has another admin key than the hub.
     """
     settings, store, clock, catalogue = core.settings, core.store, core.clock, core.catalogue
-    keys = Keyring(catalogue, clock, await _admin_key(core))
+    keys, event_types = Keyring(catalogue, clock, await _admin_key(core)), EventTypes(catalogue, clock)
     events, notify = Events(store.archive), core.notifier.notify
     services = Services(
         settings=settings,
         clock=clock,
         keys=keys,
-        event_types=EventTypes(catalogue, clock),
+        event_types=event_types,
         subscriptions=core.subscriptions,
         publisher=Publisher(
             store.intake,
@@ -84,6 +85,7 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
         sender=core.sender,
         stream=await stack.enter_async_context(open_broadcaster(store.feed, clock, _limits(settings))),
         tickets=StreamTickets(store.tickets, keys, clock),
+        known_types=KnownTypes(event_types, catalogue, strict=settings.strict_types),
         tasks=TaskRunner(store.tasks, clock, core.id),
         housekeeping=housekeeping,
     )

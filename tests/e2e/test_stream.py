@@ -150,7 +150,12 @@ async def test_filters_show_what_they_ask_for(api: httpx.AsyncClient) -> None:
         ({"types": "a b"}, "/query/types"),
         ({"types": "*.created"}, "/query/types"),
         ({"types": ",".join(f"t{n}" for n in range(51))}, "/query/types"),
+        ({"types": "order.*,delivery.failed"}, "/query/types"),
+        ({"types": "order.creatd", "last_event_id": "earliest"}, "/query/types"),
         ({"statuses": "dead,deader"}, "/query/statuses"),
+        ({"statuses": "held"}, "/query/statuses"),
+        ({"event_id": "deader"}, "/query/event_id"),
+        ({"subscription_id": "evt_1"}, "/query/subscription_id"),
     ],
 )
 async def test_a_malformed_filter_is_a_problem(api: httpx.AsyncClient, query: dict[str, str], pointer: str) -> None:
@@ -158,6 +163,18 @@ async def test_a_malformed_filter_is_a_problem(api: httpx.AsyncClient, query: di
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert [fault["pointer"] for fault in answer.json()["errors"]] == [pointer]
     assert "deader" not in answer.text
+    ticket = (await api.post("/v1/stream-tickets")).json()["ticket"]
+    assert (await api.get("/v1/stream", params={**query, "ticket": ticket})).status_code == 422
+
+
+async def test_a_stream_is_resumed_although_a_name_in_its_filter_is_gone(api: httpx.AsyncClient) -> None:
+    (await api.put("/v1/event-types/order.boxed", json={})).raise_for_status()
+    async with listening(api, types="order.boxed") as ear:
+        await ear.opens()
+    (await api.delete("/v1/event-types/order.boxed")).raise_for_status()
+    async with listening(api, types="order.boxed", header=ear.parser.cursor) as ear:
+        await publish(api, "order.boxed")
+        await ear.hears(1)
 
 
 async def test_a_tenant_hears_only_its_own(hub: ServedHub, api: httpx.AsyncClient) -> None:
