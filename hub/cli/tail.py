@@ -112,7 +112,7 @@ def _show_line(event: ServerSentEvent) -> None:
 
 
 def as_line(event: ServerSentEvent) -> Text:
-    """`10:21:07.123  delivery.delivered  order.created  dlv_… → sub_…  attempt 1, 200, 12 ms`."""
+    """`10:21:07.123  delivery.delivered  order.created  dlv_… → sales room (slack, sub_…)  attempt 1, 200, 12 ms`."""
     data: dict[str, Any] = json.loads(event.data)
     instant = str(data.get("updated_at") or data.get("accepted_at") or data.get("created_at") or "")
     attempt = (data.get("attempts") or [None])[-1] or data.get("attempt") or {}
@@ -134,7 +134,12 @@ def _printable(text: str) -> str:
 
 def _ids(data: dict[str, Any]) -> str:
     ids = str(data.get("id") or "")
-    return f"{ids} → {data['subscription_id']}" if data.get("subscription_id") else ids
+    if not data.get("subscription_id"):
+        return ids
+    # The name says more to people, and the id is what commands take.
+    name = data.get("subscription_name")
+    facts = [fact for fact in (data.get("channel"), data["subscription_id"] if name else None) if fact]
+    return f"{ids} → {name or data['subscription_id']}" + (f" ({', '.join(facts)})" if facts else "")
 
 
 def _attempt(attempt: dict[str, Any]) -> Iterator[str]:

@@ -83,7 +83,9 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
         events=events,
         deliveries=Deliveries(events, store.archive, store.intake, store.queue, catalogue, clock, notify),
         sender=core.sender,
-        stream=await stack.enter_async_context(open_broadcaster(store.feed, clock, _limits(settings))),
+        stream=await stack.enter_async_context(
+            open_broadcaster(store.feed, clock, _limits(settings), catalogue.subscription_name)
+        ),
         tickets=StreamTickets(store.tickets, keys, clock),
         known_types=KnownTypes(event_types, catalogue, strict=settings.strict_types),
         tasks=TaskRunner(store.tasks, clock, core.id),

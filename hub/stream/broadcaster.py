@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 import structlog
@@ -55,19 +56,22 @@ class Broadcaster:
 
     Example:
 
-        async with open_broadcaster(store.feed, clock, Limits()) as stream:
+        async with open_broadcaster(store.feed, clock, Limits(), catalogue.subscription_name) as stream:
             async for chunk in await stream.listen("default", Selection(), None, lambda: True):
                 ...
     """
 
-    def __init__(self, feed: Feed, clock: Clock, limits: Limits) -> None:
+    def __init__(self, feed: Feed, clock: Clock, limits: Limits, name_of: Callable[[str], str | None]) -> None:
         self.closing = anyio.Event()
         """Set it to end every connection and admit no more."""
         self._feed = feed
         self._clock = clock
         self._limits = limits
         self._registry = Registry(limits.max_listeners)
-        self._live = LiveTail(feed, clock, self._registry, buffer=limits.buffer, heartbeat=limits.heartbeat)
+        self._encode = partial(frames.entry, name_of=name_of)
+        self._live = LiveTail(
+            feed, clock, self._registry, self._encode, buffer=limits.buffer, heartbeat=limits.heartbeat
+        )
 
     @property
     def listeners(self) -> int:
@@ -169,7 +173,7 @@ class Broadcaster:
             selected = [row for row in page if listener.selection.passes(row.entry)]
             # A listener whose filter lets little through resumes from here, and not from the last event that it got.
             closing = b"" if selected and selected[-1].id == cursor else frames.cursor(cursor)
-            yield opening + b"".join(map(frames.entry, selected)) + closing
+            yield opening + b"".join(map(self._encode, selected)) + closing
 
     def close(self) -> None:
         """End every connection and admit no more."""
@@ -216,9 +220,12 @@ def _refusal(reason: str) -> bytes:
 
 
 @asynccontextmanager
-async def open_broadcaster(feed: Feed, clock: Clock, limits: Limits) -> AsyncIterator[Broadcaster]:
-    """A broadcaster that reads until the context ends, which ends every connection."""
-    broadcaster = Broadcaster(feed, clock, limits)
+async def open_broadcaster(
+    feed: Feed, clock: Clock, limits: Limits, name_of: Callable[[str], str | None]
+) -> AsyncIterator[Broadcaster]:
+    """A broadcaster that reads until the context ends, which ends every connection. `name_of` gives the name of a
+    subscription, with which entries show it."""
+    broadcaster = Broadcaster(feed, clock, limits, name_of)
     running = asyncio.create_task(broadcaster.run(), name="stream")
     try:
         yield broadcaster

@@ -1,7 +1,7 @@
 """The live tail of the feed: one reader for the whole process, and the listeners that are attached to it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hub.clock import Clock
 from hub.models import FeedRow
@@ -31,7 +31,16 @@ class LiveTail:
     Each entry is encoded once, and all listeners share its bytes. See docs/decisions/0007.
     """
 
-    def __init__(self, feed: Feed, clock: Clock, registry: Registry, *, buffer: int, heartbeat: float) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        clock: Clock,
+        registry: Registry,
+        encode: Callable[[FeedRow], bytes],
+        *,
+        buffer: int,
+        heartbeat: float,
+    ) -> None:
         self.cursor = 0
         """The last entry that every attached listener was offered. It stands still while there are none."""
         self.overflows = 0
@@ -39,6 +48,7 @@ class LiveTail:
         self._feed = feed
         self._clock = clock
         self._registry = registry
+        self._encode = encode
         self._buffer = buffer
         self._heartbeat = heartbeat
         self._has_listeners = asyncio.Event()
@@ -125,7 +135,7 @@ class LiveTail:
         plan: list[tuple[Frames, list[Listener]]] = []
         for tenant, own in by_tenant.items():
             groups = self._registry.groups(tenant)
-            entries = [(row, frames.entry(row)) for row in own] if groups else ()
+            entries = [(row, self._encode(row)) for row in own] if groups else ()
             for selection, listeners in groups:
                 selected = [(row.id, frame) for row, frame in entries if selection.passes(row.entry)]
                 if selected:

@@ -89,11 +89,12 @@ async def test_an_order_is_watched_from_acceptance_to_delivery(api: httpx.AsyncC
                 break
     (await api.delete(f"/v1/subscriptions/{subscription}")).raise_for_status()
     assert [message.event for message in told] == ["event.accepted", "delivery.attempted", "delivery.delivered"]
-    accepted, _, delivered = [message.json() for message in told]
+    accepted, attempted, delivered = [message.json() for message in told]
     assert (accepted["id"], accepted["type"], accepted["subject"]) == (event, "order.created", "orders/1001")
     assert "data" not in accepted
     assert (delivered["event_id"], delivered["subscription_id"]) == (event, subscription)
     assert (delivered["status"], delivered["channel"], delivered["attempt_count"]) == ("delivered", "file", 1)
+    assert (attempted["subscription_name"], delivered["subscription_name"]) == ("all", "all")
     assert int(told[0].id) < int(told[1].id) < int(told[2].id)
     assert not any("\n" in message.data for message in told)
 

@@ -57,10 +57,19 @@ def test_a_line_of_tail_tells_what_happened_and_steers_no_terminal() -> None:
         "id": "dlv_1",
         "event_type": "order.paid",
         "subscription_id": "sub_1",
+        "subscription_name": "sales\x1b[2J room",
+        "channel": "slack",
         "updated_at": "2026-11-23T12:00:01.250Z",
         "attempts": [attempt],
     }
     line = as_line(ServerSentEvent("delivery.attempted", json.dumps(data), "7", None)).plain
     assert line.startswith("12:00:01.250  delivery.attempted")
-    assert "order.paid  dlv_1 → sub_1  attempt 2, 500, 12 ms, red " in line
+    assert "order.paid  dlv_1 → sales\ufffd[2J room (slack, sub_1)  attempt 2, 500, 12 ms, red " in line
     assert line.isprintable()
+
+
+def test_a_line_of_tail_shows_the_id_alone_where_a_hub_tells_no_name() -> None:
+    data = {"id": "dlv_1", "subscription_id": "sub_1", "subscription_name": None, "channel": "slack"}
+    assert "dlv_1 → sub_1 (slack)" in as_line(ServerSentEvent("delivery.dead", json.dumps(data), "7", None)).plain
+    del data["channel"]
+    assert as_line(ServerSentEvent("delivery.dead", json.dumps(data), "7", None)).plain.endswith("dlv_1 → sub_1")
