@@ -11,7 +11,7 @@ SPREAD := -n auto --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run fast test cases format lint measure check bench drills docs lock audit dist release clean
+.PHONY: help run fast test cases format lint measure check bench drills interop docs lock audit dist release clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench: $(VENV)/dev.stamp  ## Run the benchmarks and print their tables
 
 drills: $(VENV)/dev.stamp  ## Run the fault drills, the long ones too
 	@$(BIN)/pytest -q -m "drill or not drill" tests/faults
+
+interop: $(VENV)/dev.stamp  ## Run the tests against clients of other languages
+	@$(BIN)/pytest -q -m interop tests/interop
 
 docs: $(VENV)/docs.stamp  ## Build the documentation as a site into site/, and check its links
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/site/mkdocs.yml

@@ -18,6 +18,7 @@ SILENCE_SECONDS = 45.0
 """The hub sends a comment every 15 s. Three that are missing mean that the connection is dead."""
 RETRY_SECONDS = 1.0
 """How long to wait before another connection, until the hub says how long."""
+LONGEST_WAIT_SECONDS = 30.0
 
 
 async def follow(
@@ -31,11 +32,14 @@ async def follow(
             async with aconnect_sse(hub, "GET", "/v1/stream", params={"types": types}, headers=headers) as source:
                 source.response.raise_for_status()
                 sys.stderr.write(f"Listening, from {cursor or 'now'} on.\n")
+                # A stream that ends without an event is a hub that is too busy or stops: wait longer each time.
+                wait = min(wait * 2, LONGEST_WAIT_SECONDS)
                 async for event in source.aiter_sse():
-                    # A block may have only a cursor or only a time to wait.
-                    cursor = event.id or cursor
+                    cursor = event.id
+                    # The hub names the time to wait once a connection, with its first event.
                     wait = wait if event.retry is None else event.retry / 1000
-                    if event.data:
+                    # This one only moves the cursor past events that the types leave out.
+                    if event.event != "cursor":
                         yield event
         except httpx.TransportError as error:
             sys.stderr.write(f"The connection broke ({type(error).__name__}).\n")

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from hub.api import (
+    cors,
     deliveries,
     document,
     event_types,
@@ -81,5 +82,6 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
     document.install(app)
     # Before everything else of the app: no route ever reads more of a body than its limit.
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, max_batch_bytes=settings.max_batch_bytes)
+    cors.install(app, settings.cors_origins)
     app.add_middleware(RequestLog, access_log=access_log, clock=clock)
     return app

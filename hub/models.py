@@ -126,7 +126,7 @@ class Delivery(Resource):
 
 
 class FeedKind(StrEnum):
-    """The event names of the live stream; `gap` is made by the stream itself and never stored."""
+    """The event names of the live stream; it makes `gap` and `cursor` itself, and they are never stored."""
 
     EVENT_ACCEPTED = "event.accepted"
     DELIVERY_ATTEMPTED = "delivery.attempted"
@@ -137,6 +137,7 @@ class FeedKind(StrEnum):
     SUBSCRIPTION_ENABLED = "subscription.enabled"
     TASK_UPDATED = "task.updated"
     GAP = "gap"
+    CURSOR = "cursor"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,9 @@ from pydantic_settings import (
 
 DAY_SECONDS = 86_400.0
 _NOT_FOR_CHANNELS = frozenset({"admin_key", "secret_key"})
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
+"""As browsers send it (RFC 6454, 6.2), in lower case. Applications that show web pages have schemes of their own."""
+_DEFAULT_PORT = re.compile(r"(?<=^http)(://.+):80$|(?<=^https)(://.+):443$")
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -56,6 +60,8 @@ class Settings(BaseSettings):
     `<data_dir>/secret.key`."""
     allow_private_targets: Annotated[tuple[Network, ...], NoDecode] = ()
     """Comma-separated CIDR ranges that targets may have although they are not public."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated origins, such as `https://app.example.com`, whose pages may use the API in a browser."""
     strict_types: bool = False
     """Refuse event types that are neither built in nor registered."""
 
@@ -112,10 +118,18 @@ class Settings(BaseSettings):
         path = Path(os.environ.get("HUB_CONFIG", "hub.toml"))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
-    @field_validator("allow_private_targets", mode="before")
+    @field_validator("allow_private_targets", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _as_browsers_send_it(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        origins = tuple(value.lower().removesuffix("/") for value in values)
+        if not all(map(_ORIGIN.fullmatch, origins)):
+            raise ValueError("must be origins such as https://app.example.com, each by its name and without a path")
+        return tuple(_DEFAULT_PORT.sub(r"\1\2", origin) for origin in origins)
 
     @model_validator(mode="before")
     @classmethod

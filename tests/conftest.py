@@ -58,7 +58,7 @@ _NEEDS = {
 
 _SERVERS = frozenset({"valkey", "redis7", "cluster"})
 """The fixtures of servers; as parameters of `url` they choose the store."""
-_PROCESSES = ("tests/e2e/", "tests/faults/", "tests/releases/", "tests/examples/")
+_PROCESSES = ("tests/e2e/", "tests/faults/", "tests/releases/", "tests/examples/", "tests/interop/")
 """Folders whose tests start processes."""
 _STARTERS = (subprocess, RedisServer, ServedHub, serving)
 """So do those of a module that imports one of these."""

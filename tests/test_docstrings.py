@@ -289,7 +289,14 @@ async def test_the_renderer_renders_as_its_example_says() -> None:
 async def test_the_stream_of_the_example_has_what_is_published(api: Api) -> None:
     chunks: list[bytes] = []
     instead = {"...": "chunks.append(chunk); stream.close()"}
-    await run(Broadcaster, store=api.store, clock=SystemClock(), chunks=chunks, instead=instead)
+    await run(
+        Broadcaster,
+        store=api.store,
+        catalogue=api.process.core.catalogue,
+        clock=SystemClock(),
+        chunks=chunks,
+        instead=instead,
+    )
     assert chunks[0].startswith(b"retry: ")
 
 

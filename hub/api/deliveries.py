@@ -9,6 +9,7 @@ from hub.api.problems import problems
 from hub.api.shapes import (
     DeliveryDetail,
     DeliveryList,
+    DeliveryView,
     Paging,
     SearchText,
     Since,
@@ -16,8 +17,9 @@ from hub.api.shapes import (
     Until,
     json_response,
     page_response,
+    shown_delivery,
 )
-from hub.models import Delivery, Status
+from hub.models import Status
 from hub.stores.base import DeliveryQuery
 
 router = APIRouter(prefix="/v1/deliveries", tags=["deliveries"])
@@ -53,7 +55,7 @@ async def list_deliveries(
         listing = await services.deliveries.listing(caller.tenant, query, page)
     else:
         listing = await services.search.deliveries(caller.tenant, q, query, page)
-    return page_response(listing, listing.items)
+    return page_response(listing, (shown_delivery(one, services.subscriptions.name_of) for one in listing.items))
 
 
 @router.get("/{delivery_id}", response_model=DeliveryDetail, responses=problems(401, 403, 404, 422, 503))
@@ -61,21 +63,25 @@ async def get_delivery(delivery_id: DeliveryId, services: CurrentServices, calle
     """A delivery, with every attempt that was made."""
     delivery = await services.deliveries.delivery(caller.tenant, delivery_id)
     attempts = await services.deliveries.attempts(caller.tenant, delivery_id)
-    return json_response({**delivery.model_dump(), "attempts": attempts})
+    return json_response({**shown_delivery(delivery, services.subscriptions.name_of), "attempts": attempts})
 
 
 @router.post(
     "/{delivery_id}/replay",
     status_code=202,
-    response_model=Delivery,
+    response_model=DeliveryView,
     responses=problems(401, 403, 404, 409, 413, 422, 503),
 )
 async def replay_delivery(delivery_id: DeliveryId, services: CurrentServices, caller: Manager) -> Response:
     """Send again, from now, with the whole retry schedule: new attempts, same message id."""
-    return json_response(await services.deliveries.replay(caller.tenant, delivery_id), 202)
+    replayed = await services.deliveries.replay(caller.tenant, delivery_id)
+    return json_response(shown_delivery(replayed, services.subscriptions.name_of), 202)
 
 
-@router.post("/{delivery_id}/cancel", response_model=Delivery, responses=problems(401, 403, 404, 409, 413, 422, 503))
+@router.post(
+    "/{delivery_id}/cancel", response_model=DeliveryView, responses=problems(401, 403, 404, 409, 413, 422, 503)
+)
 async def cancel_delivery(delivery_id: DeliveryId, services: CurrentServices, caller: Manager) -> Response:
     """End a delivery that has not been sent."""
-    return json_response(await services.deliveries.cancel(caller.tenant, delivery_id))
+    cancelled = await services.deliveries.cancel(caller.tenant, delivery_id)
+    return json_response(shown_delivery(cancelled, services.subscriptions.name_of))

@@ -11,6 +11,7 @@ from hub.api.bodies import JsonRoute
 from hub.api.problems import problems
 from hub.api.shapes import (
     DeliveryList,
+    DeliveryView,
     EventDetail,
     EventList,
     KnownParameters,
@@ -21,10 +22,10 @@ from hub.api.shapes import (
     Until,
     json_response,
     page_response,
+    shown_delivery,
     shown_event,
 )
 from hub.dispatch.deliveries import Explained
-from hub.models import Delivery
 from hub.runtime import Services
 from hub.stores.base import DeliveryQuery, EventQuery
 
@@ -35,6 +36,8 @@ EventId = Annotated[str, Path(max_length=100, examples=["evt_019ab3c1d2e47f0a8b6
 
 class ExplanationView(BaseModel):
     subscription_id: str
+    subscription_name: str | None = Field(examples=["order log"], description="Null once the subscription is deleted.")
+    channel: str = Field(examples=["webhook"])
     outcome: Explained
     reason: str = Field(examples=["data.total gte 100: was below"])
 
@@ -52,7 +55,7 @@ class ReplayRequest(BaseModel):
 class ReplayedDeliveries(BaseModel):
     """The deliveries that are sent again."""
 
-    items: list[Delivery]
+    items: list[DeliveryView]
 
 
 @router.get("/events", response_model=EventList, responses=problems(400, 401, 403, 422, 503))
@@ -88,7 +91,7 @@ async def list_event_deliveries(event_id: EventId, services: CurrentServices, ca
     """An event's deliveries, newest first."""
     await services.events.find(caller.tenant, event_id)
     listing = await services.deliveries.listing(caller.tenant, DeliveryQuery(event_id=event_id), page)
-    return page_response(listing, listing.items)
+    return page_response(listing, (shown_delivery(one, services.subscriptions.name_of) for one in listing.items))
 
 
 @router.get("/events/{event_id}/explain", response_model=ExplanationList, responses=problems(401, 403, 404, 422, 503))
@@ -119,7 +122,7 @@ async def replay_event(
     """Send an event again to all, or some, of the subscriptions that were to get it: new attempts, same message id."""
     only = wanted.subscription_ids if wanted else None
     replayed = await services.deliveries.replay_event(caller.tenant, event_id, only)
-    return json_response({"items": replayed}, 202)
+    return json_response({"items": [shown_delivery(one, services.subscriptions.name_of) for one in replayed]}, 202)
 
 
 async def _detail(services: Services, tenant: str, event_id: str) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """The shapes of answers that several routes give, and the parameters that several take."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -112,17 +112,30 @@ class EventList(Found):
     items: list[EventView]
 
 
+class DeliveryView(Delivery):
+    """A delivery as it is shown."""
+
+    subscription_name: str | None = Field(
+        examples=["order log"], description="The present name; null once the subscription is deleted."
+    )
+
+
 class DeliveryList(Found):
-    items: list[Delivery]
+    items: list[DeliveryView]
 
 
-class DeliveryDetail(Delivery):
+class DeliveryDetail(DeliveryView):
     attempts: list[Attempt]
 
 
 def shown_event(event: Event) -> dict[str, Any]:
     """An event's members, its data spliced in as it was received (see docs/decisions/0003)."""
     return {**event.model_dump(exclude={"data"}), "data": orjson.Fragment(event.data)}
+
+
+def shown_delivery(delivery: Delivery, name_of: Callable[[Delivery], str | None]) -> dict[str, Any]:
+    """A delivery's members, with the name of its subscription."""
+    return {**delivery.model_dump(), "subscription_name": name_of(delivery)}
 
 
 def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

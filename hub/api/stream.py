@@ -1,6 +1,8 @@
 """The live stream over HTTP, and the tickets that open it where a client cannot set headers."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -15,10 +17,11 @@ from hub.api.problems import problems
 from hub.api.shapes import NO_STORE, json_response
 from hub.catalogue.keys.model import Principal
 from hub.catalogue.patterns import is_pattern
-from hub.errors import Fault, Invalid, Unauthorized
+from hub.errors import Fault, Invalid, Unavailable
 from hub.models import Scope as KeyScope
 from hub.models import Status
-from hub.stream import Selection
+from hub.runtime import Services
+from hub.stream import EARLIEST, Selection
 
 router = APIRouter(prefix="/v1", tags=["live"])
 
@@ -27,6 +30,9 @@ SEND_SECONDS = 15.0
 FAREWELL_SECONDS = 2.0
 """How long connections may take to end by themselves at shutdown."""
 MAX_TYPES = 50
+_TOLD_STATUSES = {Status.PENDING, Status.DELIVERED, Status.DEAD, Status.CANCELLED}
+"""Those that a delivery can have in an entry of the stream."""
+_EVENT_ID, _SUBSCRIPTION_ID = re.compile(r"evt_[0-9A-Za-z]{1,96}"), re.compile(r"sub_[0-9A-Za-z]{1,96}")
 
 _log = structlog.get_logger(__name__)
 _with_key = RequireScope(KeyScope.READ)
@@ -38,7 +44,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
         "content": {
             "text/event-stream": {
                 "schema": {"type": "string"},
-                "example": "retry: 2210\n\nid: 1042\nevent: delivery.delivered\n"
+                "example": "retry: 2210\nid: 1042\nevent: delivery.delivered\n"
                 'data: {"id":"dlv_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c","status":"delivered"}\n\n',
             }
         },
@@ -48,6 +54,11 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 class EventStream(EventSourceResponse):
     """Server-Sent Events that end when the client has stopped reading."""
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        super().init_headers(headers)
+        # Whether the connection goes on is the server's to say, and to a client of HTTP/1.0 it says that it does not.
+        del self.headers["connection"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -60,21 +71,19 @@ class EventStream(EventSourceResponse):
 
 
 class Ticket(BaseModel):
-    ticket: str = Field(examples=["q3v0…"], description="For `GET /v1/stream?ticket=…`, once, within 60 seconds.")
+    ticket: str = Field(examples=["q3v0…"], description="For `GET /v1/stream?ticket=…`, within 60 seconds.")
+    expires_at: datetime = Field(description="From this instant on it re-opens its stream no more.")
 
 
-async def _listening(
-    request: Request,
-    services: CurrentServices,
-    ticket: Annotated[str | None, Query(max_length=100, description="Instead of a key; works once.")] = None,
-) -> Principal:
-    if ticket is None:
-        return await _with_key(request)
-    principal = await services.tickets.redeem(ticket)
-    # The ticket proves only that the key was valid up to a minute ago.
-    if not services.keys.is_valid(principal):
-        raise Unauthorized("The key that this ticket was made with is expired or revoked.")
-    return principal
+TicketText = Annotated[
+    str | None,
+    Query(alias="ticket", max_length=100, description="Instead of a key; re-opens only the stream that it opened."),
+]
+
+
+async def _key_holder(request: Request, ticket: TicketText = None) -> Principal | None:
+    """The holder of the key; None with a ticket, which stands for one."""
+    return await _with_key(request) if ticket is None else None
 
 
 async def _selection(
@@ -82,16 +91,19 @@ async def _selection(
         list[str] | None,
         Query(
             description="Patterns (exact, `order.*`, `*`), comma-separated or repeated. One of them must match the "
-            "event type of an entry, or its own name in the stream: `delivery.dead`, `task.*`.",
+            "event type of an entry, or its own name in the stream: `delivery.dead`, `task.*`. A name that nothing "
+            "can have is refused, unless the stream is resumed.",
             examples=[["order.*"]],
         ),
     ] = None,
-    event_id: Annotated[str | None, Query(description="Only what concerns this event.")] = None,
-    subscription_id: Annotated[str | None, Query(description="Only what concerns this subscription.")] = None,
+    event_id: Annotated[str | None, Query(description="Only what concerns this event: `evt_…`.")] = None,
+    subscription_id: Annotated[str | None, Query(description="Only what concerns this subscription: `sub_…`.")] = None,
     statuses: Annotated[
         list[str] | None,
         Query(
-            description="Only deliveries that reached one of these, comma-separated or repeated.", examples=[["dead"]]
+            description="Only deliveries that reached one of these, comma-separated or repeated. `held` and `sending` "
+            "are never reached in the stream.",
+            examples=[["dead"]],
         ),
     ] = None,
 ) -> Selection:
@@ -102,11 +114,17 @@ async def _selection(
         wrong.append(
             Fault(f"must be at most {MAX_TYPES} event types, prefixes such as `order.*`, or `*`", "/query/types")
         )
-    if not names <= set(Status):
-        wrong.append(Fault(f"must be among {', '.join(Status)}", "/query/statuses"))
+    if not names <= set(Status) or (names and not names & _TOLD_STATUSES):
+        told = ", ".join(status for status in Status if status in _TOLD_STATUSES)
+        wrong.append(Fault(f"must have one of {told}, and may have others of a delivery", "/query/statuses"))
+    for name, text, form in (("event_id", event_id, _EVENT_ID), ("subscription_id", subscription_id, _SUBSCRIPTION_ID)):
+        if text and not form.fullmatch(text):
+            wrong.append(
+                Fault(f"must be an id such as {form.pattern[:4]}019ab3c1d2e47f0a8b6c5d4e3f2a1b0c", f"/query/{name}")
+            )
     if wrong:
         raise Invalid("A filter of the stream is malformed.", errors=wrong)
-    return Selection(tuple(sorted(patterns)), event_id, subscription_id, frozenset(map(Status, names)))
+    return Selection(tuple(sorted(patterns)), event_id or None, subscription_id or None, frozenset(map(Status, names)))
 
 
 def _parts(values: Iterable[str] | None) -> set[str]:
@@ -121,8 +139,9 @@ def _parts(values: Iterable[str] | None) -> set[str]:
 )
 async def follow_stream(
     services: CurrentServices,
-    caller: Annotated[Principal, Depends(_listening)],
+    caller: Annotated[Principal | None, Depends(_key_holder)],
     selection: Annotated[Selection, Depends(_selection)],
+    ticket: TicketText = None,
     last_event_id: Annotated[
         str | None, Query(description="A cursor to go on after, or `earliest`: the oldest kept. By default: now.")
     ] = None,
@@ -139,12 +158,16 @@ async def follow_stream(
     `gap` is `{"oldest", "requested"}`: entries are missing. After a cursor that is older than what is kept, the stream
     goes on with everything that is kept; after one that the hub never gave out or cannot read, with what is new.
 
-    A block without data only moves the cursor; on a quiet stream one comes every 15 seconds, with a comment. A
-    connection ends after some ten minutes, when it is read too slowly, when the hub stops, or when its key is revoked.
+    `cursor`, with `{}`, only moves the cursor. A quiet stream has a comment every 15 seconds. A connection ends after
+    some ten minutes, when it is read too slowly, when the hub stops, or when its key is revoked.
     """
-    chunks = await services.stream.listen(
-        caller.tenant, selection, last_event_id_header or last_event_id or None, partial(services.keys.is_valid, caller)
-    )
+    cursor = last_event_id_header or last_event_id or None
+    if caller is None:
+        chunks = await _with_ticket(services, ticket or "", selection, cursor)
+    else:
+        _check_types(services, caller.tenant, selection, cursor)
+        is_allowed = partial(services.keys.is_valid, caller)
+        chunks = await services.stream.listen(caller.tenant, selection, cursor, is_allowed)
     return EventStream(
         chunks,
         # The stream has its own heartbeat, which also keeps the cursor fresh.
@@ -155,7 +178,33 @@ async def follow_stream(
     )
 
 
+def _check_types(services: Services, tenant: str, selection: Selection, cursor: str | None) -> None:
+    # A stream that was opened before goes on, also when a type was deleted meanwhile.
+    if cursor in {None, EARLIEST}:
+        services.known_types.check(tenant, selection.types)
+
+
+async def _with_ticket(
+    services: Services, ticket: str, selection: Selection, cursor: str | None
+) -> AsyncGenerator[bytes, None]:
+    try:
+        connection = await services.tickets.open(ticket, selection)
+    except Unavailable:
+        # Not a problem with its status, from which an EventSource would never come back.
+        return services.stream.refuse_unavailable()
+    _check_types(services, connection.caller.tenant, selection, cursor)
+    is_allowed = partial(services.tickets.is_current, connection)
+    chunks = await services.stream.listen(connection.caller.tenant, selection, cursor, is_allowed)
+    return services.tickets.hold(connection, chunks)
+
+
 @router.post("/stream-tickets", status_code=201, response_model=Ticket, responses=problems(401, 403))
 async def issue_stream_ticket(services: CurrentServices, caller: Reader) -> Response:
-    """A ticket that opens the stream once, within a minute, as the caller: for clients that cannot set headers."""
-    return json_response({"ticket": await services.tickets.issue(caller)}, 201, NO_STORE)
+    """A ticket that opens the stream as the caller: for clients that cannot set headers.
+
+    It has to be opened within a minute. From then on it re-opens the same stream, with the same filters, until ten
+    minutes after its last connection has ended, until `expires_at`, or until its key is no longer valid. It has one
+    connection at a time: a new one ends the former.
+    """
+    issued = await services.tickets.issue(caller)
+    return json_response({"ticket": issued.text, "expires_at": issued.expires_at}, 201, NO_STORE)

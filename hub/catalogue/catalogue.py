@@ -62,6 +62,11 @@ class Catalogue:
     def subscription(self, subscription_id: str) -> Subscription | None:
         return self._subscriptions.get(subscription_id)
 
+    def subscription_name(self, subscription_id: str) -> str | None:
+        """Its present name; None where the subscription is gone."""
+        subscription = self._subscriptions.get(subscription_id)
+        return None if subscription is None else subscription.spec.name
+
     def subscriptions(self, tenant: str) -> Mapping[str, Subscription]:
         """By id."""
         return self._by_tenant.get(tenant, {})

@@ -19,6 +19,8 @@ from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, err, out
 SILENCE_SECONDS = 45.0
 """Three heartbeats of a stream with default settings."""
 LONGEST_WAIT_SECONDS = 30.0
+CURSOR = "cursor"
+"""Moves the cursor where there is no event to show."""
 
 STYLES = {
     "event.accepted": "cyan",
@@ -78,21 +80,23 @@ def follow(hub: HubClient, params: dict[str, str | None]) -> Iterator[ServerSent
     failures = 0
     connected = False
     while True:
+        # A stream that ends without an event is a failure too: the hub is too busy, or stops.
+        failures += 1
         try:
             headers = {"Accept": "text/event-stream", **({"Last-Event-ID": cursor} if cursor else {})}
             with hub.stream("/v1/stream", params, headers, SILENCE_SECONDS) as response:
-                connected, failures = True, 0
+                connected = True
                 for event in EventSource(response).iter_sse():
-                    # From blocks without data too: a listener whose filter lets little through resumes near the end.
+                    failures = 0
+                    # From `cursor` too: a listener whose filter lets little through resumes near the end.
                     cursor = event.id or cursor
                     retry_seconds = retry_seconds if event.retry is None else event.retry / 1000
-                    if event.data:
+                    if event.event != CURSOR:
                         yield event
         except (Unreachable, Refused) as error:
             permanent = isinstance(error, Refused) and error.status < httpx.codes.INTERNAL_SERVER_ERROR
             if permanent or not connected:
                 raise
-            failures += 1
             err.print(f"[dim]{escape(str(error))} Trying again …[/]")
         wait = min(retry_seconds * 2**failures, LONGEST_WAIT_SECONDS)
         time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter needs no secrecy
@@ -108,7 +112,7 @@ def _show_line(event: ServerSentEvent) -> None:
 
 
 def as_line(event: ServerSentEvent) -> Text:
-    """`10:21:07.123  delivery.delivered  order.created  dlv_… → sub_…  attempt 1, 200, 12 ms`."""
+    """`10:21:07.123  delivery.delivered  order.created  dlv_… → sales room (slack, sub_…)  attempt 1, 200, 12 ms`."""
     data: dict[str, Any] = json.loads(event.data)
     instant = str(data.get("updated_at") or data.get("accepted_at") or data.get("created_at") or "")
     attempt = (data.get("attempts") or [None])[-1] or data.get("attempt") or {}
@@ -130,7 +134,12 @@ def _printable(text: str) -> str:
 
 def _ids(data: dict[str, Any]) -> str:
     ids = str(data.get("id") or "")
-    return f"{ids} → {data['subscription_id']}" if data.get("subscription_id") else ids
+    if not data.get("subscription_id"):
+        return ids
+    # The name says more to people, and the id is what commands take.
+    name = data.get("subscription_name")
+    facts = [fact for fact in (data.get("channel"), data["subscription_id"] if name else None) if fact]
+    return f"{ids} → {name or data['subscription_id']}" + (f" ({', '.join(facts)})" if facts else "")
 
 
 def _attempt(attempt: dict[str, Any]) -> Iterator[str]:

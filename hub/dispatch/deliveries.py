@@ -40,6 +40,9 @@ class Explanation:
     """What became of an event for one subscription, and why."""
 
     subscription_id: str
+    subscription_name: str | None
+    """None once the subscription is deleted."""
+    channel: str
     outcome: Explained
     reason: str
 
@@ -53,7 +56,7 @@ class Deliveries:
     Example:
 
         for explanation in await deliveries.explain("default", event.id):
-            print(explanation.subscription_id, explanation.outcome, explanation.reason)
+            print(explanation.subscription_name, explanation.outcome, explanation.reason)
         replayed = await deliveries.replay_event("default", event.id, None)
     """
 
@@ -132,8 +135,15 @@ class Deliveries:
         made = {delivery.subscription_id: delivery async for delivery in self._of_event(event)}
         seen = event.seen(orjson.loads(event.data))
         subscriptions = self._catalogue.subscriptions(tenant)
-        known = [_explain(event, seen, s, made.get(s.id)) for s in subscriptions.values()]
-        gone = [_explain_made(d) for d in made.values() if d.subscription_id not in subscriptions]
+        known = [
+            Explanation(s.id, s.spec.name, s.spec.channel, *_explain(event, seen, s, made.get(s.id)))
+            for s in subscriptions.values()
+        ]
+        gone = [
+            Explanation(d.subscription_id, None, d.channel, *_explain_made(d))
+            for d in made.values()
+            if d.subscription_id not in subscriptions
+        ]
         return sorted([*known, *gone], key=lambda explanation: explanation.subscription_id)
 
     # -- changing ----------------------------------------------------------------------------------------------------
@@ -225,32 +235,32 @@ _ENDED = (Status.DELIVERED, Status.DEAD, Status.CANCELLED)
 
 def _explain(
     event: Event, seen: Mapping[str, object], subscription: Subscription, delivery: Delivery | None
-) -> Explanation:
+) -> tuple[Explained, str]:
     if delivery is not None:
         return _explain_made(delivery)
     if not any(matches(pattern, event.type) for pattern in subscription.patterns):
-        return Explanation(subscription.id, "no_match", f"no pattern matches the type {event.type}")
+        return "no_match", f"no pattern matches the type {event.type}"
     if subscription.created_at > event.accepted_at:
-        return Explanation(subscription.id, "no_match", "the subscription was created after the event was accepted")
+        return "no_match", "the subscription was created after the event was accepted"
     mismatch = subscription.filter.check(seen) if subscription.filter else None
     if mismatch is not None:
-        return Explanation(subscription.id, "filtered", mismatch)
+        return "filtered", mismatch
     if not subscription.spec.enabled:
-        return Explanation(subscription.id, "disabled", f"the subscription is disabled: {subscription.disabled_reason}")
+        return "disabled", f"the subscription is disabled: {subscription.disabled_reason}"
     # Only the present form of a subscription is kept, so what a changed one would have done then is not known. An
     # unchanged one that matches and has no delivery is being served by the fan-out.
     changed = subscription.updated_at > event.accepted_at
     why = "the subscription was changed after the event was accepted" if changed else "its delivery is being created"
-    return Explanation(subscription.id, "no_match" if changed else "matched", why)
+    return "no_match" if changed else "matched", why
 
 
-def _explain_made(delivery: Delivery) -> Explanation:
+def _explain_made(delivery: Delivery) -> tuple[Explained, str]:
     reason = f"the delivery {delivery.id} is {delivery.status}"
     if delivery.reason:
         reason = f"{reason}: {delivery.reason}"
     if delivery.status is Status.HELD:
-        return Explanation(delivery.subscription_id, "held", reason)
+        return "held", reason
     # Every reason that `transitions` gives for an expiry begins with this word.
     if delivery.status is Status.DEAD and (delivery.reason or "").startswith("expired"):
-        return Explanation(delivery.subscription_id, "expired", reason)
-    return Explanation(delivery.subscription_id, "matched", reason)
+        return "expired", reason
+    return "matched", reason

@@ -21,7 +21,7 @@ from hub.publishing.publisher import Publisher
 from hub.runtime.background import run_in_background
 from hub.runtime.core import Core
 from hub.settings import Settings
-from hub.stream import Broadcaster, Limits, StreamTickets, open_broadcaster
+from hub.stream import Broadcaster, KnownTypes, Limits, StreamTickets, open_broadcaster
 from hub.tasks import TaskRunner
 
 _NOT_THE_ADMIN_KEY = (
@@ -52,6 +52,7 @@ class Services:
     sender: Sender
     stream: Broadcaster
     tickets: StreamTickets
+    known_types: KnownTypes
     tasks: TaskRunner
     housekeeping: Housekeeping
 
@@ -66,8 +67,8 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
     Raises `HubError` when this process has another admin key than the hub.
     """
     settings, store, clock, catalogue = core.settings, core.store, core.clock, core.catalogue
-    keys = Keyring(catalogue, clock, await _admin_key(core))
-    events, event_types, notify = Events(store.archive), EventTypes(catalogue, clock), core.notifier.notify
+    keys, event_types = Keyring(catalogue, clock, await _admin_key(core)), EventTypes(catalogue, clock)
+    events, notify = Events(store.archive), core.notifier.notify
     deliveries = Deliveries(events, store.archive, store.intake, store.queue, catalogue, clock, notify)
     services = Services(
         settings=settings,
@@ -89,14 +90,18 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
         deliveries=deliveries,
         search=Search(events, deliveries, event_types, clock),
         sender=core.sender,
-        stream=await stack.enter_async_context(open_broadcaster(store.feed, clock, _limits(settings))),
-        tickets=StreamTickets(store.tickets, clock),
+        stream=await stack.enter_async_context(
+            open_broadcaster(store.feed, clock, _limits(settings), catalogue.subscription_name)
+        ),
+        tickets=StreamTickets(store.tickets, keys, clock),
+        known_types=KnownTypes(event_types, catalogue, strict=settings.strict_types),
         tasks=TaskRunner(store.tasks, clock, core.id),
         housekeeping=housekeeping,
     )
     await services.ensure_defaults()
     core.metrics.watch("stream_listeners", "Live listeners.", lambda: services.stream.listeners)
     core.metrics.watch("stream_overflows", "Listeners that fell behind.", lambda: services.stream.overflows)
+    run_in_background(stack, "tickets", services.tickets.renew, clock)
     run_in_background(stack, "tasks", services.tasks.watch, clock)
     # Called before `watch` is cancelled and before the store is closed, so that every task can save how it ended.
     stack.push_async_callback(services.tasks.stop)

@@ -1,18 +1,20 @@
 """HTTP/1.1 connections with the limits that uvicorn does not set: on the time and the size of a request's head, and on
-how many connections there are."""
+how many connections there are. Clients of HTTP/1.0 get what they can read."""
 
 import asyncio
 from typing import Any, ClassVar
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from hub.errors import BadRequest, HubError, Unavailable
+from hub.stream import RETRY_BUSY, frames
 from hub.telemetry.request_context import HEADER, request_id
 
 HEAD_SECONDS = 10.0
 """How long a client may take to send the head of a request."""
 HEAD_BYTES = 65_536
+STREAM_PATH = "/v1/stream"
 
 
 def bounded(max_connections: int, head_seconds: float = HEAD_SECONDS) -> type[asyncio.Protocol]:
@@ -65,12 +67,16 @@ class _BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._stop_head_timer()
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0":
+            # uvicorn offers no other place to choose the class. The app runs later, so nothing was sent yet.
+            self.cycle.__class__ = _ResponseUntilClose
 
     def send_400_response(self, msg: str) -> None:
         # Plain text in uvicorn; here a problem, as of every other error.
         error = BadRequest("This is not a valid HTTP/1.1 request; nothing was accepted.")
-        headers, body = _problem(error, request_id(None))
-        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        request = request_id(None)
+        body = _problem(error, request)
+        lines = b"".join(b"%b: %b\r\n" % header for header in _headers(body, b"application/problem+json", request))
         self.transport.write(b"HTTP/1.1 400 Bad Request\r\n%b\r\n%b" % (lines, body))
         self.transport.close()
 
@@ -87,23 +93,46 @@ class _BoundedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
 
+class _ResponseUntilClose(RequestResponseCycle):
+    """A response to HTTP/1.0, which knows no chunks: where its length is not known, it ends with the connection."""
+
+    _length_unknown = False
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self._length_unknown = all(name.lower() != b"content-length" for name, _ in message.get("headers", ()))
+            # What uvicorn would decide later, if this were still open.
+            self.chunked_encoding = False if self._length_unknown else None
+        elif self._length_unknown:
+            # uvicorn counts what is left of a body that is not chunked, and accepts no more than that.
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
+
+
 async def _overloaded(scope: Any, _receive: Any, send: Any) -> None:
-    """Answers 503 for a process that has no descriptor to spare, without going through the app."""
-    offered = next((value for name, value in scope["headers"] if name == HEADER), None)
-    error = Unavailable("Too many connections are open; nothing was accepted.", retry_after=1)
-    headers, body = _problem(error, request_id(offered))
-    headers.append((b"retry-after", b"1"))
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    """Answers for a process that has no descriptor to spare, without going through the app: 503, or to a listener what
+    it understands."""
+    request = request_id(next((value for name, value in scope["headers"] if name == HEADER), None))
+    if scope["path"].endswith(STREAM_PATH):
+        status, body = 200, frames.comment("too many connections are open") + frames.retry(*RETRY_BUSY)
+        headers = _headers(body, b"text/event-stream; charset=utf-8", request)
+    else:
+        error = Unavailable("Too many connections are open; nothing was accepted.")
+        status, body = error.status, _problem(error, request)
+        headers = [*_headers(body, b"application/problem+json", request), (b"retry-after", b"1")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-def _problem(error: HubError, request: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """The headers and the body of an answer after which the connection is closed."""
-    body = orjson.dumps({**error.problem(), "request_id": request})
-    headers = [
-        (b"content-type", b"application/problem+json"),
+def _problem(error: HubError, request: str) -> bytes:
+    return orjson.dumps({**error.problem(), "request_id": request})
+
+
+def _headers(body: bytes, media_type: bytes, request: str) -> list[tuple[bytes, bytes]]:
+    """Of an answer after which the connection is closed."""
+    return [
+        (b"content-type", media_type),
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),
         (HEADER, request.encode()),
     ]
-    return headers, body

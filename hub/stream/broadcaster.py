@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 import structlog
@@ -24,6 +25,7 @@ from hub.stream.registry import Registry
 from hub.stream.selection import Selection
 
 EARLIEST = "earliest"
+_STORE_AWAY = "the store does not answer"
 TICK_SECONDS = 1.0
 """Between checks of the heartbeats, ages and keys of all listeners."""
 
@@ -54,19 +56,22 @@ class Broadcaster:
 
     Example:
 
-        async with open_broadcaster(store.feed, clock, Limits()) as stream:
+        async with open_broadcaster(store.feed, clock, Limits(), catalogue.subscription_name) as stream:
             async for chunk in await stream.listen("default", Selection(), None, lambda: True):
                 ...
     """
 
-    def __init__(self, feed: Feed, clock: Clock, limits: Limits) -> None:
+    def __init__(self, feed: Feed, clock: Clock, limits: Limits, name_of: Callable[[str], str | None]) -> None:
         self.closing = anyio.Event()
         """Set it to end every connection and admit no more."""
         self._feed = feed
         self._clock = clock
         self._limits = limits
         self._registry = Registry(limits.max_listeners)
-        self._live = LiveTail(feed, clock, self._registry, buffer=limits.buffer, heartbeat=limits.heartbeat)
+        self._encode = partial(frames.entry, name_of=name_of)
+        self._live = LiveTail(
+            feed, clock, self._registry, self._encode, buffer=limits.buffer, heartbeat=limits.heartbeat
+        )
 
     @property
     def listeners(self) -> int:
@@ -80,7 +85,7 @@ class Broadcaster:
 
     async def listen(
         self, tenant: str, selection: Selection, last_event_id: str | None, is_allowed: Callable[[], bool]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The stream after `last_event_id` (None: now; `earliest`: the oldest kept), as ready bytes.
 
         Its beginning is fixed when this returns: what is published after that is in the stream. It ends, with `retry:`,
@@ -91,13 +96,17 @@ class Broadcaster:
         try:
             start = await self._start(last_event_id)
         except Unavailable:
-            return _only(_refusal("the store does not answer"))
+            return self.refuse_unavailable()
         return self._stream(tenant, selection, start, is_allowed)
+
+    async def refuse_unavailable(self) -> AsyncGenerator[bytes, None]:
+        """A stream that asks to come back later, because the store does not answer now."""
+        yield _refusal(_STORE_AWAY)
 
     async def _start(self, last_event_id: str | None) -> Start:
         trimmed, newest = await self._feed.bounds()
         if last_event_id is None:
-            return Start(newest, newest, frames.mark(newest))
+            return Start(newest, newest, frames.cursor(newest))
         if last_event_id == EARLIEST:
             return Start(trimmed, newest)
         # Eighteen digits fit the 64 bits of an id. `int` alone would read digits of other scripts, and text of any
@@ -109,7 +118,7 @@ class Broadcaster:
 
     async def _stream(
         self, tenant: str, selection: Selection, start: Start, is_allowed: Callable[[], bool]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         listener = self._admit(tenant, selection, is_allowed)
         if listener is None:
             yield _refusal("no room for another listener")
@@ -122,7 +131,7 @@ class Broadcaster:
             while (chunk := await listener.take()) is not None:
                 yield chunk
         except Unavailable:
-            yield _refusal("the store does not answer")
+            yield _refusal(_STORE_AWAY)
         finally:
             self._live.remove(listener)
 
@@ -163,8 +172,8 @@ class Broadcaster:
             cursor = page[-1].id if len(page) == PAGE else max(until, trimmed if lost else 0)
             selected = [row for row in page if listener.selection.passes(row.entry)]
             # A listener whose filter lets little through resumes from here, and not from the last event that it got.
-            closing = b"" if selected and selected[-1].id == cursor else frames.mark(cursor)
-            yield opening + b"".join(map(frames.entry, selected)) + closing
+            closing = b"" if selected and selected[-1].id == cursor else frames.cursor(cursor)
+            yield opening + b"".join(map(self._encode, selected)) + closing
 
     def close(self) -> None:
         """End every connection and admit no more."""
@@ -200,7 +209,7 @@ class Broadcaster:
                 self._live.end(listener, frames.retry(*RETRY))
             # Asked each second, which is cheap: keys are in memory. See docs/decisions/0006.
             elif not listener.is_allowed():
-                self._live.end(listener, _refusal("the key is no longer valid"))
+                self._live.end(listener, _refusal("the key is no longer valid, or the ticket has a newer connection"))
             elif now >= listener.heartbeat_at and listener.state is State.ATTACHED and listener.buffer_empty:
                 self._live.send_heartbeat(listener)
                 listener.heartbeat_at = now + self._limits.heartbeat
@@ -210,14 +219,13 @@ def _refusal(reason: str) -> bytes:
     return frames.comment(reason) + frames.retry(*RETRY_BUSY)
 
 
-async def _only(chunk: bytes) -> AsyncIterator[bytes]:
-    yield chunk
-
-
 @asynccontextmanager
-async def open_broadcaster(feed: Feed, clock: Clock, limits: Limits) -> AsyncIterator[Broadcaster]:
-    """A broadcaster that reads until the context ends, which ends every connection."""
-    broadcaster = Broadcaster(feed, clock, limits)
+async def open_broadcaster(
+    feed: Feed, clock: Clock, limits: Limits, name_of: Callable[[str], str | None]
+) -> AsyncIterator[Broadcaster]:
+    """A broadcaster that reads until the context ends, which ends every connection. `name_of` gives the name of a
+    subscription, with which entries show it."""
+    broadcaster = Broadcaster(feed, clock, limits, name_of)
     running = asyncio.create_task(broadcaster.run(), name="stream")
     try:
         yield broadcaster

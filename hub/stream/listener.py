@@ -59,7 +59,7 @@ class Listener:
         self.hand_over = 0
         """The id of the last entry that it reads as history; 0 until it is attached."""
         self.offered = 0
-        """The id of the last entry that was offered to it, or is read as its history; 0 until it is attached."""
+        """Up to which entry it is told in its history, its buffer or what it was sent; 0 until it is attached."""
         self._chunks: list[bytes] = []
         self._entries = 0
         self._bytes = 0

@@ -1,7 +1,7 @@
 """The live tail of the feed: one reader for the whole process, and the listeners that are attached to it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hub.clock import Clock
 from hub.models import FeedRow
@@ -31,7 +31,16 @@ class LiveTail:
     Each entry is encoded once, and all listeners share its bytes. See docs/decisions/0007.
     """
 
-    def __init__(self, feed: Feed, clock: Clock, registry: Registry, *, buffer: int, heartbeat: float) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        clock: Clock,
+        registry: Registry,
+        encode: Callable[[FeedRow], bytes],
+        *,
+        buffer: int,
+        heartbeat: float,
+    ) -> None:
         self.cursor = 0
         """The last entry that every attached listener was offered. It stands still while there are none."""
         self.overflows = 0
@@ -39,6 +48,7 @@ class LiveTail:
         self._feed = feed
         self._clock = clock
         self._registry = registry
+        self._encode = encode
         self._buffer = buffer
         self._heartbeat = heartbeat
         self._has_listeners = asyncio.Event()
@@ -72,7 +82,7 @@ class LiveTail:
         self.remove(listener)
         if listener.state is State.ATTACHED and not discard:
             # Not with `discard`: its buffer was never sent, so it has to resume from the last entry that it got.
-            last_words = self._mark(listener) + last_words
+            last_words = self._moved(listener) + last_words
         listener.end(last_words, discard=discard)
 
     def end_all(self, reason: str) -> None:
@@ -81,7 +91,7 @@ class LiveTail:
 
     def send_heartbeat(self, listener: Listener) -> None:
         """Keep a quiet attached connection alive, and its cursor fresh."""
-        self._offer(listener, frames.HEARTBEAT + self._mark(listener), 0)
+        self._offer(listener, frames.HEARTBEAT + self._moved(listener), 0)
 
     async def broadcast_next(self) -> None:
         """Wait for new entries, while there are attached listeners, and offer them."""
@@ -125,7 +135,7 @@ class LiveTail:
         plan: list[tuple[Frames, list[Listener]]] = []
         for tenant, own in by_tenant.items():
             groups = self._registry.groups(tenant)
-            entries = [(row, frames.entry(row)) for row in own] if groups else ()
+            entries = [(row, self._encode(row)) for row in own] if groups else ()
             for selection, listeners in groups:
                 selected = [(row.id, frame) for row, frame in entries if selection.passes(row.entry)]
                 if selected:
@@ -162,5 +172,9 @@ class LiveTail:
     def _offer(self, listener: Listener, chunk: bytes, entries: int) -> bool:
         return listener.offer(chunk, entries, max_entries=self._buffer, max_bytes=MAX_BUFFER_BYTES)
 
-    def _mark(self, listener: Listener) -> bytes:
-        return frames.mark(max(self.cursor, listener.offered))
+    def _moved(self, listener: Listener) -> bytes:
+        """Tells the listener how far it has come, where the last event that it was sent does not."""
+        if listener.offered >= self.cursor:
+            return b""
+        listener.offered = self.cursor
+        return frames.cursor(self.cursor)

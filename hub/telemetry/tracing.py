@@ -8,17 +8,20 @@ from typing import Any
 
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from hub.models import Delivery
+from hub.telemetry.redaction import REDACTED
 
 _OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 _NO_SPAN = nullcontext()
 EXPORT_SECONDS = 5.0
 FLUSH_SECONDS = 3.0
 UNTRACED = frozenset({"/livez", "/readyz", "/metrics", "/v1/stream"})
-"""Probes are noise; a stream has no duration worth knowing, and its query may hold a ticket."""
+"""Probes are noise, and a stream has no duration worth knowing."""
+QUERY = "url.query"
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _context = TraceContextTextMapPropagator()
 
@@ -68,18 +71,26 @@ class _Pipeline:
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
             from opentelemetry.sdk.resources import Resource
-            from opentelemetry.sdk.trace import TracerProvider
+            from opentelemetry.sdk.trace import Span, TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError as missing:
             raise RuntimeError(
                 "HUB_OTLP_ENDPOINT is set, but OpenTelemetry is not installed: pip install 'notification-hub[otel]'"
             ) from missing
+
+        class WithoutQueries(BatchSpanProcessor):
+            def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+                # It may hold a stream ticket, or what somebody searched for.
+                if QUERY in (span.attributes or ()):
+                    span.set_attribute(QUERY, REDACTED)
+                super().on_start(span, parent_context)
+
         self._exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_SECONDS)
         resource = Resource.create()
         if str(resource.attributes["service.name"]).startswith("unknown_service"):
             resource = resource.merge(Resource({"service.name": "notification-hub"}))
         self.provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self.provider.add_span_processor(BatchSpanProcessor(self._exporter))
+        self.provider.add_span_processor(WithoutQueries(self._exporter))
 
     async def aclose(self) -> None:
         flush = asyncio.create_task(asyncio.to_thread(self.provider.shutdown))

@@ -104,6 +104,7 @@ class Nginx:
         text = re.sub(r"server 127\.0\.0\.1:\d+", lambda _: f"server 127.0.0.1:{next(ports)}", text)
         text = re.sub(r"listen \[::\]:443[^;]*;", "", text)
         text = text.replace("listen 443 ", f"listen 127.0.0.1:{self.port} ")
+        text = text.replace("/var/log/nginx/hub.log", str(self.directory / "access.log"))
         for name, value in {**changes, "ssl_certificate": self._pem, "ssl_certificate_key": self._pem}.items():
             text, count = re.subn(rf"^(\s*{name}\s+)[^;]+;", rf"\g<1>{value};", text, flags=re.MULTILINE)
             assert count, f"the guide sets no {name}"

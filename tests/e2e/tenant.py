@@ -64,4 +64,4 @@ class Tenant:
         async with aconnect_sse(self.api, "GET", "/v1/stream", params=query) as source:
             assert source.response.status_code == 200
             events = source.aiter_sse()
-            yield (event async for event in events if event.data)
+            yield (event async for event in events if event.event != "cursor")

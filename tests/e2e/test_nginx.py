@@ -171,5 +171,18 @@ async def test_without_any_web_process_the_answer_is_the_hub_s_own_problem(tmp_p
     assert answer.json()["type"] == "urn:notification-hub:problem:unavailable"
 
 
+async def test_without_any_web_process_an_event_source_is_told_to_come_back(tmp_path: Path) -> None:
+    """It would never try again after a status other than 200."""
+    with Nginx(tmp_path / "nginx", [free_port(), free_port()]) as nginx:
+        async with visitor(nginx) as client:
+            answer = await client.get("/v1/stream?ticket=canary", headers={"Origin": "https://console.example.com"})
+        logged = (nginx.directory / "access.log").read_text()
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.text == "retry: 3000\n"
+    assert '"GET /v1/stream" 200' in logged
+    assert "canary" not in logged
+
+
 async def test_what_the_processes_count_is_not_for_everybody(tenant: Tenant) -> None:
     assert (await tenant.api.get("/metrics")).status_code == 404

@@ -16,7 +16,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.api_support import ORDER
-from tests.hub.stream.ears import Ear, Parser
+from tests.hub.stream.ears import Ear, Heard, Parser
 from tests.plain_http import NO_TLS
 from tests.redis_servers import RedisServer
 from tests.serving import ServedHub, kept_on, serving
@@ -79,20 +79,22 @@ async def test_an_order_is_watched_from_acceptance_to_delivery(api: httpx.AsyncC
         headers = source.response.headers
         assert headers["content-type"].startswith("text/event-stream")
         assert (headers["cache-control"], headers["x-accel-buffering"]) == ("no-store", "no")
+        assert "connection" not in headers
         event = (await api.post("/v1/orders/1001/events", json={"type": "order.created", "data": ORDER})).json()["id"]
         told: list[ServerSentEvent] = []
         async for message in source.aiter_sse():
-            if message.data:
+            if message.event != "cursor":
                 told.append(message)
             if message.event == "delivery.delivered":
                 break
     (await api.delete(f"/v1/subscriptions/{subscription}")).raise_for_status()
     assert [message.event for message in told] == ["event.accepted", "delivery.attempted", "delivery.delivered"]
-    accepted, _, delivered = [message.json() for message in told]
+    accepted, attempted, delivered = [message.json() for message in told]
     assert (accepted["id"], accepted["type"], accepted["subject"]) == (event, "order.created", "orders/1001")
     assert "data" not in accepted
     assert (delivered["event_id"], delivered["subscription_id"]) == (event, subscription)
     assert (delivered["status"], delivered["channel"], delivered["attempt_count"]) == ("delivered", "file", 1)
+    assert (attempted["subscription_name"], delivered["subscription_name"]) == ("all", "all")
     assert int(told[0].id) < int(told[1].id) < int(told[2].id)
     assert not any("\n" in message.data for message in told)
 
@@ -149,7 +151,12 @@ async def test_filters_show_what_they_ask_for(api: httpx.AsyncClient) -> None:
         ({"types": "a b"}, "/query/types"),
         ({"types": "*.created"}, "/query/types"),
         ({"types": ",".join(f"t{n}" for n in range(51))}, "/query/types"),
+        ({"types": "order.*,delivery.failed"}, "/query/types"),
+        ({"types": "order.creatd", "last_event_id": "earliest"}, "/query/types"),
         ({"statuses": "dead,deader"}, "/query/statuses"),
+        ({"statuses": "held"}, "/query/statuses"),
+        ({"event_id": "deader"}, "/query/event_id"),
+        ({"subscription_id": "evt_1"}, "/query/subscription_id"),
     ],
 )
 async def test_a_malformed_filter_is_a_problem(api: httpx.AsyncClient, query: dict[str, str], pointer: str) -> None:
@@ -157,6 +164,18 @@ async def test_a_malformed_filter_is_a_problem(api: httpx.AsyncClient, query: di
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert [fault["pointer"] for fault in answer.json()["errors"]] == [pointer]
     assert "deader" not in answer.text
+    ticket = (await api.post("/v1/stream-tickets")).json()["ticket"]
+    assert (await api.get("/v1/stream", params={**query, "ticket": ticket})).status_code == 422
+
+
+async def test_a_stream_is_resumed_although_a_name_in_its_filter_is_gone(api: httpx.AsyncClient) -> None:
+    (await api.put("/v1/event-types/order.boxed", json={})).raise_for_status()
+    async with listening(api, types="order.boxed") as ear:
+        await ear.opens()
+    (await api.delete("/v1/event-types/order.boxed")).raise_for_status()
+    async with listening(api, types="order.boxed", header=ear.parser.cursor) as ear:
+        await publish(api, "order.boxed")
+        await ear.hears(1)
 
 
 async def test_a_tenant_hears_only_its_own(hub: ServedHub, api: httpx.AsyncClient) -> None:
@@ -174,24 +193,66 @@ async def test_who_may_not_read_is_refused(hub: ServedHub, api: httpx.AsyncClien
     async with client(hub, writer) as stranger:
         assert (await stranger.get("/v1/stream")).status_code == 403
         assert (await stranger.post("/v1/stream-tickets")).status_code == 403
-    async with httpx.AsyncClient(base_url=hub.url, timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False) as nobody:
+    async with without_a_key(hub) as nobody:
         assert (await nobody.get("/v1/stream")).status_code == 401
         assert (await nobody.get("/v1/stream", params={"ticket": "made-up"})).status_code == 401
         assert (await nobody.post("/v1/stream-tickets")).status_code == 401
 
 
-async def test_a_ticket_opens_the_stream_once_without_a_key(hub: ServedHub, api: httpx.AsyncClient) -> None:
+@asynccontextmanager
+async def without_a_key(hub: ServedHub) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser, whose `EventSource` can set no headers but `Last-Event-ID`."""
+    async with httpx.AsyncClient(base_url=hub.url, timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False) as browser:
+        yield browser
+
+
+async def test_a_ticket_opens_its_stream_without_a_key_and_again_at_each_break(
+    hub: ServedHub, api: httpx.AsyncClient
+) -> None:
     issued = await api.post("/v1/stream-tickets")
     assert (issued.status_code, issued.headers["cache-control"]) == (201, "no-store")
+    assert issued.json().keys() == {"ticket", "expires_at"}
     ticket = issued.json()["ticket"]
-    async with (
-        httpx.AsyncClient(base_url=hub.url, timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False) as browser,
-        listening(browser, ticket=ticket) as ear,
-    ):
-        await publish(api)
-        await ear.hears(1)
-        again = await browser.get("/v1/stream", params={"ticket": ticket})
-        assert (again.status_code, again.json()["title"]) == (401, "Unauthorized")
+    published: list[str] = []
+    told: list[Heard] = []
+    cursor: dict[str, str] = {}
+    async with without_a_key(hub) as browser:
+        for _ in range(3):
+            async with listening(browser, ticket=ticket, types="stock.*", **cursor) as ear:
+                published += await publish(api)
+                told += await ear.hears(len(published) - len(told))
+                cursor = {"header": ear.parser.cursor}
+            published += await publish(api)
+        other = await browser.get("/v1/stream", params={"ticket": ticket, "types": "order.*"})
+        assert (other.status_code, other.json()["title"]) == (403, "Forbidden")
+    assert [json.loads(event.data)["id"] for event in told] == published[:-1]
+
+
+async def test_a_newer_connection_with_a_ticket_ends_the_older(hub: ServedHub, api: httpx.AsyncClient) -> None:
+    ticket = (await api.post("/v1/stream-tickets")).json()["ticket"]
+    async with without_a_key(hub) as browser, listening(browser, ticket=ticket) as older:
+        await older.opens()
+        async with listening(browser, ticket=ticket) as newer:
+            await older.ends()
+            await publish(api)
+            await newer.hears(1)
+
+
+async def test_a_ticket_re_opens_its_stream_after_the_hub_was_killed(
+    server: RedisServer | None, tmp_path: Path
+) -> None:
+    settings = kept_on(server)
+    with serving(tmp_path, **settings) as hub:
+        async with client(hub) as api, without_a_key(hub) as browser:
+            ticket = (await api.post("/v1/stream-tickets")).json()["ticket"]
+            async with listening(browser, ticket=ticket) as ear:
+                await publish(api)
+                cursor = (await ear.hears(1))[0].id
+            missed = await publish(api)
+        hub.stop(signal.SIGKILL)
+    with serving(tmp_path, **settings) as hub:
+        async with without_a_key(hub) as browser, listening(browser, ticket=ticket, header=cursor) as ear:
+            assert [json.loads(event.data)["id"] for event in await ear.hears(1)] == missed
 
 
 async def test_a_revoked_key_ends_its_stream_and_voids_its_tickets(hub: ServedHub, api: httpx.AsyncClient) -> None:
@@ -201,7 +262,7 @@ async def test_a_revoked_key_ends_its_stream_and_voids_its_tickets(hub: ServedHu
         await ear.opens()
         assert (await api.delete(f"/v1/keys/{key_id}")).is_success
         await ear.ends()
-        assert "the key is no longer valid" in ear.parser.comments
+        assert any("the key is no longer valid" in comment for comment in ear.parser.comments)
         assert (await reader.get("/v1/stream", params={"ticket": ticket})).status_code == 401
 
 

@@ -44,10 +44,11 @@ def test_events_are_followed_over_a_crash_of_the_hub_once_each(tmp_path: Path) -
 
 async def test_another_connection_is_made_after_the_time_that_the_hub_names_from_the_last_event() -> None:
     script = [
-        Reply(headers=STREAM, body='retry: 1234\n\nid: 7\nevent: event.accepted\ndata: {"n": 1}\n\n'),
-        Reply(headers=STREAM, body="retry: 5678\n\n"),
+        Reply(headers=STREAM, body='retry: 1234\nid: 7\nevent: event.accepted\ndata: {"n": 1}\n\n'),
+        Reply(headers=STREAM, body="retry: 5678\n"),
         Reply(503),
-        Reply(headers=STREAM, body='id: 8\nevent: event.accepted\ndata: {"n": 2}\n\n'),
+        Reply(headers=STREAM, body="retry: 1234\nid: 8\nevent: cursor\ndata: {}\n\n"),
+        Reply(headers=STREAM, body='id: 9\nevent: event.accepted\ndata: {"n": 2}\n\n'),
     ]
     waits: list[float] = []
 
@@ -61,9 +62,9 @@ async def test_another_connection_is_made_after_the_time_that_the_hub_names_from
         events = follow(hub, "order.*", note)
         told = [await anext(events), await anext(events)]
         await events.aclose()
-    assert [(event.id, event.data) for event in told] == [("7", '{"n": 1}'), ("8", '{"n": 2}')]
-    assert waits == [1.234, 5.678, 5.678]
-    assert [arrival.headers.get("Last-Event-ID") for arrival in receiver.requests] == [None, "7", "7", "7"]
+    assert [(event.id, event.data) for event in told] == [("7", '{"n": 1}'), ("9", '{"n": 2}')]
+    assert waits == [1.234, 2.468, 2.468, 1.234]
+    assert [arrival.headers.get("Last-Event-ID") for arrival in receiver.requests] == [None, "7", "7", "7", "8"]
     assert {arrival.path for arrival in receiver.requests} == {"/v1/stream?types=order.%2A"}
 
 

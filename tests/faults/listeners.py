@@ -73,10 +73,14 @@ class Listener:
         block: dict[str, bytes] = {}
         try:
             async for line in self._response.content:
-                name, _, value = line.rstrip(b"\n").partition(b": ")
-                if name:
-                    block[name.decode()] = value
-                else:
+                name, _, value = line.rstrip(b"\n").partition(b":")
+                if name == b"retry":
+                    # It counts at once: at the end of a stream no blank line follows it.
+                    self.retry = int(value)
+                    self.retries += 1
+                elif name:
+                    block[name.decode()] = value.removeprefix(b" ")
+                elif line == b"\n":
                     self._dispatch(block)
                     block = {}
         except (aiohttp.ClientError, ConnectionError):
@@ -85,12 +89,8 @@ class Listener:
             self._grown.set()
 
     def _dispatch(self, block: dict[str, bytes]) -> None:
-        if "retry" in block:
-            self.retry = int(block["retry"])
-            self.retries += 1
-        if "id" in block:
-            self.cursor = block["id"].decode()
-        if "data" in block:
+        self.cursor = block["id"].decode()
+        if block["event"] != b"cursor":
             self.events.append((int(block["id"]), block["event"].decode()))
             self.data.append(block["data"])
             self._grown.set()

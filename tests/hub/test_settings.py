@@ -45,6 +45,30 @@ def test_networks_are_read_from_a_list_with_commas(monkeypatch: pytest.MonkeyPat
     assert Settings().allow_private_targets == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
 
+def test_origins_are_read_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = "https://App.example.com/, https://a.example:443,http://a.example:80,http://b.example:443,http://[::1]:5173"
+    monkeypatch.setenv("HUB_CORS_ORIGINS", given + ",capacitor://localhost")
+    assert Settings().cors_origins == (
+        "https://app.example.com",
+        "https://a.example",
+        "http://a.example",
+        "http://b.example:443",
+        "http://[::1]:5173",
+        "capacitor://localhost",
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["*", "null", "app.example.com", "https://app.example.com/console", "https://*.example.com", "https://é.eu"],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    """One that is not sent would never match; `*` would let every page on the internet in."""
+    monkeypatch.setenv("HUB_CORS_ORIGINS", f"https://a.example,{wrong}")
+    with pytest.raises(ValidationError, match="must be origins such as"):
+        Settings()
+
+
 def test_channels_are_given_every_setting_but_the_secrets_of_the_hub(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -117,7 +117,7 @@ async def listening(api: httpx.AsyncClient, after: str) -> AsyncIterator[AsyncIt
     async with aconnect_sse(api, "GET", "/v1/stream", params=params, headers=headers) as source:
         source.response.raise_for_status()
         events = source.aiter_sse()
-        yield (event async for event in events if event.data)
+        yield (event async for event in events if event.event != "cursor")
 
 
 async def feed(api: httpx.AsyncClient, after: str = "earliest") -> list[list[Any]]:

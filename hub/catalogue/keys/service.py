@@ -1,6 +1,7 @@
 """The keyring: identifies callers, issues and revokes keys, and creates tenants."""
 
 from base64 import urlsafe_b64encode
+from datetime import datetime
 from secrets import token_bytes
 
 from hub.catalogue.catalogue import Catalogue
@@ -57,6 +58,11 @@ class Keyring:
         """Whether the key of this caller is still valid."""
         key = self._catalogue.keys.get(principal.key_id)
         return principal.key_id == ADMIN_KEY_ID or (key is not None and not expired(key, self._clock.now()))
+
+    def expires_at(self, principal: Principal) -> datetime | None:
+        """When the key of this caller expires; None for one that does not, and for one that is gone."""
+        key = self._catalogue.keys.get(principal.key_id)
+        return key.expires_at if key is not None else None
 
     async def issue(self, new: NewKey) -> IssuedKey:
         """Issue a key, whose text is in the answer and nowhere else. Raises `Invalid` for an unknown tenant."""

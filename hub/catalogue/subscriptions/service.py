@@ -15,7 +15,7 @@ from hub.catalogue.subscriptions.codec import SubscriptionCodec
 from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
 from hub.clock import Clock
 from hub.errors import Conflict, Invalid, NotFound
-from hub.models import FeedEntry, FeedKind, Record
+from hub.models import Delivery, FeedEntry, FeedKind, Record
 from hub.validation import pydantic_faults
 
 
@@ -41,6 +41,10 @@ class Subscriptions:
         if subscription is None:
             raise NotFound("There is no such subscription.")
         return subscription
+
+    def name_of(self, delivery: Delivery) -> str | None:
+        """The present name of a delivery's subscription; None where that is gone."""
+        return self._catalogue.subscription_name(delivery.subscription_id)
 
     def listing(self, tenant: str) -> list[Subscription]:
         """Newest first."""

@@ -59,14 +59,27 @@ class Signals(ABC):
 
 
 class Tickets(ABC):
-    """Open stream tickets by the hash of their text, shared by all web processes."""
+    """Stream tickets by the hash of their text, shared by all web processes, over restarts too.
+
+    What is kept of a ticket is JSON that only `hub.stream.tickets` reads. One that has expired is as one that never
+    was.
+    """
 
     @abstractmethod
-    async def put(self, digest: str, holder: bytes, expires_at: datetime) -> None: ...
+    async def put(self, digest: str, kept: bytes, expires_at: datetime) -> None: ...
 
     @abstractmethod
-    async def take(self, digest: str) -> bytes | None:
-        """What was put under this hash, removed in the same step; None if it is unknown, taken or expired."""
+    async def find(self, digest: str) -> bytes | None:
+        """What is kept under this hash."""
+
+    @abstractmethod
+    async def replace(self, digest: str, former: bytes, kept: bytes, expires_at: datetime) -> bool:
+        """Keep something else, for another time, where `former` is what is kept; False, changing nothing, where it is
+        not. True also where `kept` is there already: then the answer to the same call was lost."""
+
+    @abstractmethod
+    async def extend(self, kept: Mapping[str, bytes], expires_at: datetime) -> frozenset[str]:
+        """Give tickets another time, where this is what is kept; gives the hashes of these. At most 500 in a call."""
 
 
 class Schedules(ABC):

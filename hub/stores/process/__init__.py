@@ -1,6 +1,6 @@
 """The parts of a store that one process keeps in its own memory, because no other process has that store open."""
 
-from hub.stores.process.coordination import ProcessLeases, ProcessSchedules, ProcessSignals, ProcessTickets
+from hub.stores.process.coordination import ProcessLeases, ProcessSchedules, ProcessSignals
 from hub.stores.process.gated_queue import GatedQueue
 
-__all__ = ["GatedQueue", "ProcessLeases", "ProcessSchedules", "ProcessSignals", "ProcessTickets"]
+__all__ = ["GatedQueue", "ProcessLeases", "ProcessSchedules", "ProcessSignals"]

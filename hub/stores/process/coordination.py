@@ -1,12 +1,11 @@
-"""Leases, signals, stream tickets and schedule runs of a store that only one process has open."""
+"""Leases, signals and schedule runs of a store that only one process has open."""
 
 import asyncio
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from itertools import count
 
 from hub.clock import Clock
-from hub.stores.base import Leases, Schedules, Signal, Signals, Tickets
+from hub.stores.base import Leases, Schedules, Signal, Signals
 
 
 class ProcessLeases(Leases):
@@ -52,31 +51,6 @@ class ProcessSignals(Signals):
     async def next(self) -> Signal:
         never: asyncio.Future[Signal] = asyncio.get_running_loop().create_future()
         return await never
-
-
-class ProcessTickets(Tickets):
-    """Tickets that are issued and taken within one process."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._open: dict[str, tuple[datetime, bytes]] = {}
-
-    async def put(self, digest: str, holder: bytes, expires_at: datetime) -> None:
-        self._forget_expired()
-        self._open[digest] = expires_at, holder
-
-    async def take(self, digest: str) -> bytes | None:
-        expires_at, holder = self._open.pop(digest, (None, b""))
-        return holder if expires_at is not None and expires_at > self._clock.now() else None
-
-    def _forget_expired(self) -> None:
-        """Drop the oldest tickets, up to the first that is still valid: all have about the same lifetime."""
-        now = self._clock.now()
-        while self._open:
-            digest, (expires_at, _) = next(iter(self._open.items()))
-            if expires_at > now:
-                return
-            del self._open[digest]
 
 
 class ProcessSchedules(Schedules):

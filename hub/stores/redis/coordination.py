@@ -17,7 +17,8 @@ from hub.stores.redis.keyspace.scripts import script
 _ACQUIRE: Final = script("acquire_lease")
 _RELEASE: Final = script("release_lease")
 _PUT: Final = script("put_ticket")
-_TAKE: Final = script("take_ticket")
+_REPLACE: Final = script("replace_ticket")
+_EXTEND: Final = script("extend_tickets")
 _RECORD: Final = script("record_run")
 
 # The hub's clock decides when a lease or a ticket ends (see docs/decisions/0011), and tests move that clock. The
@@ -117,20 +118,34 @@ async def open_signals(engine: Engine) -> AsyncIterator[RedisSignals]:
 
 
 class RedisTickets(Tickets):
-    """A ticket is kept as 13 digits of its expiry in milliseconds, and its holder."""
+    """A ticket is 13 digits of its expiry in milliseconds, and what is kept of it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._keys = KeyNames(engine.prefix)
 
-    async def put(self, digest: str, holder: bytes, expires_at: datetime) -> None:
+    async def put(self, digest: str, kept: bytes, expires_at: datetime) -> None:
+        ends, forgotten = self._times(expires_at)
+        await self._engine.run(_PUT, digest, ends + kept, forgotten, repeat=True)
+
+    async def find(self, digest: str) -> bytes | None:
+        found: bytes | None = await self._engine.ask("GET", self._keys.ticket(digest))
+        return found[DIGITS:] if found is not None and int(found[:DIGITS]) > self._now() else None
+
+    async def replace(self, digest: str, former: bytes, kept: bytes, expires_at: datetime) -> bool:
+        ends, forgotten = self._times(expires_at)
+        return bool(await self._engine.run(_REPLACE, self._now(), forgotten, digest, former, ends + kept, repeat=True))
+
+    async def extend(self, kept: Mapping[str, bytes], expires_at: datetime) -> frozenset[str]:
+        ends, forgotten = self._times(expires_at)
+        asked = [part for pair in kept.items() for part in pair]
+        extended = await self._engine.run(_EXTEND, self._now(), forgotten, ends, *asked, repeat=True)
+        return frozenset(map(bytes.decode, extended))
+
+    def _times(self, expires_at: datetime) -> tuple[bytes, int]:
+        """The expiry as it is kept, and after how many milliseconds of real time the server forgets the ticket."""
         ends = milliseconds(expires_at)
-        kept_for = max(ends - self._now(), 0) + _TICKET_FORGOTTEN_MS
-        await self._engine.run(_PUT, digest, f"{ends:0{DIGITS}}".encode() + holder, kept_for, repeat=True)
-
-    async def take(self, digest: str) -> bytes | None:
-        # Not repeated: when the answer was lost the ticket may be gone, and a ticket must never be taken twice.
-        kept: bytes | None = await self._engine.run(_TAKE, digest)
-        return kept[DIGITS:] if kept is not None and int(kept[:DIGITS]) > self._now() else None
+        return f"{ends:0{DIGITS}}".encode(), max(ends - self._now(), 0) + _TICKET_FORGOTTEN_MS
 
     def _now(self) -> int:
         return milliseconds(self._engine.clock.now())

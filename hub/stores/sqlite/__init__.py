@@ -10,7 +10,7 @@ from hub.clock import Clock
 from hub.errors import HubError
 from hub.stores.base import Store
 from hub.stores.options import StoreOptions
-from hub.stores.process import ProcessLeases, ProcessSchedules, ProcessSignals, ProcessTickets
+from hub.stores.process import ProcessLeases, ProcessSchedules, ProcessSignals
 from hub.stores.sqlite.archive import SqliteArchive
 from hub.stores.sqlite.database.opening import connect, exclusive, prepare
 from hub.stores.sqlite.database.readers import Readers
@@ -21,6 +21,7 @@ from hub.stores.sqlite.intake import SqliteIntake
 from hub.stores.sqlite.queue import SqliteQueue, leased
 from hub.stores.sqlite.records import SqliteRecords
 from hub.stores.sqlite.tasks import SqliteTasks
+from hub.stores.sqlite.tickets import SqliteTickets
 from hub.stores.sqlite.transfer import SqliteTransfer
 from hub.stores.sqlite.upkeep import SqliteUpkeep
 
@@ -73,7 +74,7 @@ async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIte
             upkeep=SqliteUpkeep(writer, history),
             signals=ProcessSignals(),
             leases=ProcessLeases(clock),
-            tickets=ProcessTickets(clock),
+            tickets=SqliteTickets(writer, live, clock),
             schedules=ProcessSchedules(),
             transfer=SqliteTransfer(writer, history),
         )

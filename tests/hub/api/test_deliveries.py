@@ -120,3 +120,21 @@ async def test_a_delivery_without_attempts_shows_none(api: Api) -> None:
     (held,) = await api.deliveries("held")
     shown = (await api.admin.get(f"/v1/deliveries/{held['id']}")).json()
     assert (shown["attempt_count"], shown["attempts"]) == (0, [])
+
+
+async def test_a_delivery_names_its_subscription_wherever_it_is_shown(api: Api) -> None:
+    made = await api.subscribe(name="order log")
+    event_id = await api.publish()
+    (delivered,) = await api.deliveries("delivered")
+    path = f"/v1/deliveries/{delivered['id']}"
+    shown = [
+        delivered,
+        (await api.admin.get(path)).json(),
+        *(await api.admin.get(f"/v1/events/{event_id}/deliveries")).json()["items"],
+        (await api.admin.post(f"{path}/replay")).json(),
+    ]
+    assert {one["subscription_name"] for one in shown} == {"order log"}
+    (await api.admin.patch(f"/v1/subscriptions/{made['id']}", json={"name": "renamed"})).raise_for_status()
+    assert (await api.admin.get(path)).json()["subscription_name"] == "renamed"
+    (await api.admin.delete(f"/v1/subscriptions/{made['id']}")).raise_for_status()
+    assert (await api.admin.get(path)).json()["subscription_name"] is None

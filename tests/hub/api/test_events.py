@@ -126,6 +126,12 @@ async def test_every_subscription_has_a_reason_why_it_got_an_event_or_not(api: A
     assert "disabled on request" in outcomes[held["id"]][1]
     assert outcomes[late["id"]][0] == "no_match"
     assert len(outcomes) == 5
+    shown = {item["subscription_id"]: (item["subscription_name"], item["channel"]) for item in explained}
+    assert shown[matched["id"]] == (matched["name"], matched["channel"])
+    (await api.admin.delete(f"/v1/subscriptions/{matched['id']}")).raise_for_status()
+    explained = (await api.admin.get(f"/v1/events/{event_id}/explain")).json()["items"]
+    (gone,) = [item for item in explained if item["subscription_id"] == matched["id"]]
+    assert (gone["subscription_name"], gone["channel"]) == (None, matched["channel"])
 
 
 async def test_cancelling_an_event_cancels_what_is_not_yet_sent(api: Api) -> None:

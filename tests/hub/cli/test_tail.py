@@ -15,18 +15,19 @@ def frame(cursor: int, kind: str = "event.accepted", **data: Any) -> str:
 
 
 async def test_tail_resumes_where_the_connection_broke(hub: Hub) -> None:
-    """Connection ends, then 503, then the rest: nothing is asked for twice and nothing is skipped."""
+    """Connection ends, then overload, then 503, then the rest: nothing is asked for twice and nothing is skipped."""
     sse = {"Content-Type": "text/event-stream"}
     script = [
-        Reply(200, "retry: 1\n\n" + frame(1, id="evt_1") + frame(2, id="evt_2"), sse),
+        Reply(200, "retry: 1\n" + frame(1, id="evt_1") + frame(2, "cursor"), sse),
+        Reply(200, "retry: 20000\n", sse),
         Reply(503, '{"detail": "busy"}'),
-        Reply(200, "retry: 1\n\n" + frame(3, id="evt_3"), sse),
+        Reply(200, "retry: 1\n" + frame(3, id="evt_3") + frame(4, id="evt_4"), sse),
     ]
     async with Receiver(script) as receiver:
         ran = await beside(hub, "tail", "--json", "--since", "earliest", "--count", "3", "--url", receiver.url)
     assert ran.status == 0
-    assert [json.loads(line)["id"] for line in ran.out.splitlines()] == ["1", "2", "3"]
-    assert [arrival.headers.get("Last-Event-ID") for arrival in receiver.requests] == [None, "2", "2"]
+    assert [json.loads(line)["id"] for line in ran.out.splitlines()] == ["1", "3", "4"]
+    assert [arrival.headers.get("Last-Event-ID") for arrival in receiver.requests] == [None, "2", "2", "2"]
     assert receiver.requests[0].path == "/v1/stream?last_event_id=earliest"
 
 
@@ -38,7 +39,7 @@ async def test_tail_gives_up_when_its_key_is_refused(hub: Hub) -> None:
 
 async def test_tail_gives_up_when_its_key_is_revoked_meanwhile(hub: Hub) -> None:
     sse = {"Content-Type": "text/event-stream"}
-    script = [Reply(200, "retry: 1\n\n" + frame(1, id="evt_1"), sse), Reply(401, '{"detail": "The key is unknown."}')]
+    script = [Reply(200, "retry: 1\n" + frame(1, id="evt_1"), sse), Reply(401, '{"detail": "The key is unknown."}')]
     async with Receiver(script) as receiver:
         ran = await beside(hub, "tail", "--json", "--url", receiver.url)
     assert (ran.status, ran.out.count("\n"), ran.err) == (1, 1, "hub: The key is unknown. [401]\n")
@@ -56,10 +57,19 @@ def test_a_line_of_tail_tells_what_happened_and_steers_no_terminal() -> None:
         "id": "dlv_1",
         "event_type": "order.paid",
         "subscription_id": "sub_1",
+        "subscription_name": "sales\x1b[2J room",
+        "channel": "slack",
         "updated_at": "2026-11-23T12:00:01.250Z",
         "attempts": [attempt],
     }
     line = as_line(ServerSentEvent("delivery.attempted", json.dumps(data), "7", None)).plain
     assert line.startswith("12:00:01.250  delivery.attempted")
-    assert "order.paid  dlv_1 → sub_1  attempt 2, 500, 12 ms, red " in line
+    assert "order.paid  dlv_1 → sales\ufffd[2J room (slack, sub_1)  attempt 2, 500, 12 ms, red " in line
     assert line.isprintable()
+
+
+def test_a_line_of_tail_shows_the_id_alone_where_a_hub_tells_no_name() -> None:
+    data = {"id": "dlv_1", "subscription_id": "sub_1", "subscription_name": None, "channel": "slack"}
+    assert "dlv_1 → sub_1 (slack)" in as_line(ServerSentEvent("delivery.dead", json.dumps(data), "7", None)).plain
+    del data["channel"]
+    assert as_line(ServerSentEvent("delivery.dead", json.dumps(data), "7", None)).plain.endswith("dlv_1 → sub_1")

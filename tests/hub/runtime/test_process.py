@@ -6,6 +6,7 @@ from pathlib import Path
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.runtime import open_process
 from hub.settings import Settings
+from hub.stream import Selection
 from hub.tasks import UNFINISHED_PER_TENANT
 from hub.telemetry.tracing import Tracing
 from hub.testing.patience import PATIENCE_SECONDS
@@ -63,13 +64,21 @@ async def test_one_idempotency_key_in_two_processes_at_once_makes_one_event(star
     assert len((await webs[0].client.get("/v1/events")).json()["items"]) == 1
 
 
-async def test_a_ticket_of_one_process_opens_the_stream_of_another_once(start: Start) -> None:
+async def test_a_ticket_of_one_process_opens_its_stream_at_any_which_ends_its_former_connection(start: Start) -> None:
     one, other = await start(Role.WEB), await start(Role.WEB)
     ticket = (await one.client.post("/v1/stream-tickets")).json()["ticket"]
-    principal = await other.services.tickets.redeem(ticket)
-    assert (principal.tenant, principal.is_operator) == ("default", True)
-    refused = await one.client.get("/v1/stream", params={"ticket": ticket})
-    assert refused.status_code == 401
+    first = await other.services.tickets.open(ticket, Selection())
+    assert (first.caller.tenant, first.caller.is_operator) == ("default", True)
+    stream = other.services.tickets.hold(first, other.services.stream.refuse_unavailable())
+    await anext(stream)
+    again = await one.services.tickets.open(ticket, Selection())
+
+    async def ended() -> bool:
+        return not other.services.tickets.is_current(first)
+
+    await until(ended, PATIENCE_SECONDS)
+    assert one.services.tickets.is_current(again)
+    await stream.aclose()
 
 
 async def test_a_task_is_cancelled_from_another_process_and_ends_where_it_runs(start: Start) -> None:

@@ -1,12 +1,14 @@
 """Connections are bounded: how slow a request's head may be, how long, and how many connections there are."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import orjson
+import pytest
 import uvicorn
 
 from hub.server.http_limits import HEAD_BYTES, HEAD_SECONDS, bounded
@@ -35,9 +37,17 @@ class Hello:
         await send({"type": "http.response.body", "body": body})
 
 
+async def count(scope: Any, receive: Any, send: Any) -> None:
+    """Answers in three parts, of a length that is not known before."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    for part in (b"one,", b"two,", b"three"):
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
 @asynccontextmanager
 async def serving(
-    max_connections: int = 100, head_seconds: float = HEAD_SECONDS, hello: Hello | None = None
+    max_connections: int = 100, head_seconds: float = HEAD_SECONDS, hello: Any = None
 ) -> AsyncIterator[int]:
     config = uvicorn.Config(
         hello or Hello(),
@@ -168,3 +178,47 @@ async def test_what_is_no_http_is_answered_with_a_problem_that_has_an_id() -> No
     problem = orjson.loads(body)
     assert (problem["type"], problem["status"]) == ("urn:notification-hub:problem:bad_request", 400)
     assert b"x-request-id: " + problem["request_id"].encode() in head
+
+
+async def test_one_listener_too_many_is_told_to_come_back_in_a_way_that_an_event_source_understands() -> None:
+    async with serving(max_connections=1) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=NO_TLS) as client:
+            refused = await client.get(f"http://127.0.0.1:{port}/v1/stream?ticket=x")
+        writer.close()
+        await writer.wait_closed()
+    assert (refused.status_code, refused.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert re.fullmatch(r": [^\n]+\nretry: [1-3]\d{4}\n", refused.text)
+
+
+@pytest.mark.parametrize("connection", [b"", b"Connection: keep-alive\r\n"])
+async def test_a_client_of_http_1_0_is_sent_no_chunk_sizes(connection: bytes) -> None:
+    """It does not know them and would take them for data (RFC 9112, 6.1); the end of the connection ends the body."""
+
+    async def ask(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET / HTTP/1.0\r\n" + connection + b"\r\n")
+
+    async with serving(hello=count) as port:
+        head, _, body = (await exchange(port, ask)).partition(b"\r\n\r\n")
+    assert head.lower().count(b"connection: close") == 1
+    assert b"transfer-encoding" not in head.lower()
+    assert body == b"one,two,three"
+
+
+async def test_a_client_of_http_1_0_is_told_a_length_that_is_known() -> None:
+    async def ask(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello")
+
+    async with serving() as port:
+        head, _, body = (await exchange(port, ask)).partition(b"\r\n\r\n")
+    assert b"content-length: 5" in head
+    assert body == b"hello"
+
+
+async def test_a_client_of_http_1_1_is_sent_chunks() -> None:
+    async def ask(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET / HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n")
+
+    async with serving(hello=count) as port:
+        _, _, body = (await exchange(port, ask)).partition(b"\r\n\r\n")
+    assert body == b"4\r\none,\r\n4\r\ntwo,\r\n5\r\nthree\r\n0\r\n\r\n"

@@ -21,6 +21,8 @@ from hub.testing.patience import patience
 from tests.hub.stream.ears import Ear
 
 EVERYTHING = Selection()
+NAMES = {"sub_1": 'sales "room" é'}
+"""Subscriptions by id."""
 
 
 def entry(tenant: str = "default", kind: FeedKind = FeedKind.EVENT_ACCEPTED, **members: Any) -> FeedEntry:
@@ -91,9 +93,9 @@ async def stage(tmp_path: Path, limits: Limits) -> AsyncIterator[Stage]:
     clock = ManualClock()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(f"sqlite:///{tmp_path / 'hub.db'}", clock))
-        stream = await stack.enter_async_context(open_broadcaster(store.feed, clock, limits))
+        stream = await stack.enter_async_context(open_broadcaster(store.feed, clock, limits, NAMES.get))
 
         async def another(feed: Feed, limits: Limits) -> Broadcaster:
-            return await stack.enter_async_context(open_broadcaster(feed, clock, limits))
+            return await stack.enter_async_context(open_broadcaster(feed, clock, limits, NAMES.get))
 
         yield Stage(store, clock, stream, another)

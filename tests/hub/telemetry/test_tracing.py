@@ -121,6 +121,16 @@ async def test_probes_and_streams_are_not_traced(path: str) -> None:
     assert spans == []
 
 
+@pytest.mark.parametrize("path", ["/v1/streams?ticket=canary", "/v1/events?q=canary%40example.com"])
+async def test_no_span_has_a_query_string(path: str) -> None:
+    """It may hold a ticket, or what somebody searched for."""
+    async with traced() as (tracing, spans):
+        await publish(tracing, path)
+    (span,) = spans
+    assert b"url.path" in span.SerializeToString()
+    assert b"canary" not in span.SerializeToString()
+
+
 async def test_without_a_collector_there_are_no_spans_and_the_header_goes_through() -> None:
     tracing = Tracing("")
     assert await publish(tracing) == PARENT

@@ -76,5 +76,8 @@ class KeyNames:
     def lease(self, name: str) -> str:
         return f"{self._prefix}:lease:{name}"
 
+    def ticket(self, digest: str) -> str:
+        return f"{self._prefix}:ticket:{digest}"
+
     def idempotency(self, tenant: str, digest: str) -> str:
         return f"{self._prefix}:i:{tenant}:{digest}"

@@ -1,0 +1,1 @@
+"""Clients that others wrote, and a real hub."""
