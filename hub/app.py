@@ -22,6 +22,7 @@ from hub.api import (
     tasks,
 )
 from hub.api.limits import BodyLimit
+from hub.api.paths import TrailingSlash
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.runtime import open_process
 from hub.settings import Settings
@@ -65,6 +66,7 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
         description=DESCRIPTION,
         lifespan=lifespan,
         telemetry=tracing.telemetry,
+        redirect_slashes=False,
         # Given whole: an included router would be consulted for each request. See docs/decisions/0008.
         routes=[route for module in (ROUTERS if Role.WEB in roles else (health,)) for route in module.router.routes],
     )
@@ -72,4 +74,5 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
     document.install(app)
     # Before everything else of the app: no route ever reads more of a body than its limit.
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, max_batch_bytes=settings.max_batch_bytes)
+    app.add_middleware(TrailingSlash)
     return app

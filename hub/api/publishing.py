@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from hub.api.access import RequireScope
 from hub.api.formats import Adapt, idempotency_of, receive
@@ -18,7 +18,7 @@ from hub.catalogue.keys.model import Principal
 from hub.errors import Fault, Invalid
 from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON
 from hub.models import Scope
-from hub.publishing.event import ParsedEvent, fill_from_path
+from hub.publishing.event import ParsedEvent, check_text, fill_from_path
 from hub.runtime import Services
 from hub.stores.base import ItemResult
 from hub.telemetry.tracing import current_traceparent
@@ -74,7 +74,7 @@ _IDEMPOTENCY_KEY = {
     "same answer, and publishes once.",
     "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
-SubjectId = Annotated[str, Path(min_length=1, max_length=200, examples=["1001"])]
+SubjectId = Annotated[str, Path(min_length=1, max_length=200, examples=["1001"]), AfterValidator(check_text)]
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     202: {
@@ -138,7 +138,10 @@ router.add_api_route(
 )
 
 
-@router.post("/orders/{order_id}/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("order.paid"))
+# A path, because the id of an order or a user may have slashes in it: `gid://shopify/Order/1001`.
+@router.post(
+    "/orders/{order_id:path}/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("order.paid")
+)
 async def publish_order_events(request: Request, order_id: SubjectId, caller: Publishing) -> Response:
     """Accept events of one order: their subject and `data.order_id` are filled in."""
     adapt = _about(request, "order", f"orders/{order_id}", "order_id", order_id)
@@ -146,7 +149,7 @@ async def publish_order_events(request: Request, order_id: SubjectId, caller: Pu
 
 
 @router.post(
-    "/users/{user_id}/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("user.registered")
+    "/users/{user_id:path}/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("user.registered")
 )
 async def publish_user_events(request: Request, user_id: SubjectId, caller: Publishing) -> Response:
     """Accept events of one user: their subject and `data.user_id` are filled in."""

@@ -19,7 +19,7 @@ from hub.catalogue.patterns import MAX_TYPE_LENGTH, is_type
 from hub.errors import Fault, Invalid, UnsupportedMedia
 from hub.instants import parse_instant
 from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, media_type
-from hub.publishing.event import ParsedEvent
+from hub.publishing.event import ParsedEvent, is_text
 from hub.publishing.rawjson import parse, parse_object
 from hub.validation import pointer
 
@@ -179,7 +179,7 @@ class _Reader:
                 self.wrong(name, "is required")
         elif not isinstance(value, str):
             self.wrong(name, "must be a string")
-        elif not 0 < len(value) <= longest or not value.isprintable():
+        elif not 0 < len(value) <= longest or not is_text(value):
             self.wrong(name, f"must be 1 to {longest} characters long, without control characters")
         else:
             return value
@@ -202,7 +202,7 @@ class _Reader:
                 continue
             if not _NAME.fullmatch(name):
                 self.wrong(name, "must have a name of 1 to 20 lower-case letters and digits")
-            elif isinstance(value, str) and (len(value) > MAX_TEXT or not value.isprintable()):
+            elif isinstance(value, str) and (len(value) > MAX_TEXT or not is_text(value)):
                 self.wrong(name, f"must be at most {MAX_TEXT} characters long, without control characters")
             elif not isinstance(value, Value) or (isinstance(value, int) and not -(2**31) <= value < 2**31):
                 self.wrong(name, "must be a string, a boolean, or a 32-bit integer")

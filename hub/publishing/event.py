@@ -1,5 +1,6 @@
 """A published event after parsing and before acceptance (`ParsedEvent`), and the hub's native format."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -19,6 +20,17 @@ from hub.validation import pointer, pydantic_faults
 
 DEFAULT_SOURCE = "urn:notification-hub"
 """The source of a native event that was published without one."""
+_NOT_TEXT = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x11_0000, 0x1_0000))
+    + "]"
+)
+
+
+def is_text(text: str) -> bool:
+    """Whether it holds neither control characters nor code points that are no characters: the rule for strings of
+    CloudEvents 1.0.2 (section 3.1), which the hub applies to every name and attribute."""
+    return _NOT_TEXT.search(text) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +79,9 @@ def _check_type(text: str) -> str:
     return text
 
 
-def _check_text(text: str) -> str:
-    if not text.isprintable():
+def check_text(text: str) -> str:
+    """Raises `ValueError` where `is_text` does not hold."""
+    if not is_text(text):
         raise ValueError("must not hold control characters")
     return text
 
@@ -84,7 +97,7 @@ TypeName = Annotated[
     Field(min_length=1, max_length=MAX_TYPE_LENGTH, examples=["order.created"]),
     AfterValidator(_check_type),
 ]
-Text = Annotated[str, Field(min_length=1, max_length=1_024), AfterValidator(_check_text)]
+Text = Annotated[str, Field(min_length=1, max_length=1_024), AfterValidator(check_text)]
 
 
 class NewEvent(BaseModel):
@@ -149,7 +162,9 @@ def fill_from_path(event: ParsedEvent, *, subject: str, member: str, value: str)
         faults.append(Fault("must be absent, or equal to the value in the path", "/subject"))
     if not isinstance(event.data_value, dict):
         raise Invalid("The event is malformed.", errors=[*faults, Fault("must be an object", "/data")])
-    if event.data_value.get(member, value) != value:
+    # A number names the same order or user as its digits do in a path.
+    given = event.data_value.get(member, value)
+    if (str(given) if type(given) is int else given) != value:
         faults.append(Fault("must be absent, or equal to the value in the path", pointer("data", member)))
     if faults:
         raise Invalid("The event contradicts the path it was sent to.", errors=faults)

@@ -1,7 +1,7 @@
 """Reading JSON bodies strictly, and keeping each part as the bytes that were sent (see docs/decisions/0003)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -14,14 +14,22 @@ from hub.errors import BadRequest, Fault, Invalid, TooLarge
 MAX_DEPTH = 100
 """How deep arrays and objects may be nested. What the hub sends on must be readable by other parsers too."""
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""May stand before a body, and is no part of it (RFC 8259, section 8.1)."""
+_MAX_BRACKETS = 500_000
+"""How many brackets are followed in an array that cannot be read at once."""
+
 _slices = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LINE = re.compile(rb"\S[^\n]*")
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_TO_BRACKET_OR_COMMA = re.compile(rb'(?:[^"\[\]{},]++|%b)*+([\[\]{},])' % _STRING, re.DOTALL)
+_TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|%b)*+([\[\]{}])' % _STRING, re.DOTALL)
 
 
 def parse(raw: bytes) -> Any:
     """Parse JSON by RFC 8259: UTF-8, without NaN; the last of members with equal names counts. Raises `BadRequest`."""
     try:
-        value = orjson.loads(raw)
+        value = orjson.loads(raw.removeprefix(BYTE_ORDER_MARK))
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"Not valid JSON (line {error.lineno}, column {error.colno}).") from None
     # Counting brackets is quick, and nearly every body has too few of them to be nested too deep.
@@ -44,19 +52,26 @@ def parse_object(raw: bytes) -> tuple[dict[str, Any], Mapping[str, msgspec.Raw]]
     members = parse(raw)
     if not isinstance(members, dict):
         raise Invalid("An event must be a JSON object.", errors=[Fault("must be an object", "")])
-    return members, _slices.decode(raw)
+    return members, _slices.decode(raw.removeprefix(BYTE_ORDER_MARK))
+
+
+def is_array(body: bytes) -> bool:
+    """Whether the body, or what has arrived of it, begins as a JSON array does."""
+    return body.removeprefix(BYTE_ORDER_MARK).lstrip()[:1] == b"["
 
 
 def split_array(body: bytes, limit: int) -> list[bytes]:
-    """The elements of a JSON array, each as its bytes.
+    """The elements of a JSON array, each as its bytes, also those that cannot be read.
 
     Raises `BadRequest` when the body is not an array or is empty, and `TooLarge` when there are more than `limit`.
     """
+    body = body.removeprefix(BYTE_ORDER_MARK)
     try:
-        batch = _batch(limit + 1).decode(body)
+        elements = msgspec.structs.astuple(_batch(limit + 1).decode(body))
     except (msgspec.DecodeError, RecursionError):
-        raise BadRequest("Not a valid JSON array.") from None
-    return _counted([raw for raw in map(bytes, msgspec.structs.astuple(batch)) if raw], limit)
+        # Some element cannot be read, such as one with NaN or half a character in it; the others may be good.
+        elements = tuple(islice(_outlined(body), limit + 1))
+    return _counted([raw for raw in map(bytes, elements) if raw], limit)
 
 
 def split_lines(body: bytes, limit: int) -> list[bytes]:
@@ -64,14 +79,18 @@ def split_lines(body: bytes, limit: int) -> list[bytes]:
 
     Raises `BadRequest` when there is none, and `TooLarge` when there are more than `limit`.
     """
-    return _counted([line.group() for line in islice(_LINE.finditer(body), limit + 1)], limit)
+    lines = (line.group().removeprefix(BYTE_ORDER_MARK) for line in _LINE.finditer(body))
+    return _counted(list(islice(filter(bytes.strip, lines), limit + 1)), limit)
 
 
 def _counted(elements: list[bytes], limit: int) -> list[bytes]:
     if not elements:
         raise BadRequest("The batch is empty.")
     if len(elements) > limit:
-        raise TooLarge(f"A batch may hold at most {limit} events; send the rest in another request.")
+        raise TooLarge(
+            f"A batch may hold at most {limit} events: send the rest in another request; the operator can raise "
+            "HUB_MAX_BATCH_EVENTS."
+        )
     return elements
 
 
@@ -80,6 +99,35 @@ def _batch(size: int) -> msgspec.json.Decoder[Any]:
     # Read as a struct with this many fields, an array that is too long is cut off; a list would hold all its elements.
     fields = [(f"_{index}", msgspec.Raw, msgspec.Raw()) for index in range(size)]
     return msgspec.json.Decoder(msgspec.defstruct("Batch", fields, array_like=True))
+
+
+def _outlined(body: bytes) -> Iterator[bytes]:
+    """The elements of an array by its brackets, commas and strings alone. Raises `BadRequest`."""
+    depth, start, position = 0, 0, 0
+    for _ in range(_MAX_BRACKETS):
+        found = (_TO_BRACKET_OR_COMMA if depth == 1 else _TO_BRACKET).match(body, position)
+        if found is None:
+            break
+        position, sign = found.end(), found[1]
+        if depth == 0:
+            if sign != b"[" or body[: position - 1].strip():
+                break
+            depth, start = 1, position
+        elif sign in b"[{":
+            depth += 1
+        elif depth > 1:
+            depth -= 1
+        else:
+            element = body[start : position - 1].strip()
+            if not element or sign == b"}":
+                break
+            yield element
+            start = position
+            if sign == b"]":
+                if body[position:].strip():
+                    break
+                return
+    raise BadRequest("Not a valid JSON array.")
 
 
 def _is_deep(value: Any) -> bool:

@@ -30,6 +30,7 @@ class Upload:
     [
         ("application/json", b'{"type": "', 10_000),
         ("application/json", b" \n[", 50_000),
+        ("application/json", b"\xef\xbb\xbf[", 50_000),
         ("application/x-ndjson", b'{"type": "', 50_000),
         ("application/cloudevents-batch+json", b"[", 50_000),
         ("application/cloudevents+json", b"{", 10_000),
@@ -44,6 +45,9 @@ async def test_a_body_is_read_up_to_its_limit_and_no_further(
         refused = await api.admin.post("/v1/events", content=upload, headers={"content-type": media_type})
         assert refused.status_code == 413
         assert refused.headers["content-type"] == "application/problem+json"
+        setting = "HUB_MAX_BODY_BYTES" if limit == LIMITS["max_body_bytes"] else "HUB_MAX_BATCH_BYTES"
+        assert f"{limit} bytes" in refused.json()["detail"]
+        assert setting in refused.json()["detail"]
         assert (await api.admin.get("/v1/events")).json()["items"] == []
     assert limit - len(CHUNK) <= upload.taken <= limit + len(CHUNK)
 

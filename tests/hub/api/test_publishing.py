@@ -158,6 +158,51 @@ async def test_a_line_that_is_no_json_spoils_only_itself(api: Api) -> None:
     assert answer.json()["items"][1]["problem"]["status"] == 400
 
 
+BAD = [
+    b'{"type":"stock.low","data":"\\ud800"}',
+    b'{"type":"stock.low","data":NaN}',
+    b'{"type":"stock.low","data":"\xff"}',
+]
+
+
+@pytest.mark.parametrize("bad", [*BAD, b'{"type":"stock.low","data":' + b"[" * 2_000 + b"]" * 2_000 + b"}", b"oops"])
+@pytest.mark.parametrize("media_type", ["application/json", "application/cloudevents-batch+json"])
+async def test_an_element_of_an_array_that_cannot_be_read_spoils_only_itself(
+    api: Api, media_type: str, bad: bytes
+) -> None:
+    cloud_event = {"specversion": "1.0", "source": "/shop"} if "cloudevents" in media_type else {}
+    good = [orjson.dumps({**cloud_event, "type": "stock.low", "data": "[,]", "id": name}) for name in "ab"]
+    body = b"[" + b",".join([good[0], bad, good[1]]) + b"]"
+    answer = await api.admin.post("/v1/events", content=body, headers={"content-type": media_type})
+    assert [item["status"] for item in answer.json()["items"]] == ["accepted", "rejected", "accepted"]
+    assert answer.json()["items"][1]["problem"]["status"] == 400
+
+
+NATIVE = b'{"type":"stock.low","data":{"n": 1.0}}'
+CLOUD = b'{"specversion":"1.0","id":"1","source":"/x",' + NATIVE[1:]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body"),
+    [
+        *(("application/json", NATIVE), ("application/json", b" [%b]" % NATIVE), ("application/x-ndjson", NATIVE)),
+        *(("application/cloudevents+json", CLOUD), ("application/cloudevents-batch+json", b"[%b]" % CLOUD)),
+    ],
+)
+async def test_a_byte_order_mark_before_a_body_changes_nothing(api: Api, media_type: str, body: bytes) -> None:
+    answer = await api.admin.post("/v1/events", content=b"\xef\xbb\xbf" + body, headers={"content-type": media_type})
+    assert answer.status_code == 202, answer.text
+    (accepted,) = answer.json().get("items", [answer.json()])
+    assert b'"data":{"n": 1.0}' in (await api.admin.get(f"/v1/events/{accepted['id']}")).content
+
+
+async def test_a_path_is_part_of_what_an_idempotency_key_stands_for(api: Api) -> None:
+    event = {"type": "user.deleted", "data": {"email": "ada@example.com"}}
+    key = {"Idempotency-Key": "the same"}
+    answers = [await api.admin.post(f"/v1/users/%23{n}/events", json=event, headers=key) for n in (1, 2)]
+    assert [answer.status_code for answer in answers] == [202, 422]
+
+
 @pytest.mark.parametrize("media_type", ["application/json", "application/x-ndjson"])
 @pytest.mark.parametrize(("count", "status"), [(0, 400), (1_000, 202), (1_001, 413)])
 async def test_a_batch_holds_one_to_a_thousand_events(api: Api, media_type: str, count: int, status: int) -> None:
