@@ -15,7 +15,7 @@ from hub.api.problems import Problem, problems
 from hub.api.shapes import json_response
 from hub.catalogue.event_types import BUILT_IN
 from hub.catalogue.keys.model import Principal
-from hub.errors import Fault, Invalid
+from hub.errors import Fault, HubError, Invalid
 from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON
 from hub.models import Scope
 from hub.publishing.event import ParsedEvent, check_text, fill_from_path
@@ -44,6 +44,10 @@ class DirectRoute(APIRoute):
         return handle
 
 
+_WARNED = "What was accepted and has no effect; absent where there is nothing to say."
+_NO_ORDER = "The event keeps its ordering key, but deliveries are not ordered by it yet."
+
+
 class AcceptedEvent(BaseModel):
     """Stored on disk, and on its way. `duplicate`: its source and id were published before; nothing is sent again."""
 
@@ -51,6 +55,7 @@ class AcceptedEvent(BaseModel):
     type: str = Field(examples=["order.created"])
     status: Literal["accepted"] = "accepted"
     duplicate: bool = False
+    warnings: list[str] | None = Field(None, description=_WARNED)
 
 
 class BatchItem(BaseModel):
@@ -58,6 +63,7 @@ class BatchItem(BaseModel):
     status: Literal["accepted", "duplicate", "rejected"]
     id: str | None = None
     problem: Problem | None = None
+    warnings: list[str] | None = Field(None, description=_WARNED)
 
 
 class AcceptedBatch(BaseModel):
@@ -191,7 +197,7 @@ async def _publish(request: Request, caller: Principal, adapt: Adapt) -> Respons
         content, headers = _accepted(received, verdict), {"Location": f"/v1/events/{verdict.id}"}
     else:
         answer = await services.publisher.publish(caller.tenant, received, idempotency)
-        content, headers = {"items": [_item(verdict) for verdict in answer.verdicts]}, {}
+        content, headers = {"items": [_item(received[verdict.index], verdict) for verdict in answer.verdicts]}, {}
     if answer.replayed:
         headers["Idempotency-Replayed"] = "true"
     return json_response(content, 202, headers)
@@ -203,9 +209,15 @@ def _accepted(event: ParsedEvent, verdict: ItemResult) -> dict[str, Any]:
         "type": event.type,
         "status": "accepted",
         "duplicate": verdict.status == "duplicate",
+        **_warnings(event),
     }
 
 
-def _item(verdict: ItemResult) -> dict[str, Any]:
+def _item(event: ParsedEvent | HubError, verdict: ItemResult) -> dict[str, Any]:
     item = {"index": verdict.index, "status": verdict.status, "id": verdict.id, "problem": verdict.problem}
-    return {name: value for name, value in item.items() if value is not None}
+    shown = {name: value for name, value in item.items() if value is not None}
+    return shown if verdict.problem or isinstance(event, HubError) else {**shown, **_warnings(event)}
+
+
+def _warnings(event: ParsedEvent) -> dict[str, Any]:
+    return {"warnings": [_NO_ORDER]} if event.ordering_key else {}

@@ -113,7 +113,7 @@ class NewEvent(BaseModel):
     time: Instant | None = Field(None, description="When it happened; by default when it was accepted.")
     deliver_at: Instant | None = Field(None, description="Nothing is sent before.")
     expires_at: Instant | None = Field(None, description="Nothing is sent after.")
-    ordering_key: Text | None = None
+    ordering_key: Text | None = Field(None, description="Kept with the event; deliveries are not ordered by it yet.")
     attachments: Annotated[tuple[str, ...], AfterValidator(_check_attachments)] = Field(
         (), description="Ids of files. Not supported yet: must be empty."
     )

@@ -56,6 +56,23 @@ async def test_every_member_of_the_native_format_is_kept(api: Api) -> None:
     assert {name: event[name] for name in members} == {**members, "time": "2026-11-23T07:00:00Z"}
 
 
+async def test_what_is_kept_without_an_effect_is_told_in_the_answer(api: Api) -> None:
+    event = {"type": "stock.low", "data": 1}
+    ordered = {**event, "ordering_key": "A-1"}
+    cloud_event = {"specversion": "1.0", "id": "1", "source": "/shop", "partitionkey": "A-1", **event}
+    alone = await api.admin.post("/v1/events", json=ordered, headers={"Idempotency-Key": "k"})
+    again = await api.admin.post("/v1/events", json=ordered, headers={"Idempotency-Key": "k"})
+    batch = await api.admin.post("/v1/events", json=[event, ordered, {**ordered, "type": "a b"}])
+    cloud = await api.admin.post(
+        "/v1/events", json=cloud_event, headers={"content-type": "application/cloudevents+json"}
+    )
+    (warning,) = alone.json()["warnings"]
+    assert "not ordered" in warning
+    assert again.content == alone.content
+    assert [item.get("warnings") for item in batch.json()["items"]] == [None, [warning], None]
+    assert cloud.json()["warnings"] == [warning]
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
