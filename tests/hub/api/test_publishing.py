@@ -125,6 +125,19 @@ async def test_data_of_a_built_in_type_must_fit_its_schema(api: Api) -> None:
     assert accepted.status_code == 202
 
 
+@pytest.mark.parametrize("customer", [None, {"name": "Kim"}, {"email": None}, {"email": ""}])
+async def test_an_order_without_an_address_is_accepted_and_its_mail_ends_with_the_reason(
+    tmp_path: Path, customer: object
+) -> None:
+    mail = {"smtp_url": "smtp://127.0.0.1:9", "email_from": "shop@example.com"}
+    async with open_api(settings_for(tmp_path / "shop", channel_options=mail)) as api:
+        await api.subscribe(channel="email", target={"to": ["{{ data.customer.email }}"]})
+        await api.publish("order.created", {"order_id": "1001", "customer": customer})
+        (dead,) = await api.deliveries("dead")
+    assert dead["attempt_count"] == 1
+    assert "no address to send to: this event has nothing for {{ data.customer.email }}" in dead["reason"]
+
+
 async def test_strict_types_refuse_what_is_neither_built_in_nor_registered(tmp_path: Path) -> None:
     async with open_api(settings_for(tmp_path / "strict", strict_types=True)) as api:
         event = {"type": "stock.low", "data": 1}
