@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     `<data_dir>/secret.key`."""
     allow_private_targets: Annotated[tuple[Network, ...], NoDecode] = ()
     """Comma-separated CIDR ranges that targets may have although they are not public."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated origins, such as `https://app.example.com`, whose pages may use the API in a browser."""
     strict_types: bool = False
     """Refuse event types that are neither built in nor registered."""
 
@@ -110,7 +112,7 @@ class Settings(BaseSettings):
         path = Path(os.environ.get("HUB_CONFIG", "hub.toml"))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
-    @field_validator("allow_private_targets", mode="before")
+    @field_validator("allow_private_targets", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

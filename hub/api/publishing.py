@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BaseModel, Field
 
-from hub.api.access import RequireScope
+from hub.api.access import RequirePublisher
 from hub.api.formats import Adapt, idempotency_of, receive
 from hub.api.problems import Problem, problems
 from hub.api.shapes import json_response
@@ -24,7 +24,7 @@ from hub.stores.base import ItemResult
 from hub.telemetry.tracing import current_traceparent
 
 router = APIRouter(prefix="/v1", tags=["publish"])
-_caller = RequireScope(Scope.EVENTS_WRITE)
+_caller = RequirePublisher(Scope.EVENTS_WRITE)
 Publishing = Annotated[Principal, Depends(_caller)]
 
 
