@@ -86,7 +86,8 @@ class RequirePublisher(RequireScope):
     as the password of HTTP Basic.
 
     Raises `Forbidden` also for HTTP Basic with an `Origin` that is not among `HUB_CORS_ORIGINS`: browsers keep such a
-    password, and send it with what any page asks for. For the same reason no answer ever asks for one.
+    password, and send it with what any page asks for. For the same reason no answer asks for one. See
+    docs/decisions/0019.
     """
 
     async def __call__(  # type: ignore[override] # as above
