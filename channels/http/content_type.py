@@ -5,7 +5,7 @@ import re
 _JSON = re.compile(r"\s*[^\s/;]+/(?:[^\s/;]+\+)?json\s*(?:;|$)", re.IGNORECASE)
 _TEXT = re.compile(r"\s*(?:text/|[^\s/;]+/(?:[^\s/;]+\+)?xml\s*(?:;|$))", re.IGNORECASE)
 _CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([A-Za-z0-9_.:-]*)""", re.IGNORECASE)
-# By name, because Python also has encodings that are no charsets, some of which take quadratic time.
+# By name, because Python also has encodings that are no charsets, such as `punycode` and `unicode_escape`.
 _KNOWN = re.compile(
     r"utf-?(8|16|32)(-?[lb]e)?|(us-)?ascii|iso-?8859-?\d{1,2}|latin-?\d|(windows|cp)-?\d{3,4}"
     r"|(iso-2022|euc)-(jp|kr)|shift_jis|gb(k|2312|18030)|big5|koi8-[ru]",

@@ -10,7 +10,7 @@ from hub.errors import BadRequest, HubError, TooLarge, UnsupportedMedia
 from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON, media_type
 from hub.publishing import cloudevents
 from hub.publishing.event import ParsedEvent, parse_native
-from hub.publishing.rawjson import is_array, split_array, split_lines
+from hub.publishing.rawjson import first_byte, split_array, split_lines
 from hub.stores.base import Idempotency
 
 MAX_KEY_LENGTH = 255
@@ -38,7 +38,7 @@ async def receive(request: Request, adapt: Adapt, *, max_events: int, max_event_
         return adapt(cloudevents.parse_binary(headers, body))
     read = parse_native if mode is None else cloudevents.parse_structured
     media = media_type(content_type) or JSON
-    if mode == "batch" or (media == JSON and is_array(body)):
+    if mode == "batch" or (media == JSON and first_byte(body) == b"["):
         return _each(split_array(body, max_events), read, adapt, max_event_bytes)
     if media == NDJSON:
         return _each(split_lines(body, max_events), read, adapt, max_event_bytes)

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hub.api.problems import respond
 from hub.errors import BadRequest, HubError, TooLarge
 from hub.media_types import CLOUDEVENTS_BATCH, NDJSON, media_type
-from hub.publishing.rawjson import is_array
+from hub.publishing.rawjson import first_byte
 
 BODY_SECONDS = 30.0
 """How long a client may take to send a body."""
@@ -54,14 +54,15 @@ class BodyLimit:
         if declared.isdigit() and int(declared) > self._max_batch_bytes:
             raise self._too_large(is_batch=True)
         chunks: list[bytes] = []
-        size = 0
+        size, opening = 0, b""
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None
             chunk = message.get("body", b"")
-            if not chunks and is_array(chunk):
-                is_batch = True
+            # White space and a byte order mark may arrive before the rest.
+            opening = opening or first_byte(chunk)
+            is_batch = is_batch or opening == b"["
             size += len(chunk)
             if size > (self._max_batch_bytes if is_batch else self._max_body_bytes):
                 raise self._too_large(is_batch=is_batch)

@@ -55,9 +55,9 @@ def parse_object(raw: bytes) -> tuple[dict[str, Any], Mapping[str, msgspec.Raw]]
     return members, _slices.decode(raw.removeprefix(BYTE_ORDER_MARK))
 
 
-def is_array(body: bytes) -> bool:
-    """Whether the body, or what has arrived of it, begins as a JSON array does."""
-    return body.removeprefix(BYTE_ORDER_MARK).lstrip()[:1] == b"["
+def first_byte(body: bytes) -> bytes:
+    """The byte with which the JSON of a body begins, `b"["` for an array; empty where there is none."""
+    return body.removeprefix(BYTE_ORDER_MARK).lstrip()[:1]
 
 
 def split_array(body: bytes, limit: int) -> list[bytes]:
