@@ -195,7 +195,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("bad", [*BAD, b'{"type":"stock.low","data":' + b"[" * 2_000 + b"]" * 2_000 + b"}", b"oops"])
+@pytest.mark.parametrize("bad", [*BAD, b'{"type":"stock.low","data":' + b"[" * 200 + b"]" * 200 + b"}"])
 @pytest.mark.parametrize("media_type", ["application/json", "application/cloudevents-batch+json"])
 async def test_an_element_of_an_array_that_cannot_be_read_spoils_only_itself(
     api: Api, media_type: str, bad: bytes
