@@ -8,9 +8,7 @@ from base64 import b64decode
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBase, SecurityBase
 from fastapi.security import HTTPBearer
-from fastapi.security.base import SecurityBase as SecurityDependency
 
 from hub.catalogue.keys.model import Principal
 from hub.errors import Forbidden, Unauthorized
@@ -57,28 +55,21 @@ class RequireScope(HTTPBearer):
         return principal
 
 
-class _Documented(SecurityDependency):
-    """A way to send a key that stands in the OpenAPI document; `RequirePublisher` is what reads it."""
-
-    def __init__(self, scheme_name: str, model: SecurityBase) -> None:
-        self.scheme_name, self.model = scheme_name, model
-
-    async def __call__(self) -> None:
-        return
-
-
-_API_KEY = _Documented(
-    "apiKey",
-    APIKey(**{"in": APIKeyIn.header}, name="X-API-Key", description="For senders that cannot set `Authorization`."),
-)
-_BASIC = _Documented(
-    "basic",
-    HTTPBase(
-        scheme="basic",
-        description="For senders that are given a URL only, such as `https://any:<key>@…`: the key is the password. In "
-        "a browser it works for the pages of `HUB_CORS_ORIGINS` only.",
-    ),
-)
+SENDERS = {
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "For senders that cannot set `Authorization`.",
+    },
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "For senders that are given a URL only, such as `https://any:<key>@…`: the key is the password. "
+        "In a browser it works for the pages of `HUB_CORS_ORIGINS` only.",
+    },
+}
+"""The security schemes of OpenAPI that `RequirePublisher` adds. Not as dependencies, which each request would solve."""
 
 
 class RequirePublisher(RequireScope):
@@ -90,12 +81,7 @@ class RequirePublisher(RequireScope):
     docs/decisions/0019.
     """
 
-    async def __call__(  # type: ignore[override] # as above
-        self,
-        request: Request,
-        _api_key: Annotated[None, Depends(_API_KEY)] = None,
-        _basic: Annotated[None, Depends(_BASIC)] = None,
-    ) -> Principal:
+    async def __call__(self, request: Request) -> Principal:
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._holder(request, credentials)
