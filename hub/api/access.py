@@ -81,7 +81,7 @@ class RequirePublisher(RequireScope):
     docs/decisions/0019.
     """
 
-    async def __call__(self, request: Request) -> Principal:
+    async def __call__(self, request: Request) -> Principal:  # type: ignore[override] # as above
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._holder(request, credentials)
