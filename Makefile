@@ -51,7 +51,7 @@ bench: $(VENV)/dev.stamp  ## Run the benchmarks and print their tables
 drills: $(VENV)/dev.stamp  ## Run the fault drills, the long ones too
 	@$(BIN)/pytest -q -m "drill or not drill" tests/faults
 
-interop: $(VENV)/dev.stamp  ## Run the tests against clients of other languages
+interop: $(VENV)/dev.stamp $(VENV)/interop/stamp  ## Run the tests against clients of other languages
 	@$(BIN)/pytest -q -m interop tests/interop
 
 docs: $(VENV)/docs.stamp  ## Build the documentation as a site into site/, and check its links
@@ -65,6 +65,8 @@ lock:  ## Resolve the dependencies in pyproject.toml again, and write the lock f
 		--extra otel --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--group docs -c requirements-dev.lock -o requirements-docs.lock
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--group interop -o requirements-interop.lock
 
 audit: $(VENV)/dev.stamp  ## Look the locked requirements up in the vulnerability database
 	@$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
@@ -96,6 +98,9 @@ $(VENV)/docs.stamp: requirements-docs.lock | $(VENV)/bin/python
 	@echo 'Installing the locked requirements for the documentation into $(VENV) …'
 	@$(PIP) install --require-hashes -r requirements-docs.lock
 	@touch $@
+
+$(VENV)/interop/stamp: requirements-interop.lock tests/interop/typescript/package-lock.json tests/interop/go/go.sum
+	@.ci/interop $(VENV)/interop
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

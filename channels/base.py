@@ -14,7 +14,7 @@ from secrets import token_bytes
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,19 @@ class TargetModel(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    _templates: "TargetModel | None" = PrivateAttr(default=None)
+
+    @property
+    def templates(self) -> Self:
+        """The target as it is stored, whose templates were rendered into this one; itself where it has none."""
+        return self._templates or self  # type: ignore[return-value] # a copy has the class of what it was made from
+
+    def rendered(self, fields: Mapping[str, Any]) -> Self:
+        """A copy with these fields in place of the templates."""
+        copy = self.model_copy(update=fields)
+        copy._templates = self
+        return copy
 
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of every secret, not a secret

@@ -183,7 +183,8 @@ class EmailChannel(Channel[EmailTarget]):
         seen: set[str] = set()
         to, cc, bcc = (without_repeats(_mailboxes(texts), seen) for texts in (target.to, target.cc, target.bcc))
         if not to:
-            raise SendFailed("no address to send to: `to` is empty once it is rendered", permanent=True)
+            where = ", ".join(target.templates.to)
+            raise SendFailed(f"no address to send to: this event has nothing for {where}", permanent=True)
         sender = target.sender or self.context.options.get("email_from")
         if not sender:
             raise SendFailed("no sender: give the target a `from`, or set HUB_EMAIL_FROM")

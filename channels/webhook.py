@@ -13,7 +13,7 @@ import orjson
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
 from channels.base import SECRET_PREFIX, Channel, Message, Receipt, SignedTarget, new_secret
-from channels.http import HttpUrl, deliver, parsed_url, receipt
+from channels.http import HttpUrl, deliver, encoded, is_json, parsed_url, receipt
 
 MAX_HEADERS = 32
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
@@ -24,6 +24,9 @@ _RESERVED = re.compile(
     re.IGNORECASE,
 )
 """Headers that the channel or the connection sets, or that could end or split a message (RFC 9110, section 7.6.1)."""
+
+_UNNAMED = {False: "application/json", True: "application/octet-stream"}
+"""The media type of data for which the publisher named none, by whether it is base64."""
 
 
 def _checked_secret(secret: SecretStr) -> SecretStr:
@@ -116,15 +119,28 @@ def _key(secret: str) -> bytes:
 
 def _body(message: Message, form: Literal["standard", "cloudevents", "raw"]) -> tuple[str, bytes]:
     """The media type and the bytes to send. `data` is inserted as it was published, without being parsed; see
-    docs/decisions/0003."""
+    docs/decisions/0003.
+    """
     if form == "standard":
         head = orjson.dumps({"type": message.type, "timestamp": message.time}, option=orjson.OPT_UTC_Z)
         return "application/json", b'%b,"data":%b}' % (head[:-1], message.data)
     if form == "cloudevents":
         return "application/cloudevents+json", _cloudevent(message)
+    return _published(message)
+
+
+def _published(message: Message) -> tuple[str, bytes]:
+    """What was published, as it was before it became JSON."""
+    content_type = message.content_type or _UNNAMED[message.data_base64]
     if message.data_base64:
-        return message.content_type or "application/octet-stream", base64.b64decode(orjson.loads(message.data))
-    return message.content_type or "application/json", message.data
+        return content_type, base64.b64decode(orjson.loads(message.data))
+    if not is_json(content_type):
+        value = orjson.loads(message.data)
+        if value is None:
+            return content_type, b""
+        if isinstance(value, str):
+            return encoded(value, content_type)
+    return content_type, message.data
 
 
 def _cloudevent(message: Message) -> bytes:
@@ -137,7 +153,7 @@ def _cloudevent(message: Message) -> bytes:
         "source": message.source,
         "type": message.type,
         "time": message.time,
-        "datacontenttype": message.content_type or "application/json",
+        "datacontenttype": message.content_type or _UNNAMED[message.data_base64],
     }
     if message.subject:
         attributes["subject"] = message.subject

@@ -24,6 +24,7 @@ from hub.api import (
     tasks,
 )
 from hub.api.limits import BodyLimit
+from hub.api.paths import TrailingSlash
 from hub.api.request_log import RequestLog
 from hub.clock import SystemClock
 from hub.cluster.roles import EVERY_ROLE, Role
@@ -75,6 +76,7 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
         description=DESCRIPTION,
         lifespan=lifespan,
         telemetry=tracing.telemetry,
+        redirect_slashes=False,
         # Given whole: an included router would be consulted for each request. See docs/decisions/0008.
         routes=[route for module in (ROUTERS if Role.WEB in roles else (health,)) for route in module.router.routes],
     )
@@ -82,6 +84,7 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
     document.install(app)
     # Before everything else of the app: no route ever reads more of a body than its limit.
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, max_batch_bytes=settings.max_batch_bytes)
+    app.add_middleware(TrailingSlash)
     cors.install(app, settings.cors_origins)
     app.add_middleware(RequestLog, access_log=access_log, clock=clock)
     return app

@@ -1,6 +1,7 @@
 """The guarded HTTP client of all channels: the httpx API on an aiohttp engine. See docs/decisions/0002."""
 
 from channels.http.client import open_client
+from channels.http.content_type import decoded, encoded, is_json
 from channels.http.delivery import RESPONSE_BODY_BYTES, deliver, excerpt, failure, receipt, retry_after
 from channels.http.guard import AddressRefused, Guard, Network
 from channels.http.resolver import LookupFailed, Resolver
@@ -15,9 +16,12 @@ __all__ = [
     "Network",
     "Resolver",
     "checked_url",
+    "decoded",
     "deliver",
+    "encoded",
     "excerpt",
     "failure",
+    "is_json",
     "open_client",
     "parsed_url",
     "receipt",

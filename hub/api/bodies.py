@@ -12,12 +12,16 @@ from hub.publishing.rawjson import parse
 
 
 class JsonRoute(APIRoute):
-    """Reads UTF-8 JSON. It refuses NaN, lone surrogates and very deep nesting: the hub could not show them again.
+    """Reads UTF-8 JSON, also without a media type.
+
+    It refuses NaN, lone surrogates and very deep nesting: the hub could not show them again.
 
     Use as `APIRouter(route_class=JsonRoute)`. Its routes also answer 400, and 415 for a body of another media type.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        # What is called nothing is JSON when it parses as JSON, here as on the routes that publish.
+        self.strict_content_type = False
         handle = super().get_route_handler()
 
         async def read_and_handle(request: Request) -> Response:
@@ -35,7 +39,7 @@ class _JsonRequest(Request):
         body = await self.body()
         if not body:
             return
-        media = media_type(self.headers.get("content-type"))
+        media = media_type(self.headers.get("content-type")) or JSON
         if media != JSON and not (media.startswith("application/") and media.endswith("+json")):
             raise UnsupportedMedia("Send a JSON body, as application/json.")
         self._value = parse(body)

@@ -10,7 +10,7 @@ from hub.errors import BadRequest, HubError, TooLarge, UnsupportedMedia
 from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON, media_type
 from hub.publishing import cloudevents
 from hub.publishing.event import ParsedEvent, parse_native
-from hub.publishing.rawjson import split_array, split_lines
+from hub.publishing.rawjson import first_byte, split_array, split_lines
 from hub.stores.base import Idempotency
 
 MAX_KEY_LENGTH = 255
@@ -37,8 +37,8 @@ async def receive(request: Request, adapt: Adapt, *, max_events: int, max_event_
     if mode == "binary":
         return adapt(cloudevents.parse_binary(headers, body))
     read = parse_native if mode is None else cloudevents.parse_structured
-    media = JSON if content_type is None else media_type(content_type)
-    if mode == "batch" or (media == JSON and body.lstrip()[:1] == b"["):
+    media = media_type(content_type) or JSON
+    if mode == "batch" or (media == JSON and first_byte(body) == b"["):
         return _each(split_array(body, max_events), read, adapt, max_event_bytes)
     if media == NDJSON:
         return _each(split_lines(body, max_events), read, adapt, max_event_bytes)
@@ -52,7 +52,9 @@ def _each(elements: Sequence[bytes], read: Callable[[bytes], ParsedEvent], adapt
     for element in elements:
         try:
             if len(element) > max_bytes:
-                raise TooLarge(f"An event may have {max_bytes} bytes at most.")
+                raise TooLarge(
+                    f"An event may have {max_bytes} bytes at most; the operator can raise HUB_MAX_BODY_BYTES."
+                )
             items.append(adapt(read(element)))
         except HubError as error:
             items.append(error)

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hub.api.problems import respond
 from hub.errors import BadRequest, HubError, TooLarge
 from hub.media_types import CLOUDEVENTS_BATCH, NDJSON, media_type
+from hub.publishing.rawjson import first_byte
 
 BODY_SECONDS = 30.0
 """How long a client may take to send a body."""
@@ -51,23 +52,26 @@ class BodyLimit:
         is_batch = media_type(headers.get(b"content-type", b"").decode("latin-1")) in _BATCHES
         # Refused before a byte is read. The limit of a batch, because the first byte may still show that it is one.
         if declared.isdigit() and int(declared) > self._max_batch_bytes:
-            raise self._too_large(self._max_batch_bytes)
+            raise self._too_large(is_batch=True)
         chunks: list[bytes] = []
-        size = 0
+        size, opening = 0, b""
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None
             chunk = message.get("body", b"")
-            if not chunks and chunk.lstrip()[:1] == b"[":
-                is_batch = True
-            limit = self._max_batch_bytes if is_batch else self._max_body_bytes
+            # White space and a byte order mark may arrive before the rest.
+            opening = opening or first_byte(chunk)
+            is_batch = is_batch or opening == b"["
             size += len(chunk)
-            if size > limit:
-                raise self._too_large(limit)
+            if size > (self._max_batch_bytes if is_batch else self._max_body_bytes):
+                raise self._too_large(is_batch=is_batch)
             if not message.get("more_body", False):
                 return b"".join([*chunks, chunk]) if chunks else chunk
             chunks.append(chunk)
 
-    def _too_large(self, limit: int) -> TooLarge:
-        return TooLarge(f"The body may have {limit} bytes at most; send less, or several requests.")
+    def _too_large(self, *, is_batch: bool) -> TooLarge:
+        limit, setting = (
+            (self._max_batch_bytes, "HUB_MAX_BATCH_BYTES") if is_batch else (self._max_body_bytes, "HUB_MAX_BODY_BYTES")
+        )
+        return TooLarge(f"The body may have {limit} bytes at most: send less. The operator can raise {setting}.")

@@ -7,24 +7,24 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
-from hub.api.access import RequireScope
+from hub.api.access import RequirePublisher
 from hub.api.formats import Adapt, idempotency_of, receive
 from hub.api.problems import Problem, problems
 from hub.api.shapes import json_response
 from hub.catalogue.event_types import BUILT_IN
 from hub.catalogue.keys.model import Principal
-from hub.errors import Fault, Invalid
+from hub.errors import Fault, HubError, Invalid
 from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON
 from hub.models import Scope
-from hub.publishing.event import ParsedEvent, fill_from_path, refuse_reserved
+from hub.publishing.event import ParsedEvent, check_text, fill_from_path, refuse_reserved
 from hub.runtime import Services
 from hub.stores.base import ItemResult
 from hub.telemetry.tracing import current_traceparent
 
 router = APIRouter(prefix="/v1", tags=["publish"])
-_caller = RequireScope(Scope.EVENTS_WRITE)
+_caller = RequirePublisher(Scope.EVENTS_WRITE)
 Publishing = Annotated[Principal, Depends(_caller)]
 
 
@@ -44,6 +44,10 @@ class DirectRoute(APIRoute):
         return handle
 
 
+_WARNED = "What was accepted and has no effect; absent where there is nothing to say."
+_NO_ORDER = "The event keeps its ordering key, but deliveries are not ordered by it yet."
+
+
 class AcceptedEvent(BaseModel):
     """Stored on disk, and on its way. `duplicate`: its source and id were published before; nothing is sent again."""
 
@@ -51,6 +55,7 @@ class AcceptedEvent(BaseModel):
     type: str = Field(examples=["order.created"])
     status: Literal["accepted"] = "accepted"
     duplicate: bool = False
+    warnings: list[str] | None = Field(None, description=_WARNED)
 
 
 class BatchItem(BaseModel):
@@ -58,6 +63,7 @@ class BatchItem(BaseModel):
     status: Literal["accepted", "duplicate", "rejected"]
     id: str | None = None
     problem: Problem | None = None
+    warnings: list[str] | None = Field(None, description=_WARNED)
 
 
 class AcceptedBatch(BaseModel):
@@ -74,7 +80,7 @@ _IDEMPOTENCY_KEY = {
     "same answer, and publishes once.",
     "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
-SubjectId = Annotated[str, Path(min_length=1, max_length=200, examples=["1001"])]
+SubjectId = Annotated[str, Path(min_length=1, max_length=200, examples=["1001"]), AfterValidator(check_text)]
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     202: {
@@ -138,7 +144,10 @@ router.add_api_route(
 )
 
 
-@router.post("/orders/{order_id}/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("order.paid"))
+# A path, because the id of an order or a user may have slashes in it: `gid://shopify/Order/1001`.
+@router.post(
+    "/orders/{order_id:path}/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("order.paid")
+)
 async def publish_order_events(request: Request, order_id: SubjectId, caller: Publishing) -> Response:
     """Accept events of one order: their subject and `data.order_id` are filled in."""
     adapt = _about(request, "order", f"orders/{order_id}", "order_id", order_id)
@@ -146,7 +155,7 @@ async def publish_order_events(request: Request, order_id: SubjectId, caller: Pu
 
 
 @router.post(
-    "/users/{user_id}/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("user.registered")
+    "/users/{user_id:path}/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("user.registered")
 )
 async def publish_user_events(request: Request, user_id: SubjectId, caller: Publishing) -> Response:
     """Accept events of one user: their subject and `data.user_id` are filled in."""
@@ -189,7 +198,7 @@ async def _publish(request: Request, caller: Principal, adapt: Adapt) -> Respons
         content, headers = _accepted(received, verdict), {"Location": f"/v1/events/{verdict.id}"}
     else:
         answer = await services.publisher.publish(caller.tenant, received, idempotency)
-        content, headers = {"items": [_item(verdict) for verdict in answer.verdicts]}, {}
+        content, headers = {"items": [_item(received[verdict.index], verdict) for verdict in answer.verdicts]}, {}
     if answer.replayed:
         headers["Idempotency-Replayed"] = "true"
     return json_response(content, 202, headers)
@@ -201,9 +210,15 @@ def _accepted(event: ParsedEvent, verdict: ItemResult) -> dict[str, Any]:
         "type": event.type,
         "status": "accepted",
         "duplicate": verdict.status == "duplicate",
+        **_warnings(event),
     }
 
 
-def _item(verdict: ItemResult) -> dict[str, Any]:
+def _item(event: ParsedEvent | HubError, verdict: ItemResult) -> dict[str, Any]:
     item = {"index": verdict.index, "status": verdict.status, "id": verdict.id, "problem": verdict.problem}
-    return {name: value for name, value in item.items() if value is not None}
+    shown = {name: value for name, value in item.items() if value is not None}
+    return shown if verdict.problem or isinstance(event, HubError) else {**shown, **_warnings(event)}
+
+
+def _warnings(event: ParsedEvent) -> dict[str, Any]:
+    return {"warnings": [_NO_ORDER]} if event.ordering_key else {}

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from hub.catalogue.patterns import is_pattern
 from hub.errors import Fault, Invalid
-from hub.instants import Instant
+from hub.instants import UNESCAPED_PLUS, Instant
 from hub.media_types import JSON
 from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import Listing, Page
@@ -31,7 +31,8 @@ async def _type_pattern(
     ] = None,
 ) -> str | None:
     if type is not None and not is_pattern(type):
-        fault = Fault("must be an event type, a prefix such as `order.*`, or `*`", "/query/type")
+        hint = UNESCAPED_PLUS if " " in type else ""
+        fault = Fault(f"must be an event type, a prefix such as `order.*`, or `*`{hint}", "/query/type")
         raise Invalid("The type pattern is malformed.", errors=[fault])
     return type
 

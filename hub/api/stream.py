@@ -18,6 +18,7 @@ from hub.api.shapes import NO_STORE, json_response
 from hub.catalogue.keys.model import Principal
 from hub.catalogue.patterns import is_pattern
 from hub.errors import Fault, Invalid, Unavailable
+from hub.instants import UNESCAPED_PLUS
 from hub.models import Scope as KeyScope
 from hub.models import Status
 from hub.runtime import Services
@@ -111,9 +112,9 @@ async def _selection(
     patterns, names = _parts(types), _parts(statuses)
     wrong = []
     if len(patterns) > MAX_TYPES or not all(map(is_pattern, patterns)):
-        wrong.append(
-            Fault(f"must be at most {MAX_TYPES} event types, prefixes such as `order.*`, or `*`", "/query/types")
-        )
+        hint = UNESCAPED_PLUS if any(" " in pattern for pattern in patterns) else ""
+        detail = f"must be at most {MAX_TYPES} event types, prefixes such as `order.*`, or `*`{hint}"
+        wrong.append(Fault(detail, "/query/types"))
     if not names <= set(Status) or (names and not names & _TOLD_STATUSES):
         told = ", ".join(status for status in Status if status in _TOLD_STATUSES)
         wrong.append(Fault(f"must have one of {told}, and may have others of a delivery", "/query/statuses"))

@@ -10,6 +10,7 @@ import typer
 
 from hub.cli.client import ClientError
 from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, out, print_json
+from hub.publishing.rawjson import BYTE_ORDER_MARK
 
 
 def publish(
@@ -81,6 +82,8 @@ def _json_text(given: str) -> bytes:
             text = Path(given[1:]).read_bytes()
         else:
             text = given.encode()
+        # The beginning of a file as some editors write it; within the event it would not be JSON.
+        text = text.removeprefix(BYTE_ORDER_MARK)
         orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise ClientError(f"--data is not JSON: {error}.") from None

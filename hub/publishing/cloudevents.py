@@ -8,6 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -15,12 +16,13 @@ from urllib.parse import unquote_to_bytes
 
 import orjson
 
+from channels.http import decoded, is_json
 from hub.catalogue.patterns import MAX_TYPE_LENGTH, is_type
-from hub.errors import Fault, Invalid, UnsupportedMedia
+from hub.errors import BadRequest, Fault, Invalid, UnsupportedMedia
 from hub.instants import parse_instant
 from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, media_type
-from hub.publishing.event import ParsedEvent
-from hub.publishing.rawjson import parse, parse_object
+from hub.publishing.event import ParsedEvent, is_text
+from hub.publishing.rawjson import BYTE_ORDER_MARK, parse, parse_object
 from hub.validation import pointer
 
 Mode = Literal["structured", "batch", "binary"]
@@ -29,8 +31,7 @@ Value = str | int | bool
 MAX_TEXT = 1_024
 MAX_EXTENSIONS = 32
 _KNOWN = frozenset(("specversion", "id", "source", "type", "subject", "time", "datacontenttype"))
-_NAME = re.compile(r"[a-z0-9]{1,20}")
-_JSON = re.compile(r"[a-z0-9!#$&^_.+-]+/([a-z0-9!#$&^_.+-]+\+)?json", re.IGNORECASE)
+_NAME = re.compile(r"[a-z0-9]{1,255}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
@@ -75,8 +76,8 @@ def parse_structured(raw: bytes) -> ParsedEvent:
 def parse_binary(headers: Mapping[str, str], body: bytes) -> ParsedEvent:
     """Read an event whose attributes are headers and whose data is the body. Header names are lower-case.
 
-    Data of a JSON media type is kept as it is. Text becomes a JSON string, and anything else a string of base64.
-    Raises as `parse_structured` does; pointers name the headers.
+    Data of a JSON media type is kept as it is, and so is JSON without a media type. Text becomes a JSON string, and
+    anything else a string of base64. Raises as `parse_structured` does; pointers name the headers.
     """
     attributes: dict[str, Any] = {}
     for name, value in headers.items():
@@ -100,20 +101,18 @@ class _Payload:
 def _payload(body: bytes, content_type: str | None) -> _Payload:
     if not body:
         return _Payload(b"null", None)
-    media = media_type(content_type)
-    if _JSON.fullmatch(media):
-        return _Payload(body, parse(body))
-    text = _text(body, content_type or "") if media.startswith("text/") else None
+    if not content_type:
+        with suppress(BadRequest):
+            return _json_payload(body)
+    elif is_json(content_type):
+        return _json_payload(body)
+    text = decoded(body, content_type or "")
     value = base64.b64encode(body).decode() if text is None else text
     return _Payload(orjson.dumps(value), value, text is None)
 
 
-def _text(body: bytes, content_type: str) -> str | None:
-    charset = re.search(r'charset="?([A-Za-z0-9_-]{1,40})', content_type, re.IGNORECASE)
-    try:
-        return body.decode(charset[1] if charset else "utf-8")
-    except (LookupError, ValueError):
-        return None
+def _json_payload(body: bytes) -> _Payload:
+    return _Payload(body.removeprefix(BYTE_ORDER_MARK), parse(body))
 
 
 def _unbase64(value: Any) -> bytes:
@@ -149,7 +148,7 @@ def _parsed(attributes: Mapping[str, Any], payload: _Payload, prefix: str) -> Pa
         time=reader.instant("time"),
         data=payload.data,
         data_value=payload.value,
-        content_type=reader.text("datacontenttype"),
+        content_type=reader.media_type(),
         data_base64=payload.data_base64,
         extensions=reader.extensions(),
         ordering_key=reader.text("partitionkey"),
@@ -179,11 +178,17 @@ class _Reader:
                 self.wrong(name, "is required")
         elif not isinstance(value, str):
             self.wrong(name, "must be a string")
-        elif not 0 < len(value) <= longest or not value.isprintable():
+        elif not 0 < len(value) <= longest or not is_text(value):
             self.wrong(name, f"must be 1 to {longest} characters long, without control characters")
         else:
             return value
         return None
+
+    def media_type(self) -> str | None:
+        value = self.text("datacontenttype")
+        if value is not None and not value.isascii():
+            self.wrong("datacontenttype", "must be a media type, in ASCII")
+        return value
 
     def instant(self, name: str) -> datetime | None:
         value = self._attributes.get(name)
@@ -201,8 +206,8 @@ class _Reader:
             if name in _KNOWN:
                 continue
             if not _NAME.fullmatch(name):
-                self.wrong(name, "must have a name of 1 to 20 lower-case letters and digits")
-            elif isinstance(value, str) and (len(value) > MAX_TEXT or not value.isprintable()):
+                self.wrong(name, "must have a name of 1 to 255 lower-case letters and digits")
+            elif isinstance(value, str) and (len(value) > MAX_TEXT or not is_text(value)):
                 self.wrong(name, f"must be at most {MAX_TEXT} characters long, without control characters")
             elif not isinstance(value, Value) or (isinstance(value, int) and not -(2**31) <= value < 2**31):
                 self.wrong(name, "must be a string, a boolean, or a 32-bit integer")

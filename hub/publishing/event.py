@@ -1,5 +1,6 @@
 """A published event after parsing and before acceptance (`ParsedEvent`), and the hub's native format."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -25,6 +26,17 @@ can take the id of an event that another sender is about to announce."""
 MAX_TEXT_LENGTH = 1_024
 _SUBJECTS = {"order": ("orders", "order_id"), "user": ("users", "user_id")}
 """What the events of a family are about: a collection, and the member of the data with the id."""
+_NOT_TEXT = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x11_0000, 0x1_0000))
+    + "]"
+)
+
+
+def is_text(text: str) -> bool:
+    """Whether it holds neither control characters nor code points that are no characters: the rule for strings of
+    CloudEvents 1.0.2 (section 3.1), which the hub applies to every name and attribute."""
+    return _NOT_TEXT.search(text) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +90,7 @@ def _natural_subject(event_type: str, data: Any) -> str | None:
     if not isinstance(id_, str | int) or isinstance(id_, bool):
         return None
     subject = f"{collection}/{id_}"
-    return subject if id_ != "" and len(subject) <= MAX_TEXT_LENGTH and subject.isprintable() else None
+    return subject if id_ != "" and len(subject) <= MAX_TEXT_LENGTH and is_text(subject) else None
 
 
 def _check_type(text: str) -> str:
@@ -87,8 +99,9 @@ def _check_type(text: str) -> str:
     return text
 
 
-def _check_text(text: str) -> str:
-    if not text.isprintable():
+def check_text(text: str) -> str:
+    """Raises `ValueError` where `is_text` does not hold."""
+    if not is_text(text):
         raise ValueError("must not hold control characters")
     return text
 
@@ -104,7 +117,7 @@ TypeName = Annotated[
     Field(min_length=1, max_length=MAX_TYPE_LENGTH, examples=["order.created"]),
     AfterValidator(_check_type),
 ]
-Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH), AfterValidator(_check_text)]
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH), AfterValidator(check_text)]
 
 
 class NewEvent(BaseModel):
@@ -120,7 +133,7 @@ class NewEvent(BaseModel):
     time: Instant | None = Field(None, description="When it happened; by default when it was accepted.")
     deliver_at: Instant | None = Field(None, description="Nothing is sent before.")
     expires_at: Instant | None = Field(None, description="Nothing is sent after.")
-    ordering_key: Text | None = None
+    ordering_key: Text | None = Field(None, description="Kept with the event; deliveries are not ordered by it yet.")
     attachments: Annotated[tuple[str, ...], AfterValidator(_check_attachments)] = Field(
         (), description="Ids of files. Not supported yet: must be empty."
     )
@@ -180,7 +193,9 @@ def fill_from_path(event: ParsedEvent, *, subject: str, member: str, value: str)
         faults.append(Fault("must be absent, or equal to the value in the path", "/subject"))
     if not isinstance(event.data_value, dict):
         raise Invalid("The event is malformed.", errors=[*faults, Fault("must be an object", "/data")])
-    if event.data_value.get(member, value) != value:
+    # A number names the same order or user as its digits do in a path.
+    given = event.data_value.get(member, value)
+    if (str(given) if type(given) is int else given) != value:
         faults.append(Fault("must be absent, or equal to the value in the path", pointer("data", member)))
     if faults:
         raise Invalid("The event contradicts the path it was sent to.", errors=faults)

@@ -150,7 +150,11 @@ class Publisher:
         if item.type in BUILT_IN:
             faults = validate_builtin(item.type, item.data_value)
         elif registered is None and self._strict_types:
-            raise Invalid("This hub accepts registered event types only.", errors=[Fault("is not registered", "/type")])
+            raise Invalid(
+                "This hub accepts registered event types only: register it with PUT /v1/event-types/{type}. The "
+                "operator can switch HUB_STRICT_TYPES off.",
+                errors=[Fault("is not registered", "/type")],
+            )
         if registered is not None and registered.validator is not None:
             faults = [*faults, *registered.validator.validate(item.data_value)]
         if item.expires_at is not None and item.expires_at <= self._clock.now():

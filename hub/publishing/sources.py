@@ -7,8 +7,8 @@ from hub.catalogue.sources import Source
 from hub.catalogue.sources.schemes import Announced, Headers
 from hub.errors import Invalid, UnsupportedMedia
 from hub.media_types import JSON, media_type
-from hub.publishing.event import HUB_SOURCES, MAX_TEXT_LENGTH, ParsedEvent
-from hub.publishing.rawjson import parse, parse_object
+from hub.publishing.event import HUB_SOURCES, MAX_TEXT_LENGTH, ParsedEvent, is_text
+from hub.publishing.rawjson import BYTE_ORDER_MARK, parse, parse_object
 
 
 def signed_event(source: Source, headers: Headers, body: bytes, now: datetime) -> ParsedEvent | None:
@@ -26,7 +26,7 @@ def signed_event(source: Source, headers: Headers, body: bytes, now: datetime) -
     if announced is None:
         return None
     _check(announced)
-    data = body
+    data = body.removeprefix(BYTE_ORDER_MARK)
     if announced.data_member is not None:
         members, slices = parse_object(body)
         data, value = bytes(slices[announced.data_member]), members[announced.data_member]
@@ -50,5 +50,5 @@ def _type(source: Source, name: str) -> str:
 
 def _check(announced: Announced) -> None:
     id_ = announced.id
-    if id_ is not None and not (len(id_) <= MAX_TEXT_LENGTH and id_.isprintable()):
+    if id_ is not None and not (len(id_) <= MAX_TEXT_LENGTH and is_text(id_)):
         raise Invalid(f"The sender's id is over {MAX_TEXT_LENGTH} characters long, or has control characters.")

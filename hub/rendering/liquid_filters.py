@@ -58,7 +58,7 @@ def money(amount: object, currency: object = "") -> str:
     text = str(amount)
     if isinstance(amount, bool) or not _DECIMAL.fullmatch(text):
         return "" if isinstance(amount, Undefined) or amount is None else text
-    code = currency if isinstance(currency, str) else ""
+    code = currency.upper() if isinstance(currency, str) else ""
     value = Decimal(text)
     least = _MINOR_UNITS.get(code, 2)
     # Digits beyond the usual number are kept: the hub does not round amounts.

@@ -95,7 +95,7 @@ class Renderer:
         meter = Meter()
         plain = self._untrusted[None]
         update = {name: plain.render(getattr(target, name), seen, meter, ("target", name)) for name in fields}
-        return target.model_copy(update=update)
+        return target.rendered(update)
 
 
 def _escape_mrkdwn(text: str) -> str:

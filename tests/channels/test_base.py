@@ -25,6 +25,14 @@ def test_a_target_without_a_secret_is_given_one_of_its_own() -> None:
     assert Hook().secret != Hook().secret
 
 
+def test_a_rendered_target_knows_the_templates_that_it_was_made_from() -> None:
+    stored = Hook(url="{{ data.url }}")
+    rendered = stored.rendered({"url": "https://example.com"})
+    assert (rendered.url, rendered.templates.url) == ("https://example.com", "{{ data.url }}")
+    assert rendered.secret == stored.secret
+    assert stored.templates is stored
+
+
 def test_a_rotation_keeps_the_old_secret_until_its_grace_is_over() -> None:
     target = Hook(secret=SecretStr("whsec_old"), url="https://example.com/hooks")
     rotated = target.rotated(START)

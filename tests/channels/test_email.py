@@ -66,9 +66,8 @@ async def test_the_message_id_is_the_same_for_every_try_and_the_date_is_not(make
 
 
 async def test_addresses_that_are_rendered_empty_or_twice_are_left_out(make_context: MakeContext) -> None:
-    # As the renderer leaves it: copied, not validated.
-    target = to("{{ a }}", "{{ b }}").model_copy(
-        update={"to": ["", "ann@example.com", "ANN@example.com"], "cc": ["Ann <ann@example.com>", "bob@example.com"]}
+    target = to("{{ a }}", "{{ b }}").rendered(
+        {"to": ["", "ann@example.com", "ANN@example.com"], "cc": ["Ann <ann@example.com>", "bob@example.com"]}
     )
     received = await sent(make_context, target)
     assert received.recipients == ("ann@example.com", "bob@example.com")
@@ -77,8 +76,8 @@ async def test_addresses_that_are_rendered_empty_or_twice_are_left_out(make_cont
 @pytest.mark.parametrize(
     ("rendered", "detail"),
     [
-        ([""], "`to` is empty once it is rendered"),
-        ([" "], "`to` is empty once it is rendered"),
+        ([""], "no address to send to: this event has nothing for {{ a }}"),
+        ([" "], "no address to send to: this event has nothing for {{ a }}"),
         (["canary"], "not a mail address"),
         (["ann@example.com, eve@example.com"], "not a mail address"),
         (["ann@example.com\r\nBcc: eve@example.com"], "not a mail address"),
@@ -87,7 +86,7 @@ async def test_addresses_that_are_rendered_empty_or_twice_are_left_out(make_cont
 async def test_a_rendered_address_that_cannot_be_sent_to_is_permanent(
     make_context: MakeContext, rendered: list[str], detail: str
 ) -> None:
-    failed = await refused(make_context, to("{{ a }}").model_copy(update={"to": rendered}))
+    failed = await refused(make_context, to("{{ a }}").rendered({"to": rendered}))
     assert detail in failed.detail
     assert failed.permanent
     assert "canary" not in failed.detail

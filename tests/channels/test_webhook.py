@@ -119,6 +119,40 @@ async def test_data_that_is_not_json_travels_as_base64_in_a_cloudevent_and_as_by
     assert (raw.headers["content-type"], raw.body) == ("image/png", b"\x00\xff")
 
 
+@pytest.mark.parametrize(
+    ("content_type", "data", "sent_as", "body"),
+    [
+        ("text/plain; charset=utf-8", '"grüße \\"quoted\\"\\nline 2"', None, 'grüße "quoted"\nline 2'.encode()),
+        ("text/plain;charset=latin-1", '"grüße"', None, "grüße".encode("latin-1")),
+        ("text/plain; charset=latin-1", '"€"', "text/plain; charset=utf-8", "€".encode()),
+        ("application/xml", '"<a/>"', None, b"<a/>"),
+        ("application/x-yaml", '"a: 1"', None, b"a: 1"),
+        ("text/plain", "null", None, b""),
+        ("text/plain", '{"a": 1.50}', None, b'{"a": 1.50}'),
+        ("application/vnd.shop+json", '"text"', None, b'"text"'),
+        (None, '"text"', "application/json", b'"text"'),
+    ],
+)
+async def test_raw_form_is_the_payload_under_its_own_media_type(
+    channel: WebhookChannel, content_type: str | None, data: str, sent_as: str | None, body: bytes
+) -> None:
+    async with Receiver() as receiver:
+        target = WebhookTarget(url=receiver.url, format="raw")
+        await channel.send(message(data=data.encode(), content_type=content_type), target)
+    (arrival,) = receiver.requests
+    assert (arrival.headers["content-type"], arrival.body) == (sent_as or content_type, body)
+
+
+async def test_bytes_without_a_media_type_are_called_bytes(channel: WebhookChannel) -> None:
+    sent = message(data=b'"AP8="', data_base64=True, content_type=None)
+    async with Receiver() as receiver:
+        await channel.send(sent, WebhookTarget(url=receiver.url, format="cloudevents"))
+        await channel.send(sent, WebhookTarget(url=receiver.url, format="raw"))
+    structured, raw = receiver.requests
+    assert structured.json()["datacontenttype"] == "application/octet-stream"
+    assert (raw.headers["content-type"], raw.body) == ("application/octet-stream", b"\x00\xff")
+
+
 async def test_raw_form_is_the_data_alone(channel: WebhookChannel, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Receiver() as receiver:
         target = WebhookTarget(url=receiver.url, format="raw")

@@ -5,62 +5,70 @@ Members beyond the named ones are allowed and kept. The examples have the member
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
 from hub.catalogue.event_types.schema import Schema
 from hub.errors import Fault
 
-Id = Annotated[str, Field(min_length=1, max_length=200)]
-Name = Annotated[str, Field(max_length=1_000)]
-Amount = Annotated[
-    str,
-    Field(
-        pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,6})?$",
-        description="A decimal number as a string, so that no digit is lost.",
-        examples=["129.90"],
+_ID = {"type": ["string", "integer"], "minLength": 1, "maxLength": 200}
+_AMOUNT = {
+    "type": "string",
+    "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,6})?$",
+    "description": "A decimal number as a string, so that no digit is lost.",
+    "examples": ["129.90"],
+}
+_NAME = {"type": "string", "maxLength": 1_000}
+_EMAIL = {"type": "string", "maxLength": 254, "format": "email", "examples": ["ada@example.com"]}
+
+
+def _object(members: Mapping[str, Any], *required: str) -> dict[str, Any]:
+    """An object with these members; what is not required may also be null, and a text of it empty."""
+    properties = {name: rule if name in required else _optional(rule) for name, rule in members.items()}
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+def _optional(rule: Mapping[str, Any]) -> dict[str, Any]:
+    # Not `anyOf`, whose faults do not say which rule is broken, and where. Shops write empty texts for what they lack.
+    types = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
+    return {**{name: value for name, value in rule.items() if name != "minLength"}, "type": [*types, "null"]}
+
+
+_CUSTOMER = _object(
+    {
+        "id": _ID,
+        "name": _NAME,
+        "email": {"type": "string", "maxLength": 254, "if": {"minLength": 1}, "then": {"format": "email"}},
+    }
+)
+_ITEM = _object(
+    {"sku": _ID, "name": _NAME, "quantity": {"type": "number", "exclusiveMinimum": 0}, "unit_price": _AMOUNT},
+    "quantity",
+)
+_CURRENCY = {
+    "type": "string",
+    "pattern": "^[A-Za-z]{3}$",
+    "description": "An ISO 4217 code, in any case.",
+    "examples": ["EUR"],
+}
+_ORDER_SCHEMA = {
+    "title": "OrderData",
+    "description": "The data of every `order.…` event.",
+    **_object(
+        {
+            "order_id": _ID,
+            "total": _AMOUNT,
+            "currency": _CURRENCY,
+            "customer": _CUSTOMER,
+            "items": {"type": "array", "items": _ITEM},
+        },
+        "order_id",
     ),
-]
-Email = Annotated[
-    str,
-    Field(max_length=254, json_schema_extra={"format": "email"}, examples=["ada@example.com"]),
-]
-
-
-class _Data(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
-
-
-class Customer(_Data):
-    id: Id | None = None
-    name: Name | None = None
-    email: Email
-
-
-class OrderItem(_Data):
-    sku: Id
-    name: Name | None = None
-    quantity: int = Field(ge=1)
-    unit_price: Amount
-
-
-class OrderData(_Data):
-    """The data of every `order.…` event."""
-
-    order_id: Id
-    total: Amount
-    currency: str = Field(pattern="^[A-Z]{3}$", description="An ISO 4217 code.", examples=["EUR"])
-    customer: Customer
-    items: list[OrderItem]
-
-
-class UserData(_Data):
-    """The data of every `user.…` event."""
-
-    user_id: Id
-    email: Email
-    name: Name | None = None
+}
+_USER_SCHEMA = {
+    "title": "UserData",
+    "description": "The data of every `user.…` event.",
+    **_object({"user_id": _ID, "email": _EMAIL, "name": _NAME}, "user_id", "email"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +114,17 @@ _ADDRESS = {
 }
 
 
-def _built_in(model: type[BaseModel], base: Mapping[str, Any], description: str, **members: Any) -> BuiltInType:
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+def _built_in(rules: Mapping[str, Any], base: Mapping[str, Any], description: str, **members: Any) -> BuiltInType:
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **rules}
     return BuiltInType(description, schema, {**base, **members}, Schema.compile(schema))
 
 
 def _order(description: str, **members: Any) -> BuiltInType:
-    return _built_in(OrderData, _ORDER, description, **members)
+    return _built_in(_ORDER_SCHEMA, _ORDER, description, **members)
 
 
 def _user(description: str, **members: Any) -> BuiltInType:
-    return _built_in(UserData, _USER, description, **members)
+    return _built_in(_USER_SCHEMA, _USER, description, **members)
 
 
 BUILT_IN: Mapping[str, BuiltInType] = {

@@ -1,11 +1,14 @@
 """Who may do what, and that what belongs to another tenant does not exist."""
 
+from base64 import b64encode
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from tests.api_support import ADMIN_KEY, Api
+from tests.api_support import ADMIN_KEY, Api, open_api, settings_for
 
+USER = {"email": "ada@example.com"}
 WRITE, READ, MANAGE, ADMIN = "events:write", "read", "manage", "admin"
 ROUTES = [
     ("POST", "/v1/events", {WRITE}),
@@ -69,6 +72,89 @@ async def test_no_route_opens_without_a_good_key(api: Api) -> None:
 async def test_another_kind_of_credentials_is_refused(api: Api, authorization: str) -> None:
     answer = await api.client(None).get("/v1/events", headers={"Authorization": authorization})
     assert answer.status_code == 401
+
+
+PUBLISHING = ("/v1/events", "/v1/orders/1001/events", "/v1/users/u-42/events")
+
+
+def basic(password: str, user: str = "x") -> dict[str, str]:
+    return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        *({"X-API-Key": ADMIN_KEY}, {"x-api-key": f" {ADMIN_KEY} "}, basic(ADMIN_KEY), basic(ADMIN_KEY, "")),
+        {"Authorization": basic(ADMIN_KEY)["Authorization"].replace("Basic", "basic")},
+        # A gateway in between has credentials of its own.
+        {**basic("of-the-gateway"), "X-API-Key": ADMIN_KEY},
+        {"Authorization": f"Bearer {ADMIN_KEY}", "X-API-Key": "wrong"},
+    ],
+)
+async def test_who_cannot_set_a_bearer_key_publishes_with_another_header(api: Api, headers: dict[str, str]) -> None:
+    for path, kind, data in zip(PUBLISHING, ("stock.low", "order.paid", "user.deleted"), (1, {}, USER), strict=True):
+        answer = await api.client(None).post(path, json={"type": kind, "data": data}, headers=headers)
+        assert answer.status_code == 202, answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        *({"X-API-Key": ""}, {"X-API-Key": "wrong"}, basic("wrong"), basic(""), basic("", ADMIN_KEY)),
+        *({"Authorization": "Basic"}, {"Authorization": "Basic ???"}, {"Authorization": "Basic gICA"}),
+        {"Authorization": f"Basic {ADMIN_KEY}"},
+        {"Authorization": "Bearer wrong", "X-API-Key": ADMIN_KEY},
+    ],
+)
+async def test_a_wrong_key_in_another_header_is_refused_and_no_browser_is_asked_for_one(
+    api: Api, headers: dict[str, str]
+) -> None:
+    answer = await api.client(None).post("/v1/events", json={"type": "stock.low", "data": 1}, headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_other_routes_take_a_bearer_key_only(api: Api) -> None:
+    for headers in ({"X-API-Key": ADMIN_KEY}, basic(ADMIN_KEY)):
+        for method, path, _ in ROUTES:
+            if (
+                path.format(**NAMES) not in {"/v1/events", "/v1/orders/1/events", "/v1/users/1/events"}
+                or method != "POST"
+            ):
+                answer = await api.client(None).request(method, path.format(**NAMES), headers=headers)
+                assert answer.status_code == 401, (method, path)
+        assert (await api.client(None).get("/v1/stream", headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [(None, 202), ("https://app.example.com", 202), ("https://evil.example.com", 403), ("null", 403), ("", 403)],
+)
+async def test_a_page_uses_basic_only_from_an_origin_that_the_operator_named(
+    tmp_path: Path, origin: str | None, status: int
+) -> None:
+    event = {"type": "stock.low", "data": 1}
+    page = {} if origin is None else {"Origin": origin}
+    async with open_api(
+        settings_for(tmp_path / "cors", cors_origins="https://a.example, https://app.example.com")
+    ) as api:
+        client = api.client(None)
+        assert (await client.post("/v1/events", json=event, headers={**basic(ADMIN_KEY), **page})).status_code == status
+        assert (
+            await client.post("/v1/events", json=event, headers={"X-API-Key": ADMIN_KEY, **page})
+        ).status_code == 202
+        wrong = await client.post("/v1/events", json=event, headers={**basic("wrong"), **page})
+        assert wrong.status_code == (401 if status == 202 else 403)
+
+
+async def test_only_the_routes_that_publish_document_other_ways_to_send_a_key(api: Api) -> None:
+    document = (await api.admin.get("/openapi.json")).json()
+    assert document["components"]["securitySchemes"].keys() == {"key", "apiKey", "basic"}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            publishes = method == "post" and path.endswith("/events")
+            assert ({"basic": []} in operation.get("security", [])) is publishes, (method, path)
+            assert ({"apiKey": []} in operation.get("security", [])) is publishes, (method, path)
 
 
 async def test_a_key_cannot_be_put_into_the_url(api: Api) -> None:

@@ -38,9 +38,18 @@ async def test_json_is_read_whatever_kind_of_json_it_is_called(client: httpx.Asy
     assert (await post(client, b'{"a": 1}', media)).json() == {"a": 1}
 
 
-@pytest.mark.parametrize("media", ["", "text/plain", "text/json", "application/x-www-form-urlencoded", "image/x+json"])
+@pytest.mark.parametrize("media", ["text/plain", "text/json", "application/x-www-form-urlencoded", "image/x+json"])
 async def test_a_body_that_is_not_called_json_is_refused(client: httpx.AsyncClient, media: str) -> None:
     assert (await post(client, b'{"a": 1}', media)).status_code == 415
+
+
+async def test_a_body_that_is_called_nothing_is_read_as_json(client: httpx.AsyncClient) -> None:
+    assert (await post(client, b'{"a": 1}', "")).json() == {"a": 1}
+    assert (await post(client, b"a=1", "")).status_code == 400
+
+
+async def test_a_byte_order_mark_is_no_part_of_a_body(client: httpx.AsyncClient) -> None:
+    assert (await post(client, b'\xef\xbb\xbf{"a": 1}')).json() == {"a": 1}
 
 
 async def test_no_body_needs_no_media_type(client: httpx.AsyncClient) -> None:

@@ -146,6 +146,15 @@ async def test_cancelling_an_event_cancels_what_is_not_yet_sent(api: Api) -> Non
     assert (await api.admin.get("/v1/deliveries?status=delivered")).json()["items"] == []
 
 
+@pytest.mark.parametrize(
+    "query", ["/v1/events?since=2026-11-23T12:00:00+01:00", "/v1/events?type=a+b", "/v1/stream?types=a+b"]
+)
+async def test_a_plus_that_a_url_made_a_space_is_told_in_the_problem(api: Api, query: str) -> None:
+    refused = await api.admin.get(query)
+    assert refused.status_code == 422
+    assert "write + as %2B" in refused.json()["errors"][0]["detail"]
+
+
 async def test_cancelling_again_changes_nothing(api: Api) -> None:
     event_id = await api.publish()
     first = await api.admin.delete(f"/v1/events/{event_id}")

@@ -64,6 +64,15 @@ async def test_bytes_are_kept_as_base64(api: Api, write: Any) -> None:
     assert (shown["data"], shown["data_base64"]) == ("AP8=", True)
 
 
+@pytest.mark.parametrize("write", [to_structured_event, to_binary_event])
+async def test_an_event_of_a_built_in_type_is_taken_as_the_sdk_sends_it_by_default(api: Api, write: Any) -> None:
+    sent = CloudEvent(attributes={"source": "/shop", "type": "order.created"}, data=ORDER)
+    message = write(sent)
+    assert "content-type" not in message.headers or write is to_structured_event
+    shown = await publish(api, message)
+    assert (shown["data"], shown["data_base64"]) == (ORDER, False)
+
+
 async def test_the_modes_are_one_event_to_the_hub(api: Api) -> None:
     structured, binary = to_structured_event(event({})), to_binary_event(event({}))
     first = await api.admin.post("/v1/events", content=structured.body, headers=structured.headers)

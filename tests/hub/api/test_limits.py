@@ -14,12 +14,13 @@ LIMITS = {"max_body_bytes": 10_000, "max_batch_bytes": 50_000}
 class Upload:
     """A body without a declared length that counts how much of it was taken."""
 
-    def __init__(self, first: bytes) -> None:
+    def __init__(self, *first: bytes) -> None:
         self._first = first
         self.taken = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._first
+        for chunk in self._first:
+            yield chunk
         while self.taken < 1_000_000:
             self.taken += len(CHUNK)
             yield CHUNK
@@ -30,6 +31,9 @@ class Upload:
     [
         ("application/json", b'{"type": "', 10_000),
         ("application/json", b" \n[", 50_000),
+        ("application/json", b"\xef\xbb\xbf[", 50_000),
+        ("application/json", (b"\xef\xbb\xbf", b" ", b"\n", b"["), 50_000),
+        ("application/json", (b" ", b"{"), 10_000),
         ("application/x-ndjson", b'{"type": "', 50_000),
         ("application/cloudevents-batch+json", b"[", 50_000),
         ("application/cloudevents+json", b"{", 10_000),
@@ -37,13 +41,16 @@ class Upload:
     ],
 )
 async def test_a_body_is_read_up_to_its_limit_and_no_further(
-    tmp_path: Path, media_type: str, first: bytes, limit: int
+    tmp_path: Path, media_type: str, first: bytes | tuple[bytes, ...], limit: int
 ) -> None:
-    upload = Upload(first)
+    upload = Upload(*(first if isinstance(first, tuple) else [first]))
     async with open_api(settings_for(tmp_path, **LIMITS)) as api:
         refused = await api.admin.post("/v1/events", content=upload, headers={"content-type": media_type})
         assert refused.status_code == 413
         assert refused.headers["content-type"] == "application/problem+json"
+        setting = "HUB_MAX_BODY_BYTES" if limit == LIMITS["max_body_bytes"] else "HUB_MAX_BATCH_BYTES"
+        assert f"{limit} bytes" in refused.json()["detail"]
+        assert setting in refused.json()["detail"]
         assert (await api.admin.get("/v1/events")).json()["items"] == []
     assert limit - len(CHUNK) <= upload.taken <= limit + len(CHUNK)
 

@@ -56,6 +56,23 @@ async def test_every_member_of_the_native_format_is_kept(api: Api) -> None:
     assert {name: event[name] for name in members} == {**members, "time": "2026-11-23T07:00:00Z"}
 
 
+async def test_what_is_kept_without_an_effect_is_told_in_the_answer(api: Api) -> None:
+    event = {"type": "stock.low", "data": 1}
+    ordered = {**event, "ordering_key": "A-1"}
+    cloud_event = {"specversion": "1.0", "id": "1", "source": "/shop", "partitionkey": "A-1", **event}
+    alone = await api.admin.post("/v1/events", json=ordered, headers={"Idempotency-Key": "k"})
+    again = await api.admin.post("/v1/events", json=ordered, headers={"Idempotency-Key": "k"})
+    batch = await api.admin.post("/v1/events", json=[event, ordered, {**ordered, "type": "a b"}])
+    cloud = await api.admin.post(
+        "/v1/events", json=cloud_event, headers={"content-type": "application/cloudevents+json"}
+    )
+    (warning,) = alone.json()["warnings"]
+    assert "not ordered" in warning
+    assert again.content == alone.content
+    assert [item.get("warnings") for item in batch.json()["items"]] == [None, [warning], None]
+    assert cloud.json()["warnings"] == [warning]
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -108,6 +125,19 @@ async def test_data_of_a_built_in_type_must_fit_its_schema(api: Api) -> None:
     assert accepted.status_code == 202
 
 
+@pytest.mark.parametrize("customer", [None, {"name": "Kim"}, {"email": None}, {"email": ""}])
+async def test_an_order_without_an_address_is_accepted_and_its_mail_ends_with_the_reason(
+    tmp_path: Path, customer: object
+) -> None:
+    mail = {"smtp_url": "smtp://127.0.0.1:9", "email_from": "shop@example.com"}
+    async with open_api(settings_for(tmp_path / "shop", channel_options=mail)) as api:
+        await api.subscribe(channel="email", target={"to": ["{{ data.customer.email }}"]})
+        await api.publish("order.created", {"order_id": "1001", "customer": customer})
+        (dead,) = await api.deliveries("dead")
+    assert dead["attempt_count"] == 1
+    assert "no address to send to: this event has nothing for {{ data.customer.email }}" in dead["reason"]
+
+
 async def test_strict_types_refuse_what_is_neither_built_in_nor_registered(tmp_path: Path) -> None:
     async with open_api(settings_for(tmp_path / "strict", strict_types=True)) as api:
         event = {"type": "stock.low", "data": 1}
@@ -156,6 +186,51 @@ async def test_a_line_that_is_no_json_spoils_only_itself(api: Api) -> None:
     answer = await api.admin.post("/v1/events", content=body, headers={"content-type": "application/x-ndjson"})
     assert [item["status"] for item in answer.json()["items"]] == ["accepted", "rejected", "accepted"]
     assert answer.json()["items"][1]["problem"]["status"] == 400
+
+
+BAD = [
+    b'{"type":"stock.low","data":"\\ud800"}',
+    b'{"type":"stock.low","data":NaN}',
+    b'{"type":"stock.low","data":"\xff"}',
+]
+
+
+@pytest.mark.parametrize("bad", [*BAD, b'{"type":"stock.low","data":' + b"[" * 200 + b"]" * 200 + b"}"])
+@pytest.mark.parametrize("media_type", ["application/json", "application/cloudevents-batch+json"])
+async def test_an_element_of_an_array_that_cannot_be_read_spoils_only_itself(
+    api: Api, media_type: str, bad: bytes
+) -> None:
+    cloud_event = {"specversion": "1.0", "source": "/shop"} if "cloudevents" in media_type else {}
+    good = [orjson.dumps({**cloud_event, "type": "stock.low", "data": "[,]", "id": name}) for name in "ab"]
+    body = b"[" + b",".join([good[0], bad, good[1]]) + b"]"
+    answer = await api.admin.post("/v1/events", content=body, headers={"content-type": media_type})
+    assert [item["status"] for item in answer.json()["items"]] == ["accepted", "rejected", "accepted"]
+    assert answer.json()["items"][1]["problem"]["status"] == 400
+
+
+NATIVE = b'{"type":"stock.low","data":{"n": 1.0}}'
+CLOUD = b'{"specversion":"1.0","id":"1","source":"/x",' + NATIVE[1:]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body"),
+    [
+        *(("application/json", NATIVE), ("application/json", b" [%b]" % NATIVE), ("application/x-ndjson", NATIVE)),
+        *(("application/cloudevents+json", CLOUD), ("application/cloudevents-batch+json", b"[%b]" % CLOUD)),
+    ],
+)
+async def test_a_byte_order_mark_before_a_body_changes_nothing(api: Api, media_type: str, body: bytes) -> None:
+    answer = await api.admin.post("/v1/events", content=b"\xef\xbb\xbf" + body, headers={"content-type": media_type})
+    assert answer.status_code == 202, answer.text
+    (accepted,) = answer.json().get("items", [answer.json()])
+    assert b'"data":{"n": 1.0}' in (await api.admin.get(f"/v1/events/{accepted['id']}")).content
+
+
+async def test_a_path_is_part_of_what_an_idempotency_key_stands_for(api: Api) -> None:
+    event = {"type": "user.deleted", "data": {"email": "ada@example.com"}}
+    key = {"Idempotency-Key": "the same"}
+    answers = [await api.admin.post(f"/v1/users/%23{n}/events", json=event, headers=key) for n in (1, 2)]
+    assert [answer.status_code for answer in answers] == [202, 422]
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "application/x-ndjson"])

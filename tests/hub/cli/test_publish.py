@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import pytest
+
 from hub.testing.receivers import Receiver, Reply
 from tests.hub.cli.commands import ACCEPTED, Hub, Ran, beside
 
 
-async def test_publish_carries_the_data_byte_for_byte(hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+async def test_publish_carries_the_data_byte_for_byte(hub: Hub, tmp_path: Path, mark: bytes) -> None:
     data = b'{"total": 10.50, "big": 123456789012345678901234567890, "b":1,  "a":2}'
-    (tmp_path / "order.json").write_bytes(data)
+    (tmp_path / "order.json").write_bytes(mark + data)
     async with Receiver([ACCEPTED]) as receiver:
         ran = await beside(
             hub, "publish", "order.created", "--data", "@order.json", "--source", "shop", "--url", receiver.url

@@ -90,7 +90,7 @@ def test_a_key_can_be_made_used_and_revoked(hub: ServedHub) -> None:
 
 
 def test_an_event_against_its_schema_is_refused_with_the_place(hub: ServedHub) -> None:
-    refused = run(hub, "publish", "order.created", "--data", '{"order_id": "o-1"}')
+    refused = run(hub, "publish", "order.created", "--data", '{"order_id": "o-1", "total": 1.5}')
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
     assert "/data/total: " in refused.stderr
 

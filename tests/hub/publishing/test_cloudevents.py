@@ -90,7 +90,8 @@ def test_documented_extensions_are_read_and_kept() -> None:
         ({"datacontenttype": 5}, "/datacontenttype"),
         ({"Upper": "x"}, "/Upper"),
         ({"with_underscore": "x"}, "/with_underscore"),
-        ({"x" * 21: "x"}, "/" + "x" * 21),
+        ({"x" * 256: "x"}, "/" + "x" * 64),
+        ({"datacontenttype": "text/plain; name=é"}, "/datacontenttype"),
         ({"ext": {"a": 1}}, "/ext"),
         ({"ext": 2**31}, "/ext"),
         ({"ext": 1.5}, "/ext"),
@@ -108,6 +109,7 @@ def test_what_breaks_a_rule_is_pointed_at(members: dict[str, Any], pointer: str)
 
 
 def test_extensions_are_limited_in_number() -> None:
+    assert read(**{"x" * 255: "x"}).extensions == {"x" * 255: "x"}
     read(**{f"ext{number}": "x" for number in range(32)})
     with pytest.raises(Invalid):
         read(**{f"ext{number}": "x" for number in range(33)})
@@ -119,7 +121,9 @@ def test_base64_data_of_a_known_type_is_decoded() -> None:
     assert (as_json.data, as_json.data_value, as_json.data_base64) == (b'{"a" : 1}', {"a": 1}, False)
     as_text = read(data_base64=base64.b64encode("é".encode()).decode(), datacontenttype="text/plain")
     assert (as_text.data_value, as_text.data_base64) == ("é", False)
-    as_bytes = read(data_base64=encoded)
+    as_nothing = read(data_base64=encoded)
+    assert (as_nothing.data, as_nothing.content_type) == (b'{"a" : 1}', None)
+    as_bytes = read(data_base64=encoded, datacontenttype="application/cbor")
     assert (as_bytes.data_value, as_bytes.data_base64) == (encoded, True)
 
 
@@ -133,7 +137,14 @@ def test_base64_data_of_a_known_type_is_decoded() -> None:
         ("text/plain; charset=nonsense", b"\xe9", b'"6Q=="', "6Q==", True),
         ("text/plain", b"\xff", b'"/w=="', "/w==", True),
         ("application/octet-stream", b"\x00\xff", b'"AP8="', "AP8=", True),
-        (None, b"{}", b'"e30="', "e30=", True),
+        ("application/xml", b"<a/>", b'"<a/>"', "<a/>", False),
+        ("application/json", b'\xef\xbb\xbf{"a" : 1}', b'{"a" : 1}', {"a": 1}, False),
+        ("application/cbor", b"\xef\xbb\xbf1", b'"77u/MQ=="', "77u/MQ==", True),
+        (None, b'{"a" : 1}', b'{"a" : 1}', {"a": 1}, False),
+        (None, b"1.50", b"1.50", 1.5, False),
+        (None, b"hello", b'"aGVsbG8="', "aGVsbG8=", True),
+        (None, b"\x00\xff", b'"AP8="', "AP8=", True),
+        ("", b"{}", b"{}", {}, False),
     ],
 )
 def test_the_body_of_a_binary_event_is_read_by_its_media_type(
@@ -142,7 +153,7 @@ def test_the_body_of_a_binary_event_is_read_by_its_media_type(
     headers = HEADERS if content_type is None else {**HEADERS, "content-type": content_type}
     event = parse_binary(headers, body)
     assert (event.data, event.data_value, event.data_base64) == (data, value, in_base64)
-    assert event.content_type == content_type
+    assert event.content_type == (content_type or None)
 
 
 def test_a_binary_event_of_a_json_type_must_be_json() -> None:

@@ -142,6 +142,22 @@ def test_typed_routes_fill_in_the_subject_and_the_id() -> None:
     assert event.data_value == {"order_id": "7", "total": 1.5}
 
 
+def test_a_number_is_the_same_id_as_its_digits_in_the_path() -> None:
+    event = fill_from_path(read(data={"order_id": 7}), subject="orders/7", member="order_id", value="7")
+    assert event.data == b'{"order_id":7}'
+
+
+@pytest.mark.parametrize("text", ["a\N{NO-BREAK SPACE}b", "👩‍💻", "\N{ZERO WIDTH JOINER}", "\U000e0041"])
+def test_text_is_everything_but_control_characters_and_code_points_that_are_no_characters(text: str) -> None:
+    assert read(subject=text).subject == text
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\x00", "\x7f", "\x85", "\ufdd0", "\uffff", "\U0001fffe", "x" * 1_025])
+def test_what_is_no_text_is_refused(text: str) -> None:
+    with pytest.raises(Invalid):
+        read(subject=text)
+
+
 @pytest.mark.parametrize("data", [b"{}", b" { } ", b'{"order_id":"a\\"\\\\"}'])
 def test_what_is_filled_in_is_json_whatever_was_there(data: bytes) -> None:
     event = parse_native(b'{"type":"order.paid","data":' + data + b"}")
@@ -154,7 +170,9 @@ def test_what_is_filled_in_is_json_whatever_was_there(data: bytes) -> None:
     [
         ({"subject": "orders/8"}, "/subject"),
         ({"data": {"order_id": "8"}}, "/data/order_id"),
-        ({"data": {"order_id": 7}}, "/data/order_id"),
+        ({"data": {"order_id": 8}}, "/data/order_id"),
+        ({"data": {"order_id": 7.0}}, "/data/order_id"),
+        ({"data": {"order_id": True}}, "/data/order_id"),
         ({"data": {"order_id": None}}, "/data/order_id"),
         ({"data": []}, "/data"),
     ],

@@ -1,5 +1,6 @@
 """Reading bodies strictly, and splitting batches without reading them."""
 
+import json
 import tracemalloc
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.errors import BadRequest, Invalid, TooLarge
-from hub.publishing.rawjson import MAX_DEPTH, parse, parse_object, split_array, split_lines
+from hub.publishing.rawjson import MAX_DEPTH, _batch, _split_unread, parse, parse_object, split_array, split_lines
 
 
 @pytest.mark.parametrize(
@@ -63,10 +64,66 @@ def test_an_array_is_split_and_its_elements_are_not_judged() -> None:
     ]
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[1", b"[1,]", b"[1] 2", b"[nope]", b"[" * 5_000, b"[]", b" [ ] "])
+NO_ARRAYS = [
+    *(b"", b"{}", b"[1", b"[1,]", b"[1] 2", b"[" * 5_000, b"[]", b" [ ] ", b"[,1]", b"[1,,2]", b"[1]]", b'["a]', b"]["),
+    *(b"[1}", b"[1] x", b"x [1]", b"1]", b'["\\"]', b"\xef\xbb\xbf", b"[NaN", b"[{]}"),
+    *(b"[nope]", b"[{'a':1}]", b"[1 2]", b"[\xff]", b"[1\\]", b"[NaN,]", b"[1,{]", b"[NaN] x"),
+]
+
+
+@pytest.mark.parametrize("body", NO_ARRAYS)
 def test_what_is_no_array_or_an_empty_one_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
         split_array(body, 10)
+
+
+UNREADABLE = [
+    *(b'"\\ud800"', b'{"a":"\\udfff\\u0041"}', b'"\xff"', b'{"a":NaN}', b"-Infinity", b'"\x00"', b'"a\nb"', b'"\\x"'),
+    *(b'"\\\\\\x"', b'{"a":' * 300 + b"1" + b"}" * 300, b'["\xed\xa0\x80", "\\ud800\\"]"]'),
+]
+
+
+@pytest.mark.parametrize("bad", UNREADABLE)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_element_that_cannot_be_read_is_split_off_and_refused_alone(bad: bytes, place: int) -> None:
+    good = b'{"a\\"[,]": [1, {"b": "\\\\"}], "c": "\xc3\xa9"}'
+    elements = [good, good, good]
+    elements[place] = bad
+    assert split_array(b" [" + b" ,\n".join(elements) + b" ] ", 3) == elements
+    with pytest.raises(TooLarge):
+        split_array(b"[" + b",".join(elements) + b"]", 2)
+    with pytest.raises(BadRequest):
+        parse(bad)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text('[]{},:"\\\\é a', max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('[]{},"\\\\', max_size=4), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.lists(VALUES, min_size=1, max_size=5), st.booleans(), st.sampled_from([None, 1]))
+def test_both_ways_to_split_an_array_agree(values: list[object], ascii_only: bool, indent: int | None) -> None:
+    body = json.dumps(values, ensure_ascii=ascii_only, indent=indent).encode()
+    assert _split_unread(body, _batch(6)) == split_array(body, 5)
+
+
+MARK = b"\xef\xbb\xbf"
+
+
+def test_a_byte_order_mark_before_a_body_is_no_part_of_it() -> None:
+    assert parse(MARK + b"[1]") == [1]
+    members, slices = parse_object(MARK + b'{"a": 1.0}')
+    assert (members, bytes(slices["a"])) == ({"a": 1.0}, b"1.0")
+    assert split_array(MARK + b' [1, "\xff"]', 2) == [b"1", b'"\xff"']
+    assert split_lines(MARK + b"{}\r\n" + MARK + b"1\n", 2) == [b"{}\r", b"1"]
+
+
+@pytest.mark.parametrize("raw", [MARK, MARK + MARK + b"1", b"1" + MARK, b" " + MARK + b"1"])
+def test_a_byte_order_mark_at_another_place_is_no_json(raw: bytes) -> None:
+    with pytest.raises(BadRequest):
+        parse(raw)
 
 
 def test_batches_are_limited() -> None:

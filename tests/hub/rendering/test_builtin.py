@@ -5,15 +5,17 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from channels.email import EmailChannel
 from channels.slack import SlackChannel
-from hub.catalogue.event_types import BUILT_IN
+from hub.catalogue.event_types import BUILT_IN, validate_builtin
 from hub.rendering import Renderer
 from hub.rendering.builtin import built_in_templates
 from tests.hub.rendering.conftest import seen
 
-LEAST_ORDER = {"order_id": "7", "total": "1", "currency": "EUR", "customer": {"email": "a@example.com"}, "items": []}
+LEAST_ORDER = {"order_id": "7"}
 LEAST_USER = {"user_id": "7", "email": "a@example.com"}
 HOSTILE = "<script>alert(1)</script>&\"'<!channel>"
 VOID = {"meta", "br", "img", "hr", "link", "input"}
@@ -46,17 +48,34 @@ def hostile(value: Any) -> Any:
     return HOSTILE if isinstance(value, str) else value
 
 
-class Balance(HTMLParser):
+class Page(HTMLParser):
+    """The elements that are open, and the text as a reader sees it, each block on lines of its own."""
+
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
+        self._text = ""
+
+    @property
+    def lines(self) -> list[str]:
+        return list(filter(None, map(str.strip, self._text.splitlines())))
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self._text += data.replace("\n", " ")
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
+        self._break(tag)
         if tag not in VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
+        self._break(tag)
         assert self.open.pop() == tag
+
+    def _break(self, tag: str) -> None:
+        if tag not in {"a", "span", "strong"}:
+            self._text += "\n"
 
 
 @pytest.mark.parametrize("kind", ["email", "slack"])
@@ -67,15 +86,117 @@ def test_every_built_in_type_has_a_template_for_every_field(kind: str) -> None:
     assert all(fields.keys() == expected.keys() for fields in templates.values())
 
 
+DANGLING = re.compile(
+    r"\{\{|\}\}|\{%|None|\bnil\b|null|Undefined|[ \t]$|^ *[:,·×] | [:,.·×] *$|  |^• *$|\n\n\n", re.MULTILINE
+)
+"""What shows that a text was made around something that is missing."""
+
+
+def members(value: Any, *place: str | int) -> list[tuple[str | int, ...]]:
+    """The places of all that may be missing from an example."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    required = {"order_id", "user_id", "quantity"} | ({"email"} if "user_id" in value else set())
+    found = [(*place, name) for name, _ in inner if name not in required and isinstance(value, dict)]
+    return found + [deeper for name, one in inner for deeper in members(one, *place, name)] if inner else found
+
+
+def without(data: Any, places: set[tuple[str | int, ...]], nulls: set[tuple[str | int, ...]], *here: str | int) -> Any:
+    if isinstance(data, dict):
+        return {
+            name: None if (*here, name) in nulls else without(inner, places, nulls, *here, name)
+            for name, inner in data.items()
+            if (*here, name) not in places
+        }
+    return (
+        [without(one, places, nulls, *here, index) for index, one in enumerate(data)]
+        if isinstance(data, list)
+        else data
+    )
+
+
+@pytest.mark.parametrize("event_type", BUILT_IN)
+@given(draw=st.data())
+@settings(max_examples=8)
+def test_a_message_reads_well_whatever_is_missing(shipped: Renderer, event_type: str, draw: st.DataObject) -> None:
+    example = BUILT_IN[event_type].example
+    places = st.sets(st.sampled_from(members(example)))
+    data = without(example, draw.draw(places), draw.draw(places))
+    assert validate_builtin(event_type, data) == ()
+    mail = shipped.content("email", seen(data, event_type), None)
+    slack = shipped.content("slack", seen(data, event_type), None)
+    page = Page()
+    page.feed(mail["html"])
+    for text in (mail["subject"], mail["text"].replace("-- \n", ""), *page.lines, *strings(slack)):
+        assert not DANGLING.search(text), text
+    assert page.open == []
+    assert not re.search(
+        r"<(p|td|strong|h1|span)[^>]*></\1>", mail["html"].replace('<td class="amount" align="right"></td>', "")
+    )
+    assert len(slack["text"]) > 10
+
+
+@pytest.mark.parametrize(
+    ("missing", "town"), [(set(), "SW1Y 4JH London"), ({"city"}, "SW1Y 4JH"), ({"postal_code"}, "London")]
+)
+def test_an_address_is_shown_by_what_is_known(shipped: Renderer, missing: set[str], town: str) -> None:
+    example = BUILT_IN["order.created"].example
+    address = {name: value for name, value in example["shipping_address"].items() if name not in missing}
+    mail = shipped.content("email", seen({**example, "shipping_address": address}, "order.created"), None)
+    assert f"12 St James's Square\n{town}\nGB" in mail["text"]
+    assert f"<br>{town}<br>GB" in mail["html"]
+
+
+@pytest.mark.parametrize(
+    ("item", "line"),
+    [
+        ({"name": "Mug", "sku": "M", "quantity": 1, "unit_price": "14.95"}, "Mug · EUR 14.95"),
+        ({"sku": "M", "quantity": 3, "unit_price": "1.10"}, "M × 3 · EUR 3.30"),
+        ({"sku": 207119551, "quantity": 2.0, "unit_price": "0.10"}, "207119551 × 2 · EUR 0.20"),
+        ({"name": "Cheese", "quantity": 0.35, "unit_price": "18.00"}, "Cheese × 0.35 · at EUR 18.00"),
+        ({"name": "", "sku": None, "quantity": 1}, "Item"),
+        ({"name": "Gift wrap", "quantity": 2, "unit_price": None}, "Gift wrap × 2"),
+    ],
+)
+def test_a_line_of_an_order_shows_what_there_is(shipped: Renderer, item: dict[str, Any], line: str) -> None:
+    event = seen({"order_id": "1", "currency": "eur", "items": [item]}, "order.created")
+    (shown,) = [
+        text.removeprefix("• ").strip()
+        for text in strings(shipped.content("slack", event, None)["blocks"])
+        if text.startswith("•")
+    ]
+    assert shown.replace("\N{NO-BREAK SPACE}", " ") == line
+    mail = shipped.content("email", event, None)["text"].replace("\N{NO-BREAK SPACE}", " ")
+    assert f"- {line.replace(' · ', ': ')}\n" in mail
+
+
+@pytest.mark.parametrize(
+    ("customer", "shown"),
+    [
+        (None, None),
+        ({}, None),
+        ({"name": None, "email": ""}, None),
+        ({"name": "Ada"}, "*Customer*\nAda"),
+        ({"name": "", "email": "ada@example.com"}, "*Customer*\nada@example.com"),
+        ({"name": "Ada", "email": "ada@example.com"}, "*Customer*\nAda\nada@example.com"),
+    ],
+)
+def test_a_customer_is_shown_by_what_is_known(shipped: Renderer, customer: Any, shown: str | None) -> None:
+    event = seen({"order_id": "1", "customer": customer}, "order.created")
+    found = [text for text in strings(shipped.content("slack", event, None)["blocks"]) if "Customer" in text]
+    assert found == ([shown] if shown else [])
+    greeting = "Hello Ada," if customer and customer.get("name") else "Hello,"
+    assert greeting in shipped.content("email", event, None)["text"]
+
+
 @pytest.mark.parametrize("event_type", BUILT_IN)
 def test_a_mail_is_whole_with_all_members_and_with_the_least(shipped: Renderer, event_type: str) -> None:
     for data in (BUILT_IN[event_type].example, least(event_type)):
         mail = shipped.content("email", seen(data, event_type), None)
         assert "\n" not in mail["subject"]
         assert 5 < len(mail["subject"]) < 80
-        balance = Balance()
-        balance.feed(mail["html"])
-        assert balance.open == []
+        page = Page()
+        page.feed(mail["html"])
+        assert page.open == []
         for text in mail.values():
             assert not re.search(r"\{\{|\}\}|\{%|None|\bnil\b|Undefined", text)
         assert not re.search(r"\n{3,}|[ \t]\n(?!\S)", mail["text"].replace("-- \n", ""))
@@ -100,9 +221,9 @@ def test_nothing_that_was_sent_becomes_markup(shipped: Renderer, event_type: str
     mail = shipped.content("email", event, None)
     assert "<script" not in mail["html"]
     assert '"&lt;script' not in mail["html"].replace('content="', "")
-    balance = Balance()
-    balance.feed(mail["html"])
-    assert balance.open == []
+    page = Page()
+    page.feed(mail["html"])
+    assert page.open == []
     slack = strings(shipped.content("slack", event, None))
     assert all("<!" not in text and "<script" not in text for text in slack)
 

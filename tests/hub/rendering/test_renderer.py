@@ -169,8 +169,8 @@ def test_templates_in_a_target_are_rendered_where_the_channel_marks_them(rendere
         }
     )
     rendered = renderer.target(target, seen({"email": "a&b@example.com"}))
-    assert rendered == target.model_copy(
-        update={"to": ["a&b@example.com", "fixed@example.com"], "reply_to": "evt_1", "sender": "stock.low"}
+    assert rendered == target.rendered(
+        {"to": ["a&b@example.com", "fixed@example.com"], "reply_to": "evt_1", "sender": "stock.low"}
     )
     assert rendered.model_dump()["token"] == SecretStr("{{ id }}")
 
