@@ -97,10 +97,12 @@ class Renderer:
 
 
 def _escape_mrkdwn(text: str) -> str:
-    """https://docs.slack.dev/messaging/formatting-message-text, "Escaping text"."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """https://docs.slack.dev/messaging/formatting-message-text, "Escaping text"; and backticks, which Slack cannot
+    escape, are kept apart so that none of them ends the code around the value."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("`", _APART)
 
 
+_APART = "\N{ZERO WIDTH SPACE}`\N{ZERO WIDTH SPACE}"
 _ESCAPES: Mapping[str | None, Callable[[str], str]] = {None: str, "html": escape_html, "mrkdwn": _escape_mrkdwn}
 
 

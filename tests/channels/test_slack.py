@@ -123,6 +123,11 @@ async def test_text_over_the_limit_is_cut_and_no_entity_is_halved(make_context: 
     assert payload["text"] == "x" * 39_996 + "…"
 
 
+async def test_beside_blocks_the_text_is_short_enough_for_a_notification(make_context: MakeContext) -> None:
+    payload = await sent(make_context, text="x" * 5_000, blocks=[section("a")])
+    assert payload["text"] == "x" * 3_999 + "…"
+
+
 async def test_blocks_over_the_limits_are_cut(make_context: MakeContext) -> None:
     fields = [{"type": "mrkdwn", "text": "f" * 2_001}] * 12
     blocks = [

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from channels.block_kit import fitted_blocks
 from channels.email import EmailChannel
 from channels.slack import SlackChannel
 from hub.catalogue.event_types import BUILT_IN
@@ -138,6 +139,13 @@ def test_links_and_tokens_of_an_account_are_never_shown_in_slack(shipped: Render
         secret = {"reset_url": "https://x.example/s3cret", "verify_url": "https://x.example/s3cret"}
         data = {**BUILT_IN[event_type].example, **secret, "token": "s3cret", "reset_token": "s3cret"}
         assert "s3cret" not in str(shipped.content("slack", seen(data, event_type), None))
+
+
+@pytest.mark.parametrize("data", ["```x", "x``", {"a": "`ls` ```"}, "&" * 3_000, {"html": "<p>" * 900}, "x" * 9_000])
+def test_no_data_end_the_code_block_in_slack(shipped: Renderer, data: Any) -> None:
+    message = shipped.content("slack", seen(data), None)
+    code = fitted_blocks(message["blocks"])[1]["text"]["text"]
+    assert (code[:3], code[-3:], code.count("```"), code.count("````")) == ("```", "```", 2, 0)
 
 
 def test_a_long_order_is_cut_and_says_so(shipped: Renderer) -> None:
