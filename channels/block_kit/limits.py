@@ -126,9 +126,8 @@ def _fitted_member(value: Any, name: str, limit: int) -> Any:
     """A text object cut to `limit`, or another object within its own limits. Anything else is returned unchanged."""
     if not isinstance(value, Mapping):
         return value
-    if value.get("type") in _TEXT_OBJECTS:
-        return _fitted_text(value, limit)
-    return _fitted(value, _UNTYPED.get(name) or str(value.get("type")))
+    kind = _UNTYPED.get(name) or str(value.get("type"))
+    return _fitted_text(value, limit) if kind in _TEXT_OBJECTS else _fitted(value, kind)
 
 
 def _fitted_text(text: Any, limit: int, *, mrkdwn: bool = False) -> Any:
