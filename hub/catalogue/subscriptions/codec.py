@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from channels.base import Channel, SignedTarget, TargetModel
 from hub.catalogue.patterns import check_patterns
-from hub.catalogue.subscriptions.filters import compile_filter
+from hub.catalogue.subscriptions.filters import Filter, compile_filter, refuse_contradiction
 from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
 from hub.catalogue.subscriptions.sealing import SealBroken, Sealer, mask_model
 from hub.errors import Conflict, Fault, Forbidden, Invalid
@@ -51,6 +51,7 @@ class SubscriptionCodec:
         target = _with_previous_secrets(self._target(channel, spec.target), current)
         self._renderer.check_target(target)
         return self._assemble(
+            filter=_built_filter(spec, current),
             id=current.id if current else new_id("sub"),
             tenant=tenant,
             spec=spec,
@@ -67,7 +68,6 @@ class SubscriptionCodec:
             # The spec is what is shown, so it never holds a secret: no route can show one by mistake.
             spec=spec.model_copy(update={"target": _shown(target)}),
             target=target,
-            filter=compile_filter(spec.filter) if spec.filter else None,
             per_second=rate,
             **members,
         )
@@ -113,8 +113,26 @@ class SubscriptionCodec:
             members[name] = datetime.fromisoformat(members[name])
         spec = SubscriptionSpec.model_validate({**doc, "target": {}})
         return self._assemble(
-            id=record.id, tenant=record.tenant, spec=spec, target=target, version=record.version, **members
+            id=record.id,
+            tenant=record.tenant,
+            spec=spec,
+            target=target,
+            filter=compile_filter(spec.filter, stored=True) if spec.filter else None,
+            version=record.version,
+            **members,
         )
+
+
+def _built_filter(spec: SubscriptionSpec, current: Subscription | None) -> Filter | None:
+    """Raises `Invalid` for a filter that is malformed, or can never match."""
+    if not spec.filter:
+        return None
+    if current is not None and current.spec.filter == spec.filter:
+        # It may come from a release that took more: a change of something else must not fail for it.
+        return compile_filter(spec.filter, stored=True)
+    found = compile_filter(spec.filter)
+    refuse_contradiction(found, spec.event_types)
+    return found
 
 
 def _with_previous_secrets(target: TargetModel, current: Subscription | None) -> TargetModel:
