@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from channels import load_channels
 from hub.api.access import CurrentServices, Manager
@@ -40,6 +40,18 @@ class HealthView(Health):
 
 class SubscriptionDetail(SubscriptionView):
     health: HealthView
+
+
+class Replacement(SubscriptionSpec):
+    """A subscription as `PUT` takes it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_only_the_hub_writes(cls, document: Any) -> Any:
+        if not isinstance(document, dict):
+            return document
+        shown_only = SubscriptionDetail.model_fields.keys() - SubscriptionSpec.model_fields.keys()
+        return {name: value for name, value in document.items() if name not in shown_only}
 
 
 class Trial(SendTestResult):
@@ -126,9 +138,26 @@ async def patch_subscription(
 ) -> Response:
     """Change a subscription by a JSON merge patch (RFC 7396): null removes a member.
 
-    A secret that is sent back as it was shown, masked, stays as it is.
+    `filter`, `template` and `retry_schedule` are replaced whole. A secret that is sent back as it was shown, masked,
+    stays as it is.
     """
     return json_response((await services.subscriptions.patch(caller, subscription_id, patch)).view())
+
+
+@router.put(
+    "/{subscription_id}",
+    response_model=SubscriptionView,
+    responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+)
+async def put_subscription(
+    subscription_id: SubscriptionId, replacement: Replacement, services: CurrentServices, caller: Manager
+) -> Response:
+    """Replace a subscription: members that are left out get their defaults. Its id and `created_at` stay.
+
+    The signing secret stays as well when the target names none, and so does a secret that is sent back masked. What
+    `GET` shows may be sent back: members that only the hub writes are ignored.
+    """
+    return json_response((await services.subscriptions.put(caller, subscription_id, replacement)).view())
 
 
 @router.delete(
