@@ -1,7 +1,6 @@
 """Who may do what, and that what belongs to another tenant does not exist."""
 
 from datetime import timedelta
-
 from typing import Any
 
 import pytest
