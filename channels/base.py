@@ -159,6 +159,25 @@ class Rendered:
     `to: Annotated[list[str], Rendered()]`."""
 
 
+Escape = Literal["html", "mrkdwn", "json", "url"]
+"""How a value is escaped where it enters a text: for HTML or XML, for Slack, inside a JSON string, in a URL or form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """What messages to a target are rendered with.
+
+    Example:
+
+        Templates("email_staff", {"html": "html"})
+    """
+
+    built_in: str
+    """The folder of `hub/templates/` that has the templates for built-in event types."""
+    escapes: Mapping[str, Escape] = field(default_factory=dict)
+    """How values are escaped in each template field."""
+
+
 TargetT = TypeVar("TargetT", bound=TargetModel)
 
 
@@ -212,7 +231,7 @@ class Channel(ABC, Generic[TargetT]):
     default_template: ClassVar[Mapping[str, Any]] = {}
     """The template fields, with the Liquid sources for events that have no built-in template. Each string inside nested
     lists and objects is a template. A subscription may override each of these fields, and no others."""
-    escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {}
+    escapes: ClassVar[Mapping[str, Escape]] = {}
     """How values are escaped when they are put into a template field. Values in other fields are not escaped."""
     rate_per_second: ClassVar[float | None] = None
     """The rate for subscriptions that set none; None means no limit."""
@@ -221,6 +240,15 @@ class Channel(ABC, Generic[TargetT]):
 
     def __init__(self, context: ChannelContext) -> None:
         self.context = context
+
+    @classmethod
+    def templates_for(cls, target: TargetT) -> Templates | None:
+        """The templates of messages to this target, by default the same for all; None when nothing is rendered."""
+        return Templates(cls.kind, cls.escapes) if cls.default_template else None
+
+    @classmethod
+    def check_content(cls, content: Mapping[str, Any], target: TargetT) -> None:
+        """Raises `ValueError`, with a text that repeats no value, when rendered template fields cannot be sent."""
 
     @abstractmethod
     async def send(self, message: Message, target: TargetT) -> Receipt:

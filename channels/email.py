@@ -7,7 +7,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import httpx
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from channels.base import Channel, ChannelContext, Message, Receipt, Rendered, SendFailed, TargetModel
+from channels.base import (
+    Channel,
+    ChannelContext,
+    Escape,
+    Message,
+    Receipt,
+    Rendered,
+    SendFailed,
+    TargetModel,
+    Templates,
+)
 from channels.mail import (
     InvalidText,
     Mail,
@@ -26,6 +36,7 @@ from channels.mail import (
 MAX_RECIPIENTS = 50
 """In `to`, `cc` and `bcc` together: the lowest limit of any provider."""
 MAX_SUBJECT_LENGTH = 255
+STAFF_TEMPLATES = "email_staff"
 _UNSUBSCRIBE = re.compile(r"(?:https?://|mailto:)[!-;=?-~]{1,900}", re.IGNORECASE)
 """Printable ASCII without angle brackets, so that the URL cannot end its header, and short enough for one line."""
 
@@ -99,7 +110,12 @@ class EmailTarget(TargetModel):
         serialize_by_alias=True,
         validate_by_name=True,
         validate_by_alias=True,
-        json_schema_extra={"examples": [{"to": ["{{ data.customer.email }}"], "bcc": ["orders@example.com"]}]},
+        json_schema_extra={
+            "examples": [
+                {"to": ["{{ data.customer.email }}"], "bcc": ["orders@example.com"]},
+                {"to": ["orders@example.com"], "audience": "staff"},
+            ]
+        },
     )
 
     to: Annotated[Addresses, Field(min_length=1)]
@@ -110,6 +126,8 @@ class EmailTarget(TargetModel):
     reply_to: Annotated[AddressTemplate | None, Rendered()] = None
     provider: Literal["smtp", "resend", "postmark", "sendgrid", "mailgun", "ses"] | None = None
     """By default the operator's `HUB_EMAIL_PROVIDER`."""
+    audience: Literal["customer", "staff"] = "customer"
+    """For whom the built-in templates of order and user events are written."""
     unsubscribe_url: Annotated[str | None, Field(max_length=1000), Rendered()] = None
     """Where a reader can unsubscribe: https (which mail programs offer as one click), http or mailto."""
 
@@ -136,7 +154,11 @@ class EmailChannel(Channel[EmailTarget]):
         "text": _TEXT,
         "html": _HTML,
     }
-    escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {"html": "html"}
+    escapes: ClassVar[Mapping[str, Escape]] = {"html": "html"}
+
+    @classmethod
+    def templates_for(cls, target: EmailTarget) -> Templates:
+        return Templates(cls.kind if target.audience == "customer" else STAFF_TEMPLATES, cls.escapes)
 
     def __init__(self, context: ChannelContext) -> None:
         super().__init__(context)

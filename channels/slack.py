@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import httpx
 import orjson
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
-from channels.base import Channel, ChannelContext, Message, Receipt, SendFailed, TargetModel
+from channels.base import Channel, ChannelContext, Escape, Message, Receipt, SendFailed, TargetModel
 from channels.block_kit import cut, fitted_blocks
 from channels.http import checked_url, deliver, excerpt, failure, parsed_url
 
@@ -85,7 +85,7 @@ class SlackChannel(Channel[SlackTarget]):
             {"type": "context", "elements": [{"type": "mrkdwn", "text": "{{ source }} · {{ time }} · `{{ id }}`"}]},
         ],
     }
-    escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {"text": "mrkdwn", "blocks": "mrkdwn"}
+    escapes: ClassVar[Mapping[str, Escape]] = {"text": "mrkdwn", "blocks": "mrkdwn"}
     rate_per_second = 1.0  # https://docs.slack.dev/apis/web-api/rate-limits: one message a second for each channel
 
     def __init__(self, context: ChannelContext) -> None:

@@ -60,9 +60,9 @@ class Sender:
         content: Mapping[str, Any] = {}
         target = subscription.target
         # Most webhooks have nothing to render. For them the data are not parsed at all: they are sent as they came.
-        if self._renderer.renders(channel.kind):
+        if self._renderer.renders(channel.kind, target):
             seen = event.seen(orjson.loads(event.data))
-            content = self._renderer.content(subscription.spec.channel, seen, subscription.spec.template)
+            content = self._renderer.content(channel.kind, seen, subscription.spec.template, target)
             target = self._renderer.target(target, seen)
         message = Message(
             tenant=event.tenant,

@@ -1,7 +1,8 @@
 """Registers event types, and gives samples of their events."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
@@ -51,16 +52,24 @@ class EventTypes:
 
     def sample(self, tenant: str, patterns: Sequence[str]) -> Event:
         """An event that was never published: the example of the first type, by name, that the patterns match."""
+        name = patterns[0].replace("*", "test")
+        return next(self.examples(tenant, patterns), None) or self._sample(tenant, name, _PLAIN_SAMPLE)
+
+    def examples(self, tenant: str, patterns: Sequence[str]) -> Iterator[Event]:
+        """For each type that the patterns match and that has an example, that as an event; by pattern, then by name."""
         kinds = [kind for kind in self.listing(tenant) if kind.example is not None]
-        found = next((kind for pattern in patterns for kind in kinds if matches(pattern, kind.type)), None)
+        found = {kind.type: kind for pattern in patterns for kind in kinds if matches(pattern, kind.type)}
+        return (self._sample(tenant, kind.type, kind.example) for kind in found.values())
+
+    def _sample(self, tenant: str, name: str, data: Any) -> Event:
         now = self._clock.now()
         return Event(
             id=new_id("evt"),
             tenant=tenant,
-            type=found.type if found else patterns[0].replace("*", "test"),
+            type=name,
             source=SAMPLE_SOURCE,
             time=now,
-            data=orjson.dumps(found.example if found else _PLAIN_SAMPLE),
+            data=orjson.dumps(data),
             accepted_at=now,
         )
 

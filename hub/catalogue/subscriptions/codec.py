@@ -1,8 +1,9 @@
 """Makes subscriptions of what clients write, and encodes them as records of the store."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -15,9 +16,11 @@ from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
 from hub.catalogue.subscriptions.sealing import SealBroken, Sealer, mask_model
 from hub.errors import Conflict, Fault, Forbidden, Invalid
 from hub.ids import new_id
-from hub.models import Record
+from hub.models import Event, Record
 from hub.rendering import Renderer
 from hub.validation import pydantic_faults
+
+MAX_EXAMPLES = 20
 
 
 class SubscriptionCodec:
@@ -46,10 +49,10 @@ class SubscriptionCodec:
         if channel.operator_only and not by_operator:
             raise Forbidden(f"Only a key with the scope admin may use the channel {spec.channel}.")
         check_patterns(spec.event_types)
-        if spec.template is not None:
-            self._renderer.check(spec.channel, spec.template)
         target = _with_previous_secrets(self._target(channel, spec.target), current)
         self._renderer.check_target(target)
+        if spec.template is not None:
+            self._renderer.check(spec.channel, spec.template, target)
         return self._assemble(
             filter=_built_filter(spec, current),
             id=current.id if current else new_id("sub"),
@@ -61,6 +64,17 @@ class SubscriptionCodec:
             created_at=current.created_at if current else at,
             updated_at=at,
         )
+
+    def check_examples(self, subscription: Subscription, examples: Iterable[Event]) -> None:
+        """Try the template with those of the events that the subscription would get, the first few. Raises `Invalid`
+        where the channel could not send what it gives."""
+        spec = subscription.spec
+        if spec.template is None:
+            return
+        for event in islice(examples, MAX_EXAMPLES):
+            seen = event.seen(orjson.loads(event.data))
+            if subscription.filter is None or subscription.filter.holds(seen):
+                self._renderer.check_example(spec.channel, spec.template, seen, subscription.target)
 
     def _assemble(self, *, spec: SubscriptionSpec, target: TargetModel, **members: Any) -> Subscription:
         rate = spec.rate_limit.per_second if spec.rate_limit else self._channels[spec.channel].rate_per_second

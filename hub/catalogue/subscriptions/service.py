@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from channels.base import SignedTarget
 from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.keys.model import Principal
 from hub.catalogue.subscriptions.codec import SubscriptionCodec
 from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
@@ -34,6 +35,7 @@ class Subscriptions:
         self._catalogue = catalogue
         self._codec = codec
         self._clock = clock
+        self._event_types = EventTypes(catalogue, clock)
 
     def find(self, tenant: str, subscription_id: str) -> Subscription:
         """Raises `NotFound`."""
@@ -48,7 +50,7 @@ class Subscriptions:
 
     async def create(self, principal: Principal, spec: SubscriptionSpec) -> Subscription:
         """Raises `Invalid` where the spec breaks a rule."""
-        made = self._codec.build(principal.tenant, spec, by_operator=principal.is_operator, at=self._clock.now())
+        made = self._built(principal, spec)
         await self._catalogue.change(lambda: ([self._codec.encode(made)], []))
         return made
 
@@ -65,16 +67,15 @@ class Subscriptions:
     async def _rebuild(
         self, principal: Principal, subscription_id: str, change: Callable[[Subscription], SubscriptionSpec]
     ) -> Subscription:
-        def edit(current: Subscription) -> Subscription:
-            return self._codec.build(
-                principal.tenant,
-                change(current),
-                by_operator=principal.is_operator,
-                at=self._clock.now(),
-                current=current,
-            )
+        return await self._edit(
+            principal.tenant, subscription_id, lambda current: self._built(principal, change(current), current)
+        )
 
-        return await self._edit(principal.tenant, subscription_id, edit)
+    def _built(self, principal: Principal, spec: SubscriptionSpec, current: Subscription | None = None) -> Subscription:
+        tenant, now = principal.tenant, self._clock.now()
+        built = self._codec.build(tenant, spec, by_operator=principal.is_operator, at=now, current=current)
+        self._codec.check_examples(built, self._event_types.examples(tenant, built.patterns))
+        return built
 
     async def enable(self, tenant: str, subscription_id: str) -> Subscription:
         """Held deliveries flow again."""

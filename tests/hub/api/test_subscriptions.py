@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("unswept")
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAAAA"
 HOOK = {"url": "https://example.com/hooks", "secret": SECRET, "headers": {"X-Token": "t-0123456789"}}
-SPEC = {"name": "all", "event_types": ["*"], "channel": "webhook", "target": HOOK}
+SPEC: dict[str, Any] = {"name": "all", "event_types": ["*"], "channel": "webhook", "target": HOOK}
 
 
 async def get(api: Api, made: dict[str, Any]) -> dict[str, Any]:
@@ -114,6 +114,58 @@ async def test_subscriptions_are_listed_newest_first_page_by_page(api: Api) -> N
     assert rest["next_cursor"] is None
 
 
+CUSTOM = {"url": "https://example.com/orders", "method": "PUT", "format": "custom"}
+
+
+@pytest.mark.parametrize(
+    ("target", "template", "wrong"),
+    [
+        (CUSTOM, {"body": '{"id": {{ data.order_id | json }}, "note": "{{ data.note }}"}'}, []),
+        (CUSTOM, {"body": '{"id": {{ data.customer.name }}}'}, ["/template"]),
+        (CUSTOM, {"body": '{"id": '}, ["/template"]),
+        (CUSTOM, {"body": {"id": "x"}}, ["/template/body"]),
+        (CUSTOM, {"text": "x"}, ["/template/text"]),
+        ({**CUSTOM, "headers": {"content-type": "text/plain"}}, {"body": "{"}, []),
+        ({"url": "https://example.com"}, {"body": "{}"}, ["/template/body"]),
+    ],
+)
+async def test_the_template_of_a_custom_webhook_is_tried_with_the_examples(
+    api: Api, target: dict[str, Any], template: dict[str, Any], wrong: list[str]
+) -> None:
+    spec = {**SPEC, "event_types": ["order.*"], "target": target, "template": template}
+    made = await api.admin.post("/v1/subscriptions", json=spec)
+    assert made.status_code == (422 if wrong else 201), made.text
+    assert not wrong or pointers(made) == wrong
+
+
+async def test_examples_that_the_filter_keeps_out_are_not_tried(api: Api) -> None:
+    template = {"body": '{"total": {{ data.total }}}'}
+    await api.subscribe(channel="webhook", target=CUSTOM, template=template, filter={"type": {"prefix": "order."}})
+    refused = {**SPEC, "target": CUSTOM, "template": template}
+    answer = await api.admin.post("/v1/subscriptions", json=refused)
+    assert pointers(answer) == ["/template"]
+    assert (
+        "with the example of user.deleted, body is not JSON (line 1, column 11)" in answer.json()["errors"][0]["detail"]
+    )
+
+
+async def test_a_custom_webhook_brings_what_its_template_says_whatever_the_values(api: Api) -> None:
+    async with Receiver() as receiver:
+        await api.subscribe(
+            channel="webhook",
+            target={**CUSTOM, "url": receiver.url},
+            event_types=["stock.*"],
+            template={
+                "body": '{"name": "{{ data.name | escape }}", "tags": {{ data.tags | json }}, "n": {{ data.n }}}'
+            },
+        )
+        name = 'Bob "the\\ \n<b>'
+        await api.publish(data={"name": name, "tags": ['"', 1], "n": 5})
+        (arrival,) = await receiver.arrived(1)
+    shown = {"name": "Bob &quot;the\\ \n&lt;b&gt;", "tags": ['"', 1], "n": 5}
+    assert (arrival.method, arrival.json()) == ("PUT", shown)
+
+
 # -- changing ---------------------------------------------------------------------------------------------------------
 
 
@@ -138,7 +190,7 @@ async def test_a_merge_patch_changes_what_it_names_and_removes_what_is_null(api:
 async def test_a_template_and_a_retry_schedule_are_patched_as_a_whole(api: Api) -> None:
     slack = {"webhook_url": "https://hooks.slack.com/services/T0/B0/X"}
     made = await api.subscribe(channel="slack", target=slack, template={"text": "a"}, retry_schedule=[1, 2, 3])
-    patch = {"template": {"blocks": []}, "retry_schedule": [5]}
+    patch: dict[str, Any] = {"template": {"blocks": []}, "retry_schedule": [5]}
     patched = (await api.admin.patch(f"/v1/subscriptions/{made['id']}", json=patch)).raise_for_status().json()
     assert (patched["template"], patched["retry_schedule"]) == ({"blocks": []}, [5])
     patch = {"template": None, "retry_schedule": None}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from channels.block_kit import fitted_blocks
-from channels.email import EmailChannel
+from channels.email import STAFF_TEMPLATES, EmailChannel, EmailTarget
 from channels.slack import SlackChannel
 from hub.catalogue.event_types import BUILT_IN
 from hub.rendering import Renderer
@@ -17,6 +17,8 @@ from tests.hub.rendering.conftest import seen
 LEAST_ORDER = {"order_id": "7", "total": "1", "currency": "EUR", "customer": {"email": "a@example.com"}, "items": []}
 LEAST_USER = {"user_id": "7", "email": "a@example.com"}
 HOSTILE = "<script>alert(1)</script>&\"'<!channel>"
+TO = ["a@example.com"]
+READERS = [EmailTarget(to=TO), EmailTarget(to=TO, audience="staff")]
 VOID = {"meta", "br", "img", "hr", "link", "input"}
 
 
@@ -60,18 +62,24 @@ class Balance(HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.mark.parametrize("kind", ["email", "slack"])
+by_reader = pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.audience)
+
+
+@pytest.mark.parametrize("kind", ["email", STAFF_TEMPLATES, "slack"])
 def test_every_built_in_type_has_a_template_for_every_field(kind: str) -> None:
-    expected = EmailChannel.default_template if kind == "email" else SlackChannel.default_template
+    expected = SlackChannel.default_template if kind == "slack" else EmailChannel.default_template
     templates = built_in_templates(kind)
     assert templates.keys() == BUILT_IN.keys()
     assert all(fields.keys() == expected.keys() for fields in templates.values())
 
 
+@by_reader
 @pytest.mark.parametrize("event_type", BUILT_IN)
-def test_a_mail_is_whole_with_all_members_and_with_the_least(shipped: Renderer, event_type: str) -> None:
+def test_a_mail_is_whole_with_all_members_and_with_the_least(
+    shipped: Renderer, event_type: str, reader: EmailTarget
+) -> None:
     for data in (BUILT_IN[event_type].example, least(event_type)):
-        mail = shipped.content("email", seen(data, event_type), None)
+        mail = shipped.content("email", seen(data, event_type), None, reader)
         assert "\n" not in mail["subject"]
         assert 5 < len(mail["subject"]) < 80
         balance = Balance()
@@ -83,10 +91,13 @@ def test_a_mail_is_whole_with_all_members_and_with_the_least(shipped: Renderer, 
         assert not re.search(r"\bby \.|\bon \.|\bto \.|href=\"\"", mail["html"])
 
 
+@by_reader
 @pytest.mark.parametrize("event_type", [name for name in BUILT_IN if name.startswith("order.")])
-def test_mail_and_message_of_an_order_name_it_and_its_sum(shipped: Renderer, event_type: str) -> None:
+def test_mail_and_message_of_an_order_name_it_and_its_sum(
+    shipped: Renderer, event_type: str, reader: EmailTarget
+) -> None:
     event = seen(BUILT_IN[event_type].example, event_type)
-    mail = shipped.content("email", event, None)
+    mail = shipped.content("email", event, None, reader)
     assert "1001" in mail["subject"]
     for text in (mail["html"], mail["text"]):
         assert "EUR\N{NO-BREAK SPACE}129.90" in text
@@ -96,9 +107,26 @@ def test_mail_and_message_of_an_order_name_it_and_its_sum(shipped: Renderer, eve
 
 
 @pytest.mark.parametrize("event_type", BUILT_IN)
-def test_nothing_that_was_sent_becomes_markup(shipped: Renderer, event_type: str) -> None:
+def test_staff_read_what_happened_and_to_whom_with_the_link(shipped: Renderer, event_type: str) -> None:
+    data = {**BUILT_IN[event_type].example, "url": "https://shop.example.com/here"}
+    for_customer, for_staff = (shipped.content("email", seen(data, event_type), None, reader) for reader in READERS)
+    assert for_customer["subject"] != for_staff["subject"]
+    happened = for_staff["subject"].split(":")[0]
+    for text in (for_staff["html"], for_staff["text"]):
+        assert happened in text
+        assert all(told in text for told in ("Ada Lovelace", "ada@example.com", "https://shop.example.com/here"))
+        assert not re.search(r"(?i)\b(your|welcome|hello|you)\b", text)
+        told = {"payment_method", "carrier", "tracking_number", "reason", "user_id"} & data.keys()
+        assert all(data[name] in text for name in told)
+    for secret in ("/verify/", "/reset/"):
+        assert secret not in str(for_staff)
+
+
+@by_reader
+@pytest.mark.parametrize("event_type", BUILT_IN)
+def test_nothing_that_was_sent_becomes_markup(shipped: Renderer, event_type: str, reader: EmailTarget) -> None:
     event = seen(hostile(BUILT_IN[event_type].example), event_type)
-    mail = shipped.content("email", event, None)
+    mail = shipped.content("email", event, None, reader)
     assert "<script" not in mail["html"]
     assert '"&lt;script' not in mail["html"].replace('content="', "")
     balance = Balance()
@@ -108,14 +136,15 @@ def test_nothing_that_was_sent_becomes_markup(shipped: Renderer, event_type: str
     assert all("<!" not in text and "<script" not in text for text in slack)
 
 
+@by_reader
 @pytest.mark.parametrize("event_type", BUILT_IN)
-def test_only_web_addresses_become_links(shipped: Renderer, event_type: str) -> None:
+def test_only_web_addresses_become_links(shipped: Renderer, event_type: str, reader: EmailTarget) -> None:
     data = {
         name: "javascript:alert(1)" if name.endswith("url") else value
         for name, value in BUILT_IN[event_type].example.items()
     }
     event = seen({**data, "shop": {"name": "S", "url": "javascript:alert(1)"}}, event_type)
-    assert "javascript" not in str(shipped.content("email", event, None))
+    assert "javascript" not in str(shipped.content("email", event, None, reader))
     assert "javascript" not in str(shipped.content("slack", event, None))
 
 
