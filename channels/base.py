@@ -48,6 +48,8 @@ class Message:
     """The channel's template fields, rendered for this event."""
     traceparent: str | None = None
     """W3C Trace Context of the request that published the event."""
+    test: bool = False
+    """A person sends a sample to try the target out; the channel says so where the reader sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,10 @@ class SignedTarget(TargetModel):
 class Rendered:
     """Marks a field of a target whose strings are templates, rendered for each event:
     `to: Annotated[list[str], Rendered()]`."""
+
+    recipient: bool = True
+    """Whether the field says who gets the message. A test goes to nobody who is named by data, unless that is asked
+    for."""
 
 
 Escape = Literal["html", "mrkdwn", "json", "url"]

@@ -36,6 +36,7 @@ from channels.mail import (
 MAX_RECIPIENTS = 50
 """In `to`, `cc` and `bcc` together: the lowest limit of any provider."""
 MAX_SUBJECT_LENGTH = 255
+TEST_MARK = "[test] "
 STAFF_TEMPLATES = "email_staff"
 _UNSUBSCRIBE = re.compile(r"(?:https?://|mailto:)[!-;=?-~]{1,900}", re.IGNORECASE)
 """Printable ASCII without angle brackets, so that the URL cannot end its header, and short enough for one line."""
@@ -123,12 +124,12 @@ class EmailTarget(TargetModel):
     bcc: Addresses = Field(default_factory=list)
     sender: Address | None = Field(default=None, alias="from")
     """By default the operator's `HUB_EMAIL_FROM`."""
-    reply_to: Annotated[AddressTemplate | None, Rendered()] = None
+    reply_to: Annotated[AddressTemplate | None, Rendered(recipient=False)] = None
     provider: Literal["smtp", "resend", "postmark", "sendgrid", "mailgun", "ses"] | None = None
     """By default the operator's `HUB_EMAIL_PROVIDER`."""
     audience: Literal["customer", "staff"] = "customer"
     """For whom the built-in templates of order and user events are written."""
-    unsubscribe_url: Annotated[str | None, Field(max_length=1000), Rendered()] = None
+    unsubscribe_url: Annotated[str | None, Field(max_length=1000), Rendered(recipient=False)] = None
     """Where a reader can unsubscribe: https (which mail programs offer as one click), http or mailto."""
 
     @model_validator(mode="after")
@@ -211,7 +212,7 @@ class EmailChannel(Channel[EmailTarget]):
             cc=cc,
             bcc=bcc,
             reply_to=_mailbox("reply_to", target.reply_to) if target.reply_to else None,
-            subject=_subject(str(message.content.get("subject") or message.type)),
+            subject=_subject(TEST_MARK * message.test + str(message.content.get("subject") or message.type)),
             text=text,
             html=inlined(html),
             unsubscribe_url=_unsubscribe_url(target.unsubscribe_url),

@@ -16,6 +16,7 @@ API_URL = "https://slack.com/api"
 
 # https://docs.slack.dev/reference/methods/chat.postMessage#truncating
 MAX_TEXT = 40_000
+TEST_MARK = "[test]"
 MAX_FALLBACK = 4_000
 """Characters of the text where blocks are shown, and the text stands in notifications."""
 
@@ -93,7 +94,7 @@ class SlackChannel(Channel[SlackTarget]):
         self._post_message = httpx.URL(context.options.get("slack_api_url", API_URL).rstrip("/") + "/chat.postMessage")
 
     async def send(self, message: Message, target: SlackTarget) -> Receipt:
-        payload = _payload(message.content)
+        payload = _payload(_marked(message.content) if message.test else message.content)
         if target.webhook_url is not None:
             return await self._by_webhook(message, target.webhook_url.get_secret_value(), payload)
         assert target.bot_token is not None  # noqa: S101 - the target's validator guarantees it
@@ -129,6 +130,16 @@ def _refusal(response: httpx.Response, message: Message, code: str, *, secret: s
     # Slack answers 403, 404 and 410 for webhooks that were removed or whose channel is closed.
     permanent = code in _PERMANENT or response.status_code in {403, 404, 410}
     return failure(response, message.sent_at, f"Slack answered {what}", permanent=permanent, secrets=[secret])
+
+
+def _marked(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a test, marked in the text, which stands in notifications, and above the blocks."""
+    mark = {"type": "context", "elements": [{"type": "mrkdwn", "text": f"*{TEST_MARK}*"}]}
+    blocks = content.get("blocks")
+    return {
+        "text": f"{TEST_MARK} {content.get('text') or ''}".rstrip(),
+        "blocks": [mark, *blocks] if blocks else [],
+    }
 
 
 def _payload(content: Mapping[str, Any]) -> dict[str, Any]:

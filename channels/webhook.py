@@ -150,6 +150,8 @@ class WebhookChannel(Channel[WebhookTarget]):
             "webhook-timestamp": timestamp,
             "webhook-signature": _signatures(message, timestamp, body, target),
         }
+        if message.test:
+            headers["webhook-test"] = "true"
         if message.traceparent:
             headers["traceparent"] = message.traceparent
         request = httpx.Request(target.method, parsed_url(target.url), headers=headers, content=body)

@@ -32,13 +32,23 @@ class Sender:
         self._tracing = tracing
 
     async def send(
-        self, event: Event, delivery: Delivery, subscription: Subscription, *, at: datetime, seconds: float
+        self,
+        event: Event,
+        delivery: Delivery,
+        subscription: Subscription,
+        *,
+        at: datetime,
+        seconds: float,
+        test: bool = False,
     ) -> Receipt | SendFailed:
-        """Send exactly once, and give up after `seconds`. Every failure is returned as `SendFailed`, none is raised."""
+        """Send exactly once, and give up after `seconds`. Every failure is returned as `SendFailed`, none is raised.
+
+        The message of a `test` is marked as such.
+        """
         channel = self._channels[subscription.spec.channel]
         try:
             with self._tracing.attempt(delivery, event.traceparent):
-                message, target = self._compose(channel, event, delivery, subscription, at)
+                message, target = self._compose(channel, event, delivery, subscription, at, test=test)
                 # The timeouts of a client are for single reads: a target that sends a byte now and then would never run
                 # into them.
                 async with asyncio.timeout(seconds):
@@ -55,7 +65,14 @@ class Sender:
             return SendFailed(f"the channel {subscription.spec.channel} failed: {type(error).__name__}")
 
     def _compose(
-        self, channel: Channel[Any], event: Event, delivery: Delivery, subscription: Subscription, at: datetime
+        self,
+        channel: Channel[Any],
+        event: Event,
+        delivery: Delivery,
+        subscription: Subscription,
+        at: datetime,
+        *,
+        test: bool,
     ) -> tuple[Message, TargetModel]:
         content: Mapping[str, Any] = {}
         target = subscription.target
@@ -81,5 +98,6 @@ class Sender:
             extensions=event.extensions,
             content=content,
             traceparent=current_traceparent(event.traceparent),
+            test=test,
         )
         return message, target

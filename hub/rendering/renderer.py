@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from html import escape as escape_html
 from typing import Any
 from urllib.parse import quote_plus
@@ -11,11 +11,12 @@ import orjson
 from liquid import BoundTemplate
 from liquid.exceptions import LiquidError, LiquidSyntaxError, ResourceLimitError, UnknownFilterError
 
-from channels.base import Channel, Escape, Rendered, TargetModel, Templates
+from channels.base import Channel, Escape, TargetModel, Templates
 from hub.errors import Fault, Invalid
 from hub.rendering.builtin import PARTIALS, built_in_templates
 from hub.rendering.liquid_filters import FILTERS, OWN_FILTERS
 from hub.rendering.sandbox import MAX_SOURCE, Meter, RenderFailed, Sandbox, place_of
+from hub.rendering.targets import has_template, rendered_fields, shown_name
 from hub.validation import pointer
 
 MAX_LEAVES = 500
@@ -50,7 +51,7 @@ class Renderer:
 
     def renders(self, kind: str, target: TargetModel) -> bool:
         """Whether there is anything to render for this target."""
-        return self._channels[kind].templates_for(target) is not None or bool(_rendered_fields(type(target)))
+        return self._channels[kind].templates_for(target) is not None or bool(rendered_fields(type(target)))
 
     def check(self, kind: str, template: Mapping[str, Any], target: TargetModel | None = None) -> None:
         """Check a subscription's override, for this target. Raises `Invalid`, with pointers under `/template`."""
@@ -76,8 +77,8 @@ class Renderer:
     def check_target(self, target: TargetModel) -> None:
         """Check the templates in a target. Raises `Invalid`, with pointers under `/target`."""
         check = _Check(self._untrusted, {})
-        for field in _rendered_fields(type(target)):
-            check.check_leaves(getattr(target, field), None, ("target", _shown_name(type(target), field)))
+        for field in rendered_fields(type(target)):
+            check.check_leaves(getattr(target, field), None, ("target", shown_name(type(target), field)))
         if check.faults:
             raise Invalid("A template in the target cannot be used.", errors=check.faults)
 
@@ -117,7 +118,7 @@ class Renderer:
 
         The result is checked by the channel. Raises `RenderFailed`.
         """
-        fields = [name for name in _rendered_fields(type(target)) if _has_template(getattr(target, name))]
+        fields = [name for name in rendered_fields(type(target)) if has_template(getattr(target, name))]
         if not fields:
             return target
         meter = Meter()
@@ -260,24 +261,3 @@ def _json_type(value: Any) -> str:
     if isinstance(value, Mapping):
         return "an object"
     return "an array" if isinstance(value, list | tuple) else "a string, an object or an array"
-
-
-def _has_template(value: Any) -> bool:
-    if isinstance(value, str):
-        return "{{" in value or "{%" in value
-    if isinstance(value, Mapping):
-        return any(map(_has_template, value.values()))
-    return isinstance(value, list | tuple) and any(map(_has_template, value))
-
-
-@lru_cache(maxsize=256)
-def _rendered_fields(model: type[TargetModel]) -> tuple[str, ...]:
-    return tuple(
-        name
-        for name, field in model.model_fields.items()
-        if any(isinstance(mark, Rendered) or mark is Rendered for mark in field.metadata)
-    )
-
-
-def _shown_name(model: type[TargetModel], field: str) -> str:
-    return model.model_fields[field].alias or field

@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from channels.base import SendFailed
+from channels.block_kit import MAX_BLOCKS
 from channels.slack import SlackChannel, SlackTarget
 from hub.testing.messages import MESSAGE, message
 from hub.testing.receivers import Receiver, Reply
@@ -163,6 +164,18 @@ async def test_blocks_that_came_out_empty_are_left_out(make_context: MakeContext
         {"type": "divider"},
         {"type": "context", "elements": [image]},
     ]
+
+
+async def test_a_test_is_marked_in_the_notification_and_above_the_blocks(make_context: MakeContext) -> None:
+    async with Receiver([Reply(200, "ok")] * 2) as receiver:
+        channel = SlackChannel(make_context())
+        for content in ({"text": "Order", "blocks": [section("a")] * MAX_BLOCKS}, {"text": "Order"}):
+            await channel.send(message(content=content, test=True), hook(receiver))
+    with_blocks, with_text = (arrival.json() for arrival in receiver.requests)
+    assert with_blocks["text"] == with_text["text"] == "[test] Order"
+    mark = {"type": "context", "elements": [{"type": "mrkdwn", "text": "*[test]*"}]}
+    assert (with_blocks["blocks"][0], len(with_blocks["blocks"])) == (mark, MAX_BLOCKS)
+    assert "blocks" not in with_text
 
 
 async def test_a_message_without_anything_to_say_is_not_posted(make_context: MakeContext) -> None:
