@@ -67,6 +67,8 @@ def checked_path(path: Path) -> Path:
 
 
 def _part(part: re.Match[str]) -> str | int | Element:
+    if part["name"] == "*":
+        raise ValueError('must name any element as [], and a member with this name as ["*"]')
     if part["name"] is not None:
         return part["name"]
     if part["index"] is not None:

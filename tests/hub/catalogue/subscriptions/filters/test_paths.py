@@ -24,6 +24,7 @@ EVENT = {"data": {"items": [{"sku": "A"}, {}, 5], "a.b": {"c": [1, [2, 3]]}, "em
         ("data.items.0.sku", ("data", "items", "0", "sku")),
         ("data.items[0].sku", ("data", "items", 0, "sku")),
         ("data.items[].sku", ("data", "items", ANY, "sku")),
+        ('data["*"]', ("data", "*")),
         ("data[*][]", ("data", ANY, ANY)),
         ('data["a.b"].c', ("data", "a.b", "c")),
         ('data["\\u00e9\\""]', ("data", 'é"')),
@@ -41,6 +42,7 @@ def test_a_path_has_these_parts(text: str, path: Path) -> None:
         ".",
         "data.",
         "data..x",
+        "data.items.*.sku",
         "total",
         "data[",
         "data[x]",
@@ -52,7 +54,7 @@ def test_a_path_has_these_parts(text: str, path: Path) -> None:
     ],
 )
 def test_what_is_no_path_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^must (start|have|be a path such as)"):
+    with pytest.raises(ValueError, match=r"^must (start|have|name|be a path such as)"):
         parse_path(text)
 
 
