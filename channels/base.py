@@ -249,7 +249,8 @@ class Channel(ABC, Generic[TargetT]):
 
     @classmethod
     def templates_for(cls, target: TargetT) -> Templates | None:
-        """The templates of messages to this target, by default the same for all; None when nothing is rendered."""
+        """The templates of messages to this target, by default the same for all; None when nothing is rendered. See
+        docs/decisions/0023."""
         return Templates(cls.kind, cls.escapes) if cls.default_template else None
 
     @classmethod

@@ -1,17 +1,30 @@
 """From the JSON of a filter to tests over events."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import count, islice
 from typing import Any
 
 from hub.catalogue.subscriptions.filters.operators import OPERATORS, Place, Test, malformed
-from hub.catalogue.subscriptions.filters.paths import ANY, Path, parse_path, plain_path, value_at, values_at
+from hub.catalogue.subscriptions.filters.paths import (
+    ANY,
+    MAX_ELEMENTS,
+    MISSING,
+    Path,
+    parse_path,
+    plain_path,
+    value_at,
+    values_at,
+)
 
 # These bound what a filter can cost: it is checked on the event loop, for each event that matches the patterns.
 MAX_DEPTH = 8
 MAX_RULES = 100
 _SHOWN = 64
+_REASONS = 3
+_SHOWN_REASONS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +79,7 @@ class AnyOf:
                 return None
             reasons.append(reason)
         more = f"; and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else ""
-        return f"any: none held ({'; '.join(reasons[:_REASONS])}{more})"
-
-
-_REASONS = 3
+        return f"any: none held ({'; '.join(reasons[:_REASONS])[:_SHOWN_REASONS]}{more})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +125,7 @@ class Filter:
         """Its rules as they are shown in the reason of a `not`."""
         labels = [_label(rule) for rule in self.rules]
         more = f" and {len(labels) - _REASONS} more" if len(labels) > _REASONS else ""
-        return ", ".join(labels[:_REASONS]) + more
+        return ", ".join(labels[:_REASONS])[:_SHOWN_REASONS] + more
 
 
 def _label(rule: Rule | ElementRules | AnyOf | Not) -> str:
@@ -136,7 +146,7 @@ def compile_filter(document: Any, *place: str | int, stored: bool = False) -> Fi
     In a `stored` filter, brackets that are not part of a path's grammar stand for themselves: releases before 0.3 took
     every character but the dot.
     """
-    return _Compiler(_stored_path if stored else parse_path).filter(document, place or ("filter",), 1)
+    return _Compiler(_stored_path if stored else parse_path, count(1)).filter(document, place or ("filter",), 1)
 
 
 def _stored_path(text: str) -> Path:
@@ -146,10 +156,16 @@ def _stored_path(text: str) -> Path:
         return plain_path(text)
 
 
+def _member_path(parse: Callable[[str], Path], text: str) -> Path:
+    """A path that starts in an element of an array."""
+    return parse(f"data{text}" if text.startswith("[") else f"data.{text}")[1:]
+
+
 class _Compiler:
-    def __init__(self, parse: Callable[[str], Path]) -> None:
+    def __init__(self, parse: Callable[[str], Path], numbers: Iterator[int]) -> None:
         self._parse = parse
-        self._count = 0
+        self._numbers = numbers
+        """Counts the rules, those inside of `contains` among them."""
 
     def filter(self, document: Any, place: Place, depth: int) -> Filter:
         if not isinstance(document, Mapping):
@@ -164,7 +180,7 @@ class _Compiler:
             elif name == "not":
                 rules.append(Not(self.filter(value, here, depth + 1), here))
             else:
-                rules.extend(self._rules(name, value, here))
+                rules.extend(self._rules(name, value, here, depth))
         return Filter(tuple(rules))
 
     def _any(self, value: Any, place: Place, depth: int) -> AnyOf:
@@ -173,28 +189,42 @@ class _Compiler:
         alternatives = (self.filter(inner, (*place, index), depth + 1) for index, inner in enumerate(value))
         return AnyOf(tuple(alternatives), place)
 
-    def _rules(self, name: str, value: Any, place: Place) -> list[Rule] | list[ElementRules]:
+    def _rules(self, name: str, value: Any, place: Place, depth: int) -> list[Rule] | list[ElementRules]:
         try:
             path = self._parse(name)
         except ValueError as wrong:
             raise malformed(str(wrong), place) from None
         if isinstance(value, list):
-            rules = [self._rule(name, path, "in", value, place)]
+            rules = [self._rule(name, path, "in", value, place, depth)]
         elif not isinstance(value, dict):
-            rules = [self._rule(name, path, "eq", value, place)]
+            rules = [self._rule(name, path, "eq", value, place, depth)]
         elif not value:
             raise malformed("must name at least one operator", place)
         else:
-            rules = [self._rule(name, path, verb, operand, (*place, verb)) for verb, operand in value.items()]
+            rules = [self._rule(name, path, verb, operand, (*place, verb), depth) for verb, operand in value.items()]
         return [ElementRules(path, tuple(rules))] if ANY in path else rules
 
-    def _rule(self, name: str, path: Path, verb: str, operand: Any, place: Place) -> Rule:
-        self._count += 1
-        if self._count > MAX_RULES:
+    def _rule(self, name: str, path: Path, verb: str, operand: Any, place: Place, depth: int) -> Rule:
+        if next(self._numbers) > MAX_RULES:
             raise malformed(f"is one of more than {MAX_RULES} rules", place)
         make = OPERATORS.get(verb)
         if make is None:
             raise malformed(f"is no operator; the operators are {' '.join(OPERATORS)}", place)
+        is_element = verb == "contains" and isinstance(operand, Mapping)
+        test = self._has_element(operand, place, depth) if is_element else make(operand, place)
         shown = json.dumps(operand, ensure_ascii=False)
         label = f"{name} {verb} {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'}"
-        return Rule(path, verb, operand, make(operand, place), label, place)
+        return Rule(path, verb, operand, test, label, place)
+
+    def _has_element(self, operand: Mapping[str, Any], place: Place, depth: int) -> Test:
+        """A test for an array in which one object passes the whole filter."""
+        if not operand:
+            raise malformed("must name at least one member", place)
+        inner = _Compiler(partial(_member_path, self._parse), self._numbers).filter(operand, place, depth + 1)
+
+        def test(value: Any) -> str | None:
+            elements = islice(value, MAX_ELEMENTS) if isinstance(value, list) else ()
+            held = any(isinstance(element, dict) and inner.holds(element) for element in elements)
+            return None if held else "was missing" if value is MISSING else "did not contain it"
+
+        return test

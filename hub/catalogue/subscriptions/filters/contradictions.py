@@ -33,6 +33,7 @@ _ROOTS: dict[object, Kinds] = {
     "data": _VALUES,
 }
 """What an event has at the beginning of a path. An instant is never a decimal."""
+_SHOWN = 1_000
 _PART_OF_DECIMAL = re.compile(r"-?[0-9]*\.?[0-9]*")
 _ORDERS = frozenset({"gt", "gte", "lt", "lte"})
 
@@ -95,7 +96,7 @@ def _by_path(rules: Iterable[Rule]) -> Iterable[list[Rule]]:
 def _fault(group: Sequence[Rule]) -> Fault:
     written = [rule for rule in group if rule.place]
     labels = "; ".join(rule.label for rule in group)
-    return Fault(f"no value can fulfil: {labels}", pointer(*written[-1].place))
+    return Fault(f"no value can fulfil: {labels}"[:_SHOWN], pointer(*written[-1].place))
 
 
 def _scalar_with_members(groups: Sequence[Sequence[Rule]]) -> Fault | None:

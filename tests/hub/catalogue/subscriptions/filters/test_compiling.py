@@ -67,6 +67,9 @@ def check(rules: dict[str, Any], event: dict[str, Any] = EVENT) -> str | None:
         {"data.items[].sku": {"ne": "A"}},
         {"data.items[].coupon": {"exists": False}},
         {"data.parcels[].lines[].sku": "C"},
+        {"data.items": {"contains": {"sku": "B", "price": {"gte": 25}}}},
+        {"data.parcels": {"contains": {"lines[].sku": "C", "lines": {"contains": {"sku": "C"}}}}},
+        {"data.items": {"contains": {"any": [{"sku": "Z"}, {"price": "10"}], '["sku"]': ["A"]}}},
         {"data.tags[]": 7},
         {"data.nothing[].sku": {"exists": False}},
         {"not": {"data.items[].sku": "Z"}},
@@ -115,6 +118,12 @@ def test_holds(rules: dict[str, Any]) -> None:
         ({"not": {"data.count": 3}}, "not: data.count eq 3 held"),
         ({"not": {"data.items[].sku": "A", "any": [{"data.count": 3}]}}, 'not: data.items[].sku eq "A", any held'),
         ({"any": [{"data.count": n} for n in range(4, 9)]}, ANY_OF_FIVE),
+        (
+            {"data.items": {"contains": {"sku": "A", "price": 25}}},
+            'data.items contains {"sku": "A", "price": 25}: did not contain it',
+        ),
+        ({"data.tags": {"contains": {"sku": {"ne": 1}}}}, 'data.tags contains {"sku": {"ne": 1}}: did not contain it'),
+        ({"data.none": {"contains": {"sku": "A"}}}, 'data.none contains {"sku": "A"}: was missing'),
         ({"data.items[].sku": "Z"}, 'data.items[].sku eq "Z": held for no element'),
         (
             {"data.items[].price": {"gt": 10, "lt": 25}},
@@ -153,6 +162,9 @@ def test_the_first_rule_that_fails_is_named_and_no_value_of_the_event(rules: dic
         ({"data.x": {"prefix": 1}}, "/filter/data.x/prefix"),
         ({"data.x": {"exists": 1}}, "/filter/data.x/exists"),
         ({"data.x": "y" * 1025}, "/filter/data.x"),
+        ({"data.x": {"contains": {}}}, "/filter/data.x/contains"),
+        ({"data.x": {"contains": {"a..b": 1}}}, "/filter/data.x/contains/a..b"),
+        ({"data.x": {"contains": {"a": {"gtt": 1}}}}, "/filter/data.x/contains/a/gtt"),
         ({"any": {}}, "/filter/any"),
         ({"any": []}, "/filter/any"),
         ({"any": [{"data.x": 1}, {"x": 1}]}, "/filter/any/1/x"),
@@ -190,6 +202,8 @@ def test_a_filter_has_a_hundred_rules_at_most() -> None:
     compile_filter({f"data.x{number}": number for number in range(100)})
     with pytest.raises(Invalid):
         compile_filter({"any": [{f"data.x{number}": number} for number in range(101)]})
+    with pytest.raises(Invalid):
+        compile_filter({"data.x": {"contains": {f"x{number}": number for number in range(100)}}})
 
 
 @given(

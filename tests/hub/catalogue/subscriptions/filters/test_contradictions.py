@@ -35,6 +35,7 @@ def pointer_of(rules: dict[str, Any], *patterns: str) -> str | None:
         ({"data.x": {"exists": False, "gte": 1}}, "/filter/data.x/gte"),
         ({"data.x": {"eq": None, "prefix": "a"}}, "/filter/data.x/prefix"),
         ({"data.x": {"gte": 5, "prefix": "a"}}, "/filter/data.x/prefix"),
+        ({"data.x": {"contains": {"y": 1}, "prefix": "a"}}, "/filter/data.x/prefix"),
         ({"data.x": {"contains": 5, "suffix": "a"}}, "/filter/data.x/suffix"),
         ({"data.x": {"prefix": "ab", "gte": "ac"}}, "/filter/data.x/gte"),
         ({"data.x": {"prefix": "b", "lt": "b"}}, "/filter/data.x/lt"),
