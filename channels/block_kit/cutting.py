@@ -10,6 +10,8 @@ _ENTITY = r"&(?:[a-z]{1,6}|#[0-9]{1,6});"
 _PLAIN = re.compile(rf"{_ENTITY}|.", re.DOTALL)
 # https://docs.slack.dev/messaging/formatting-message-text: links and mentions are `<…>`, code is `…` or ```…```.
 _MRKDWN = re.compile(rf"```|`|<[^<>]+>|{_ENTITY}|.", re.DOTALL)
+_LINK = re.compile(r"<([^<>|]+)\|([^<>]+)>")
+_LEAST_LABEL = 8
 _JOINER = "\N{ZERO WIDTH JOINER}"
 _WIDE = re.compile(r"[\U00010000-\U0010ffff]")
 
@@ -17,22 +19,33 @@ _WIDE = re.compile(r"[\U00010000-\U0010ffff]")
 def cut(text: str, limit: int, *, mrkdwn: bool = True) -> str:
     """At most `limit` characters of the text, the last of them `…` when something was left out.
 
-    Counts UTF-16 code units, so that the text keeps to the limit however Slack counts. In `mrkdwn` no link is split,
-    and code that the cut would leave open is closed behind the `…`. A limit below 7 is too short for that.
+    Counts UTF-16 code units, so that the text keeps to the limit however Slack counts. In `mrkdwn` a link is cut only
+    in its label, and code that the cut would leave open is closed behind the `…`. The limit must be 7 at least.
     """
     if _length(text) <= limit:
         return text
     kept, size, open_code = "", 0, ""
     for piece in (_MRKDWN if mrkdwn else _PLAIN).finditer(text):
+        room = limit - size
         size += _length(piece[0])
         if size >= limit:
-            break
+            link = _shortened(piece[0], room - len(open_code)) if mrkdwn else ""
+            return text[: piece.start()] + link + open_code if link else kept or ELLIPSIS
         if mrkdwn:
             open_code = _after(piece[0], open_code)
         ending = ELLIPSIS + open_code
         if size + len(ending) <= limit and not _continues(text, piece.end()):
             kept = text[: piece.end()] + ending
     return kept or ELLIPSIS
+
+
+def _shortened(piece: str, limit: int) -> str:
+    """A link with its label cut, at most `limit` characters in all; empty where that leaves too little of the label."""
+    link = _LINK.fullmatch(piece)
+    if link is None:
+        return ""
+    room = limit - _length(link[1]) - len("<|>")
+    return f"<{link[1]}|{cut(link[2], room, mrkdwn=False)}>" if _LEAST_LABEL <= room < _length(link[2]) else ""
 
 
 def _length(text: str) -> int:

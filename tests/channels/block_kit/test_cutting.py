@@ -39,6 +39,15 @@ def test_code_that_is_cut_is_closed(pieces: list[str], fence: str, limit: int) -
     assert shown == "…" or shown.endswith(fence)
 
 
+@given(st.integers(1, 60), st.integers(7, 60), st.sampled_from(["", "`", "```"]))
+def test_a_link_stays_whole_or_is_cut_in_its_label(length: int, limit: int, fence: str) -> None:
+    text = f"{fence}<https://e.com|{'x' * length}>{fence} and more"
+    shown = cut(text, limit)
+    assert units(shown) <= limit
+    assert shown.count("<") == shown.count("|") == shown.count(">") == shown.count("https://e.com") <= 1
+    assert shown.count("…") == (shown != text)
+
+
 @given(st.text("`a\n<|>&;…", max_size=60), st.integers(7, 60))
 def test_whatever_the_text_it_is_cut_to_the_limit(text: str, limit: int) -> None:
     shown = cut(text, limit)
@@ -53,6 +62,9 @@ def test_whatever_the_text_it_is_cut_to_the_limit(text: str, limit: int) -> None
         ("x" * 11, 10, "x" * 9 + "…"),
         ("xxxx&amp;&amp;", 10, "xxxx&amp;…"),
         ("xx<https://example.com|there> and back", 12, "xx…"),
+        ("<https://e.com|" + "x" * 40 + "> more", 30, "<https://e.com|xxxxxxxxxxxxx…>"),
+        ("`<https://e.com|" + "&amp;" * 9 + ">`", 32, "`<https://e.com|&amp;&amp;…>`"),
+        ("a <https://e.com/long/way|" + "x" * 40 + ">", 30, "a …"),
         ("```" + "x" * 20 + "```", 12, "```xxxxx…```"),
         ("say `" + "x" * 20 + "`", 12, "say `xxxxx…`"),
         ("```a``` " + "x" * 20, 12, "```a``` xxx…"),
