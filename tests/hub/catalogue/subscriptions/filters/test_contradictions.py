@@ -54,6 +54,8 @@ def pointer_of(rules: dict[str, Any], *patterns: str) -> str | None:
         ({"subject.name": "x"}, "/filter/subject.name"),
         ({"data": {"exists": False}}, "/filter/data/exists"),
         ({"type": "user.deleted"}, "/filter/type"),
+        ({"type": {"prefix": "user."}}, "/filter/type/prefix"),
+        ({"any": [{"type": "user.deleted"}, {"type": {"lt": "o"}}]}, "/filter/any/0/type"),
     ],
 )
 def test_a_filter_that_can_never_match_is_refused_where_it_contradicts_itself(
@@ -84,6 +86,12 @@ def test_a_filter_that_can_never_match_is_refused_where_it_contradicts_itself(
 )
 def test_a_filter_that_may_match_is_taken(rules: dict[str, Any]) -> None:
     assert pointer_of(rules, "order.*") is None
+
+
+def test_one_of_the_event_types_is_enough() -> None:
+    assert pointer_of({"type": {"suffix": ".paid"}}, "user.deleted", "order.paid") is None
+    assert pointer_of({"type": {"suffix": ".paid"}}, "user.deleted", "order.created") == "/filter/type/suffix"
+    assert pointer_of({"type": {"prefix": "user."}}, "order.*", "*") is None
 
 
 def test_what_contradicts_is_named() -> None:
