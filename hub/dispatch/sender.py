@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -48,11 +49,11 @@ class Sender:
         channel = self._channels[subscription.spec.channel]
         try:
             with self._tracing.attempt(delivery, event.traceparent):
-                message, target = self._compose(channel, event, delivery, subscription, at, test=test)
+                message, target = self._compose(channel, event, delivery, subscription, at)
                 # The timeouts of a client are for single reads: a target that sends a byte now and then would never run
                 # into them.
                 async with asyncio.timeout(seconds):
-                    receipt: Receipt = await channel.send(message, target)
+                    receipt: Receipt = await channel.send(replace(message, test=True) if test else message, target)
                     return receipt
         except SendFailed as failure:
             return failure
@@ -65,14 +66,7 @@ class Sender:
             return SendFailed(f"the channel {subscription.spec.channel} failed: {type(error).__name__}")
 
     def _compose(
-        self,
-        channel: Channel[Any],
-        event: Event,
-        delivery: Delivery,
-        subscription: Subscription,
-        at: datetime,
-        *,
-        test: bool,
+        self, channel: Channel[Any], event: Event, delivery: Delivery, subscription: Subscription, at: datetime
     ) -> tuple[Message, TargetModel]:
         content: Mapping[str, Any] = {}
         target = subscription.target
@@ -98,6 +92,5 @@ class Sender:
             extensions=event.extensions,
             content=content,
             traceparent=current_traceparent(event.traceparent),
-            test=test,
         )
         return message, target
