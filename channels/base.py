@@ -50,6 +50,8 @@ class Message:
     """W3C Trace Context of the request that published the event."""
     checkpoint: str | None = None
     """What the last failed attempt left in `SendFailed.checkpoint`: how much of this delivery is done."""
+    test: bool = False
+    """A person sends a sample to try the target out; the channel says so where the reader sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,29 @@ class Rendered:
     """Marks a field of a target whose strings are templates, rendered for each event:
     `to: Annotated[list[str], Rendered()]`."""
 
+    recipient: bool = True
+    """Whether the field says who gets the message. A test goes to nobody who is named by data, unless that is asked
+    for."""
+
+
+Escape = Literal["html", "mrkdwn", "json", "url"]
+"""How a value is escaped where it enters a text: for HTML or XML, for Slack, inside a JSON string, in a URL or form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """What messages to a target are rendered with.
+
+    Example:
+
+        Templates("email_staff", {"html": "html"})
+    """
+
+    built_in: str
+    """The folder of `hub/templates/` that has the templates for built-in event types."""
+    escapes: Mapping[str, Escape] = field(default_factory=dict)
+    """How values are escaped in each template field."""
+
 
 TargetT = TypeVar("TargetT", bound=TargetModel)
 
@@ -231,7 +256,7 @@ class Channel(ABC, Generic[TargetT]):
     default_template: ClassVar[Mapping[str, Any]] = {}
     """The template fields, with the Liquid sources for events that have no built-in template. Each string inside nested
     lists and objects is a template. A subscription may override each of these fields, and no others."""
-    escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {}
+    escapes: ClassVar[Mapping[str, Escape]] = {}
     """How values are escaped when they are put into a template field. Values in other fields are not escaped."""
     made_from: ClassVar[Mapping[str, str]] = {}
     """Fields that the channel can make from another one. Where a subscription's template gives the other field and not
@@ -243,6 +268,16 @@ class Channel(ABC, Generic[TargetT]):
 
     def __init__(self, context: ChannelContext) -> None:
         self.context = context
+
+    @classmethod
+    def templates_for(cls, target: TargetT) -> Templates | None:
+        """The templates of messages to this target, by default the same for all; None when nothing is rendered. See
+        docs/decisions/0023."""
+        return Templates(cls.kind, cls.escapes) if cls.default_template else None
+
+    @classmethod
+    def check_content(cls, content: Mapping[str, Any], target: TargetT) -> None:
+        """Raises `ValueError`, with a text that repeats no value, when rendered template fields cannot be sent."""
 
     @abstractmethod
     async def send(self, message: Message, target: TargetT) -> Receipt:

@@ -7,7 +7,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import httpx
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from channels.base import Channel, ChannelContext, Message, Receipt, Rendered, SendFailed, TargetModel
+from channels.base import (
+    Channel,
+    ChannelContext,
+    Escape,
+    Message,
+    Receipt,
+    Rendered,
+    SendFailed,
+    TargetModel,
+    Templates,
+)
 from channels.mail import (
     EhloName,
     InvalidAddress,
@@ -30,6 +40,8 @@ from channels.mail import (
 MAX_RECIPIENTS = 50
 """In `to`, `cc` and `bcc` together: the lowest limit of any provider."""
 MAX_SUBJECT_LENGTH = 255
+TEST_MARK = "[test] "
+STAFF_TEMPLATES = "email_staff"
 _UNSUBSCRIBE = re.compile(r"(?:https?://|mailto:)[!-;=?-~]{1,900}", re.IGNORECASE)
 """Printable ASCII without angle brackets, so that the URL cannot end its header, and short enough for one line."""
 
@@ -103,7 +115,12 @@ class EmailTarget(TargetModel):
         serialize_by_alias=True,
         validate_by_name=True,
         validate_by_alias=True,
-        json_schema_extra={"examples": [{"to": ["{{ data.customer.email }}"], "bcc": ["orders@example.com"]}]},
+        json_schema_extra={
+            "examples": [
+                {"to": ["{{ data.customer.email }}"], "bcc": ["orders@example.com"]},
+                {"to": ["orders@example.com"], "audience": "staff"},
+            ]
+        },
     )
 
     to: Annotated[Addresses, Field(min_length=1)]
@@ -111,10 +128,12 @@ class EmailTarget(TargetModel):
     bcc: Addresses = Field(default_factory=list)
     sender: Address | None = Field(default=None, alias="from")
     """By default the operator's `HUB_EMAIL_FROM`."""
-    reply_to: Annotated[AddressTemplate | None, Rendered()] = None
+    reply_to: Annotated[AddressTemplate | None, Rendered(recipient=False)] = None
     provider: Literal["smtp", "resend", "postmark", "sendgrid", "mailgun", "ses"] | None = None
     """By default the operator's `HUB_EMAIL_PROVIDER`."""
-    unsubscribe_url: Annotated[str | None, Field(max_length=1000), Rendered()] = None
+    audience: Literal["customer", "staff"] = "customer"
+    """For whom the built-in templates of order and user events are written."""
+    unsubscribe_url: Annotated[str | None, Field(max_length=1000), Rendered(recipient=False)] = None
     """Where a reader can unsubscribe: https (which mail programs offer as one click), http or mailto."""
 
     @model_validator(mode="after")
@@ -141,8 +160,12 @@ class EmailChannel(Channel[EmailTarget]):
         "text": _TEXT,
         "html": _HTML,
     }
-    escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {"html": "html"}
+    escapes: ClassVar[Mapping[str, Escape]] = {"html": "html"}
     made_from: ClassVar[Mapping[str, str]] = {"text": "html"}
+
+    @classmethod
+    def templates_for(cls, target: EmailTarget) -> Templates:
+        return Templates(cls.kind if target.audience == "customer" else STAFF_TEMPLATES, cls.escapes)
 
     def __init__(self, context: ChannelContext) -> None:
         super().__init__(context)
@@ -201,7 +224,7 @@ class EmailChannel(Channel[EmailTarget]):
             cc=cc,
             bcc=bcc,
             reply_to=_mailbox("reply_to", target.reply_to) if target.reply_to else None,
-            subject=_subject(str(message.content.get("subject") or "")) or message.type,
+            subject=_subject(message),
             text=text,
             html=inlined(html),
             unsubscribe_url=_unsubscribe_url(target.unsubscribe_url),
@@ -232,8 +255,8 @@ def _mailboxes(texts: list[str]) -> list[Mailbox]:
     return [_mailbox("to, cc or bcc", text) for text in texts if text.strip()]
 
 
-def _subject(text: str) -> str:
-    plain = header_text(text)
+def _subject(message: Message) -> str:
+    plain = TEST_MARK * message.test + (header_text(str(message.content.get("subject") or "")) or message.type)
     return plain if len(plain) <= MAX_SUBJECT_LENGTH else plain[: MAX_SUBJECT_LENGTH - 1] + "…"
 
 

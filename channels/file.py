@@ -110,6 +110,7 @@ def _line(message: Message) -> bytes:
         "subject": message.subject,
         "time": message.time,
         "written_at": message.sent_at,
+        **({"test": True} if message.test else {}),
     }
     data = b" ".join(message.data.splitlines())  # JSON may span several lines, but its strings contain no line breaks
     return b'%b,"data":%b}\n' % (orjson.dumps(head, option=orjson.OPT_UTC_Z)[:-1], data)

@@ -1,26 +1,24 @@
 """Slack, through an incoming webhook or a bot's `chat.postMessage`."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
 
 import httpx
 import orjson
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
-from channels.base import Channel, ChannelContext, Message, Receipt, SendFailed, TargetModel
+from channels.base import Channel, ChannelContext, Escape, Message, Receipt, SendFailed, TargetModel
+from channels.block_kit import cut, fitted_blocks
 from channels.http import checked_url, deliver, excerpt, failure, parsed_url
 
 API_URL = "https://slack.com/api"
 
 # https://docs.slack.dev/reference/methods/chat.postMessage#truncating
-# https://docs.slack.dev/reference/block-kit/blocks
 MAX_TEXT = 40_000
-MAX_BLOCKS = 50
-_MAX_BLOCK_TEXT = {"header": 150, "section": 3_000}
-_MAX_FIELDS = 10
-_MAX_FIELD_TEXT = 2_000
-_MAX_ELEMENTS = 10
+TEST_MARK = "[test]"
+MAX_FALLBACK = 4_000
+"""Characters of the text where blocks are shown, and the text stands in notifications."""
 
 # https://docs.slack.dev/reference/methods/chat.postMessage#errors
 # https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors
@@ -84,11 +82,11 @@ class SlackChannel(Channel[SlackTarget]):
                 "type": "section",
                 "text": {"type": "mrkdwn", "text": "*{{ type }}*{% if subject %}\n{{ subject }}{% endif %}"},
             },
-            {"type": "section", "text": {"type": "mrkdwn", "text": "```{{ data | json: 2 | truncate: 2800 }}```"}},
+            {"type": "section", "text": {"type": "mrkdwn", "text": "```{{ data | json: 2 | truncate: 3000 }}```"}},
             {"type": "context", "elements": [{"type": "mrkdwn", "text": "{{ source }} · {{ time }} · `{{ id }}`"}]},
         ],
     }
-    escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {"text": "mrkdwn", "blocks": "mrkdwn"}
+    escapes: ClassVar[Mapping[str, Escape]] = {"text": "mrkdwn", "blocks": "mrkdwn"}
     rate_per_second = 1.0  # https://docs.slack.dev/apis/web-api/rate-limits: one message a second for each channel
 
     def __init__(self, context: ChannelContext) -> None:
@@ -96,7 +94,7 @@ class SlackChannel(Channel[SlackTarget]):
         self._post_message = httpx.URL(context.options.get("slack_api_url", API_URL).rstrip("/") + "/chat.postMessage")
 
     async def send(self, message: Message, target: SlackTarget) -> Receipt:
-        payload = _payload(message.content)
+        payload = _payload(_marked(message.content) if message.test else message.content)
         if target.webhook_url is not None:
             return await self._by_webhook(message, target.webhook_url.get_secret_value(), payload)
         assert target.bot_token is not None  # noqa: S101 - the target's validator guarantees it
@@ -134,44 +132,20 @@ def _refusal(response: httpx.Response, message: Message, code: str, *, secret: s
     return failure(response, message.sent_at, f"Slack answered {what}", permanent=permanent, secrets=[secret])
 
 
+def _marked(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a test, marked in the text, which stands in notifications, and above the blocks."""
+    mark = {"type": "context", "elements": [{"type": "mrkdwn", "text": f"*{TEST_MARK}*"}]}
+    blocks = content.get("blocks")
+    return {
+        "text": f"{TEST_MARK} {content.get('text') or ''}".rstrip(),
+        "blocks": [mark, *blocks] if blocks else [],
+    }
+
+
 def _payload(content: Mapping[str, Any]) -> dict[str, Any]:
     """The message within Slack's limits. Raises `SendFailed` when it is empty."""
-    text = _cut(str(content.get("text") or ""), MAX_TEXT)
-    blocks = [block for block in map(_fitted, content.get("blocks") or ()) if block is not None][:MAX_BLOCKS]
+    blocks = fitted_blocks(content.get("blocks") or ())
+    text = cut(str(content.get("text") or ""), MAX_FALLBACK if blocks else MAX_TEXT)
     if not text.strip() and not blocks:
         raise SendFailed("the message has neither text nor blocks", permanent=True)
     return {"text": text, "blocks": blocks} if blocks else {"text": text}
-
-
-def _fitted(block: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The block within its limits; None when it would show nothing, because Slack refuses empty blocks."""
-    fitted = dict(block)
-    kind = str(block.get("type"))
-    if kind in _MAX_BLOCK_TEXT:
-        fitted["text"] = _fitted_text(block.get("text"), _MAX_BLOCK_TEXT[kind])
-        fitted["fields"] = _fitted_texts(block.get("fields"), _MAX_FIELD_TEXT, _MAX_FIELDS)
-        fitted = {name: value for name, value in fitted.items() if value or name not in {"text", "fields"}}
-        return fitted if "text" in fitted or "fields" in fitted else None
-    if kind == "context":
-        fitted["elements"] = _fitted_texts(block.get("elements"), _MAX_FIELD_TEXT, _MAX_ELEMENTS)
-        return fitted if fitted["elements"] else None
-    return fitted
-
-
-def _fitted_texts(texts: Sequence[Any] | None, limit: int, count: int) -> list[Any]:
-    fitted = (_fitted_text(text, limit) for text in texts or ())
-    return [text for text in fitted if text is not None][:count]
-
-
-def _fitted_text(text: Any, limit: int) -> Any:
-    """A text object cut to `limit`; None for an empty one. Anything else is returned unchanged."""
-    if not isinstance(text, Mapping) or not isinstance(text.get("text"), str):
-        return text
-    return {**text, "text": _cut(text["text"], limit)} if text["text"].strip() else None
-
-
-def _cut(text: str, limit: int) -> str:
-    """At most `limit` characters, without half of an entity such as `&amp;` at the end."""
-    if len(text) <= limit:
-        return text
-    return re.sub(r"&[a-z]{0,4}$", "", text[: limit - 1]) + "…"

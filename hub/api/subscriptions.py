@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from channels import load_channels
 from hub.api.access import CurrentServices, Manager
@@ -15,7 +15,7 @@ from hub.api.shapes import NO_STORE, Paging, json_response, listed
 from hub.catalogue.subscriptions import Subscription, SubscriptionSpec, SubscriptionView
 from hub.catalogue.subscriptions.service import signed_target
 from hub.dispatch.health import Health
-from hub.dispatch.send_test import SendTestResult, send_test
+from hub.dispatch.send_test import SendTestRequest, SendTestResult, addressed, send_test
 from hub.media_types import JSON, MERGE_PATCH
 from hub.models import Delivery, Status
 from hub.runtime import Services
@@ -40,6 +40,18 @@ class HealthView(Health):
 
 class SubscriptionDetail(SubscriptionView):
     health: HealthView
+
+
+class Replacement(SubscriptionSpec):
+    """A subscription as `PUT` takes it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_only_the_hub_writes(cls, document: Any) -> Any:
+        if not isinstance(document, dict):
+            return document
+        shown_only = SubscriptionDetail.model_fields.keys() - SubscriptionSpec.model_fields.keys()
+        return {name: value for name, value in document.items() if name not in shown_only}
 
 
 class Trial(SendTestResult):
@@ -126,9 +138,26 @@ async def patch_subscription(
 ) -> Response:
     """Change a subscription by a JSON merge patch (RFC 7396): null removes a member.
 
-    A secret that is sent back as it was shown, masked, stays as it is.
+    `filter`, `template` and `retry_schedule` are replaced whole. A secret that is sent back as it was shown, masked,
+    stays as it is.
     """
     return json_response((await services.subscriptions.patch(caller, subscription_id, patch)).view())
+
+
+@router.put(
+    "/{subscription_id}",
+    response_model=SubscriptionView,
+    responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+)
+async def put_subscription(
+    subscription_id: SubscriptionId, replacement: Replacement, services: CurrentServices, caller: Manager
+) -> Response:
+    """Replace a subscription: members that are left out get their defaults. Its id and `created_at` stay.
+
+    The signing secret stays as well when the target names none, and so does a secret that is sent back masked. What
+    `GET` shows may be sent back: members that only the hub writes are ignored.
+    """
+    return json_response((await services.subscriptions.put(caller, subscription_id, replacement)).view())
 
 
 @router.delete(
@@ -164,14 +193,25 @@ async def disable_subscription(subscription_id: SubscriptionId, services: Curren
     return json_response(disabled.view())
 
 
-@router.post("/{subscription_id}/test", response_model=Trial, responses=problems(401, 403, 404, 413, 422, 503))
-async def test_subscription(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
+@router.post(
+    "/{subscription_id}/test",
+    response_model=Trial,
+    responses=problems(400, 401, 403, 404, 413, 415, 422, 503),
+)
+async def try_subscription(
+    subscription_id: SubscriptionId, services: CurrentServices, caller: Manager, wanted: SendTestRequest | None = None
+) -> Response:
     """Send a sample now, once, and answer how the target took it. Nothing is stored, and the filter is not applied.
 
-    The sample is the example of the first event type that the subscription's patterns match.
+    The sample is by default the example of the first event type that the subscription's patterns match. The message is
+    marked: `webhook-test: true` in webhooks, `[test]` in mails and Slack, `"test": true` in files. Where the recipients
+    come from the data, it is sent to `to`, or to them with `to_customer`, and otherwise to nobody (422).
     """
-    subscription = services.subscriptions.find(caller.tenant, subscription_id)
+    wanted = wanted or SendTestRequest()
+    subscription = addressed(services.subscriptions.find(caller.tenant, subscription_id), wanted)
     sample = services.event_types.sample(caller.tenant, subscription.patterns)
+    if wanted.type is not None or wanted.data is not None:
+        sample = services.event_types.made_up(caller.tenant, wanted.type or sample.type, wanted.data)
     timeout = subscription.spec.timeout or services.settings.attempt_timeout
     return json_response(await send_test(services.sender, sample, subscription, services.clock, timeout))
 

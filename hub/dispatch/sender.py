@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -32,9 +33,19 @@ class Sender:
         self._tracing = tracing
 
     async def send(
-        self, event: Event, delivery: Delivery, subscription: Subscription, *, at: datetime, seconds: float
+        self,
+        event: Event,
+        delivery: Delivery,
+        subscription: Subscription,
+        *,
+        at: datetime,
+        seconds: float,
+        test: bool = False,
     ) -> Receipt | SendFailed:
-        """Send exactly once, and give up after `seconds`. Every failure is returned as `SendFailed`, none is raised."""
+        """Send exactly once, and give up after `seconds`. Every failure is returned as `SendFailed`, none is raised.
+
+        The message of a `test` is marked as such.
+        """
         channel = self._channels[subscription.spec.channel]
         try:
             with self._tracing.attempt(delivery, event.traceparent):
@@ -42,7 +53,7 @@ class Sender:
                 # The timeouts of a client are for single reads: a target that sends a byte now and then would never run
                 # into them.
                 async with asyncio.timeout(seconds):
-                    receipt: Receipt = await channel.send(message, target)
+                    receipt: Receipt = await channel.send(replace(message, test=True) if test else message, target)
                     return receipt
         except SendFailed as failure:
             return failure
@@ -60,9 +71,9 @@ class Sender:
         content: Mapping[str, Any] = {}
         target = subscription.target
         # Most webhooks have nothing to render. For them the data are not parsed at all: they are sent as they came.
-        if self._renderer.renders(channel.kind):
+        if self._renderer.renders(channel.kind, target):
             seen = event.seen(orjson.loads(event.data))
-            content = self._renderer.content(subscription.spec.channel, seen, subscription.spec.template)
+            content = self._renderer.content(channel.kind, seen, subscription.spec.template, target)
             target = self._renderer.target(target, seen)
         message = Message(
             tenant=event.tenant,

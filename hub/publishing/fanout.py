@@ -80,9 +80,7 @@ class FanOutExpander:
         found = [
             s
             for s in self._catalogue.subscribed(event.tenant, event.type)
-            if s.id > fan_out.after
-            and s.created_at <= event.accepted_at
-            and (s.filter is None or s.filter.check(seen) is None)
+            if s.id > fan_out.after and s.created_at <= event.accepted_at and (s.filter is None or s.filter.holds(seen))
         ]
         # The cursor is the id of a subscription, so the order has to be the same in every process and every attempt.
         return sorted(found, key=lambda s: s.id)

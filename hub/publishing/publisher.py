@@ -177,7 +177,7 @@ class Publisher:
         if not any(subscription.filter for subscription in subscribed):
             return list(subscribed)
         seen = event.seen(data)
-        return [s for s in subscribed if s.filter is None or s.filter.check(seen) is None]
+        return [s for s in subscribed if s.filter is None or s.filter.holds(seen)]
 
     def _count(self, answer: AcceptResult, seconds: float) -> None:
         if answer.replayed:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from html import escape as escape_html
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import orjson
 from liquid import Undefined
@@ -237,3 +237,20 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "money": money,
     "web_url": web_url,
 }
+
+
+def _text_only(filter: Callable[[object], Escaped]) -> Callable[[object], str]:
+    # HTML that is put into a text of another kind has to be escaped for that.
+    return lambda value: "".join(filter(value))
+
+
+def _ready(filter: Callable[..., str]) -> Callable[..., Escaped]:
+    return lambda *values: Escaped(filter(*values))
+
+
+_HTML_AS_TEXT = {"escape": _text_only(escape), "newline_to_br": _text_only(newline_to_br)}
+OWN_FILTERS: Mapping[str | None, Mapping[str, Callable[..., Any]]] = {
+    "json": {**_HTML_AS_TEXT, "json": _ready(json)},
+    "url": {**_HTML_AS_TEXT, "url_encode": _ready(lambda value: quote_plus(text_of(value)))},
+}
+"""The filters that differ where values are escaped in this way, because their results are or are not escaped so."""

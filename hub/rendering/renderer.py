@@ -2,18 +2,21 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from html import escape as escape_html
 from typing import Any
+from urllib.parse import quote_plus
 
+import orjson
 from liquid import BoundTemplate
 from liquid.exceptions import LiquidError, LiquidSyntaxError, ResourceLimitError, UnknownFilterError
 
-from channels.base import Channel, Rendered, TargetModel
+from channels.base import Channel, Escape, TargetModel, Templates
 from hub.errors import Fault, Invalid
 from hub.rendering.builtin import PARTIALS, built_in_templates
-from hub.rendering.liquid_filters import FILTERS
+from hub.rendering.liquid_filters import FILTERS, OWN_FILTERS
 from hub.rendering.sandbox import MAX_SOURCE, Meter, RenderFailed, Sandbox, place_of
+from hub.rendering.targets import has_template, rendered_fields, shown_name
 from hub.validation import pointer
 
 MAX_LEAVES = 500
@@ -39,57 +42,86 @@ class Renderer:
 
     def __init__(self, channels: Mapping[str, type[Channel[Any]]]) -> None:
         self._channels = channels
-        self._built_in = {kind: built_in_templates(kind) for kind in channels}
+        # At once, so that a mistake in what comes with the hub stops the start and not a message.
+        _trusted(None)
         # Escaping is built into a compiled template, so each way of escaping has compilers of its own.
-        self._untrusted = {how: _Compiled(Sandbox(escape)) for how, escape in _ESCAPES.items()}
-        self._trusted = _trusted()
+        self._untrusted = {
+            how: _Compiled(Sandbox(escape, filters=OWN_FILTERS.get(how))) for how, escape in _ESCAPES.items()
+        }
 
-    def renders(self, kind: str) -> bool:
-        """Whether a channel has anything to render."""
-        channel = self._channels[kind]
-        return bool(channel.default_template or _rendered_fields(channel.Target))
+    def renders(self, kind: str, target: TargetModel) -> bool:
+        """Whether there is anything to render for this target."""
+        return self._channels[kind].templates_for(target) is not None or bool(rendered_fields(type(target)))
 
-    def check(self, kind: str, template: Mapping[str, Any]) -> None:
-        """Check a subscription's override. Raises `Invalid`, with pointers under `/template`."""
-        channel = self._channels[kind]
-        faults = _Check(self._untrusted, channel.escapes).check(template, channel.default_template)
+    def check(self, kind: str, template: Mapping[str, Any], target: TargetModel | None = None) -> None:
+        """Check a subscription's override, for this target. Raises `Invalid`, with pointers under `/template`."""
+        templates = self._templates(kind, target)
+        fields = self._channels[kind].default_template if templates else {}
+        faults = _Check(self._untrusted, templates.escapes if templates else {}).check(template, fields)
         if faults:
             raise Invalid("The template cannot be used.", errors=faults)
+
+    def check_example(
+        self, kind: str, override: Mapping[str, Any], seen: Mapping[str, Any], target: TargetModel
+    ) -> None:
+        """Check what an override makes of an example of an event. Raises `Invalid`, with a pointer to `/template`."""
+        try:
+            self._channels[kind].check_content(self.content(kind, seen, override, target), target)
+        except RenderFailed:
+            # It may be for a member that only this example lacks.
+            return
+        except ValueError as wrong:
+            fault = Fault(f"with the example of {seen['type']}, {wrong}", "/template")
+            raise Invalid("The template cannot be used.", errors=[fault]) from None
 
     def check_target(self, target: TargetModel) -> None:
         """Check the templates in a target. Raises `Invalid`, with pointers under `/target`."""
         check = _Check(self._untrusted, {})
-        for field in _rendered_fields(type(target)):
-            check.check_leaves(getattr(target, field), None, ("target", _shown_name(type(target), field)))
+        for field in rendered_fields(type(target)):
+            check.check_leaves(getattr(target, field), None, ("target", shown_name(type(target), field)))
         if check.faults:
             raise Invalid("A template in the target cannot be used.", errors=check.faults)
 
-    def content(self, kind: str, seen: Mapping[str, Any], override: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The channel's template fields, rendered for an event as `Event.seen` shows it.
+    def content(
+        self,
+        kind: str,
+        seen: Mapping[str, Any],
+        override: Mapping[str, Any] | None,
+        target: TargetModel | None = None,
+    ) -> dict[str, Any]:
+        """The channel's template fields, rendered for an event as `Event.seen` shows it; nothing where messages to this
+        target have none. Without a target, as the channel's class declares them.
 
         Each string in a field is a template of its own, so that no value can break the structure around it. Raises
         `RenderFailed`.
         """
-        channel = self._channels[kind]
-        built_in = self._built_in[kind].get(seen["type"], {})
+        templates = self._templates(kind, target)
+        if templates is None:
+            return {}
+        built_in = built_in_templates(templates.built_in).get(seen["type"], {})
         meter = Meter()
         content: dict[str, Any] = {}
+        channel = self._channels[kind]
         for field, default in channel.default_template.items():
-            how = channel.escapes.get(field)
+            how = templates.escapes.get(field)
             if override and field not in override and override.get(channel.made_from.get(field, "")):
                 continue
             if override is not None and field in override:
                 content[field] = self._untrusted[how].render(override[field], seen, meter, (field,))
             else:
-                content[field] = self._trusted[how].render(built_in.get(field, default), seen, meter, (field,))
+                content[field] = _trusted(how).render(built_in.get(field, default), seen, meter, (field,))
         return content
+
+    def _templates(self, kind: str, target: TargetModel | None) -> Templates | None:
+        channel = self._channels[kind]
+        return Templates(kind, channel.escapes) if target is None else channel.templates_for(target)
 
     def target(self, target: TargetModel, seen: Mapping[str, Any]) -> TargetModel:
         """The target with the templates in its `Rendered` fields rendered; the same target when it has no templates.
 
         The result is checked by the channel. Raises `RenderFailed`.
         """
-        fields = [name for name in _rendered_fields(type(target)) if _has_template(getattr(target, name))]
+        fields = [name for name in rendered_fields(type(target)) if has_template(getattr(target, name))]
         if not fields:
             return target
         meter = Meter()
@@ -99,11 +131,19 @@ class Renderer:
 
 
 def _escape_mrkdwn(text: str) -> str:
-    """https://docs.slack.dev/messaging/formatting-message-text, "Escaping text"."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """https://docs.slack.dev/messaging/formatting-message-text, "Escaping text"; and backticks, which Slack cannot
+    escape, are kept apart so that none of them ends the code around the value."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("`", _APART)
 
 
-_ESCAPES: Mapping[str | None, Callable[[str], str]] = {None: str, "html": escape_html, "mrkdwn": _escape_mrkdwn}
+_APART = "\N{ZERO WIDTH SPACE}`\N{ZERO WIDTH SPACE}"
+_ESCAPES: Mapping[Escape | None, Callable[[str], str]] = {
+    None: str,
+    "html": escape_html,
+    "mrkdwn": _escape_mrkdwn,
+    "json": lambda text: orjson.dumps(text).decode()[1:-1],
+    "url": quote_plus,
+}
 
 
 class _Compiled:
@@ -150,15 +190,15 @@ class _Compiled:
 
 
 @cache
-def _trusted() -> Mapping[str | None, _Compiled]:
+def _trusted(how: Escape | None) -> _Compiled:
     """For what comes with the hub and its channels, which is compiled once a process and not in each renderer."""
-    return {how: _Compiled(Sandbox(escape, PARTIALS)) for how, escape in _ESCAPES.items()}
+    return _Compiled(Sandbox(_ESCAPES[how], PARTIALS, OWN_FILTERS.get(how)))
 
 
 class _Check:
     """Checks templates before they are stored, and collects what is wrong with them in `faults`."""
 
-    def __init__(self, compiled: Mapping[str | None, _Compiled], escapes: Mapping[str, str]) -> None:
+    def __init__(self, compiled: Mapping[Escape | None, _Compiled], escapes: Mapping[str, Escape]) -> None:
         self._compiled = compiled
         self._escapes = escapes
         self._leaves = 0
@@ -177,7 +217,7 @@ class _Check:
                 self.check_leaves(value, self._escapes.get(field), place)
         return self.faults
 
-    def check_leaves(self, value: Any, how: str | None, place: Place) -> None:
+    def check_leaves(self, value: Any, how: Escape | None, place: Place) -> None:
         self._leaves += 1
         if len(place) > MAX_NESTING or self._leaves > MAX_LEAVES:
             self._fault(f"is too large: at most {MAX_LEAVES} values, {MAX_NESTING} deep", place[:2])
@@ -191,7 +231,7 @@ class _Check:
         elif isinstance(value, str):
             self._check_text(value, how, place)
 
-    def _check_text(self, source: str, how: str | None, place: Place) -> None:
+    def _check_text(self, source: str, how: Escape | None, place: Place) -> None:
         self._characters += len(source)
         if self._characters > MAX_SOURCE:
             self._fault(f"brings the templates to more than {MAX_SOURCE} characters in total", place)
@@ -224,24 +264,3 @@ def _json_type(value: Any) -> str:
     if isinstance(value, Mapping):
         return "an object"
     return "an array" if isinstance(value, list | tuple) else "a string, an object or an array"
-
-
-def _has_template(value: Any) -> bool:
-    if isinstance(value, str):
-        return "{{" in value or "{%" in value
-    if isinstance(value, Mapping):
-        return any(map(_has_template, value.values()))
-    return isinstance(value, list | tuple) and any(map(_has_template, value))
-
-
-@lru_cache(maxsize=256)
-def _rendered_fields(model: type[TargetModel]) -> tuple[str, ...]:
-    return tuple(
-        name
-        for name, field in model.model_fields.items()
-        if any(isinstance(mark, Rendered) or mark is Rendered for mark in field.metadata)
-    )
-
-
-def _shown_name(model: type[TargetModel], field: str) -> str:
-    return model.model_fields[field].alias or field

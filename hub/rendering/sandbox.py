@@ -218,7 +218,8 @@ _TAGS = (
 class Sandbox(Environment):
     """Compiles and renders templates. `escape` is applied to each value that is written.
 
-    With `partials` the templates are trusted: they may include these, and are not checked.
+    With `partials` the templates are trusted: they may include these, and are not checked. `filters` replace some of
+    the usual ones.
 
     Example:
 
@@ -231,9 +232,15 @@ class Sandbox(Environment):
     block_nesting_limit = 20
     context_depth_limit = 30
 
-    def __init__(self, escape: Callable[[str], str], partials: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        escape: Callable[[str], str],
+        partials: Mapping[str, str] | None = None,
+        filters: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> None:
         self.escape = escape
         self._trusted = partials is not None
+        self._own_filters = filters or {}
         super().__init__(loader=CachingDictLoader(dict(partials or {})))
         for name in partials or ():
             # Compiled at once, so that a partial with a mistake stops the start and not a message.
@@ -243,6 +250,7 @@ class Sandbox(Environment):
         for tag in (*_TAGS, include_tag.IncludeTag) if self._trusted else _TAGS:
             self.add_tag(tag)
         self.filters.update(FILTERS)
+        self.filters.update(self._own_filters)
 
     def compile(self, source: str) -> BoundTemplate:
         """Raises `LiquidError`."""

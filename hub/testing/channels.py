@@ -145,9 +145,10 @@ class ChannelContract:
         return Renderer({channel.kind: channel}).target(target, _seen(json.loads(MESSAGE.data)))
 
     @pytest.fixture
-    def message(self, channel: type[Channel[Any]]) -> Message:
-        """`MESSAGE`, with the channel's default template rendered for it."""
-        content = Renderer({channel.kind: channel}).content(channel.kind, _seen(json.loads(MESSAGE.data)), None)
+    def message(self, channel: type[Channel[Any]], target: TargetModel) -> Message:
+        """`MESSAGE`, with the channel's default template rendered for it and the target."""
+        seen = _seen(json.loads(MESSAGE.data))
+        content = Renderer({channel.kind: channel}).content(channel.kind, seen, None, target)
         return replace(MESSAGE, content=content)
 
     @_fixture
@@ -191,14 +192,33 @@ class ChannelContract:
     def test_its_default_template_renders_whatever_the_data(self, channel: type[Channel[Any]], data: Any) -> None:
         content = Renderer({channel.kind: channel}).content(channel.kind, _seen(data), None)
         assert set(content) == set(channel.default_template)
-        for field in channel.escapes:
-            assert "<b>" not in json.dumps(content[field])
+        for field, how in channel.escapes.items():
+            assert how not in {"html", "mrkdwn"} or "<b>" not in json.dumps(content[field])
+
+    @pytest.mark.parametrize("data", [{"a": '<b>&"\\', "n": [1, {"x": None}]}, [1, "a"], "text", 5, None, {}])
+    def test_what_it_renders_for_a_target_can_be_sent(
+        self, channel: type[Channel[Any]], example: Mapping[str, Any], data: Any
+    ) -> None:
+        target = channel.Target.model_validate(example)
+        templates = channel.templates_for(target)
+        content = Renderer({channel.kind: channel}).content(channel.kind, _seen(data), None, target)
+        assert set(content) == (set(channel.default_template) if templates else set())
+        assert templates is None or set(templates.escapes) <= set(channel.default_template)
+        if templates is not None:
+            channel.check_content(content, target)
 
     @_asyncio
     async def test_a_send_is_one_arrival_and_a_receipt(
         self, sender: Channel[Any], message: Message, target: TargetModel, destination: Destination
     ) -> None:
         assert isinstance(await sender.send(message, target), Receipt)
+        assert destination.arrivals() == 1
+
+    @_asyncio
+    async def test_a_test_is_sent_as_any_message(
+        self, sender: Channel[Any], message: Message, target: TargetModel, destination: Destination
+    ) -> None:
+        assert isinstance(await sender.send(replace(message, test=True), target), Receipt)
         assert destination.arrivals() == 1
 
     @_asyncio

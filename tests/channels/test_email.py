@@ -279,3 +279,10 @@ def test_from_keeps_its_name_outside() -> None:
     shown = target.model_dump(mode="json", exclude_unset=True)
     assert shown == {"to": ["a@example.com"], "from": "shop@example.com"}
     assert EmailTarget.model_validate(shown) == target
+
+
+def test_a_target_without_an_audience_writes_to_customers() -> None:
+    stored = EmailTarget.model_validate({"to": ["ada@example.com"]})
+    assert EmailChannel.templates_for(stored).built_in == "email"
+    staff = EmailTarget(to=["orders@example.com"], audience="staff")
+    assert EmailChannel.templates_for(staff).built_in == "email_staff"

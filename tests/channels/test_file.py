@@ -36,6 +36,11 @@ async def test_each_message_is_one_line(make_context: MakeContext, tmp_path: Pat
     assert (orjson.loads(second)["attempt"], orjson.loads(second)["data"]) == (2, {"a": [1]})
 
 
+async def test_the_line_of_a_test_says_so(make_context: MakeContext, tmp_path: Path) -> None:
+    await FileChannel(make_context()).send(message(test=True), TARGET)
+    assert orjson.loads((tmp_path / "files" / "acme" / "orders.jsonl").read_bytes())["test"] is True
+
+
 async def test_the_file_is_for_its_owner_alone(make_context: MakeContext, tmp_path: Path) -> None:
     await FileChannel(make_context()).send(MESSAGE, TARGET)
     assert (tmp_path / "files" / "acme").stat().st_mode & 0o777 == 0o700

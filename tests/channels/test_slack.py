@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from channels.base import SendFailed
+from channels.block_kit import MAX_BLOCKS
 from channels.slack import SlackChannel, SlackTarget
 from hub.testing.messages import MESSAGE, message
 from hub.testing.receivers import Receiver, Reply
@@ -123,6 +124,11 @@ async def test_text_over_the_limit_is_cut_and_no_entity_is_halved(make_context: 
     assert payload["text"] == "x" * 39_996 + "…"
 
 
+async def test_beside_blocks_the_text_is_short_enough_for_a_notification(make_context: MakeContext) -> None:
+    payload = await sent(make_context, text="x" * 5_000, blocks=[section("a")])
+    assert payload["text"] == "x" * 3_999 + "…"
+
+
 async def test_blocks_over_the_limits_are_cut(make_context: MakeContext) -> None:
     fields = [{"type": "mrkdwn", "text": "f" * 2_001}] * 12
     blocks = [
@@ -158,6 +164,18 @@ async def test_blocks_that_came_out_empty_are_left_out(make_context: MakeContext
         {"type": "divider"},
         {"type": "context", "elements": [image]},
     ]
+
+
+async def test_a_test_is_marked_in_the_notification_and_above_the_blocks(make_context: MakeContext) -> None:
+    async with Receiver([Reply(200, "ok")] * 2) as receiver:
+        channel = SlackChannel(make_context())
+        for content in ({"text": "Order", "blocks": [section("a")] * MAX_BLOCKS}, {"text": "Order"}):
+            await channel.send(message(content=content, test=True), hook(receiver))
+    with_blocks, with_text = (arrival.json() for arrival in receiver.requests)
+    assert with_blocks["text"] == with_text["text"] == "[test] Order"
+    mark = {"type": "context", "elements": [{"type": "mrkdwn", "text": "*[test]*"}]}
+    assert (with_blocks["blocks"][0], len(with_blocks["blocks"])) == (mark, MAX_BLOCKS)
+    assert "blocks" not in with_text
 
 
 async def test_a_message_without_anything_to_say_is_not_posted(make_context: MakeContext) -> None:

@@ -162,6 +162,90 @@ async def test_raw_form_is_the_data_alone(channel: WebhookChannel, monkeypatch: 
     verify(target.secret, arrival, monkeypatch)
 
 
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_another_method_is_signed_and_named_as_a_post_is(
+    channel: WebhookChannel, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Receiver() as receiver:
+        target = WebhookTarget.model_validate({"url": receiver.url, "method": method})
+        await channel.send(MESSAGE, target)
+    (arrival,) = receiver.requests
+    assert (arrival.method, arrival.headers["webhook-id"]) == (method, MESSAGE.event_id)
+    verify(target.secret, arrival, monkeypatch)
+
+
+async def test_a_custom_body_is_what_the_template_gives_and_is_signed(
+    channel: WebhookChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Receiver() as receiver:
+        target = WebhookTarget(url=receiver.url, format="custom")
+        await channel.send(message(content={"body": '{"id": "1001"}'}), target)
+    (arrival,) = receiver.requests
+    assert (arrival.headers["content-type"], arrival.body) == ("application/json", b'{"id": "1001"}')
+    assert verify(target.secret, arrival, monkeypatch) == {"id": "1001"}
+
+
+async def test_a_custom_body_has_the_content_type_that_a_header_sets(channel: WebhookChannel) -> None:
+    async with Receiver() as receiver:
+        headers = {"Content-Type": SecretStr("text/csv; charset=utf-8"), "X-A": SecretStr("b")}
+        target = WebhookTarget(url=receiver.url, format="custom", headers=headers)
+        await channel.send(message(content={"body": "id;é"}), target)
+    (arrival,) = receiver.requests
+    assert arrival.headers.getall("content-type") == ["text/csv; charset=utf-8"]
+    assert (arrival.headers["x-a"], arrival.body) == ("b", "id;é".encode())
+
+
+@pytest.mark.parametrize("content_type", [None, "application/vnd.api+json"])
+async def test_a_custom_body_that_is_not_the_json_that_it_says_is_never_sent(
+    channel: WebhookChannel, content_type: str | None
+) -> None:
+    headers = {"content-type": SecretStr(content_type)} if content_type else {}
+    async with Receiver() as receiver:
+        target = WebhookTarget(url=receiver.url, format="custom", headers=headers)
+        with pytest.raises(SendFailed) as caught:
+            await channel.send(message(content={"body": '{"canary": }'}), target)
+    assert (caught.value.permanent, receiver.requests) == (True, [])
+    assert "body is not JSON (line 1, column 12)" in caught.value.detail
+    assert "canary" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("content_type", "escape"),
+    [
+        (None, "json"),
+        ("application/problem+JSON; x=y", "json"),
+        ("application/xml", "html"),
+        ("image/svg+xml", "html"),
+        ("application/x-www-form-urlencoded", "url"),
+        ("text/plain;charset=UTF-8", None),
+    ],
+)
+def test_values_are_escaped_for_the_content_type(content_type: str | None, escape: str | None) -> None:
+    headers = {"Content-Type": SecretStr(content_type)} if content_type else {}
+    target = WebhookTarget(url="https://example.com", format="custom", headers=headers)
+    templates = WebhookChannel.templates_for(target)
+    assert templates is not None
+    assert templates.escapes.get("body") == escape
+    assert WebhookChannel.templates_for(WebhookTarget(url="https://example.com")) is None
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"method": "DELETE"},
+        {"format": "other"},
+        {"format": "raw", "headers": {"Content-Type": "text/plain"}},
+        {"format": "custom", "headers": {"Content-Type": "plain"}},
+        {"format": "custom", "headers": {"Content-Type": "text/plain; charset=latin-1"}},
+        {"format": "custom", "headers": {"Content-Type": "text/plain", "content-type": "text/plain"}},
+        {"format": "custom", "headers": {"Content-Encoding": "gzip"}},
+    ],
+)
+def test_a_method_format_or_content_type_that_cannot_be_is_refused(target: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        WebhookTarget.model_validate({"url": "https://example.com", **target})
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 401, 404, 409, 418, 422, 429, 500, 502, 503])
 async def test_what_is_not_2xx_fails_and_may_be_tried_again(channel: WebhookChannel, status: int) -> None:
     async with Receiver([Reply(status, b"no", headers={"Location": "/elsewhere"})]) as receiver:

@@ -1,7 +1,8 @@
 """Registers event types, and gives samples of their events."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
@@ -15,6 +16,7 @@ from hub.ids import new_id
 from hub.models import Event, FeedEntry, Record
 
 SAMPLE_SOURCE = "urn:notification-hub:test"
+_TYPE_FORM = "must be 1 to 255 printable ASCII characters without spaces and `*`"
 _PLAIN_SAMPLE = {"message": "A sample from the notification hub."}
 _SEARCH = {"user": ("data.email",)}
 """What the built-in types of a family list, beside what is searched in every event."""
@@ -67,23 +69,49 @@ class EventTypes:
 
     def sample(self, tenant: str, patterns: Sequence[str]) -> Event:
         """An event that was never published: the example of the first type, by name, that the patterns match."""
+        name = patterns[0].replace("*", "test")
+        return next(self.examples(tenant, patterns), None) or self._sample(tenant, name, _PLAIN_SAMPLE)
+
+    def made_up(self, tenant: str, name: str, data: Any = None) -> Event:
+        """An event of this type that was never published: with these data, or otherwise with the type's example.
+
+        Raises `Invalid` when the name is no type, or the data do not fit its schemas.
+        """
+        if not is_type(name):
+            raise Invalid("The event type is malformed.", errors=[Fault(_TYPE_FORM, "/type")])
+        registered = self._catalogue.event_type(tenant, name)
+        if data is None:
+            kind = registered or _BUILT_IN.get(name)
+            return self._sample(tenant, name, _PLAIN_SAMPLE if kind is None or kind.example is None else kind.example)
+        faults = [*validate_builtin(name, data)]
+        if registered is not None and registered.validator is not None:
+            faults.extend(registered.validator.validate(data))
+        if faults:
+            raise Invalid("The data break the schema of the type; see `errors`.", errors=faults)
+        return self._sample(tenant, name, data)
+
+    def examples(self, tenant: str, patterns: Sequence[str]) -> Iterator[Event]:
+        """For each type that the patterns match and that has an example, that as an event; by pattern, then by name."""
         kinds = [kind for kind in self.listing(tenant) if kind.example is not None]
-        found = next((kind for pattern in patterns for kind in kinds if matches(pattern, kind.type)), None)
+        found = {kind.type: kind for pattern in patterns for kind in kinds if matches(pattern, kind.type)}
+        return (self._sample(tenant, kind.type, kind.example) for kind in found.values())
+
+    def _sample(self, tenant: str, name: str, data: Any) -> Event:
         now = self._clock.now()
         return Event(
             id=new_id("evt"),
             tenant=tenant,
-            type=found.type if found else patterns[0].replace("*", "test"),
+            type=name,
             source=SAMPLE_SOURCE,
             time=now,
-            data=orjson.dumps(found.example if found else _PLAIN_SAMPLE),
+            data=orjson.dumps(data),
             accepted_at=now,
         )
 
     async def put(self, tenant: str, name: str, spec: EventTypeSpec) -> EventType:
         """Register a type, or replace what was registered. Raises `Invalid` where the spec breaks a rule."""
         if not is_type(name):
-            fault = Fault("must be 1 to 255 printable ASCII characters without spaces and `*`", "/path/type")
+            fault = Fault(_TYPE_FORM, "/path/type")
             raise Invalid("The event type is malformed.", errors=[fault])
         made = self._made(name, spec)
         _check_example(made)

@@ -1,8 +1,9 @@
 """Makes subscriptions of what clients write, and encodes them as records of the store."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -11,13 +12,15 @@ from pydantic import ValidationError
 from channels.base import Channel, SignedTarget, TargetModel
 from hub.catalogue.patterns import check_patterns
 from hub.catalogue.sealing import SealBroken, Sealer, mask_model
-from hub.catalogue.subscriptions.filters import compile_filter
+from hub.catalogue.subscriptions.filters import Filter, compile_filter, refuse_contradiction
 from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
 from hub.errors import Conflict, Fault, Forbidden, Invalid
 from hub.ids import new_id
-from hub.models import Record
+from hub.models import Event, Record
 from hub.rendering import Renderer
 from hub.validation import pydantic_faults
+
+MAX_EXAMPLES = 20
 
 
 class SubscriptionCodec:
@@ -46,11 +49,12 @@ class SubscriptionCodec:
         if channel.operator_only and not by_operator:
             raise Forbidden(f"Only a key with the scope admin may use the channel {spec.channel}.")
         check_patterns(spec.event_types)
-        if spec.template is not None:
-            self._renderer.check(spec.channel, spec.template)
         target = _with_previous_secrets(self._target(channel, spec.target), current)
         self._renderer.check_target(target)
+        if spec.template is not None:
+            self._renderer.check(spec.channel, spec.template, target)
         return self._assemble(
+            filter=_built_filter(spec, current),
             id=current.id if current else new_id("sub"),
             tenant=tenant,
             spec=spec,
@@ -61,13 +65,23 @@ class SubscriptionCodec:
             updated_at=at,
         )
 
+    def check_examples(self, subscription: Subscription, examples: Iterable[Event]) -> None:
+        """Try the template with those of the events that the subscription would get, the first few. Raises `Invalid`
+        where the channel could not send what it gives."""
+        spec = subscription.spec
+        if spec.template is None:
+            return
+        for event in islice(examples, MAX_EXAMPLES):
+            seen = event.seen(orjson.loads(event.data))
+            if subscription.filter is None or subscription.filter.holds(seen):
+                self._renderer.check_example(spec.channel, spec.template, seen, subscription.target)
+
     def _assemble(self, *, spec: SubscriptionSpec, target: TargetModel, **members: Any) -> Subscription:
         rate = spec.rate_limit.per_second if spec.rate_limit else self._channels[spec.channel].rate_per_second
         return Subscription(
             # The spec is what is shown, so it never holds a secret: no route can show one by mistake.
             spec=spec.model_copy(update={"target": _shown(target)}),
             target=target,
-            filter=compile_filter(spec.filter) if spec.filter else None,
             per_second=rate,
             **members,
         )
@@ -111,8 +125,26 @@ class SubscriptionCodec:
             members[name] = datetime.fromisoformat(members[name])
         spec = SubscriptionSpec.model_validate({**doc, "target": {}})
         return self._assemble(
-            id=record.id, tenant=record.tenant, spec=spec, target=target, version=record.version, **members
+            id=record.id,
+            tenant=record.tenant,
+            spec=spec,
+            target=target,
+            filter=compile_filter(spec.filter, stored=True) if spec.filter else None,
+            version=record.version,
+            **members,
         )
+
+
+def _built_filter(spec: SubscriptionSpec, current: Subscription | None) -> Filter | None:
+    """Raises `Invalid` for a filter that is malformed, or can never match."""
+    if not spec.filter:
+        return None
+    if current is not None and current.spec.filter == spec.filter:
+        # It may come from a release that took more: a change of something else must not fail for it.
+        return compile_filter(spec.filter, stored=True)
+    found = compile_filter(spec.filter)
+    refuse_contradiction(found, spec.event_types)
+    return found
 
 
 def _with_previous_secrets(target: TargetModel, current: Subscription | None) -> TargetModel:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from channels.base import SignedTarget
 from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.keys.model import Principal
 from hub.catalogue.sealing import reveal_model, unmask
 from hub.catalogue.subscriptions.codec import SubscriptionCodec
@@ -34,6 +35,7 @@ class Subscriptions:
         self._catalogue = catalogue
         self._codec = codec
         self._clock = clock
+        self._event_types = EventTypes(catalogue, clock)
 
     def find(self, tenant: str, subscription_id: str) -> Subscription:
         """Raises `NotFound`."""
@@ -52,40 +54,32 @@ class Subscriptions:
 
     async def create(self, principal: Principal, spec: SubscriptionSpec) -> Subscription:
         """Raises `Invalid` where the spec breaks a rule."""
-        made = self._codec.build(principal.tenant, spec, by_operator=principal.is_operator, at=self._clock.now())
+        made = self._built(principal, spec)
         await self._catalogue.change(lambda: ([self._codec.encode(made)], []))
         return made
 
     async def patch(self, principal: Principal, subscription_id: str, merge: dict[str, Any]) -> Subscription:
-        """Apply a JSON merge patch (RFC 7396). A secret that comes back as it is shown, masked, stays as it is."""
+        """Apply a JSON merge patch (RFC 7396), in which `filter`, `template` and `retry_schedule` are values that are
+        replaced whole. A secret that comes back as it is shown, masked, stays as it is."""
+        return await self._rebuild(principal, subscription_id, lambda current: _patched(current, merge))
 
-        def edit(current: Subscription) -> Subscription:
-            document = current.spec.model_dump(mode="json")
-            # In clear, because the channel validates the merged target. The previous secrets are not the client's to
-            # change: `build` takes them over.
-            document["target"] = reveal_model(current.target)
-            document["target"].pop("previous_secrets", None)
-            patch = dict(merge)
-            if patch.get("channel", current.spec.channel) != current.spec.channel:
-                # Another channel has other members, so nothing of the old target is carried over.
-                document["target"] = {}
-            elif isinstance(patch.get("target"), dict):
-                patch["target"] = unmask(patch["target"], current.target, "target")
-            try:
-                spec = SubscriptionSpec.model_validate(_merged(document, patch))
-            except ValidationError as error:
-                raise Invalid(
-                    "The patched subscription is not valid; see `errors`.", errors=pydantic_faults(error)
-                ) from None
-            return self._codec.build(
-                principal.tenant,
-                spec,
-                by_operator=principal.is_operator,
-                at=self._clock.now(),
-                current=current,
-            )
+    async def put(self, principal: Principal, subscription_id: str, spec: SubscriptionSpec) -> Subscription:
+        """Replace all that clients write. A secret that comes back masked stays as it is, and so does the signing
+        secret where the target names none: receivers verify with it."""
+        return await self._rebuild(principal, subscription_id, lambda current: _replaced(current, spec))
 
-        return await self._edit(principal.tenant, subscription_id, edit)
+    async def _rebuild(
+        self, principal: Principal, subscription_id: str, change: Callable[[Subscription], SubscriptionSpec]
+    ) -> Subscription:
+        return await self._edit(
+            principal.tenant, subscription_id, lambda current: self._built(principal, change(current), current)
+        )
+
+    def _built(self, principal: Principal, spec: SubscriptionSpec, current: Subscription | None = None) -> Subscription:
+        tenant, now = principal.tenant, self._clock.now()
+        built = self._codec.build(tenant, spec, by_operator=principal.is_operator, at=now, current=current)
+        self._codec.check_examples(built, self._event_types.examples(tenant, built.patterns))
+        return built
 
     async def enable(self, tenant: str, subscription_id: str) -> Subscription:
         """Held deliveries flow again."""
@@ -153,6 +147,39 @@ def _switch_entries(before: Subscription, after: Subscription) -> list[FeedEntry
     kind = FeedKind.SUBSCRIPTION_ENABLED if after.spec.enabled else FeedKind.SUBSCRIPTION_DISABLED
     shown = after.view().model_dump_json().encode()
     return [FeedEntry(after.tenant, kind, shown, subscription_id=after.id)]
+
+
+_WHOLE = ("filter", "template", "retry_schedule")
+"""Members that a patch replaces whole: a rule of the old filter would stay without a word, and null, which removes a
+member, is an operand of rules."""
+
+
+def _patched(current: Subscription, merge: dict[str, Any]) -> SubscriptionSpec:
+    document = current.spec.model_dump(mode="json")
+    # In clear, because the channel validates the merged target. The previous secrets are not the client's to change:
+    # `build` takes them over.
+    document["target"] = reveal_model(current.target)
+    document["target"].pop("previous_secrets", None)
+    patch = dict(merge)
+    if patch.get("channel", current.spec.channel) != current.spec.channel:
+        # Another channel has other members, so nothing of the old target is carried over.
+        document["target"] = {}
+    elif isinstance(patch.get("target"), dict):
+        patch["target"] = unmask(patch["target"], current.target)
+    whole = {name: patch.pop(name) for name in _WHOLE if name in patch}
+    try:
+        return SubscriptionSpec.model_validate({**_merged(document, patch), **whole})
+    except ValidationError as error:
+        raise Invalid("The patched subscription is not valid; see `errors`.", errors=pydantic_faults(error)) from None
+
+
+def _replaced(current: Subscription, spec: SubscriptionSpec) -> SubscriptionSpec:
+    if spec.channel != current.spec.channel:
+        return spec
+    target = unmask(spec.target, current.target)
+    if isinstance(current.target, SignedTarget):
+        target.setdefault("secret", current.target.secret.get_secret_value())
+    return spec.model_copy(update={"target": target})
 
 
 def _merged(document: Any, patch: Any) -> Any:

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ ROUTES = [
     ("GET", "/v1/subscriptions", {MANAGE}),
     ("GET", "/v1/subscriptions/{subscription}", {MANAGE}),
     ("PATCH", "/v1/subscriptions/{subscription}", {MANAGE}),
+    ("PUT", "/v1/subscriptions/{subscription}", {MANAGE}),
     ("DELETE", "/v1/subscriptions/{subscription}", {MANAGE}),
     ("POST", "/v1/subscriptions/{subscription}/enable", {MANAGE}),
     ("POST", "/v1/subscriptions/{subscription}/disable", {MANAGE}),
@@ -46,6 +48,11 @@ ROUTES = [
     ("POST", "/v1/tenants", set[str]()),
     ("GET", "/v1/tenants", set[str]()),
 ]
+BODIES: dict[str, Any] = {
+    "PATCH": {},
+    "PUT": {"name": "all", "event_types": ["*"], "channel": "file", "target": {"name": "all"}},
+}
+"""What a route reads before it looks for the thing that is named."""
 NAMES = {"event": "evt_1", "subscription": "sub_1", "delivery": "dlv_1"}
 
 
@@ -169,7 +176,7 @@ async def test_what_belongs_to_another_tenant_does_not_exist(api: Api) -> None:
     stranger = await api.holder(WRITE, READ, MANAGE, tenant="acme")
     for method, path, enough in ROUTES:
         if "{" in path and enough:
-            answer = await stranger.request(method, path.format(**names), json={} if method == "PATCH" else None)
+            answer = await stranger.request(method, path.format(**names), json=BODIES.get(method))
             assert answer.status_code == 404, (method, path)
     for path in ("/v1/events", "/v1/deliveries", "/v1/subscriptions"):
         assert (await stranger.get(path)).json()["items"] == []

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("unswept")
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAAAA"
 HOOK = {"url": "https://example.com/hooks", "secret": SECRET, "headers": {"X-Token": "t-0123456789"}}
-SPEC = {"name": "all", "event_types": ["*"], "channel": "webhook", "target": HOOK}
+SPEC: dict[str, Any] = {"name": "all", "event_types": ["*"], "channel": "webhook", "target": HOOK}
 
 
 async def get(api: Api, made: dict[str, Any]) -> dict[str, Any]:
@@ -69,6 +69,8 @@ async def test_a_webhook_without_a_secret_is_given_one(api: Api) -> None:
         ({"target": {**HOOK, "colour": "red"}}, ["/target/colour"]),
         ({"filter": {"data.total": {"over": 1}}}, ["/filter/data.total/over"]),
         ({"filter": {"total": 1}}, ["/filter/total"]),
+        ({"filter": {"data.total": {"gte": 5, "lt": 5}}}, ["/filter/data.total/lt"]),
+        ({"filter": {"type": "user.deleted"}, "event_types": ["order.*"]}, ["/filter/type"]),
         ({"template": {"poem": "{{ data }}"}}, ["/template/poem"]),
         ({"retry_schedule": [-1]}, ["/retry_schedule/0"]),
         ({"timeout": 31}, ["/timeout"]),
@@ -112,6 +114,58 @@ async def test_subscriptions_are_listed_newest_first_page_by_page(api: Api) -> N
     assert rest["next_cursor"] is None
 
 
+CUSTOM = {"url": "https://example.com/orders", "method": "PUT", "format": "custom"}
+
+
+@pytest.mark.parametrize(
+    ("target", "template", "wrong"),
+    [
+        (CUSTOM, {"body": '{"id": {{ data.order_id | json }}, "note": "{{ data.note }}"}'}, []),
+        (CUSTOM, {"body": '{"id": {{ data.customer.name }}}'}, ["/template"]),
+        (CUSTOM, {"body": '{"id": '}, ["/template"]),
+        (CUSTOM, {"body": {"id": "x"}}, ["/template/body"]),
+        (CUSTOM, {"text": "x"}, ["/template/text"]),
+        ({**CUSTOM, "headers": {"content-type": "text/plain"}}, {"body": "{"}, []),
+        ({"url": "https://example.com"}, {"body": "{}"}, ["/template/body"]),
+    ],
+)
+async def test_the_template_of_a_custom_webhook_is_tried_with_the_examples(
+    api: Api, target: dict[str, Any], template: dict[str, Any], wrong: list[str]
+) -> None:
+    spec = {**SPEC, "event_types": ["order.*"], "target": target, "template": template}
+    made = await api.admin.post("/v1/subscriptions", json=spec)
+    assert made.status_code == (422 if wrong else 201), made.text
+    assert not wrong or pointers(made) == wrong
+
+
+async def test_examples_that_the_filter_keeps_out_are_not_tried(api: Api) -> None:
+    template = {"body": '{"total": {{ data.total }}}'}
+    await api.subscribe(channel="webhook", target=CUSTOM, template=template, filter={"type": {"prefix": "order."}})
+    refused = {**SPEC, "target": CUSTOM, "template": template}
+    answer = await api.admin.post("/v1/subscriptions", json=refused)
+    assert pointers(answer) == ["/template"]
+    assert (
+        "with the example of user.deleted, body is not JSON (line 1, column 11)" in answer.json()["errors"][0]["detail"]
+    )
+
+
+async def test_a_custom_webhook_brings_what_its_template_says_whatever_the_values(api: Api) -> None:
+    async with Receiver() as receiver:
+        await api.subscribe(
+            channel="webhook",
+            target={**CUSTOM, "url": receiver.url},
+            event_types=["stock.*"],
+            template={
+                "body": '{"name": "{{ data.name | escape }}", "tags": {{ data.tags | json }}, "n": {{ data.n }}}'
+            },
+        )
+        name = 'Bob "the\\ \n<b>'
+        await api.publish(data={"name": name, "tags": ['"', 1], "n": 5})
+        (arrival,) = await receiver.arrived(1)
+    shown = {"name": "Bob &quot;the\\ \n&lt;b&gt;", "tags": ['"', 1], "n": 5}
+    assert (arrival.method, arrival.json()) == ("PUT", shown)
+
+
 # -- changing ---------------------------------------------------------------------------------------------------------
 
 
@@ -119,7 +173,7 @@ async def test_subscriptions_are_listed_newest_first_page_by_page(api: Api) -> N
 async def test_a_merge_patch_changes_what_it_names_and_removes_what_is_null(api: Api, media_type: str) -> None:
     made = await api.subscribe(filter={"data.total": {"gte": 100}, "data.currency": "EUR"}, timeout=5)
     api.clock.advance(60)
-    patch = b'{"name": "renamed", "timeout": null, "filter": {"data.currency": null}}'
+    patch = b'{"name": "renamed", "timeout": null, "filter": {"data.coupon": null, "data.tip": {"eq": null}}}'
     patched = await api.admin.patch(
         f"/v1/subscriptions/{made['id']}", content=patch, headers={"content-type": media_type}
     )
@@ -128,9 +182,69 @@ async def test_a_merge_patch_changes_what_it_names_and_removes_what_is_null(api:
         **made,
         "name": "renamed",
         "timeout": None,
-        "filter": {"data.total": {"gte": 100}},
+        "filter": {"data.coupon": None, "data.tip": {"eq": None}},
         "updated_at": "2026-11-23T12:01:00Z",
     }
+
+
+async def test_a_template_and_a_retry_schedule_are_patched_as_a_whole(api: Api) -> None:
+    slack = {"webhook_url": "https://hooks.slack.com/services/T0/B0/X"}
+    made = await api.subscribe(channel="slack", target=slack, template={"text": "a"}, retry_schedule=[1, 2, 3])
+    patch: dict[str, Any] = {"template": {"blocks": []}, "retry_schedule": [5]}
+    patched = (await api.admin.patch(f"/v1/subscriptions/{made['id']}", json=patch)).raise_for_status().json()
+    assert (patched["template"], patched["retry_schedule"]) == ({"blocks": []}, [5])
+    patch = {"template": None, "retry_schedule": None}
+    patched = (await api.admin.patch(f"/v1/subscriptions/{made['id']}", json=patch)).raise_for_status().json()
+    assert (patched["template"], patched["retry_schedule"]) == (None, None)
+
+
+async def test_a_put_replaces_all_but_what_the_hub_wrote_and_keeps_the_secret(api: Api) -> None:
+    made = await api.subscribe(**SPEC, filter={"data.total": 1}, timeout=5)
+    api.clock.advance(60)
+    spec = {**SPEC, "name": "replaced", "target": {"url": "https://example.com/new"}}
+    replaced = await api.admin.put(f"/v1/subscriptions/{made['id']}", json=spec)
+    assert replaced.status_code == 200, replaced.text
+    shown = replaced.json()
+    assert (shown["id"], shown["created_at"]) == (made["id"], made["created_at"])
+    assert (shown["name"], shown["filter"], shown["timeout"]) == ("replaced", None, None)
+    assert shown["updated_at"] == "2026-11-23T12:01:00Z"
+    assert await stored_target(api, made) == {"url": "https://example.com/new", "secret": SECRET, "headers": {}}
+
+
+async def test_what_get_shows_may_be_put_back(api: Api) -> None:
+    made = await api.subscribe(**SPEC, filter={"data.tip": {"eq": None}}, enabled=False)
+    shown = await get(api, made)
+    replaced = await api.admin.put(f"/v1/subscriptions/{made['id']}", json={**shown, "name": "again"})
+    assert replaced.status_code == 200, replaced.text
+    assert replaced.json() == {**made, "name": "again"}
+    assert await stored_target(api, made) == HOOK
+
+
+async def test_a_put_to_another_channel_takes_nothing_over(api: Api) -> None:
+    made = await api.subscribe(**SPEC)
+    path = f"/v1/subscriptions/{made['id']}"
+    replaced = await api.admin.put(path, json={**SPEC, "channel": "file", "target": {"name": "orders"}})
+    assert (replaced.status_code, replaced.json()["target"]) == (200, {"name": "orders"})
+    back = (await api.admin.put(path, json={**SPEC, "target": {"url": HOOK["url"]}})).raise_for_status()
+    assert back.json()["target"]["secret"] != made["target"]["secret"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "wrong"),
+    [
+        ({"name": None}, ["/name"]),
+        ({"colour": "red"}, ["/colour"]),
+        ({"target": {"url": "https://example.com", "secret": "whsec_********XXXX"}}, ["/target/secret"]),
+        ({"filter": {"data.x": {"gt": 2, "lt": 1}}}, ["/filter/data.x/lt"]),
+    ],
+)
+async def test_a_put_that_breaks_a_rule_changes_nothing(api: Api, changed: dict[str, Any], wrong: list[str]) -> None:
+    made = await api.subscribe(**SPEC)
+    refused = await api.admin.put(f"/v1/subscriptions/{made['id']}", json={**SPEC, **changed})
+    assert (refused.status_code, pointers(refused)) == (422, wrong)
+    shown = await get(api, made)
+    assert {name: shown[name] for name in made} == made
+    assert (await api.admin.put("/v1/subscriptions/sub_none", json=SPEC)).status_code == 404
 
 
 async def test_a_secret_that_comes_back_masked_stays_as_it_is(api: Api) -> None:

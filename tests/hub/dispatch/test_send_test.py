@@ -1,6 +1,7 @@
 """Trying a subscription out: one attempt at once, of which nothing is stored."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,8 +10,9 @@ from hub.dispatch.send_test import send_test
 from hub.dispatch.transitions import ERROR_CHARS, RESPONSE_BODY_CHARS
 from hub.testing.receivers import Receiver, Reply
 from hub.testing.stores.samples import event
-from tests.api_support import Api, open_api, settings_for
+from tests.api_support import ORDER, Api, open_api, pointers, settings_for
 from tests.hub.dispatch.parts import Parts
+from tests.smtp import MailServer
 
 pytestmark = pytest.mark.usefixtures("unswept")
 
@@ -43,6 +45,86 @@ async def test_the_sample_fits_the_pattern_even_when_nobody_gave_an_example(api:
         made = await api.subscribe(channel="webhook", target={"url": receiver.url}, event_types=[pattern])
         (await api.admin.post(f"/v1/subscriptions/{made['id']}/test")).raise_for_status()
     assert receiver.requests[0].json()["type"] == type
+
+
+async def test_a_trial_is_marked_and_of_the_type_and_data_that_are_chosen(api: Api) -> None:
+    async with Receiver() as receiver:
+        made = await api.subscribe(channel="webhook", target={"url": receiver.url}, event_types=["order.*"])
+        path = f"/v1/subscriptions/{made['id']}/test"
+        for body in ({"type": "stock.low", "data": {"sku": "A"}}, {"type": "user.deleted"}, {"data": ORDER}):
+            assert (await api.admin.post(path, json=body)).json()["outcome"] == "succeeded"
+    chosen, by_type, by_data = receiver.requests
+    assert [arrival.headers["webhook-test"] for arrival in receiver.requests] == ["true"] * 3
+    assert (chosen.json()["type"], chosen.json()["data"]) == ("stock.low", {"sku": "A"})
+    assert (by_type.json()["type"], by_type.json()["data"]["user_id"]) == ("user.deleted", "u-42")
+    assert (by_data.json()["type"], by_data.json()["data"]) == ("order.cancelled", ORDER)
+
+
+async def test_a_delivery_is_not_marked_as_a_test(api: Api) -> None:
+    async with Receiver() as receiver:
+        await api.subscribe(channel="webhook", target={"url": receiver.url})
+        await api.publish()
+        (arrival,) = await receiver.arrived(1)
+    assert "webhook-test" not in arrival.headers
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ({"type": "a b"}, ["/type"]),
+        ({"type": 5}, ["/type"]),
+        ({"type": "order.created", "data": {}}, ["/data"]),
+        ({"type": "stock.low", "data": {"sku": 5}}, ["/data/sku"]),
+        ({"to": "me@example.com"}, ["/to"]),
+        ({"to_customer": "yes"}, ["/to_customer"]),
+        ({"colour": "red"}, ["/colour"]),
+    ],
+)
+async def test_a_trial_that_cannot_be_is_refused(api: Api, body: dict[str, Any], wrong: list[str]) -> None:
+    schema = {"properties": {"sku": {"type": "string"}}}
+    (await api.admin.put("/v1/event-types/stock.low", json={"schema": schema})).raise_for_status()
+    async with Receiver() as receiver:
+        made = await api.subscribe(channel="webhook", target={"url": receiver.url})
+        refused = await api.admin.post(f"/v1/subscriptions/{made['id']}/test", json=body)
+    assert refused.status_code == 422, refused.text
+    assert {pointer[: len(wrong[0])] for pointer in pointers(refused)} == set(wrong)
+    assert receiver.requests == []
+
+
+CUSTOMER = "{{ data.customer.email }}"
+
+
+MAIL_TESTS: list[tuple[dict[str, Any], dict[str, Any], list[str] | None]] = [
+    ({"to": [CUSTOMER], "bcc": ["shop@example.com"]}, {}, None),
+    ({"to": ["shop@example.com"], "cc": [CUSTOMER]}, {"to_customer": False}, None),
+    ({"to": [CUSTOMER], "cc": ["c@example.com"]}, {"to": "me@example.com"}, ["me@example.com"]),
+    ({"to": [CUSTOMER]}, {"to": ["me@example.com", "you@example.com"]}, ["me@example.com", "you@example.com"]),
+    (
+        {"to": [CUSTOMER], "bcc": ["shop@example.com"]},
+        {"to_customer": True},
+        ["ada@example.com", "shop@example.com"],
+    ),
+    ({"to": ["shop@example.com"], "reply_to": CUSTOMER}, {}, ["shop@example.com"]),
+    ({"to": [CUSTOMER]}, {"to": CUSTOMER}, None),
+    ({"to": [CUSTOMER]}, {"to": "not an address"}, None),
+    ({"to": [CUSTOMER]}, {"to": []}, None),
+]
+"""Targets, what the test asks for, and who gets it; None where it is refused."""
+
+
+async def test_a_trial_goes_to_a_customer_only_when_that_is_asked_for(tmp_path: Path) -> None:
+    async with MailServer() as server:
+        options = {"smtp_url": server.url, "email_from": "hub@example.com"}
+        async with open_api(settings_for(tmp_path / "mail", channel_options=options)) as api:
+            for target, body, recipients in MAIL_TESTS:
+                made = await api.subscribe(channel="email", target=target, event_types=["order.created"])
+                answer = await api.admin.post(f"/v1/subscriptions/{made['id']}/test", json=body)
+                if recipients is None:
+                    assert (answer.status_code, pointers(answer)) == (422, ["/to"])
+                else:
+                    assert answer.json()["outcome"] == "succeeded", answer.text
+    assert [list(mail.recipients) for mail in server.mails] == [who for _, _, who in MAIL_TESTS if who is not None]
+    assert {mail.message["Subject"] for mail in server.mails} == {"[test] We have your order 1001"}
 
 
 async def test_a_trial_that_fails_says_why(api: Api) -> None:

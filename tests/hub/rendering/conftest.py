@@ -1,12 +1,12 @@
 """A channel that has a field of each kind, and an event for it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import pytest
 from pydantic import Field, SecretStr
 
-from channels.base import Channel, Message, Receipt, Rendered, TargetModel
+from channels.base import Channel, Escape, Message, Receipt, Rendered, TargetModel
 from hub.rendering import Renderer
 
 
@@ -28,7 +28,7 @@ class NoteChannel(Channel[NoteTarget]):
         "html": "<p>{{ type }}</p>",
         "blocks": [{"type": "section", "text": "*{{ type }}*"}],
     }
-    escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {"html": "html", "blocks": "mrkdwn"}
+    escapes: ClassVar[Mapping[str, Escape]] = {"html": "html", "blocks": "mrkdwn"}
 
     async def send(self, message: Message, target: NoteTarget) -> Receipt:
         raise NotImplementedError

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.email import EmailChannel
+from channels.block_kit import fitted_blocks
+from channels.email import STAFF_TEMPLATES, EmailChannel, EmailTarget
 from channels.slack import SlackChannel
 from hub.catalogue.event_types import BUILT_IN, validate_builtin
 from hub.rendering import Renderer
@@ -18,6 +19,8 @@ from tests.hub.rendering.conftest import seen
 LEAST_ORDER = {"order_id": "7"}
 LEAST_USER = {"user_id": "7", "email": "a@example.com"}
 HOSTILE = "<script>alert(1)</script>&\"'<!channel>"
+TO = ["a@example.com"]
+READERS = [EmailTarget(to=TO), EmailTarget(to=TO, audience="staff")]
 VOID = {"meta", "br", "img", "hr", "link", "input"}
 
 
@@ -78,9 +81,12 @@ class Page(HTMLParser):
             self._text += "\n"
 
 
-@pytest.mark.parametrize("kind", ["email", "slack"])
+by_reader = pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.audience)
+
+
+@pytest.mark.parametrize("kind", ["email", STAFF_TEMPLATES, "slack"])
 def test_every_built_in_type_has_a_template_for_every_field(kind: str) -> None:
-    expected = EmailChannel.default_template if kind == "email" else SlackChannel.default_template
+    expected = SlackChannel.default_template if kind == "slack" else EmailChannel.default_template
     templates = built_in_templates(kind)
     assert templates.keys() == BUILT_IN.keys()
     assert all(fields.keys() == expected.keys() for fields in templates.values())
@@ -188,10 +194,13 @@ def test_a_customer_is_shown_by_what_is_known(shipped: Renderer, customer: Any, 
     assert greeting in shipped.content("email", event, None)["text"]
 
 
+@by_reader
 @pytest.mark.parametrize("event_type", BUILT_IN)
-def test_a_mail_is_whole_with_all_members_and_with_the_least(shipped: Renderer, event_type: str) -> None:
+def test_a_mail_is_whole_with_all_members_and_with_the_least(
+    shipped: Renderer, event_type: str, reader: EmailTarget
+) -> None:
     for data in (BUILT_IN[event_type].example, least(event_type)):
-        mail = shipped.content("email", seen(data, event_type), None)
+        mail = shipped.content("email", seen(data, event_type), None, reader)
         assert "\n" not in mail["subject"]
         assert 5 < len(mail["subject"]) < 80
         page = Page()
@@ -203,10 +212,13 @@ def test_a_mail_is_whole_with_all_members_and_with_the_least(shipped: Renderer, 
         assert not re.search(r"\bby \.|\bon \.|\bto \.|href=\"\"", mail["html"])
 
 
+@by_reader
 @pytest.mark.parametrize("event_type", [name for name in BUILT_IN if name.startswith("order.")])
-def test_mail_and_message_of_an_order_name_it_and_its_sum(shipped: Renderer, event_type: str) -> None:
+def test_mail_and_message_of_an_order_name_it_and_its_sum(
+    shipped: Renderer, event_type: str, reader: EmailTarget
+) -> None:
     event = seen(BUILT_IN[event_type].example, event_type)
-    mail = shipped.content("email", event, None)
+    mail = shipped.content("email", event, None, reader)
     assert "1001" in mail["subject"]
     for text in (mail["html"], mail["text"]):
         assert "EUR\N{NO-BREAK SPACE}129.90" in text
@@ -216,9 +228,26 @@ def test_mail_and_message_of_an_order_name_it_and_its_sum(shipped: Renderer, eve
 
 
 @pytest.mark.parametrize("event_type", BUILT_IN)
-def test_nothing_that_was_sent_becomes_markup(shipped: Renderer, event_type: str) -> None:
+def test_staff_read_what_happened_and_to_whom_with_the_link(shipped: Renderer, event_type: str) -> None:
+    data = {**BUILT_IN[event_type].example, "url": "https://shop.example.com/here"}
+    for_customer, for_staff = (shipped.content("email", seen(data, event_type), None, reader) for reader in READERS)
+    assert for_customer["subject"] != for_staff["subject"]
+    happened = for_staff["subject"].split(":")[0]
+    for text in (for_staff["html"], for_staff["text"]):
+        assert happened in text
+        assert all(told in text for told in ("Ada Lovelace", "ada@example.com", "https://shop.example.com/here"))
+        assert not re.search(r"(?i)\b(your|welcome|hello|you)\b", text)
+        told = {"payment_method", "carrier", "tracking_number", "reason", "user_id"} & data.keys()
+        assert all(data[name] in text for name in told)
+    for secret in ("/verify/", "/reset/"):
+        assert secret not in str(for_staff)
+
+
+@by_reader
+@pytest.mark.parametrize("event_type", BUILT_IN)
+def test_nothing_that_was_sent_becomes_markup(shipped: Renderer, event_type: str, reader: EmailTarget) -> None:
     event = seen(hostile(BUILT_IN[event_type].example), event_type)
-    mail = shipped.content("email", event, None)
+    mail = shipped.content("email", event, None, reader)
     assert "<script" not in mail["html"]
     assert '"&lt;script' not in mail["html"].replace('content="', "")
     page = Page()
@@ -228,14 +257,15 @@ def test_nothing_that_was_sent_becomes_markup(shipped: Renderer, event_type: str
     assert all("<!" not in text and "<script" not in text for text in slack)
 
 
+@by_reader
 @pytest.mark.parametrize("event_type", BUILT_IN)
-def test_only_web_addresses_become_links(shipped: Renderer, event_type: str) -> None:
+def test_only_web_addresses_become_links(shipped: Renderer, event_type: str, reader: EmailTarget) -> None:
     data = {
         name: "javascript:alert(1)" if name.endswith("url") else value
         for name, value in BUILT_IN[event_type].example.items()
     }
     event = seen({**data, "shop": {"name": "S", "url": "javascript:alert(1)"}}, event_type)
-    assert "javascript" not in str(shipped.content("email", event, None))
+    assert "javascript" not in str(shipped.content("email", event, None, reader))
     assert "javascript" not in str(shipped.content("slack", event, None))
 
 
@@ -259,6 +289,13 @@ def test_links_and_tokens_of_an_account_are_never_shown_in_slack(shipped: Render
         secret = {"reset_url": "https://x.example/s3cret", "verify_url": "https://x.example/s3cret"}
         data = {**BUILT_IN[event_type].example, **secret, "token": "s3cret", "reset_token": "s3cret"}
         assert "s3cret" not in str(shipped.content("slack", seen(data, event_type), None))
+
+
+@pytest.mark.parametrize("data", ["```x", "x``", {"a": "`ls` ```"}, "&" * 3_000, {"html": "<p>" * 900}, "x" * 9_000])
+def test_no_data_end_the_code_block_in_slack(shipped: Renderer, data: Any) -> None:
+    message = shipped.content("slack", seen(data), None)
+    code = fitted_blocks(message["blocks"])[1]["text"]["text"]
+    assert (code[:3], code[-3:], code.count("```"), code.count("````")) == ("```", "```", 2, 0)
 
 
 def test_a_long_order_is_cut_and_says_so(shipped: Renderer) -> None:

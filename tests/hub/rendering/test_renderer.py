@@ -1,12 +1,17 @@
 """Which template is used, how values are escaped, and what is refused."""
 
+import json
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from pydantic import SecretStr
 
+from channels.base import Escape
 from hub.errors import Invalid
 from hub.rendering import Renderer, RenderFailed
+from hub.rendering.renderer import _trusted
+from hub.rendering.sandbox import Meter
 from tests.hub.rendering.conftest import NoteChannel, NoteTarget, seen
 
 HOSTILE = """<b>"A" & 'B'</b> <!channel> {{ id }}"""
@@ -54,6 +59,30 @@ def test_values_are_escaped_for_the_field_that_they_enter(renderer: Renderer) ->
     assert shown["blocks"] == [
         {"text": """&lt;b&gt;"A" &amp; 'B'&lt;/b&gt; &lt;!channel&gt; {{ id }}""", "n": 5, "z": None}
     ]
+
+
+@pytest.mark.parametrize(
+    ("how", "template", "shown"),
+    [
+        ("json", '{"a": "{{ data.x }}"}', {"a": HOSTILE + "\\\n"}),
+        ("json", '{"a": {{ data.x | json }}}', {"a": HOSTILE + "\\\n"}),
+        ("json", '{"a": "{{ data.x | upcase }}"}', {"a": (HOSTILE + "\\\n").upper()}),
+        ("json", '{% capture c %}"{{ data.x }}"{% endcapture %}[{{ c }}, {{ data | json }}]', None),
+        ("json", '{"a": "{{ data.x | escape }}{{ data.x | newline_to_br }}"}', None),
+        ("json", '{"a": "{{ data.x | json }}"}', ValueError),
+        ("url", "a={{ data.x }}&b={{ data.x | url_encode }}&c={{ data.x | strip | escape | strip_html }}", 3),
+    ],
+)
+def test_values_are_escaped_for_json_and_for_forms(how: Escape, template: str, shown: Any) -> None:
+    text = _trusted(how).render(template, seen({"x": HOSTILE + "\\\n"}), Meter(), ())
+    if how == "url":
+        assert len(parse_qsl(text)) == shown
+        assert dict(parse_qsl(text))["a"] == dict(parse_qsl(text))["b"] == HOSTILE + "\\\n"
+    elif shown is ValueError:
+        with pytest.raises(ValueError, match="Expecting"):
+            json.loads(text)
+    else:
+        assert shown in (None, json.loads(text))
 
 
 @pytest.mark.parametrize("field", ["html", "blocks"])

@@ -1,5 +1,6 @@
 """Subscriptions are made, patched, switched and deleted; secrets that come back masked stay as they are."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -70,6 +71,19 @@ async def test_a_subscription_may_be_sent_back_as_it_is_shown(subscriptions: Sub
     assert SECRET not in str(shown)
     patched = await subscriptions.patch(CALLER, made.id, shown)
     assert secrets(patched) == secrets(made)
+
+
+async def test_a_filter_that_was_stored_before_it_was_looked_through_stays_when_something_else_changes(
+    subscriptions: Subscriptions, catalogue: Catalogue, codec: SubscriptionCodec
+) -> None:
+    made = await create(subscriptions)
+    record = codec.encode(made)
+    document = {**orjson.loads(record.doc or b""), "filter": {"data.a[b": 1, "data.x": {"gt": 2, "lt": 1}}}
+    await catalogue.change(lambda: ([replace(record, doc=orjson.dumps(document))], []))
+    patched = await subscriptions.patch(CALLER, made.id, {"name": "renamed"})
+    assert (patched.spec.name, patched.spec.filter) == ("renamed", document["filter"])
+    with pytest.raises(Invalid):
+        await subscriptions.patch(CALLER, made.id, {"filter": {"data.x": {"gt": 2, "lt": 1}}})
 
 
 async def test_a_target_of_another_channel_is_built_from_nothing(subscriptions: Subscriptions) -> None:
