@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from channels.base import Receipt, SendFailed
-from channels.http.transport import NotConnected
+from channels.http.pool import NotConnected
 
 RESPONSE_BODY_BYTES = 4096
 """How much of an answer is stored with the attempt."""
