@@ -107,8 +107,9 @@ class SlackChannel(Channel[SlackTarget]):
         request = httpx.Request("POST", parsed_url(url), headers=headers, content=orjson.dumps(payload))
         response = await deliver(self.context.http, request)
         text = response.text.strip()
-        if response.is_success and text == "ok":
-            return Receipt(response.status_code, text)
+        # Slack answers "ok". Mattermost, Rocket.Chat and Discord take the message with words of their own, or none.
+        if response.is_success and text not in _PERMANENT:
+            return Receipt(response.status_code, excerpt(response, [request.url.path]))
         raise _refusal(response, message, text, secret=request.url.path)
 
     async def _by_bot(self, message: Message, token: str, payload: Mapping[str, Any]) -> Receipt:
@@ -120,7 +121,8 @@ class SlackChannel(Channel[SlackTarget]):
         except orjson.JSONDecodeError:
             answer = None
         answer = answer if isinstance(answer, dict) else {}
-        if response.is_success and answer.get("ok") is True:
+        # Slack says with a 200 too that it has not taken a message.
+        if response.is_success and answer.get("ok") is not False:
             return Receipt(response.status_code, excerpt(response, [token]))
         raise _refusal(response, message, str(answer.get("error", "")), secret=token)
 

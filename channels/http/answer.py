@@ -146,7 +146,8 @@ def _fields(head: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _body_of(status: int, fields: list[tuple[bytes, bytes]]) -> tuple[Body, bool]:
     """How the body is delimited, and whether the connection can be used again after it (RFC 9112, section 6.3)."""
-    lengths, codings, is_kept = set(), b"", True
+    lengths: set[bytes] = set()
+    codings, is_kept = b"", True
     for name, value in fields:
         match name.lower():
             case b"content-length":

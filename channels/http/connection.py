@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 import httpx
 
 from channels.http.answer import Answer, NotHttp
 
+MAX_EARLY_BYTES = 64 * 1024
 REST_SECONDS = 2.0
 """How long an answer may go on after its status is known. The status decides, and what follows it is only shown."""
 
@@ -23,6 +25,8 @@ class Connection(asyncio.Protocol):
         self._answered: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._rest_seconds = REST_SECONDS
+        self._is_new = True
+        self._early = b""
 
     @property
     def is_open(self) -> bool:
@@ -42,6 +46,11 @@ class Connection(asyncio.Protocol):
             self._timer = self._loop.call_later(read_seconds, self._give_up)
         try:
             self._transport.write(request)
+            if self._early:
+                self.data_received(self._early)
+            self._is_new, self._early = False, b""
+            if not self.is_open:
+                self._end_answer(_closed())
             await answered
         except asyncio.CancelledError:
             # The time of the attempt is over, or the hub stops. The receiver has answered nevertheless: to report that
@@ -62,14 +71,13 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - streams of the event loop are
-        self._transport = transport
+        # Not checked, because the transports of uvloop are of no class of asyncio.
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         answer = self._answer
         if answer is None:
-            # Nothing was asked, so this would be taken for the answer to the next request.
-            self.close()
+            self._read_unasked(data)
             return
         had_status = answer.status != 0
         try:
@@ -84,10 +92,16 @@ class Connection(asyncio.Protocol):
             self._timer = self._loop.call_later(self._rest_seconds, self._give_up)
 
     def connection_lost(self, error: Exception | None) -> None:
-        broke = httpx.ReadError("the connection broke")
-        closed = httpx.RemoteProtocolError("the connection was closed before an answer came")
-        self._end_answer(closed if error is None else broke)
+        self._end_answer(_closed() if error is None else httpx.ReadError("the connection broke"))
         self._on_lost(self)
+
+    def _read_unasked(self, data: bytes) -> None:
+        if self._is_new and len(self._early) < MAX_EARLY_BYTES:
+            # A server that has no room for a connection may say so before it has read a request.
+            self._early += data
+        else:
+            # It would be taken for the answer to the next request.
+            self.close()
 
     def _give_up(self) -> None:
         self._end_answer(httpx.ReadTimeout("no answer in time"))
@@ -111,3 +125,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _closed() -> httpx.TransportError:
+    return httpx.RemoteProtocolError("the connection was closed before an answer came")

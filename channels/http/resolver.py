@@ -44,7 +44,7 @@ class Resolver:
 
     async def _addresses(self, host: str) -> Addresses:
         if (family := _family_of(host)) is not None:
-            addresses = {host: family}
+            addresses: Addresses = {host: family}
         else:
             addresses = await self._looked_up(host)
         if not all(map(self._guard.allows, addresses)):

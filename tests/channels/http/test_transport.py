@@ -268,6 +268,16 @@ async def test_an_answer_before_the_end_of_the_request_is_the_answer(http: httpx
     assert connections(http) == (0, 0)
 
 
+async def test_an_answer_before_the_request_is_the_answer(http: httpx.AsyncClient) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n{}")
+
+    async with raw_receiver(talk) as port:
+        response = await deliver(http, post(port))
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
+
+
 async def test_a_connection_that_speaks_unasked_is_not_used_again(http: httpx.AsyncClient) -> None:
     spoken = asyncio.Event()
 
