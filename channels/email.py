@@ -7,15 +7,25 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import httpx
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from channels.base import Channel, ChannelContext, Message, Receipt, Rendered, SendFailed, TargetModel
+from channels.base import (
+    Channel,
+    ChannelContext,
+    ChannelUnavailable,
+    Message,
+    Receipt,
+    Rendered,
+    SendFailed,
+    TargetModel,
+)
 from channels.mail import (
+    PROVIDERS,
     InvalidText,
     Mail,
     Mailbox,
-    MissingOption,
     Provider,
     SmtpPool,
     SmtpServer,
+    UnusableOption,
     header_text,
     inlined,
     open_provider,
@@ -141,33 +151,41 @@ class EmailChannel(Channel[EmailTarget]):
     def __init__(self, context: ChannelContext) -> None:
         super().__init__(context)
         self._open: dict[str, Provider | SmtpPool] = {}
+        self._unusable: dict[str, str] = {}
         if context.options.get("smtp_url"):
-            # Opened at once, so that a wrong URL stops the start of the process instead of every mail.
+            # A wrong URL stops the start of the process.
             self._open["smtp"] = _smtp(context.options)
+        else:
+            self._unusable["smtp"] = "HUB_SMTP_URL is not set"
         self._default = context.options.get("email_provider") or ("smtp" if "smtp" in self._open else "")
+        for name in {*PROVIDERS, self._default} - {"smtp", ""}:
+            try:
+                self._open[name] = open_provider(name, context.http, context.options)
+            except UnusableOption as unusable:
+                self._unusable[name] = str(unusable)
+        self._sender = context.options.get("email_from")
+        self._wrong_sender = _fault(self._sender) if self._sender else None
+
+    def unavailable(self, target: EmailTarget) -> str | None:
+        name = target.provider or self._default
+        if not name:
+            return "mail is not set up: set HUB_SMTP_URL or HUB_EMAIL_PROVIDER"
+        if name in self._unusable:
+            return f"mail is not set up: {self._unusable[name]}"
+        if target.sender:
+            return None
+        if not self._sender:
+            return "no sender: give the target a `from`, or set HUB_EMAIL_FROM"
+        return self._wrong_sender
 
     async def send(self, message: Message, target: EmailTarget) -> Receipt:
-        mail = self._compose(message, target)
-        return await self._provider(target.provider or self._default).send(mail)
+        if (reason := self.unavailable(target)) is not None:
+            raise ChannelUnavailable(reason)
+        return await self._open[target.provider or self._default].send(self._compose(message, target))
 
     async def aclose(self) -> None:
         for provider in self._open.values():
             await provider.aclose()
-
-    def _provider(self, name: str) -> Provider | SmtpPool:
-        """The provider with this name, opened at its first use."""
-        if not name:
-            # Not permanent: once the operator has set it up, the retries send the mail. The same holds for what
-            # follows.
-            raise SendFailed("mail is not set up: set HUB_SMTP_URL or HUB_EMAIL_PROVIDER")
-        if name not in self._open:
-            if name == "smtp":
-                raise SendFailed("mail is not set up: HUB_SMTP_URL is not set")
-            try:
-                self._open[name] = open_provider(name, self.context.http, self.context.options)
-            except MissingOption as missing:
-                raise SendFailed(f"mail is not set up: {missing}") from None
-        return self._open[name]
 
     def _compose(self, message: Message, target: EmailTarget) -> Mail:
         """The mail for a message. Raises `SendFailed` when an address or a header is not valid."""
@@ -175,16 +193,13 @@ class EmailChannel(Channel[EmailTarget]):
         to, cc, bcc = (without_repeats(_mailboxes(texts), seen) for texts in (target.to, target.cc, target.bcc))
         if not to:
             raise SendFailed("no address to send to: `to` is empty once it is rendered", permanent=True)
-        sender = target.sender or self.context.options.get("email_from")
-        if not sender:
-            raise SendFailed("no sender: give the target a `from`, or set HUB_EMAIL_FROM")
         text, html = (str(message.content.get(name) or "").strip() for name in ("text", "html"))
         if not text and not html:
             raise SendFailed("the mail has neither text nor HTML", permanent=True)
         return Mail(
             delivery_id=message.delivery_id,
             sent_at=message.sent_at,
-            sender=_mailbox("from", sender),
+            sender=_mailbox("from", target.sender or self._sender or ""),
             to=to,
             cc=cc,
             bcc=bcc,
@@ -201,6 +216,14 @@ def _smtp(options: Mapping[str, str]) -> SmtpPool:
     if options.get("smtp_ca_file"):
         tls.load_verify_locations(options["smtp_ca_file"])
     return SmtpPool(SmtpServer.parse(options["smtp_url"]), tls)
+
+
+def _fault(sender: str) -> str | None:
+    try:
+        parse_mailbox(sender)
+    except InvalidText as error:
+        return f"HUB_EMAIL_FROM: {error}"
+    return None
 
 
 def _mailbox(field: str, text: str) -> Mailbox:

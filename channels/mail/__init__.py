@@ -2,17 +2,18 @@
 
 from channels.mail.address import InvalidText, Mailbox, header_text, parse_mailbox, without_repeats
 from channels.mail.message import Mail, inlined
-from channels.mail.providers import MissingOption, Provider, open_provider
+from channels.mail.providers import PROVIDERS, Provider, UnusableOption, open_provider
 from channels.mail.smtp import SmtpPool, SmtpServer
 
 __all__ = [
+    "PROVIDERS",
     "InvalidText",
     "Mail",
     "Mailbox",
-    "MissingOption",
     "Provider",
     "SmtpPool",
     "SmtpServer",
+    "UnusableOption",
     "header_text",
     "inlined",
     "open_provider",

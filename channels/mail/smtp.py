@@ -1,6 +1,7 @@
 """Mail over SMTP, through a few connections that are reused and carry one message at a time."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
-from channels.base import Receipt, SendFailed
+from channels.base import ChannelUnavailable, Receipt, SendFailed
 from channels.mail.message import Mail, to_bytes
 
 MAX_CONNECTIONS = 4
@@ -191,6 +192,8 @@ def _failed(error: aiosmtplib.SMTPException | OSError) -> SendFailed:
             return SendFailed("connecting to the mail server took too long")
         case ssl.SSLError() | aiosmtplib.SMTPConnectError(__cause__=ssl.SSLError()):
             return SendFailed("TLS with the mail server failed")
+        case aiosmtplib.SMTPConnectError(__cause__=socket.gaierror()):
+            return ChannelUnavailable("the mail server's name does not resolve; check HUB_SMTP_URL")
         case aiosmtplib.SMTPConnectError():
             return SendFailed("no connection to the mail server could be made")
         case aiosmtplib.SMTPTimeoutError():
@@ -198,17 +201,21 @@ def _failed(error: aiosmtplib.SMTPException | OSError) -> SendFailed:
         case aiosmtplib.SMTPServerDisconnected() | OSError():
             return SendFailed("the mail server closed the connection; it may have accepted the message")
         case _:
-            return SendFailed("the mail server offers no STARTTLS or no way to log in")
+            return ChannelUnavailable("the mail server offers no STARTTLS or no way to log in; check HUB_SMTP_URL")
 
 
 def _refused(error: aiosmtplib.SMTPResponseException) -> SendFailed:
     """The failure for a refusal. A 5xx answer to the message is permanent (RFC 5321, section 4.2.1). Answers about the
-    connection or the account, which include 53x (RFC 4954, section 6), are not: an operator can resolve them."""
+    login (53x, RFC 4954, section 6) are the operator's to resolve, and those about the connection may pass."""
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError) or error.code // 10 == 53:
+        return ChannelUnavailable(
+            f"the mail server refused the login: {error.code}; check HUB_SMTP_URL",
+            status_code=error.code,
+            response_body=error.message,
+        )
     match error:
         case aiosmtplib.SMTPSenderRefused() | aiosmtplib.SMTPRecipientRefused() | aiosmtplib.SMTPDataError():
-            what, permanent = "the message", error.code >= 500 and error.code // 10 != 53
-        case aiosmtplib.SMTPAuthenticationError():
-            what, permanent = "the login", False
+            what, permanent = "the message", error.code >= 500
         case _:
             what, permanent = "the connection", False
     return SendFailed(

@@ -73,9 +73,9 @@ class Catalogue:
             self._index[tenant] = index
         return index.find(event_type)
 
-    def disabled(self, tenant: str) -> frozenset[str]:
-        """Ids of the subscriptions whose pending deliveries are held."""
-        return frozenset(s.id for s in self.subscriptions(tenant).values() if not s.spec.enabled)
+    def all_subscriptions(self) -> Iterable[Subscription]:
+        """Those of every tenant."""
+        return self._subscriptions.values()
 
     def event_type(self, tenant: str, name: str) -> EventType | None:
         """A registered type."""

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from channels.base import SendFailed
-from channels.mail import MissingOption, Provider, open_provider
+from channels.mail import Provider, UnusableOption, open_provider
 from channels.mail.providers import PROVIDERS
 from hub.testing.receivers import Arrival, Receiver, Reply
 from tests.channels.mail.mails import MAIL, mail
@@ -194,10 +194,10 @@ async def test_a_key_that_is_echoed_is_masked(http: httpx.AsyncClient, name: str
 @pytest.mark.parametrize("name", PROVIDERS)
 async def test_a_missing_option_is_named(http: httpx.AsyncClient, name: str, subtests: pytest.Subtests) -> None:
     for missing in (option for option in OPTIONS if option.startswith(f"{name}_")):
-        with subtests.test(missing), pytest.raises(MissingOption, match=f"HUB_{missing.upper()} is not set"):
+        with subtests.test(missing), pytest.raises(UnusableOption, match=f"HUB_{missing.upper()} is not set"):
             open_provider(name, http, OPTIONS | {missing: ""})
 
 
 async def test_an_unknown_provider_is_answered_with_those_there_are(http: httpx.AsyncClient) -> None:
-    with pytest.raises(MissingOption, match="smtp, resend, postmark, sendgrid, mailgun, ses"):
+    with pytest.raises(UnusableOption, match="smtp, resend, postmark, sendgrid, mailgun, ses"):
         open_provider("pigeon", http, {})
