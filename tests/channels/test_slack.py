@@ -181,6 +181,15 @@ async def test_blocks_that_came_out_empty_are_left_out(make_context: MakeContext
     ]
 
 
+@pytest.mark.parametrize("url", ["slack.example/api", "https://sl ack.example", "https://["])
+def test_a_wrong_address_of_slacks_api_is_named_and_stops_no_webhook(make_context: MakeContext, url: str) -> None:
+    channel = SlackChannel(make_context(slack_api_url=url))
+    assert (channel.unavailable(BOT) or "").startswith("HUB_SLACK_API_URL must")
+    webhook = SlackTarget.model_validate({"webhook_url": "https://hooks.slack.com/services/T0/B0/canary"})
+    assert channel.unavailable(webhook) is None
+    assert SlackChannel(make_context()).unavailable(BOT) is None
+
+
 async def test_a_message_without_anything_to_say_is_not_posted(make_context: MakeContext) -> None:
     async with Receiver() as receiver:
         with pytest.raises(SendFailed) as caught:

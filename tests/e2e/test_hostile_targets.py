@@ -33,11 +33,11 @@ async def drips_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         await asyncio.sleep(0.1)
 
 
-async def attempts_at(tenant: Tenant, talk: Conversation, timeout: float) -> list[dict[str, Any]]:
+async def attempts_at(tenant: Tenant, talk: Conversation, seconds: float) -> list[dict[str, Any]]:
     """The only attempt of each of two deliveries to this target."""
     async with raw_receiver(talk) as port:
         target = {"url": f"http://127.0.0.1:{port}/"}
-        await tenant.subscribe("webhook", target, timeout=timeout, max_in_flight=1, retry_schedule=[])
+        await tenant.subscribe("webhook", target, timeout=seconds, max_in_flight=1, retry_schedule=[])
         events = [await tenant.publish(data=number) for number in range(2)]
         deliveries = [await tenant.delivery(event, "dead", "delivered") for event in events]
     attempts = []
@@ -56,12 +56,12 @@ async def test_f29_a_target_that_never_answers_is_given_up_at_the_deadline(tenan
 
 
 @pytest.mark.parametrize("talk", [drips_headers, drips_body])
-@pytest.mark.parametrize("timeout", [0.5, 30.0])
+@pytest.mark.parametrize("seconds", [0.5, 30.0])
 async def test_f29_a_target_that_never_finishes_has_answered_by_its_status(
-    tenant: Tenant, talk: Conversation, timeout: float
+    tenant: Tenant, talk: Conversation, seconds: float
 ) -> None:
     """Red when what follows the status counts, or when it may take the whole time of the attempt."""
-    for attempt in await attempts_at(tenant, talk, timeout):
+    for attempt in await attempts_at(tenant, talk, seconds):
         assert attempt["duration_ms"] < 20_000
         assert (attempt["outcome"], attempt["status_code"], attempt["error"]) == ("succeeded", 200, None)
 
