@@ -95,4 +95,4 @@ async def _start(stack: AsyncExitStack, core: Core) -> Process:
 
 
 def _holds(core: Core) -> Sequence[str]:
-    return core.sender.holds.warnings(core.catalogue.all_subscriptions())
+    return core.sender.holds.warnings(core.catalogue.every_subscription())

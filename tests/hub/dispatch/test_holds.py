@@ -45,15 +45,15 @@ async def test_a_refusal_is_forgotten_when_a_message_is_taken_or_the_subscriptio
 async def test_warnings_count_the_subscriptions_that_each_reason_holds(parts: Parts) -> None:
     holds = parts.sender.holds
     refused = await parts.subscribe()
-    assert holds.warnings(parts.catalogue.all_subscriptions()) == []
+    assert holds.warnings(parts.catalogue.every_subscription()) == []
     holds.learn(refused, REFUSED)
-    assert holds.warnings(parts.catalogue.all_subscriptions()) == [
+    assert holds.warnings(parts.catalogue.every_subscription()) == [
         "Deliveries of 1 subscription to scripted are held: the key is refused."
     ]
     await parts.subscribe()
     await parts.subscribe(enabled=False)
     parts.channel.missing = "HUB_SCRIPTED_KEY is not set"
-    assert holds.warnings(parts.catalogue.all_subscriptions()) == [
+    assert holds.warnings(parts.catalogue.every_subscription()) == [
         "Deliveries of 2 subscriptions to scripted are held: HUB_SCRIPTED_KEY is not set."
     ]
 
