@@ -22,6 +22,8 @@ COVERED_BY: dict[str, tuple[str, ...]] = {
     # One function, or one call passed on.
     "hub/dispatch/events.py": ("tests/hub/dispatch/test_deliveries.py",),
     "hub/tasks/saving.py": ("tests/hub/tasks/test_runner.py", "tests/hub/tasks/test_recovery.py"),
+    # What it does is seen in the answers of receivers alone.
+    "channels/http/connection.py": ("tests/channels/http/test_transport.py",),
     # What every store has to keep is tested once, for all of them.
     "hub/stores/base/": (CONFORMANCE,),
     "hub/testing/": (CONFORMANCE, "tests/channels/test_contract.py"),

@@ -89,7 +89,7 @@ async def open_core(
         metrics=Metrics(),
         catalogue=catalogue,
         subscriptions=Subscriptions(catalogue, codec, clock),
-        sender=Sender(channels, renderer, tracing),
+        sender=Sender(channels, renderer, tracing, sandbox=settings.sandbox),
         failpoint=failpoint,
         notifier=Notifier(),
     )

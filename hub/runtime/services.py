@@ -80,7 +80,9 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
             fanout_inline_max=settings.fanout_inline_max,
         ),
         events=events,
-        deliveries=Deliveries(events, store.archive, store.intake, store.queue, catalogue, clock, notify),
+        deliveries=Deliveries(
+            events, store.archive, store.intake, store.queue, catalogue, core.sender.holds, clock, notify
+        ),
         sender=core.sender,
         stream=await stack.enter_async_context(open_broadcaster(store.feed, clock, _limits(settings))),
         tickets=StreamTickets(store.tickets, clock),

@@ -195,6 +195,10 @@ class ChannelContract:
             assert "<b>" not in json.dumps(content[field])
 
     @_asyncio
+    async def test_with_its_settings_it_can_send(self, sender: Channel[Any], target: TargetModel) -> None:
+        assert sender.unavailable(target) is None
+
+    @_asyncio
     async def test_a_send_is_one_arrival_and_a_receipt(
         self, sender: Channel[Any], message: Message, target: TargetModel, destination: Destination
     ) -> None:
