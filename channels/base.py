@@ -102,6 +102,21 @@ class SendFailed(Exception):
         self.checkpoint = checkpoint
 
 
+class ChannelUnavailable(SendFailed):
+    """Nothing can be sent to this target before somebody changes a setting, such as a key that the provider refuses.
+
+    The message is not at fault: its delivery is held with `detail` as the reason, the attempt does not count, and it is
+    tried again once in a while. Without `retry_after` the hub chooses when.
+
+    Example:
+
+        try:
+            raise ChannelUnavailable("the provider refuses HUB_PAGER_KEY", status_code=401)
+        except SendFailed as failure:
+            failure.detail  # "the provider refuses HUB_PAGER_KEY"
+    """
+
+
 class TargetModel(BaseModel):
     """The address and the secrets of one subscription.
 
@@ -279,9 +294,18 @@ class Channel(ABC, Generic[TargetT]):
     def check_content(cls, content: Mapping[str, Any], target: TargetT) -> None:
         """Raises `ValueError`, with a text that repeats no value, when rendered template fields cannot be sent."""
 
+    def unavailable(self, target: TargetT) -> str | None:
+        """Why nothing can be sent to the target with the operator's settings, naming the setting; None when it can.
+
+        Asked often, so it looks only at what is in memory. While it gives a reason, deliveries are held with it, and
+        `send` is not called.
+        """
+        return None
+
     @abstractmethod
     async def send(self, message: Message, target: TargetT) -> Receipt:
-        """Make one attempt. Raises `SendFailed`; any other exception counts as a failure that may be retried."""
+        """Make one attempt. Raises `SendFailed`, also as `ChannelUnavailable`; any other exception counts as a failure
+        that may be retried."""
 
     async def aclose(self) -> None:
         """Close what the channel keeps open."""

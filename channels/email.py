@@ -10,6 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from channels.base import (
     Channel,
     ChannelContext,
+    ChannelUnavailable,
     Escape,
     Message,
     Receipt,
@@ -19,15 +20,16 @@ from channels.base import (
     Templates,
 )
 from channels.mail import (
+    PROVIDERS,
     EhloName,
     InvalidAddress,
     Mail,
     Mailbox,
-    MissingOption,
     Progress,
     Provider,
     SmtpPool,
     SmtpServer,
+    UnusableOption,
     header_text,
     inlined,
     open_provider,
@@ -170,36 +172,45 @@ class EmailChannel(Channel[EmailTarget]):
     def __init__(self, context: ChannelContext) -> None:
         super().__init__(context)
         self._open: dict[str, Provider | SmtpPool] = {}
+        self._unusable: dict[str, str] = {}
         if context.options.get("smtp_url"):
-            # Opened at once, so that a wrong URL stops the start of the process instead of every mail.
+            # A wrong URL stops the start of the process.
             self._open["smtp"] = _smtp(context)
+        else:
+            self._unusable["smtp"] = "HUB_SMTP_URL is not set"
         self._default = context.options.get("email_provider") or ("smtp" if "smtp" in self._open else "")
+        for name in {*PROVIDERS, self._default} - {"smtp", ""}:
+            try:
+                self._open[name] = open_provider(name, context.http, context.options)
+            except UnusableOption as unusable:
+                self._unusable[name] = str(unusable)
+        self._sender = context.options.get("email_from")
+        self._wrong_sender = _fault(self._sender) if self._sender else None
+
+    def unavailable(self, target: EmailTarget) -> str | None:
+        name = target.provider or self._default
+        if not name:
+            return "mail is not set up: set HUB_SMTP_URL or HUB_EMAIL_PROVIDER"
+        if name in self._unusable:
+            return f"mail is not set up: {self._unusable[name]}"
+        if target.sender:
+            return None
+        if not self._sender:
+            return "no sender: give the target a `from`, or set HUB_EMAIL_FROM"
+        return self._wrong_sender
 
     async def send(self, message: Message, target: EmailTarget) -> Receipt:
+        if (reason := self.unavailable(target)) is not None:
+            raise ChannelUnavailable(reason)
         mail = self._compose(message, target)
         if not mail.missing:
             # Those who did not have it were taken out of the target meanwhile.
             return Receipt(response_body="every recipient has the mail already")
-        return await self._provider(target.provider or self._default).send(mail)
+        return await self._open[target.provider or self._default].send(mail)
 
     async def aclose(self) -> None:
         for provider in self._open.values():
             await provider.aclose()
-
-    def _provider(self, name: str) -> Provider | SmtpPool:
-        """The provider with this name, opened at its first use."""
-        if not name:
-            # Not permanent: once the operator has set it up, the retries send the mail. The same holds for what
-            # follows.
-            raise SendFailed("mail is not set up: set HUB_SMTP_URL or HUB_EMAIL_PROVIDER")
-        if name not in self._open:
-            if name == "smtp":
-                raise SendFailed("mail is not set up: HUB_SMTP_URL is not set")
-            try:
-                self._open[name] = open_provider(name, self.context.http, self.context.options)
-            except MissingOption as missing:
-                raise SendFailed(f"mail is not set up: {missing}") from None
-        return self._open[name]
 
     def _compose(self, message: Message, target: EmailTarget) -> Mail:
         """The mail for a message. Raises `SendFailed` when an address is not valid, or something is missing."""
@@ -208,9 +219,6 @@ class EmailChannel(Channel[EmailTarget]):
         if not to:
             where = ", ".join(target.templates.to)
             raise SendFailed(f"no address to send to: this event has nothing for {where}", permanent=True)
-        sender = target.sender or self.context.options.get("email_from")
-        if not sender:
-            raise SendFailed("no sender: give the target a `from`, or set HUB_EMAIL_FROM")
         text, html = (str(message.content.get(name) or "").strip() for name in ("text", "html"))
         if html and "text" not in message.content:
             text = text_of(html)
@@ -219,7 +227,7 @@ class EmailChannel(Channel[EmailTarget]):
         return Mail(
             delivery_id=message.delivery_id,
             sent_at=message.sent_at,
-            sender=_mailbox("from", sender),
+            sender=_mailbox("from", target.sender or self._sender or ""),
             to=to,
             cc=cc,
             bcc=bcc,
@@ -242,6 +250,14 @@ def _smtp(context: ChannelContext) -> SmtpPool:
     if tokens is not None and server.username is None:
         raise ValueError("HUB_SMTP_URL must name the user whose mailbox the OAuth token is for")
     return SmtpPool(server, tls, name=name, tokens=tokens)
+
+
+def _fault(sender: str) -> str | None:
+    try:
+        parse_mailbox(sender)
+    except InvalidAddress as error:
+        return f"HUB_EMAIL_FROM: {error}"
+    return None
 
 
 def _mailbox(field: str, text: str) -> Mailbox:

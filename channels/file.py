@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Annotated
 import orjson
 from pydantic import ConfigDict, Field
 
-from channels.base import Channel, ChannelContext, Message, Receipt, SendFailed, TargetModel
+from channels.base import Channel, ChannelContext, ChannelUnavailable, Message, Receipt, SendFailed, TargetModel
 
 DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 DEFAULT_KEEP = 10
+_NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+"""The operator has to change what the hub may write."""
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -42,16 +45,15 @@ class FileChannel(Channel[FileTarget]):
     def __init__(self, context: ChannelContext) -> None:
         super().__init__(context)
         self._root = context.data_dir / "files"
-        self._max_bytes = int(context.options.get("file_max_bytes", DEFAULT_MAX_BYTES))
-        self._keep = int(context.options.get("file_keep", DEFAULT_KEEP))
-        if self._max_bytes < 1 or self._keep < 1:
-            raise ValueError("HUB_FILE_MAX_BYTES and HUB_FILE_KEEP must be positive")
+        self._max_bytes = _positive(context.options, "file_max_bytes", DEFAULT_MAX_BYTES)
+        self._keep = _positive(context.options, "file_keep", DEFAULT_KEEP)
 
     async def send(self, message: Message, target: FileTarget) -> Receipt:
         try:
             await asyncio.to_thread(self._append, self._root / message.tenant, target.name, _line(message))
         except OSError as error:
-            raise SendFailed(f"the file cannot be written: {os.strerror(error.errno or errno.EIO)}") from None
+            refused = ChannelUnavailable if error.errno in _NOT_ALLOWED else SendFailed
+            raise refused(f"the file cannot be written: {os.strerror(error.errno or errno.EIO)}") from None
         return Receipt()
 
     def _append(self, place: Path, name: str, line: bytes) -> None:
@@ -90,6 +92,13 @@ class FileChannel(Channel[FileTarget]):
             with suppress(FileNotFoundError):
                 os.rename(newer, older, src_dir_fd=directory, dst_dir_fd=directory)
         return True
+
+
+def _positive(options: Mapping[str, str], name: str, default: int) -> int:
+    text = options.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ValueError(f"HUB_{name.upper()} must be a positive number")
+    return int(text)
 
 
 def _write_whole(file: int, line: bytes) -> None:

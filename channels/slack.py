@@ -91,7 +91,15 @@ class SlackChannel(Channel[SlackTarget]):
 
     def __init__(self, context: ChannelContext) -> None:
         super().__init__(context)
-        self._post_message = httpx.URL(context.options.get("slack_api_url", API_URL).rstrip("/") + "/chat.postMessage")
+        self._post_message = context.options.get("slack_api_url", API_URL).rstrip("/") + "/chat.postMessage"
+        self._wrong_url: str | None = None
+        try:
+            checked_url(self._post_message)
+        except ValueError as error:
+            self._wrong_url = f"HUB_SLACK_API_URL {error}"
+
+    def unavailable(self, target: SlackTarget) -> str | None:
+        return self._wrong_url if target.bot_token is not None else None
 
     async def send(self, message: Message, target: SlackTarget) -> Receipt:
         payload = _payload(_marked(message.content) if message.test else message.content)
@@ -105,20 +113,22 @@ class SlackChannel(Channel[SlackTarget]):
         request = httpx.Request("POST", parsed_url(url), headers=headers, content=orjson.dumps(payload))
         response = await deliver(self.context.http, request)
         text = response.text.strip()
-        if response.is_success and text == "ok":
-            return Receipt(response.status_code, text)
+        # Slack answers "ok". Mattermost, Rocket.Chat and Discord take the message with words of their own, or none.
+        if response.is_success and text not in _PERMANENT:
+            return Receipt(response.status_code, excerpt(response, [request.url.path]))
         raise _refusal(response, message, text, secret=request.url.path)
 
     async def _by_bot(self, message: Message, token: str, payload: Mapping[str, Any]) -> Receipt:
         headers = {"content-type": "application/json; charset=utf-8", "authorization": f"Bearer {token}"}
-        request = httpx.Request("POST", self._post_message, headers=headers, content=orjson.dumps(payload))
+        request = httpx.Request("POST", parsed_url(self._post_message), headers=headers, content=orjson.dumps(payload))
         response = await deliver(self.context.http, request)
         try:
             answer = orjson.loads(response.content)
         except orjson.JSONDecodeError:
             answer = None
         answer = answer if isinstance(answer, dict) else {}
-        if response.is_success and answer.get("ok") is True:
+        # Slack says with a 200 too that it has not taken a message.
+        if response.is_success and answer.get("ok") is not False:
             return Receipt(response.status_code, excerpt(response, [token]))
         raise _refusal(response, message, str(answer.get("error", "")), secret=token)
 

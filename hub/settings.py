@@ -3,11 +3,13 @@
 import ipaddress
 import os
 import re
+import string
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -21,6 +23,10 @@ _NOT_FOR_CHANNELS = frozenset({"admin_key", "secret_key"})
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 """As browsers send it (RFC 6454, 6.2), in lower case. Applications that show web pages have schemes of their own."""
 _DEFAULT_PORT = re.compile(r"(?<=^http)(://.+):80$|(?<=^https)(://.+):443$")
+_LISTS = frozenset({"allow_private_targets", "cors_origins"})
+"""Settings with several values, which may stand on lines of their own."""
+_EDGES = f"{string.whitespace}\ufeff\u00a0"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -62,6 +68,8 @@ class Settings(BaseSettings):
     """Comma-separated CIDR ranges that targets may have although they are not public."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Comma-separated origins, such as `https://app.example.com`, whose pages may use the API in a browser."""
+    sandbox: bool = False
+    """Everything runs but sending: each attempt ends as succeeded, and nothing leaves the machine."""
     strict_types: bool = False
     """Refuse event types that are neither built in nor registered."""
 
@@ -142,7 +150,7 @@ class Settings(BaseSettings):
         chosen = named if isinstance(named, Mapping) else {}
         # A channel may be code of others, and none needs the keys of the hub.
         options = {k: v for k, v in {**from_file, **given, **chosen}.items() if k not in _NOT_FOR_CHANNELS}
-        return {**values, "channel_options": options}
+        return {**_single_lines(values), "channel_options": _single_lines(options)}
 
     @model_validator(mode="after")
     def _default_store(self) -> "Settings":
@@ -150,6 +158,27 @@ class Settings(BaseSettings):
             # The model is frozen, and this default depends on another setting.
             object.__setattr__(self, "store_url", f"sqlite:///{self.data_dir / 'hub.db'}")
         return self
+
+
+def _single_lines(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with their texts stripped, and without those that are blank, which count as not set.
+
+    Files and shells add line breaks, spaces and byte order marks around a value. Raises `PydanticCustomError` for a
+    control character inside of one, because it would break the request that the value goes into.
+    """
+    cleaned: dict[str, Any] = {}
+    for name, value in values.items():
+        text = value.strip(_EDGES) if isinstance(value, str) else value
+        if isinstance(text, str) and name not in _LISTS and _CONTROL.search(text):
+            raise PydanticCustomError(
+                "control_character",
+                "HUB_{name} contains a line break or another control character",
+                {"name": name.upper()},
+            )
+        # A blank key is not the same as none: it is refused instead of generated.
+        if text != "" or name in _NOT_FOR_CHANNELS:
+            cleaned[name] = text
+    return cleaned
 
 
 class Platform(BaseSettings):

@@ -25,6 +25,8 @@ COVERED_BY: dict[str, tuple[str, ...]] = {
     "hub/tasks/saving.py": ("tests/hub/tasks/test_runner.py", "tests/hub/tasks/test_recovery.py"),
     # One suite for all of a kind.
     "hub/catalogue/sources/schemes/": ("tests/hub/catalogue/sources/schemes/test_schemes.py",),
+    # What it does is seen in the answers of receivers alone.
+    "channels/http/connection.py": ("tests/channels/http/test_transport.py",),
     # What every store has to keep is tested once, for all of them.
     "hub/stores/base/": (CONFORMANCE,),
     "hub/testing/": (CONFORMANCE, "tests/channels/test_contract.py"),

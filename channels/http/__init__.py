@@ -1,4 +1,4 @@
-"""The guarded HTTP client of all channels: the httpx API on an aiohttp engine. See docs/decisions/0002."""
+"""The guarded HTTP client of all channels: the httpx API on connections of its own. See docs/decisions/0021."""
 
 from channels.http.client import open_client
 from channels.http.content_type import decoded, encoded, is_json

@@ -1,5 +1,6 @@
 """Sending one HTTP request, with its outcome as a `Receipt` or a `SendFailed`."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -7,12 +8,13 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from channels.base import Receipt, SendFailed
-from channels.http.transport import NotConnected
+from channels.http.pool import NotConnected
 
 RESPONSE_BODY_BYTES = 4096
 """How much of an answer is stored with the attempt."""
 _MASK = "**********"
 _MAX_DIGITS = 12
+_NUMBER = re.compile(r"0*([0-9]+)(?:\.[0-9]{1,9})?")
 
 
 async def deliver(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
@@ -67,12 +69,17 @@ def excerpt(response: httpx.Response, secrets: Iterable[str] = ()) -> str | None
 def retry_after(response: httpx.Response, now: datetime) -> float | None:
     """The seconds from `now` that `Retry-After` asks for, never negative; None when it is absent or not valid.
 
-    It may hold whole seconds or any of the three HTTP-date forms (RFC 9110, sections 10.2.3 and 5.6.7).
+    It may hold whole seconds or any of the three HTTP-date forms (RFC 9110, sections 10.2.3 and 5.6.7). Fractions of a
+    second are understood as well, because rate limiters send them. Of several values the longest counts.
     """
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
+    asked = (_seconds(value.strip(), now) for value in response.headers.get_list("Retry-After"))
+    return max((seconds for seconds in asked if seconds is not None), default=None)
+
+
+def _seconds(value: str, now: datetime) -> float | None:
+    if found := _NUMBER.fullmatch(value):
         # A number may have any length; one that is too long counts as the longest. The caller bounds it much lower.
-        return float(value[-_MAX_DIGITS:]) if len(value.lstrip("0")) <= _MAX_DIGITS else 10.0**_MAX_DIGITS
+        return float(value) if len(found[1]) <= _MAX_DIGITS else 10.0**_MAX_DIGITS
     try:
         at = parsedate_to_datetime(value)
         # The asctime form names no zone, but every HTTP-date is in UTC.

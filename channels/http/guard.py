@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from aiohttp import AddrInfoType
+from aiohappyeyeballs import AddrInfoType
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address

@@ -3,10 +3,12 @@
 import asyncio
 import socket
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
+from ipaddress import IPv6Address, ip_address
 from itertools import islice
 
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohappyeyeballs import AddrInfoType
 
 from channels.http.guard import AddressRefused, Guard
 
@@ -24,7 +26,7 @@ class LookupFailed(OSError):
     """The name has no address, or none in time. Names change, so a later attempt may succeed."""
 
 
-class Resolver(AbstractResolver):
+class Resolver:
     """`getaddrinfo` with a timeout and a guard: one refused address refuses the whole name.
 
     Lookups of the same name at the same time share one thread. The threads are daemons, so that a lookup never delays
@@ -36,10 +38,20 @@ class Resolver(AbstractResolver):
         self._timeout = timeout
         self._under_way: dict[str, asyncio.Future[Addresses]] = {}
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int = 0) -> Sequence[AddrInfoType]:
         """At most eight addresses of `host`, all of them allowed. Raises `LookupFailed` or `AddressRefused`."""
+        return [_info(address, family, port) for address, family in (await self._addresses(host)).items()]
+
+    async def _addresses(self, host: str) -> Addresses:
+        if (family := _family_of(host)) is not None:
+            addresses: Addresses = {host: family}
+        else:
+            addresses = await self._looked_up(host)
+        if not all(map(self._guard.allows, addresses)):
+            raise AddressRefused
+        return dict(islice(addresses.items(), MAX_ADDRESSES))
+
+    async def _looked_up(self, host: str) -> Addresses:
         try:
             async with asyncio.timeout(self._timeout):
                 # Shielded, because others may wait for the same lookup when this caller gives up.
@@ -50,16 +62,7 @@ class Resolver(AbstractResolver):
             raise LookupFailed("the host's name does not resolve") from None
         if not addresses:
             raise LookupFailed("the host's name has no address")
-        if not all(map(self._guard.allows, addresses)):
-            raise AddressRefused
-        numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-        return [
-            ResolveResult(hostname=host, host=address, port=port, family=kin, proto=0, flags=numeric)
-            for address, kin in islice(addresses.items(), MAX_ADDRESSES)
-        ]
-
-    async def close(self) -> None:
-        """Nothing to close: the threads end by themselves."""
+        return addresses
 
     def _begin(self, host: str) -> asyncio.Future[Addresses]:
         if len(self._under_way) >= MAX_LOOKUPS:
@@ -75,6 +78,19 @@ class Resolver(AbstractResolver):
         del self._under_way[host]
         # All callers may have given up by now, and asyncio logs an exception that nobody has retrieved.
         answer.exception()
+
+
+def _family_of(host: str) -> socket.AddressFamily | None:
+    """The family of an address in its usual spelling, which needs no lookup."""
+    try:
+        return socket.AF_INET6 if isinstance(ip_address(host), IPv6Address) else socket.AF_INET
+    except ValueError:
+        return None
+
+
+def _info(address: str, family: int, port: int) -> AddrInfoType:
+    place = (address, port, 0, 0) if family == socket.AF_INET6 else (address, port)
+    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place
 
 
 def _look_up(host: str, outcome: Future[Addresses]) -> None:

@@ -4,19 +4,20 @@ from channels.mail.address import InvalidAddress, Mailbox, header_text, parse_ma
 from channels.mail.message import Mail, inlined
 from channels.mail.plain_text import text_of
 from channels.mail.progress import Progress
-from channels.mail.providers import MissingOption, Provider, open_provider
+from channels.mail.providers import PROVIDERS, Provider, UnusableOption, open_provider
 from channels.mail.smtp import EhloName, SmtpPool, SmtpServer, open_tokens
 
 __all__ = [
+    "PROVIDERS",
     "EhloName",
     "InvalidAddress",
     "Mail",
     "Mailbox",
-    "MissingOption",
     "Progress",
     "Provider",
     "SmtpPool",
     "SmtpServer",
+    "UnusableOption",
     "header_text",
     "inlined",
     "open_provider",

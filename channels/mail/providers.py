@@ -2,14 +2,15 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
 import httpx
 import orjson
 
-from channels.base import Receipt
-from channels.http import deliver, failure, receipt
+from channels.base import ChannelUnavailable, Receipt
+from channels.http import checked_url, deliver, excerpt, failure, receipt
 from channels.mail.address import Mailbox
 from channels.mail.message import Mail, to_bytes
 from channels.mail.sigv4 import Credentials, signed_headers
@@ -18,12 +19,17 @@ Options = Mapping[str, str]
 Compose = Callable[[Mail], httpx.Request]
 
 _MESSAGE_AT_FAULT = frozenset({400, 413, 422})
-"""The provider refuses this mail. Other refusals, such as of an API key, can be resolved by the operator."""
+"""The provider refuses this mail."""
+_OPERATOR_AT_FAULT = frozenset({401, 402, 403, 404})
+"""The provider refuses the key, the account or the address: it would refuse every mail until a setting is right."""
+_KEY = re.compile(r"[!-~]+")
+"""What can stand in a header: printable ASCII without spaces."""
+_DOMAIN = re.compile(r"[A-Za-z0-9.-]+")
 _CREDENTIALS = ("authorization", "x-postmark-server-token", "x-amz-security-token")
 
 
-class MissingOption(Exception):
-    """A setting that the provider needs is missing. The message names it."""
+class UnusableOption(Exception):
+    """A setting that the provider needs is missing, or is none that it can be used with. The message names it."""
 
 
 class Provider:
@@ -42,6 +48,12 @@ class Provider:
         if response.is_success:
             return receipt(response, mail.sent_at, secrets=secrets)
         detail = f"{self._name} answered {response.status_code} {response.reason_phrase}".rstrip()
+        if response.status_code in _OPERATOR_AT_FAULT:
+            raise ChannelUnavailable(
+                f"{detail}; check the settings HUB_{self._name.upper()}_… and what the account may send",
+                status_code=response.status_code,
+                response_body=excerpt(response, secrets),
+            )
         permanent = response.status_code in _MESSAGE_AT_FAULT
         raise failure(response, mail.sent_at, detail, permanent=permanent, secrets=secrets)
 
@@ -50,21 +62,27 @@ class Provider:
 
 
 def open_provider(name: str, http: httpx.AsyncClient, options: Options) -> Provider:
-    """The provider with this name. Raises `MissingOption`, also for a name that is not in `PROVIDERS`."""
+    """The provider with this name. Raises `UnusableOption`, also for a name that is not in `PROVIDERS`."""
     if name not in PROVIDERS:
-        raise MissingOption(f"there is no mail provider with this name; use one of smtp, {', '.join(PROVIDERS)}")
+        raise UnusableOption(f"there is no mail provider with this name; use one of smtp, {', '.join(PROVIDERS)}")
     return Provider(http, name, PROVIDERS[name](options))
 
 
-def _option(options: Options, name: str) -> str:
+def _option(options: Options, name: str, form: re.Pattern[str] = _KEY) -> str:
     value = options.get(name, "")
     if not value:
-        raise MissingOption(f"HUB_{name.upper()} is not set")
+        raise UnusableOption(f"HUB_{name.upper()} is not set")
+    if not form.fullmatch(value):
+        raise UnusableOption(f"HUB_{name.upper()} contains characters that cannot stand in it")
     return value
 
 
 def _url(options: Options, provider: str, default: str, path: str) -> httpx.URL:
-    return httpx.URL(options.get(f"{provider}_api_url", default).rstrip("/") + path)
+    name = f"{provider}_api_url"
+    try:
+        return httpx.URL(checked_url(options.get(name, default).rstrip("/") + path))
+    except ValueError as error:
+        raise UnusableOption(f"HUB_{name.upper()} {error}") from None
 
 
 def _json(url: httpx.URL, headers: Mapping[str, str], payload: Mapping[str, object]) -> httpx.Request:
@@ -154,7 +172,7 @@ def _sendgrid(options: Options) -> Compose:
 def _mailgun(options: Options) -> Compose:
     """https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages"""
     token = base64.b64encode(f"api:{_option(options, 'mailgun_api_key')}".encode()).decode()
-    path = f"/v3/{_option(options, 'mailgun_domain')}/messages"
+    path = f"/v3/{_option(options, 'mailgun_domain', _DOMAIN)}/messages"
     url = _url(options, "mailgun", "https://api.mailgun.net", path)
 
     def compose(mail: Mail) -> httpx.Request:
@@ -177,9 +195,9 @@ def _ses(options: Options) -> Compose:
     credentials = Credentials(
         key_id=_option(options, "ses_access_key_id"),
         secret=_option(options, "ses_secret_access_key"),
-        region=_option(options, "ses_region"),
+        region=_option(options, "ses_region", _DOMAIN),
         service="ses",
-        session_token=options.get("ses_session_token", ""),
+        session_token=_option(options, "ses_session_token") if options.get("ses_session_token") else "",
     )
     endpoint = f"https://email.{credentials.region}.amazonaws.com"
     url = _url(options, "ses", endpoint, "/v2/email/outbound-emails")

@@ -104,24 +104,25 @@ _PATCH_BODY = {"requestBody": {"required": True, "content": {MERGE_PATCH: _PATCH
 async def create_subscription(new: NewSubscription, services: CurrentServices, caller: Manager) -> Response:
     """Subscribe a target to event types. Events that are accepted after this answer are delivered to it.
 
-    The answer masks secrets. For a webhook without a secret one is generated; `…/secret` shows it.
+    The answer masks secrets. For a webhook without a secret one is generated; `…/secret` shows it. `unavailable` says
+    what the operator has to set before anything can be delivered.
     """
     made = await services.subscriptions.create(caller, new)
-    return json_response(made.view(), 201, {"Location": f"{router.prefix}/{made.id}"})
+    return json_response(_view(services, made), 201, {"Location": f"{router.prefix}/{made.id}"})
 
 
 @router.get("", response_model=SubscriptionList, responses=problems(401, 403, 422))
 async def list_subscriptions(services: CurrentServices, caller: Manager, page: Paging) -> Response:
     """Subscriptions, newest first."""
     found = page_of(services.subscriptions.listing(caller.tenant), page, lambda made: made.id, descending=True)
-    return listed((made.view() for made in found.items), found.next_cursor)
+    return listed((_view(services, made) for made in found.items), found.next_cursor)
 
 
 @router.get("/{subscription_id}", response_model=SubscriptionDetail, responses=problems(401, 403, 404, 422, 503))
 async def get_subscription(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
     """A subscription, with the health of its target."""
     found = services.subscriptions.find(caller.tenant, subscription_id)
-    return json_response({**found.view().model_dump(), "health": await _health(services, found)})
+    return json_response({**_view(services, found).model_dump(), "health": await _health(services, found)})
 
 
 @router.patch(
@@ -141,7 +142,7 @@ async def patch_subscription(
     `filter`, `template` and `retry_schedule` are replaced whole. A secret that is sent back as it was shown, masked,
     stays as it is.
     """
-    return json_response((await services.subscriptions.patch(caller, subscription_id, patch)).view())
+    return json_response(_view(services, await services.subscriptions.patch(caller, subscription_id, patch)))
 
 
 @router.put(
@@ -179,7 +180,7 @@ async def delete_subscription(subscription_id: SubscriptionId, services: Current
 )
 async def enable_subscription(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
     """Let deliveries flow again, those that were held first."""
-    return json_response((await services.subscriptions.enable(caller.tenant, subscription_id)).view())
+    return json_response(_view(services, await services.subscriptions.enable(caller.tenant, subscription_id)))
 
 
 @router.post(
@@ -190,7 +191,7 @@ async def enable_subscription(subscription_id: SubscriptionId, services: Current
 async def disable_subscription(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
     """Hold what is not sent yet, and what is published from now on."""
     disabled = await services.subscriptions.disable(caller.tenant, subscription_id, "disabled on request")
-    return json_response(disabled.view())
+    return json_response(_view(services, disabled))
 
 
 @router.post(
@@ -233,6 +234,10 @@ async def rotate_secret(
     """Sign with a new secret from now on, and during the grace time with the old one as well."""
     grace = timedelta(seconds=(rotation or Rotation()).grace_seconds)
     return _secret(await services.subscriptions.rotate(caller.tenant, subscription_id, grace))
+
+
+def _view(services: Services, subscription: Subscription) -> SubscriptionView:
+    return subscription.view(services.sender.holds.unavailable(subscription))
 
 
 def _secret(subscription: Subscription) -> Response:

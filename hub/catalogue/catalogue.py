@@ -67,6 +67,10 @@ class Catalogue:
         subscription = self._subscriptions.get(subscription_id)
         return None if subscription is None else subscription.spec.name
 
+    def every_subscription(self) -> Iterable[Subscription]:
+        """Those of all tenants."""
+        return self._subscriptions.values()
+
     def subscriptions(self, tenant: str) -> Mapping[str, Subscription]:
         """By id."""
         return self._by_tenant.get(tenant, {})
@@ -79,10 +83,6 @@ class Catalogue:
             index = PatternIndex((pattern, s) for s in self.subscriptions(tenant).values() for pattern in s.patterns)
             self._index[tenant] = index
         return index.find(event_type)
-
-    def disabled(self, tenant: str) -> frozenset[str]:
-        """Ids of the subscriptions whose pending deliveries are held."""
-        return frozenset(s.id for s in self.subscriptions(tenant).values() if not s.spec.enabled)
 
     def event_type(self, tenant: str, name: str) -> EventType | None:
         """A registered type."""

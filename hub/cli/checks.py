@@ -34,6 +34,9 @@ docs/decisions/0001."""
 
 def local(settings: Settings, clock: Clock) -> Iterator[Finding]:
     """This machine: the libraries, the data directory, and the database file or the Redis server."""
+    if settings.sandbox:
+        advice = "Unset HUB_SANDBOX where messages must arrive."
+        yield Finding("sandbox", "warning", "nothing is sent; every attempt ends as succeeded", advice)
     yield _sqlite_version()
     yield from _data(settings.data_dir)
     scheme, _, address = settings.store_url.partition("://")
@@ -180,14 +183,20 @@ def _clock_skew(response: httpx.Response, clock: Clock) -> Finding:
 
 
 def _ready(response: httpx.Response) -> Finding:
-    if response.is_success:
-        return Finding("ready", "ok", "accepts events")
     try:
-        problem = response.json()
-        reasons = "; ".join(problem.get("reasons") or [problem["detail"]])
+        answer = response.json()
+        if response.is_success:
+            return _warned(answer.get("warnings") or [])
+        reasons = "; ".join(answer.get("reasons") or [answer["detail"]])
     except (ValueError, KeyError, TypeError, AttributeError):
         reasons = f"/readyz answers {response.status_code}"
     return Finding("ready", "failed", reasons, "Events are refused with 503 until this is fixed.")
+
+
+def _warned(warnings: Sequence[str]) -> Finding:
+    if warnings:
+        return Finding("ready", "warning", f"accepts events, but: {' '.join(warnings)}", "Correct what each names.")
+    return Finding("ready", "ok", "accepts events")
 
 
 def _version(response: httpx.Response) -> Finding:

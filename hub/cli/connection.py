@@ -30,6 +30,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def connect(url: str, key: str | None, *, timeout: float = 30.0) -> HubClient:
+    # A variable that was read from a file often ends with a line break.
+    url, key = url.strip(), (key or "").strip()
     return HubClient(url, key or (_local_admin_key() if is_local(url) else None), timeout=timeout)
 
 

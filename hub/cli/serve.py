@@ -68,15 +68,22 @@ def load(kind: type[SettingsT], **overrides: Any) -> SettingsT:
     try:
         return kind(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        faults = [f"{prefix}{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()]
-        raise ClientError(f"A setting is wrong: {'; '.join(faults)}.") from None
+        faults = "; ".join(_named(fault["loc"], fault["msg"], prefix) for fault in error.errors())
+        raise ClientError(f"A setting is wrong: {faults}.") from None
     except ValueError as error:
         raise ClientError(f"The settings file cannot be read: {error}.") from None
+
+
+def _named(place: tuple[int | str, ...], fault: str, prefix: str) -> str:
+    """The fault with the name of its setting; one that has no place names the setting itself."""
+    return f"{prefix}{'.'.join(map(str, place)).upper()}: {fault}" if place else fault
 
 
 def _announce(settings: Settings, roles: frozenset[Role], port: int, first_start: bool) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
+    if settings.sandbox:
+        err.print("[bold yellow]Sandbox:[/] nothing is sent; every attempt ends as succeeded (HUB_SANDBOX).")
     if Role.WEB not in roles:
         health = f"; its health is at {url}/readyz" if port else ""
         err.print(f"The hub's {' and '.join(roles)} is running{health}.")

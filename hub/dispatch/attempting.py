@@ -7,13 +7,13 @@ from typing import Final
 
 import structlog
 
-from channels.base import Receipt
+from channels.base import ChannelUnavailable, Receipt
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.subscriptions import Subscription
 from hub.clock import Clock
 from hub.dispatch.recording import Recorder
 from hub.dispatch.sender import Sender
-from hub.dispatch.transitions import AttemptResult, Skipped, Timing, Unknown, reason_to_skip, release, skip
+from hub.dispatch.transitions import AttemptResult, Skipped, Timing, Unknown, hold, reason_to_skip, release, skip
 from hub.failpoints import Failpoint
 from hub.models import Status
 from hub.stores.base import Claim
@@ -114,6 +114,9 @@ class Attempter:
         # The end is reckoned from the monotonic duration: the time of day may be set while the target answers.
         duration_ms = round(duration * 1000)
         timing = Timing(started_at, started_at + timedelta(milliseconds=duration_ms), duration_ms)
+        if isinstance(attempted, ChannelUnavailable):
+            await self._recorder.record(hold(claim, attempted, timing.ended_at))
+            return
         await self._recorder.record_attempt(claim, subscription, attempted, timing, duration)
 
     async def _send(self, claim: Claim, subscription: Subscription, at: datetime) -> AttemptResult:

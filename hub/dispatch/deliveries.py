@@ -13,6 +13,7 @@ from hub.catalogue.subscriptions import Subscription
 from hub.clock import Clock
 from hub.dispatch.events import Events
 from hub.dispatch.health import Health, health_of
+from hub.dispatch.holds import Holds
 from hub.dispatch.transitions import EVENT_CANCELLED, cancel, replay
 from hub.errors import Conflict, Fault, Invalid, NotFound
 from hub.models import Attempt, Delivery, Event, Status
@@ -48,7 +49,8 @@ class Explanation:
 
 
 class Deliveries:
-    """Reads and changes deliveries. Those that are pending are shown as `held` while their subscription is disabled.
+    """Reads and changes deliveries. Those that are pending are shown as `held` while their subscription is disabled, or
+    its channel can send nothing.
 
     `held` is not stored, so that disabling a subscription costs the same however much waits for it; see
     docs/decisions/0005.
@@ -67,6 +69,7 @@ class Deliveries:
         intake: Intake,
         queue: Queue,
         catalogue: Catalogue,
+        holds: Holds,
         clock: Clock,
         notify: Notify,
     ) -> None:
@@ -75,6 +78,7 @@ class Deliveries:
         self._intake = intake
         self._queue = queue
         self._catalogue = catalogue
+        self._holds = holds
         self._clock = clock
         self._notify = notify
 
@@ -88,12 +92,12 @@ class Deliveries:
         return self._as_shown(delivery)
 
     async def listing(self, tenant: str, query: DeliveryQuery, page: Page) -> Listing[Delivery]:
-        disabled = self._catalogue.disabled(tenant)
         if query.status is Status.PENDING:
-            query = replace(query, not_subscription_ids=disabled)
+            query = replace(query, not_subscription_ids=self._held(tenant))
         elif query.status is Status.HELD:
             asked = query.subscription_ids
-            held = disabled if asked is None else disabled & asked
+            held = self._held(tenant)
+            held = held if asked is None else held & asked
             query = replace(query, status=Status.PENDING, subscription_ids=held)
         found = await self._archive.deliveries(tenant, query, page)
         return Listing(tuple(map(self._as_shown, found.items)), found.next_cursor)
@@ -104,12 +108,12 @@ class Deliveries:
 
     async def counts(self, tenant: str, query: DeliveryQuery) -> Mapping[Status, int]:
         """How many deliveries there are in each status."""
-        # Counted for each subscription, because a store does not know which of them are disabled.
-        disabled = self._catalogue.disabled(tenant)
+        # Counted for each subscription, because a store does not know which of them are held.
+        held = self._held(tenant)
         total: dict[Status, int] = {}
         for subscription_id, counted in (await self._archive.counts(tenant, query)).items():
             for status, number in counted.items():
-                shown = Status.HELD if status is Status.PENDING and subscription_id in disabled else status
+                shown = Status.HELD if status is Status.PENDING and subscription_id in held else status
                 total[shown] = total.get(shown, 0) + number
         return total
 
@@ -122,12 +126,17 @@ class Deliveries:
         lanes = await self._queue.health({subscription.id})
         return health_of(subscription, lanes.get(subscription.id))
 
+    def _held(self, tenant: str) -> frozenset[str]:
+        """Ids of the subscriptions whose pending deliveries are held."""
+        subscriptions = self._catalogue.subscriptions(tenant).values()
+        return frozenset(made.id for made in subscriptions if self._holds.reason(made) is not None)
+
     def _as_shown(self, delivery: Delivery) -> Delivery:
         subscription = self._catalogue.subscription(delivery.subscription_id)
-        if delivery.status is Status.PENDING and subscription is not None and not subscription.spec.enabled:
-            reason = f"the subscription is disabled: {subscription.disabled_reason}"
-            return delivery.model_copy(update={"status": Status.HELD, "reason": reason})
-        return delivery
+        if delivery.status is not Status.PENDING or subscription is None:
+            return delivery
+        reason = self._holds.reason(subscription)
+        return delivery if reason is None else delivery.model_copy(update={"status": Status.HELD, "reason": reason})
 
     async def explain(self, tenant: str, event_id: str) -> list[Explanation]:
         """What became of the event for each subscription of the tenant, and why; in the order of subscription ids."""

@@ -59,7 +59,7 @@ class Dispatcher:
         """`lease` is for how many seconds a claim is this process's own, unless it renews it."""
         self._queue = queue
         self._backoff = backoff = StoreBackoff(clock)
-        self.lanes = lanes = Lanes(max_in_flight, partial(policy_of, catalogue), clock)
+        self.lanes = lanes = Lanes(max_in_flight, partial(policy_of, catalogue, sender.holds), clock)
         self._recorder = Recorder(queue, catalogue, subscriptions, clock, metrics, random, backoff, notify=lanes.notify)
         self._attempter = Attempter(
             sender,

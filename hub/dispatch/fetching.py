@@ -9,6 +9,7 @@ from hub.catalogue.catalogue import Catalogue
 from hub.clock import Clock
 from hub.dispatch.attempting import Attempter
 from hub.dispatch.heartbeat import Heartbeat
+from hub.dispatch.holds import Holds
 from hub.dispatch.lanes import Lanes
 from hub.dispatch.store_backoff import StoreBackoff
 from hub.errors import Unavailable
@@ -113,8 +114,8 @@ class Fetcher:
         return True
 
 
-def policy_of(catalogue: Catalogue, lane_id: str) -> LanePolicy | None:
-    """What may be claimed of a lane; None while its subscription is disabled, which holds its deliveries.
+def policy_of(catalogue: Catalogue, holds: Holds, lane_id: str) -> LanePolicy | None:
+    """What may be claimed of a lane; None while its deliveries are held and nothing can be gained by trying one.
 
     Those of a deleted subscription are claimed too: nothing else would end them.
     """
@@ -123,7 +124,8 @@ def policy_of(catalogue: Catalogue, lane_id: str) -> LanePolicy | None:
         # This revision is newer than any of the subscription: an open breaker, a pause or a rate that it had bars
         # nothing.
         return LanePolicy(DELETED_LANE_ROOM, revision=catalogue.version)
-    if not subscription.spec.enabled:
-        # No claims are made for a disabled lane; that is all that `held` means. See docs/decisions/0005.
+    if not subscription.spec.enabled or holds.misconfigured(subscription) is not None:
+        # No claims are made for such a lane; that is all that `held` means. See docs/decisions/0005.
         return None
-    return LanePolicy(subscription.spec.max_in_flight, subscription.per_second, subscription.version)
+    room = 1 if holds.refused(subscription) is not None else subscription.spec.max_in_flight
+    return LanePolicy(room, subscription.per_second, subscription.version)

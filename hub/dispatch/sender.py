@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 import structlog
 
-from channels.base import Channel, Message, Receipt, SendFailed, TargetModel
+from channels.base import Channel, ChannelUnavailable, Message, Receipt, SendFailed, TargetModel
 from hub.catalogue.subscriptions import Subscription
+from hub.dispatch.holds import SANDBOX, Holds
 from hub.models import Delivery, Event
 from hub.rendering import Renderer, RenderFailed
 from hub.telemetry.tracing import Tracing, current_traceparent
@@ -19,7 +20,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Sender:
-    """Sends an event to a subscription's target through its channel.
+    """Sends an event to a subscription's target through its channel; in a sandbox it does everything but that.
 
     Example:
 
@@ -27,7 +28,10 @@ class Sender:
         receipt = await sender.send(event, delivery, subscription, at=clock.now(), seconds=15.0)
     """
 
-    def __init__(self, channels: Mapping[str, Channel[Any]], renderer: Renderer, tracing: Tracing) -> None:
+    def __init__(
+        self, channels: Mapping[str, Channel[Any]], renderer: Renderer, tracing: Tracing, *, sandbox: bool = False
+    ) -> None:
+        self.holds = Holds(channels, sandbox=sandbox)
         self._channels = channels
         self._renderer = renderer
         self._tracing = tracing
@@ -46,10 +50,28 @@ class Sender:
 
         The message of a `test` is marked as such.
         """
+        if (reason := self.holds.misconfigured(subscription)) is not None:
+            return ChannelUnavailable(reason)
+        attempted = await self._send(event, delivery, subscription, at, seconds, test=test)
+        self.holds.learn(subscription, attempted if isinstance(attempted, ChannelUnavailable) else None)
+        return attempted
+
+    async def _send(
+        self,
+        event: Event,
+        delivery: Delivery,
+        subscription: Subscription,
+        at: datetime,
+        seconds: float,
+        *,
+        test: bool,
+    ) -> Receipt | SendFailed:
         channel = self._channels[subscription.spec.channel]
         try:
             with self._tracing.attempt(delivery, event.traceparent):
                 message, target = self._compose(channel, event, delivery, subscription, at)
+                if self.holds.sandbox:
+                    return Receipt(response_body=SANDBOX)
                 # The timeouts of a client are for single reads: a target that sends a byte now and then would never run
                 # into them.
                 async with asyncio.timeout(seconds):

@@ -9,7 +9,7 @@ from random import Random
 
 import orjson
 
-from channels.base import Receipt, SendFailed
+from channels.base import ChannelUnavailable, Receipt, SendFailed
 from hub.models import Attempt, Cause, Delivery, FeedEntry, FeedKind, Outcome, Status
 from hub.retry import next_wait
 from hub.stores.base import Claim, HealthMark, Result
@@ -17,6 +17,8 @@ from hub.stores.base import Claim, HealthMark, Result
 RESPONSE_BODY_CHARS = 4_096
 ERROR_CHARS = 1_000
 EVENT_CANCELLED = "the event was cancelled"
+HOLD_SECONDS = 60.0
+"""How long a lane is left alone whose channel can send nothing, before one delivery is tried."""
 LONGEST_PAUSE_SECONDS = 300.0
 """How long one answer 429 may hold back a whole lane; the delivery itself waits for as long as the target asked."""
 
@@ -119,6 +121,17 @@ def release(claim: Claim, now: datetime) -> Result:
         }
     )
     return Result(delivery, cause=claim.cause)
+
+
+def hold(claim: Claim, unavailable: ChannelUnavailable, now: datetime) -> Result:
+    """Give a claim back because its channel can send nothing, and leave its lane alone for a while.
+
+    The attempt that the claim counted is taken back.
+    """
+    released = release(claim, now)
+    delivery = released.delivery.model_copy(update={"reason": unavailable.detail[:ERROR_CHARS]})
+    seconds = min(unavailable.retry_after or HOLD_SECONDS, LONGEST_PAUSE_SECONDS)
+    return replace(released, delivery=delivery, pause_until=now + timedelta(seconds=seconds))
 
 
 def cancel(delivery: Delivery, reason: str, now: datetime) -> Result:

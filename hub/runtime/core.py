@@ -93,7 +93,7 @@ async def open_core(
         catalogue=catalogue,
         subscriptions=Subscriptions(catalogue, codec, clock),
         sources=Sources(catalogue, sealer, clock),
-        sender=Sender(channels, renderer, tracing),
+        sender=Sender(channels, renderer, tracing, sandbox=settings.sandbox),
         failpoint=failpoint,
         notifier=Notifier(),
     )

@@ -1,8 +1,9 @@
 """One open process of the hub: the parts that its roles need, the order in which they start, and how they end."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -87,4 +88,11 @@ async def _start(stack: AsyncExitStack, core: Core) -> Process:
     # Last to start and so first to end: its jobs use everything that was started before.
     start_housekeeping(stack, core, housekeeping, leadership)
     _log.info("process.started", process=core.id, roles=sorted(core.roles))
-    return Process(core, Readiness(store.upkeep, store.leases, follower, core.roles), services, worker)
+    readiness = Readiness(store.upkeep, store.leases, follower, core.roles, partial(_holds, core))
+    for warning in _holds(core):
+        _log.warning("process.warned", warning=warning)
+    return Process(core, readiness, services, worker)
+
+
+def _holds(core: Core) -> Sequence[str]:
+    return core.sender.holds.warnings(core.catalogue.every_subscription())

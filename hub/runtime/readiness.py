@@ -1,6 +1,6 @@
 """Whether this process can do its work, and what is wrong elsewhere in the hub although it can."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from hub.cluster.follower import STALE_SECONDS, Follower
 from hub.cluster.leadership import LEADER
@@ -16,12 +16,21 @@ _STALE = "The catalogue could not be read for a while, so keys may be out of dat
 class Readiness:
     """What `/readyz` answers with. `stopping` is set when the process is told to end."""
 
-    def __init__(self, upkeep: Upkeep, leases: Leases, follower: Follower, roles: Collection[Role]) -> None:
+    def __init__(
+        self,
+        upkeep: Upkeep,
+        leases: Leases,
+        follower: Follower,
+        roles: Collection[Role],
+        holds: Callable[[], Sequence[str]],
+    ) -> None:
+        """`holds` gives a sentence for each reason why deliveries are held."""
         self.stopping = False
         self._upkeep = upkeep
         self._leases = leases
         self._follower = follower
         self._roles = frozenset(roles)
+        self._holds = holds
 
     async def reasons(self) -> Sequence[str]:
         """Why this process is not ready, each a sentence that says what to do; empty when it is ready.
@@ -43,4 +52,4 @@ class Readiness:
             warnings.append(_NO_WORKER)
         if Role.SCHEDULER not in self._roles and not await self._leases.held({LEADER}):
             warnings.append(_NO_SCHEDULER)
-        return warnings
+        return [*warnings, *self._holds()]

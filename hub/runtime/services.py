@@ -69,7 +69,9 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
     settings, store, clock, catalogue = core.settings, core.store, core.clock, core.catalogue
     keys, event_types = Keyring(catalogue, clock, await _admin_key(core)), EventTypes(catalogue, clock)
     events, notify = Events(store.archive), core.notifier.notify
-    deliveries = Deliveries(events, store.archive, store.intake, store.queue, catalogue, clock, notify)
+    deliveries = Deliveries(
+        events, store.archive, store.intake, store.queue, catalogue, core.sender.holds, clock, notify
+    )
     services = Services(
         settings=settings,
         clock=clock,

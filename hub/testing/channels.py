@@ -208,6 +208,10 @@ class ChannelContract:
             channel.check_content(content, target)
 
     @_asyncio
+    async def test_with_its_settings_it_can_send(self, sender: Channel[Any], target: TargetModel) -> None:
+        assert sender.unavailable(target) is None
+
+    @_asyncio
     async def test_a_send_is_one_arrival_and_a_receipt(
         self, sender: Channel[Any], message: Message, target: TargetModel, destination: Destination
     ) -> None:

@@ -6,7 +6,7 @@ import pytest
 import trustme
 from pydantic import ValidationError
 
-from channels.base import SendFailed
+from channels.base import ChannelUnavailable, SendFailed
 from channels.email import EmailChannel, EmailTarget
 from hub.testing.clock import START
 from hub.testing.messages import MESSAGE, message
@@ -235,17 +235,26 @@ async def test_the_target_chooses_the_provider_and_else_the_operator(make_contex
         ({"email_provider": "pigeon"}, None, "there is no mail provider with this name"),
     ],
 )
-async def test_mail_that_is_not_set_up_says_what_to_set_and_may_be_tried_again(
+async def test_mail_that_is_not_set_up_says_what_to_set(
     make_context: MakeContext, options: dict[str, str], provider: str | None, detail: str
 ) -> None:
-    with pytest.raises(SendFailed, match=detail) as caught:
-        await EmailChannel(make_context(**options, **FROM)).send(MESSAGE, to("ann@example.com", provider=provider))
-    assert not caught.value.permanent
+    channel, target = EmailChannel(make_context(**options, **FROM)), to("ann@example.com", provider=provider)
+    reason = channel.unavailable(target)
+    assert reason is not None
+    assert detail in reason
+    with pytest.raises(ChannelUnavailable, match=detail):
+        await channel.send(MESSAGE, target)
 
 
-async def test_without_any_sender_it_says_what_to_set(make_context: MakeContext) -> None:
-    with pytest.raises(SendFailed, match="HUB_EMAIL_FROM"):
-        await EmailChannel(make_context()).send(MESSAGE, to("ann@example.com"))
+async def test_without_a_sender_that_can_be_one_it_says_what_to_set(make_context: MakeContext) -> None:
+    options = {"smtp_url": "smtp://relay.example"}
+    for wrong in ({}, {"email_from": "The Shop"}, {"email_from": "a@example.com, b@example.com"}):
+        channel = EmailChannel(make_context(**options, **wrong))
+        reason = channel.unavailable(to("ann@example.com"))
+        assert reason is not None
+        assert "HUB_EMAIL_FROM" in reason
+        assert channel.unavailable(to("ann@example.com", **{"from": "own@example.com"})) is None
+    assert EmailChannel(make_context(**options, **FROM)).unavailable(to("ann@example.com")) is None
 
 
 def test_a_wrong_smtp_url_is_refused_at_the_start(make_context: MakeContext) -> None:

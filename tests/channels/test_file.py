@@ -8,7 +8,7 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
-from channels.base import SendFailed
+from channels.base import ChannelUnavailable, SendFailed
 from channels.file import FileChannel, FileTarget
 from hub.testing.messages import MESSAGE, message
 from tests.channels.conftest import MakeContext
@@ -117,7 +117,21 @@ def test_a_name_is_a_plain_slug(name: str) -> None:
         FileTarget(name=name)
 
 
-@pytest.mark.parametrize("options", [{"file_max_bytes": "0"}, {"file_keep": "0"}, {"file_keep": "many"}])
-def test_wrong_options_are_refused_at_the_start(make_context: MakeContext, options: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        FileChannel(make_context(**options))
+@pytest.mark.parametrize(
+    ("option", "wrong"), [("file_max_bytes", "0"), ("file_keep", "0"), ("file_keep", "many"), ("file_keep", "٣")]
+)
+def test_wrong_options_are_refused_at_the_start_by_name(make_context: MakeContext, option: str, wrong: str) -> None:
+    with pytest.raises(ValueError, match=f"HUB_{option.upper()}"):
+        FileChannel(make_context(**{option: wrong}))
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EPERM, errno.EROFS])
+async def test_what_the_hub_may_not_write_is_a_matter_of_the_operator(
+    make_context: MakeContext, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> int:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(ChannelUnavailable, match="cannot be written"):
+        await FileChannel(make_context()).send(MESSAGE, TARGET)

@@ -46,8 +46,7 @@ async def test_a_bot_posts_to_its_channel(make_context: MakeContext) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "permanent"),
     [
-        (200, "", False),
-        (200, "<html>captive portal</html>", False),
+        (200, "invalid_payload", True),
         (400, "invalid_payload", True),
         (400, "no_text", True),
         (403, "action_prohibited", True),
@@ -87,14 +86,36 @@ async def test_a_bots_answers_are_classified(make_context: MakeContext, error: s
     assert error in caught.value.detail
 
 
-@pytest.mark.parametrize("body", ["", "[]", "null", "{", '{"ok":1}', '{"ok":"true"}', '{"ok":false,"error":["x"]}'])
-async def test_a_bots_answer_that_is_not_slacks_is_a_failure_that_may_pass(
-    make_context: MakeContext, body: str
-) -> None:
-    async with Receiver([Reply(200, body)]) as receiver:
+async def test_a_bots_refusal_without_a_known_word_is_a_failure_that_may_pass(make_context: MakeContext) -> None:
+    async with Receiver([Reply(200, '{"ok":false,"error":["x"]}')]) as receiver:
         with pytest.raises(SendFailed) as caught:
             await SlackChannel(make_context(slack_api_url=receiver.url)).send(MESSAGE, BOT)
     assert not caught.value.permanent
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, '{"success":true}'),  # Rocket.Chat
+        (200, "OK"),
+        (200, ""),
+        (204, ""),
+        (200, "\xff"),
+        (200, "[]"),
+        (200, "null"),
+        (200, "{"),
+        (201, '{"ok":1}'),
+        (202, "accepted"),
+    ],
+)
+async def test_a_server_that_takes_the_message_in_other_words_has_taken_it(
+    make_context: MakeContext, status: int, body: str
+) -> None:
+    async with Receiver([Reply(status, body)] * 2) as receiver:
+        channel = SlackChannel(make_context(slack_api_url=receiver.url))
+        for target in (hook(receiver), BOT):
+            receipt = await channel.send(MESSAGE, target)
+            assert (receipt.status_code, receipt.response_body or "") == (status, body)
 
 
 async def test_429_carries_the_delay_that_is_asked_for(make_context: MakeContext) -> None:
@@ -176,6 +197,15 @@ async def test_a_test_is_marked_in_the_notification_and_above_the_blocks(make_co
     mark = {"type": "context", "elements": [{"type": "mrkdwn", "text": "*[test]*"}]}
     assert (with_blocks["blocks"][0], len(with_blocks["blocks"])) == (mark, MAX_BLOCKS)
     assert "blocks" not in with_text
+
+
+@pytest.mark.parametrize("url", ["slack.example/api", "https://sl ack.example", "https://["])
+def test_a_wrong_address_of_slacks_api_is_named_and_stops_no_webhook(make_context: MakeContext, url: str) -> None:
+    channel = SlackChannel(make_context(slack_api_url=url))
+    assert (channel.unavailable(BOT) or "").startswith("HUB_SLACK_API_URL must")
+    webhook = SlackTarget.model_validate({"webhook_url": "https://hooks.slack.com/services/T0/B0/canary"})
+    assert channel.unavailable(webhook) is None
+    assert SlackChannel(make_context()).unavailable(BOT) is None
 
 
 async def test_a_message_without_anything_to_say_is_not_posted(make_context: MakeContext) -> None:

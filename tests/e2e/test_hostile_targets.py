@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from typing import Any
 
 import pytest
 
@@ -32,19 +33,53 @@ async def drips_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize("talk", [silent, drips_headers, drips_body])
-async def test_f29_a_target_that_never_finishes_is_given_up_at_the_deadline(tenant: Tenant, talk: Conversation) -> None:
-    """Red when only each read has a time limit, and not the whole attempt."""
+async def attempts_at(tenant: Tenant, talk: Conversation, seconds: float) -> list[dict[str, Any]]:
+    """The only attempt of each of two deliveries to this target."""
     async with raw_receiver(talk) as port:
         target = {"url": f"http://127.0.0.1:{port}/"}
-        await tenant.subscribe("webhook", target, timeout=0.8, max_in_flight=1, retry_schedule=[])
+        await tenant.subscribe("webhook", target, timeout=seconds, max_in_flight=1, retry_schedule=[])
         events = [await tenant.publish(data=number) for number in range(2)]
         deliveries = [await tenant.delivery(event, "dead", "delivered") for event in events]
+    attempts = []
     for delivery in deliveries:
         (attempt,) = delivery["attempts"]
+        attempts.append(attempt)
+    return attempts
+
+
+async def test_f29_a_target_that_never_answers_is_given_up_at_the_deadline(tenant: Tenant) -> None:
+    """Red when only each read has a time limit, and not the whole attempt."""
+    for attempt in await attempts_at(tenant, silent, 0.8):
         assert attempt["duration_ms"] >= 700
         assert attempt["outcome"] == "failed"
         assert "0.8 s" in attempt["error"]
+
+
+@pytest.mark.parametrize("talk", [drips_headers, drips_body])
+@pytest.mark.parametrize("seconds", [0.5, 30.0])
+async def test_f29_a_target_that_never_finishes_has_answered_by_its_status(
+    tenant: Tenant, talk: Conversation, seconds: float
+) -> None:
+    """Red when what follows the status counts, or when it may take the whole time of the attempt."""
+    for attempt in await attempts_at(tenant, talk, seconds):
+        assert attempt["duration_ms"] < 20_000
+        assert (attempt["outcome"], attempt["status_code"], attempt["error"]) == ("succeeded", 200, None)
+
+
+BROKEN = b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 200_000 + b"\r\nno field\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(200, "succeeded"), (503, "failed")])
+async def test_what_breaks_after_the_status_does_not_undo_it(tenant: Tenant, status: int, outcome: str) -> None:
+    """Red when a client library refuses the head: a 2xx is then sent again, and no other status is known."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(BROKEN.replace(b"200", b"%d" % status, 1))
+        await writer.drain()
+
+    for attempt in await attempts_at(tenant, talk, 30.0):
+        assert (attempt["outcome"], attempt["status_code"]) == (outcome, status)
 
 
 async def test_f30_attempts_that_were_cut_off_leave_room_for_healthy_ones(tenant: Tenant) -> None:

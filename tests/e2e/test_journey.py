@@ -112,6 +112,18 @@ def text(mail: EmailMessage, subtype: str) -> str:
     return content
 
 
+async def test_mail_that_no_setting_can_send_is_held_with_the_reason_and_costs_no_attempt(tenant: Tenant) -> None:
+    await tenant.subscribe("email", {"to": ["ada@example.com"]}, retry_schedule=[])
+    event = await tenant.publish()
+    held = await tenant.delivery(event, "held")
+    assert (held["attempt_count"], held["attempts"]) == (0, [])
+    assert held["reason"] == "mail is not set up: set HUB_SMTP_URL or HUB_EMAIL_PROVIDER"
+    (explained,) = (await tenant.call("GET", f"/v1/events/{event}/explain"))["items"]
+    assert (explained["outcome"], held["reason"] in explained["reason"]) == ("held", True)
+    listed = await tenant.call("GET", "/v1/deliveries", params={"status": "held"})
+    assert [delivery["id"] for delivery in listed["items"]] == [held["id"]]
+
+
 async def test_events_are_kept_in_a_file_line_by_line(tenant: Tenant, hub: Hub) -> None:
     await tenant.subscribe("file", {"name": "audit"})
     for number in range(3):

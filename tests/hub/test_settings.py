@@ -88,6 +88,45 @@ def test_a_wrong_setting_is_refused_and_not_repeated(wrong: dict[str, object]) -
     assert "short-secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("around", ["\n", "\r\n", " ", "\t", "\ufeff", "\u00a0"])
+def test_what_files_and_shells_add_around_a_value_is_no_part_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, around: str
+) -> None:
+    monkeypatch.setenv("HUB_ADMIN_KEY", f"{around}{SECRET}{around}")
+    monkeypatch.setenv("HUB_RESEND_API_KEY", f"re_1{around}")
+    monkeypatch.setenv("HUB_OTLP_ENDPOINT", around)
+    (tmp_path / "hub.toml").write_text('smtp_url = "\\n\\ufeff smtp://file "\n')
+    settings = Settings()
+    assert settings.admin_key is not None
+    assert settings.admin_key.get_secret_value() == SECRET
+    assert settings.channel_options == {"resend_api_key": "re_1", "smtp_url": "smtp://file"}
+    assert settings.otlp_endpoint == ""
+
+
+@pytest.mark.parametrize("name", ["HUB_RESEND_API_KEY", "HUB_ADMIN_KEY", "HUB_STORE_URL", "HUB_OF_A_LATER_CHANNEL"])
+@pytest.mark.parametrize("control", ["\n", "\r", "\x00", "\x1b", "\x85", "\u2028"])
+def test_a_control_character_inside_of_a_value_is_refused_by_the_name_of_the_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str, control: str
+) -> None:
+    # The environment itself cannot hold a NUL, but a file can.
+    monkeypatch.setattr(os, "environ", {**os.environ, name: f"canary{control}{SECRET}"})
+    with pytest.raises(ValidationError, match=f"{name} contains a line break or another control") as refused:
+        Settings()
+    assert "canary" not in str(refused.value)
+
+
+def test_a_list_may_stand_on_several_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_ALLOW_PRIVATE_TARGETS", "10.0.0.0/8,\n fd00::/8\n")
+    assert Settings().allow_private_targets == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+@pytest.mark.parametrize("name", ["HUB_ADMIN_KEY", "HUB_SECRET_KEY"])
+def test_a_blank_key_is_refused_and_not_generated(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, " \n")
+    with pytest.raises(ValidationError):
+        Settings()
+
+
 def test_what_a_platform_sets_is_read_without_a_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "")
     monkeypatch.setenv("WEB_CONCURRENCY", "4")

@@ -4,7 +4,7 @@ import ssl
 
 import aiosmtplib
 
-from channels.base import SendFailed
+from channels.base import ChannelUnavailable, SendFailed
 
 _MAILBOX_FULL_OR_TOO_MANY = 552
 """What older servers answer when a mail has too many recipients; to be tried again (RFC 5321, section 4.5.3.1.10)."""
@@ -15,12 +15,16 @@ def is_taken(code: int) -> bool:
     return 200 <= code < 300
 
 
+def is_login(code: int) -> bool:
+    """Whether an answer is about the account, as 53x answers are (RFC 4954, section 6): an operator can resolve it."""
+    return code // 10 == 53
+
+
 def is_permanent(code: int) -> bool:
     """Whether an answer to the message or about a recipient is final, as 5xx answers are (RFC 5321, section 4.2.1).
-
-    Those about the account, 53x, are not (RFC 4954, section 6): an operator can resolve them.
+    Those about the login are not.
     """
-    return 500 <= code < 600 and code // 10 != 53 and code != _MAILBOX_FULL_OR_TOO_MANY
+    return 500 <= code < 600 and not is_login(code) and code != _MAILBOX_FULL_OR_TOO_MANY
 
 
 def said(message: str) -> str:
@@ -31,10 +35,12 @@ def said(message: str) -> str:
 def failed(error: aiosmtplib.SMTPException | OSError) -> SendFailed:
     """The failure for an error, without the address of the server."""
     match error:
+        case aiosmtplib.SMTPResponseException() if is_login(error.code):
+            return refused_login(error)
+        case aiosmtplib.SMTPAuthenticationError():
+            return refused_login(error)
         case aiosmtplib.SMTPSenderRefused():
             return _refused(error, "the message", permanent=is_permanent(error.code))
-        case aiosmtplib.SMTPAuthenticationError():
-            return _refused(error, "the login")
         case aiosmtplib.SMTPResponseException():
             return _refused(error, "the connection")
         case aiosmtplib.SMTPConnectTimeoutError():
@@ -48,7 +54,17 @@ def failed(error: aiosmtplib.SMTPException | OSError) -> SendFailed:
         case aiosmtplib.SMTPServerDisconnected() | OSError():
             return SendFailed("the mail server closed the connection; it may have accepted the message")
         case _:
-            return SendFailed("the mail server offers no STARTTLS or no way to log in")
+            return ChannelUnavailable("the mail server offers no STARTTLS or no way to log in; check HUB_SMTP_URL")
+
+
+def refused_login(
+    answer: aiosmtplib.SMTPResponseException | aiosmtplib.SMTPResponse, advice: str = "check HUB_SMTP_URL"
+) -> ChannelUnavailable:
+    return ChannelUnavailable(
+        f"the mail server refused the login: {answer.code}; {advice}",
+        status_code=answer.code,
+        response_body=said(answer.message),
+    )
 
 
 def _refused(error: aiosmtplib.SMTPResponseException, what: str, *, permanent: bool = False) -> SendFailed:

@@ -2,8 +2,8 @@
 
 import aiosmtplib
 
-from channels.base import SendFailed
-from channels.mail.smtp.failures import said
+from channels.base import ChannelUnavailable
+from channels.mail.smtp.failures import refused_login
 from channels.mail.smtp.oauth import Tokens
 from channels.mail.smtp.server import SmtpServer
 
@@ -12,8 +12,8 @@ _HINT = "it offers XOAUTH2: set HUB_SMTP_OAUTH_TOKEN_URL or HUB_SMTP_OAUTH_COMMA
 
 
 async def log_in(smtp: aiosmtplib.SMTP, server: SmtpServer, tokens: Tokens | None) -> None:
-    """Log in if the server's URL names a user. Raises `SMTPException`, and `SendFailed` when there is no token, or when
-    a password is refused by a server that would take a token."""
+    """Log in if the server's URL names a user. Raises `SMTPException`, and `ChannelUnavailable` when there is no
+    token, or when a password is refused by a server that would take a token."""
     if server.username is None:
         return
     if tokens is not None:
@@ -29,16 +29,12 @@ async def log_in(smtp: aiosmtplib.SMTP, server: SmtpServer, tokens: Tokens | Non
     except aiosmtplib.SMTPAuthenticationError as error:
         if not offers_xoauth2:
             raise
-        raise SendFailed(
-            f"the mail server refused the login: {error.code}; {_HINT}",
-            status_code=error.code,
-            response_body=said(error.message),
-        ) from None
+        raise refused_login(error, _HINT) from None
 
 
 async def _with_token(smtp: aiosmtplib.SMTP, username: str, tokens: Tokens) -> None:
     if _XOAUTH2 not in smtp.server_auth_methods:
-        raise SendFailed("the mail server offers no login with XOAUTH2")
+        raise ChannelUnavailable("the mail server offers no login with XOAUTH2")
     token = await tokens.current()
     try:
         await smtp.auth_xoauth2(username, token)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import httpx
 import orjson
 
-from channels.base import SendFailed
+from channels.base import ChannelUnavailable, SendFailed
 from channels.http import checked_url, deliver
 
 FETCH_SECONDS = 10.0
@@ -46,7 +46,7 @@ class Tokens:
         self._expires_at = 0.0
 
     async def current(self) -> str:
-        """A valid token. Raises `SendFailed` when there is none and none can be fetched."""
+        """A valid token. Raises `ChannelUnavailable` when there is none and none can be fetched."""
         async with self._fetching:
             now = asyncio.get_running_loop().time()
             if not self._token or now >= self._renew_at:
@@ -163,8 +163,8 @@ async def _in_time(fetch: Callable[[], Awaitable[Token]]) -> Token:
         raise _no_token(f"nothing came within {FETCH_SECONDS:g} s") from None
 
 
-def _no_token(why: str) -> SendFailed:
-    return SendFailed(f"no access token for the mail server: {why}")
+def _no_token(why: str) -> ChannelUnavailable:
+    return ChannelUnavailable(f"no access token for the mail server: {why}")
 
 
 def _members(content: bytes) -> Mapping[str, object]:

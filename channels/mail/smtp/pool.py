@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import aiosmtplib
 
-from channels.base import Receipt, SendFailed
+from channels.base import ChannelUnavailable, Receipt
 from channels.http import LookupFailed
 from channels.mail.message import Mail
 from channels.mail.smtp.ehlo import EhloName
@@ -134,7 +134,7 @@ class SmtpPool:
         except TimeoutError:
             raise aiosmtplib.SMTPConnectTimeoutError("") from None
         except LookupFailed as error:
-            raise SendFailed(f"no connection to the mail server could be made: {error}") from None
+            raise ChannelUnavailable(f"the mail server of HUB_SMTP_URL: {error}") from None
         except OSError as error:
             raise aiosmtplib.SMTPConnectError(str(error)) from None
         try:

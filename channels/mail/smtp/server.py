@@ -64,8 +64,7 @@ class Dialler:
 
     async def connect(self, server: SmtpServer) -> socket.socket:
         """A connected socket that does not block. Raises `OSError`; the caller limits the time."""
-        found = await self._resolver.resolve(server.host, server.port)
-        addresses = [(one["family"], socket.SOCK_STREAM, 0, "", (one["host"], server.port)) for one in found]
+        addresses = await self._resolver.resolve(server.host, server.port)
         return await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS)
 
 

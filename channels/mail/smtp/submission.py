@@ -10,7 +10,7 @@ from channels.base import Receipt, SendFailed
 from channels.mail.address import header_text
 from channels.mail.message import Mail, to_bytes
 from channels.mail.progress import Progress
-from channels.mail.smtp.failures import is_permanent, is_taken, said
+from channels.mail.smtp.failures import is_login, is_permanent, is_taken, refused_login, said
 
 DATA_SECONDS = 30.0
 """A server may read the whole message before it answers. The caller limits the attempt."""
@@ -94,6 +94,8 @@ def receipt(mail: Mail, answers: Answers) -> Receipt:
     progress = Progress(taken, refused if waiting else {})
     whole = len(answers) == len(mail.recipients) == len(without) and len(set(without.values())) == 1
     answer = next((answer for one, answer in answers.items() if one in without), last)
+    if whole and is_login(answer.code):
+        raise refused_login(answer)
     raise SendFailed(
         _shown(mail, f"the mail server refused the message: {_text(answer)}" if whole else _named(mail, without)),
         permanent=not waiting,

@@ -47,6 +47,12 @@ class SubscriptionView(SubscriptionSpec):
 
     id: str = Field(examples=["sub_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c"])
     disabled_reason: str | None = None
+    unavailable: str | None = Field(
+        default=None,
+        description="Why deliveries are held although the subscription is enabled: a setting of the operator is "
+        "missing, or the provider refuses it.",
+        examples=["mail is not set up: set HUB_SMTP_URL or HUB_EMAIL_PROVIDER"],
+    )
     created_at: datetime
     updated_at: datetime
 
@@ -77,12 +83,13 @@ class Subscription:
     def schedule(self) -> Sequence[float]:
         return DEFAULT_SCHEDULE if self.spec.retry_schedule is None else self.spec.retry_schedule
 
-    def view(self) -> SubscriptionView:
+    def view(self, unavailable: str | None = None) -> SubscriptionView:
         # Not validated again: each member comes from a spec that was.
         return SubscriptionView.model_construct(
             **{name: getattr(self.spec, name) for name in SubscriptionSpec.model_fields},
             id=self.id,
             disabled_reason=self.disabled_reason,
+            unavailable=unavailable,
             created_at=self.created_at,
             updated_at=self.updated_at,
         )

@@ -170,6 +170,19 @@ class LanesConformance(StoreSuite):
         clock.advance(30)
         assert len((await ask(store)).claims) == 2
 
+    async def test_a_claim_that_is_given_back_can_pause_the_lane_too(self, store: Store, clock: ManualClock) -> None:
+        await backlog(store, 3)
+        (claimed,) = (await ask(store, limit=1)).claims
+        back = result(claimed, Status.PENDING, attempt_count=0, next_attempt_at=clock.now())
+        back = dataclasses.replace(back, attempt=None, feed=(), pause_until=after(30))
+        assert await store.queue.finish([back]) == [WriteOutcome.RECORDED]
+        held = await ask(store)
+        assert (held.claims, held.barred) == ((), HERE)
+        clock.advance(30)
+        again = (await ask(store)).claims
+        assert {claim.delivery.attempt_count for claim in again} == {1}
+        assert len(again) == 3
+
     async def test_a_delivery_that_is_due_after_the_pause_is_waited_for(self, store: Store) -> None:
         await publish(store, LANE)
         await publish(store, LANE, deliver_at=after(90))

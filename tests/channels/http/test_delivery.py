@@ -13,9 +13,9 @@ from hub.testing.clock import START
 SOON = START + timedelta(seconds=90)
 
 
-def asked(value: str | bytes) -> float | None:
-    raw = value if isinstance(value, bytes) else value.encode()
-    return retry_after(httpx.Response(503, headers=[(b"Retry-After", raw)]), START)
+def asked(*values: str | bytes) -> float | None:
+    raw = [value if isinstance(value, bytes) else value.encode() for value in values]
+    return retry_after(httpx.Response(503, headers=[(b"Retry-After", value) for value in raw]), START)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,8 @@ def asked(value: str | bytes) -> float | None:
         ("0", 0.0),
         (" 7 ", 7.0),
         ("00060", 60.0),
+        ("1.5", 1.5),
+        ("0.25", 0.25),
         (format_datetime(SOON, usegmt=True), 90.0),
         (SOON.strftime("%A, %d-%b-%y %H:%M:%S GMT"), 90.0),
         (SOON.strftime("%a %b %d %H:%M:%S %Y"), 90.0),
@@ -41,7 +43,10 @@ def test_seconds_and_all_three_date_forms_are_understood(value: str, seconds: fl
         "",
         "-5",
         "+5",
-        "1.5",
+        "1.",
+        ".",
+        ".5",
+        "1.5.2",
         "NaN",
         "inf",
         "1e20",
@@ -61,6 +66,12 @@ def test_what_is_far_away_is_far_away_and_finite(value: str) -> None:
     seconds = asked(value)
     assert seconds is not None
     assert 10**10 < seconds < 10**13
+
+
+def test_of_several_values_the_longest_counts() -> None:
+    assert asked("7", "9") == 9.0
+    assert asked("soon", "9") == 9.0
+    assert asked("soon", "") is None
 
 
 @given(st.binary(max_size=60))

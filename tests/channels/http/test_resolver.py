@@ -64,7 +64,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
 async def test_a_name_gives_its_addresses_once_each(names: NameServer) -> None:
     names.names["a.example"] = ["1.1.1.1", "1.1.1.1", "2606:4700::1"]
     found = await Resolver(Guard()).resolve("a.example", 443)
-    assert [(answer["host"], answer["port"]) for answer in found] == [("1.1.1.1", 443), ("2606:4700::1", 443)]
+    assert [place[:2] for *_, place in found] == [("1.1.1.1", 443), ("2606:4700::1", 443)]
 
 
 async def test_one_private_answer_among_many_refuses_the_name(names: NameServer) -> None:
@@ -91,6 +91,12 @@ async def test_a_name_that_moves_to_a_private_address_is_refused_at_its_next_con
     names.names["a.example"] = ["127.0.0.1"]
     with pytest.raises(AddressRefused):
         await resolver.resolve("a.example")
+
+
+async def test_an_address_is_not_looked_up(names: NameServer) -> None:
+    for address in ("1.1.1.1", "2606:4700::1"):
+        assert [place[0] for *_, place in await Resolver(Guard()).resolve(address)] == [address]
+    assert names.asked == []
 
 
 async def test_an_unknown_name_may_be_tried_again(names: NameServer) -> None:

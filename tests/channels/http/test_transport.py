@@ -12,7 +12,6 @@ import trustme
 
 from channels.base import SendFailed
 from channels.http import deliver
-from channels.http.transport import _timeout
 from hub.testing.patience import PATIENCE_SECONDS, patience, soon
 from hub.testing.receivers import Arrival, Receiver, Reply, raw_receiver
 
@@ -51,8 +50,8 @@ async def informational_forever(reader: asyncio.StreamReader, writer: asyncio.St
         await asyncio.sleep(0.001)
 
 
-@pytest.mark.parametrize("talk", [never, drip_headers, drip_body, informational_forever])
-async def test_a_receiver_that_never_ends_is_left_at_the_deadline(http: httpx.AsyncClient, talk: Talk) -> None:
+@pytest.mark.parametrize("talk", [never, informational_forever])
+async def test_a_receiver_that_never_answers_is_left_at_the_deadline(http: httpx.AsyncClient, talk: Talk) -> None:
     async with raw_receiver(talk) as port, patience():
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
@@ -60,10 +59,32 @@ async def test_a_receiver_that_never_ends_is_left_at_the_deadline(http: httpx.As
         assert connections(http) == (0, 0)
 
 
+@pytest.mark.parametrize("talk", [drip_headers, drip_body])
+async def test_an_answer_that_never_ends_counts_at_the_deadline_by_its_status(
+    http: httpx.AsyncClient, talk: Talk
+) -> None:
+    async with raw_receiver(talk) as port, patience():
+        async with asyncio.timeout(0.1):
+            response = await deliver(http, post(port))
+    assert response.status_code == 200
+    assert connections(http) == (0, 0)
+
+
+@pytest.mark.parametrize("talk", [drip_headers, drip_body])
+async def test_an_answer_that_never_ends_does_not_use_up_the_time_of_the_attempt(
+    http: httpx.AsyncClient, talk: Talk
+) -> None:
+    http.timeout = httpx.Timeout(PATIENCE_SECONDS, read=0.05)
+    async with raw_receiver(talk) as port, patience():
+        assert (await deliver(http, post(port))).status_code == 200
+    assert connections(http) == (0, 0)
+
+
 def connections(client: httpx.AsyncClient) -> tuple[int, int]:
     """How many connections are in use, and how many are kept."""
-    connector = client._transport._session.connector  # type: ignore[attr-defined] # internals
-    return len(connector._acquired), sum(map(len, connector._conns.values()))
+    pool = client._transport._pool  # type: ignore[attr-defined] # internals
+    kept = sum(connection.is_open for idle in pool._idle.values() for connection in idle)
+    return sum(connection.is_open for connection in pool._open) - kept, kept
 
 
 async def test_thousands_of_cancelled_requests_leave_nothing_behind(http: httpx.AsyncClient) -> None:
@@ -136,31 +157,155 @@ async def test_connections_are_kept_and_used_again(http: httpx.AsyncClient) -> N
         assert connections(http) == (0, 1)
 
 
-@pytest.mark.parametrize(
-    ("answer", "detail"),
-    [
-        (b"", "the connection was closed before an answer came"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "the answer is not valid HTTP"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", "the answer is not valid HTTP"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\n\r\n", "the answer is not valid HTTP"),
-        (HEAD + b"Content-Length: 100\r\n\r\nshort", "the connection broke"),
-        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", "the connection broke"),
-    ],
-)
-async def test_each_kind_of_broken_answer_has_its_own_words(
-    http: httpx.AsyncClient, answer: bytes, detail: str
-) -> None:
+def answering(answer: bytes) -> Talk:
+    """Reads one request, answers with these bytes, and closes the connection."""
+
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n{}")
         writer.write(answer)
         await writer.drain()
 
-    async with raw_receiver(talk) as port:
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        (b"", "the connection was closed before an answer came"),
+        (b"HTTP/1.1 2", "the connection was closed before an answer came"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "the connection was closed before an answer came"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "the answer is not valid HTTP"),
+        (b"HTTP/1.1 OK\r\n\r\n", "the answer is not valid HTTP"),
+        (b"x" * 100, "the answer is not valid HTTP"),
+        (b"HTTP/1.1 103 Early Hints\r\n" + b"Link: x\r\n" * 100_000, "the answer is not valid HTTP"),
+    ],
+)
+async def test_what_brings_no_status_has_words_of_its_own(http: httpx.AsyncClient, answer: bytes, detail: str) -> None:
+    async with raw_receiver(answering(answer)) as port:
         with pytest.raises(SendFailed) as caught:
             await deliver(http, post(port))
     assert caught.value.detail == detail
     assert not caught.value.permanent
     assert caught.value.__cause__ is None
+
+
+OK = b"Content-Length: 2\r\n\r\nok"
+ODD = {
+    "no reason": b"HTTP/1.1 200\r\n" + OK,
+    "line breaks without returns": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+    "an empty line first": b"\r\n" + HEAD + OK,
+    "informational answers first": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+    + HEAD
+    + OK,
+    "HTTP/1.0 without a length": b"HTTP/1.0 200 OK\r\n\r\nok",
+    "Connection: close without a length": HEAD + b"Connection: close\r\n\r\nok",
+    "Latin-1": HEAD + b"X-City: M\xfcnchen\r\n" + OK,
+    "a folded field": HEAD + b"X-Folded: a\r\n b: c\r\n" + OK,
+    "a line that is no field": HEAD + b"no field\r\n: no name\r\n" + OK,
+    "a field of 60 kB": HEAD + b"X: " + b"a" * 60_000 + b"\r\n" + OK,
+    "a field of 100 kB": HEAD + b"X: " + b"a" * 100_000 + b"\r\n" + OK,
+    "999 fields": HEAD + b"X: y\r\n" * 999 + OK,
+    "a gzip that is none": HEAD + b"Content-Encoding: gzip\r\n" + OK,
+    "the same length twice": HEAD + b"Content-Length: 2\r\n" + OK,
+    "chunks": HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\no\r\n1;x=y\r\nk\r\n0\r\nX: trailer\r\n\r\n",
+    "chunks beside a length": HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+}
+BROKEN = {
+    "nothing after the line": HEAD,
+    "half of a line": b"HTTP/1.1 200",
+    "half of a head": HEAD + b"X: y\r\nContent-Le",
+    "a negative length": HEAD + b"Content-Length: -5\r\n\r\n",
+    "two lengths": HEAD + b"Content-Length: 7\r\nContent-Length: 9\r\n\r\n",
+    "a short body": HEAD + b"Content-Length: 100\r\n\r\nshort",
+    "a broken chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+    "a size that is none": HEAD + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\nab\r\n",
+    "an endless size": HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 5_000,
+    "a field without end": HEAD + b"X: " + b"a" * 2_000_000,
+    "too many fields": HEAD + b"X: y\r\n" * 20_000 + OK,
+    "204 with a body": b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok",
+    "another answer after it": b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 500 Oops\r\n\r\n",
+    "an odd coding": HEAD + b"Transfer-Encoding: gzip\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", ODD.values(), ids=ODD)
+async def test_an_odd_answer_is_read_to_its_end(http: httpx.AsyncClient, answer: bytes) -> None:
+    async with raw_receiver(answering(answer)) as port:
+        response = await deliver(http, post(port))
+    assert (response.status_code, response.content) == (200, b"ok")
+
+
+@pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("status", [b"200", b"503"])
+async def test_nothing_after_the_status_changes_it(http: httpx.AsyncClient, answer: bytes, status: bytes) -> None:
+    async with raw_receiver(answering(answer.replace(b" 200", b" " + status, 1))) as port:
+        response = await deliver(http, post(port))
+    assert response.status_code in {int(status), 204}
+    assert connections(http) == (0, 0)
+
+
+async def test_a_connection_that_is_reset_after_the_status_does_not_undo_it(http: httpx.AsyncClient) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n{}")
+        writer.write(HEAD)
+        await writer.drain()
+        writer.transport.abort()
+
+    async with raw_receiver(talk) as port:
+        assert (await deliver(http, post(port))).status_code == 200
+
+
+async def test_an_answer_before_the_end_of_the_request_is_the_answer(http: httpx.AsyncClient) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    request = httpx.Request("POST", "http://127.0.0.1", content=bytes(8 * 1024 * 1024))
+    async with raw_receiver(talk) as port:
+        request.url = request.url.copy_with(port=port)
+        assert (await deliver(http, request)).status_code == 413
+    assert connections(http) == (0, 0)
+
+
+async def test_an_answer_before_the_request_is_the_answer(http: httpx.AsyncClient) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n{}")
+
+    async with raw_receiver(talk) as port:
+        response = await deliver(http, post(port))
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
+
+
+async def test_a_connection_that_speaks_unasked_is_not_used_again(http: httpx.AsyncClient) -> None:
+    spoken = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n{}")
+        writer.write(HEAD + OK)
+        await writer.drain()
+        await spoken.wait()
+        writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        await reader.read()
+
+    async with raw_receiver(talk) as port, patience():
+        await deliver(http, post(port))
+        assert connections(http) == (0, 1)
+        spoken.set()
+        while connections(http) != (0, 0):
+            await asyncio.sleep(0)
+        assert (await deliver(http, post(port))).status_code == 200
+
+
+async def test_a_header_cannot_end_early(http: httpx.AsyncClient) -> None:
+    async with Receiver() as receiver:
+        for value in (b"a\r\nX-Injected: 1", b"a\n", b"a\0"):
+            request = httpx.Request("POST", receiver.url, headers=[(b"x", value)])
+            with pytest.raises(SendFailed, match="a header of the request contains characters"):
+                await deliver(http, request)
+    assert receiver.requests == []
 
 
 async def test_a_slow_answer_is_a_read_timeout(http: httpx.AsyncClient) -> None:
@@ -242,8 +387,3 @@ async def test_a_hundred_at_once_run_at_once(http: httpx.AsyncClient) -> None:
 
     async with Receiver(answer) as receiver, patience():
         await asyncio.gather(*(deliver(http, post(receiver.port)) for _ in range(100)))
-
-
-def test_connecting_has_a_bound_over_all_addresses() -> None:
-    timeout = _timeout(5.0, 30.0)
-    assert (timeout.connect, timeout.sock_connect, timeout.sock_read, timeout.total) == (10.0, 5.0, 30.0, None)

@@ -5,8 +5,8 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from channels.base import SendFailed
-from channels.mail import MissingOption, Provider, open_provider
+from channels.base import ChannelUnavailable, SendFailed
+from channels.mail import Provider, UnusableOption, open_provider
 from channels.mail.providers import PROVIDERS
 from hub.testing.receivers import Arrival, Receiver, Reply
 from tests.channels.mail.mails import MAIL, mail
@@ -161,7 +161,7 @@ async def test_what_is_absent_is_not_sent(http: httpx.AsyncClient) -> None:
     ("status", "permanent", "retry_after"),
     [
         *((status, True, None) for status in (400, 413, 422)),
-        *((status, False, None) for status in (302, 401, 403, 404, 500)),
+        *((status, False, None) for status in (302, 401, 402, 403, 404, 409, 500)),
         *((status, False, 9.0) for status in (429, 503)),
     ],
 )
@@ -173,6 +173,7 @@ async def test_only_a_refusal_of_the_mail_itself_is_permanent(
             await provider(name, http, receiver).send(MAIL)
     failed = caught.value
     assert (failed.permanent, failed.retry_after, failed.status_code) == (permanent, retry_after, status)
+    assert isinstance(failed, ChannelUnavailable) == (status in {401, 402, 403, 404})
     assert len(receiver.requests) == 1
 
 
@@ -194,10 +195,30 @@ async def test_a_key_that_is_echoed_is_masked(http: httpx.AsyncClient, name: str
 @pytest.mark.parametrize("name", PROVIDERS)
 async def test_a_missing_option_is_named(http: httpx.AsyncClient, name: str, subtests: pytest.Subtests) -> None:
     for missing in (option for option in OPTIONS if option.startswith(f"{name}_")):
-        with subtests.test(missing), pytest.raises(MissingOption, match=f"HUB_{missing.upper()} is not set"):
+        with subtests.test(missing), pytest.raises(UnusableOption, match=f"HUB_{missing.upper()} is not set"):
             open_provider(name, http, OPTIONS | {missing: ""})
 
 
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option != "ses_secret_access_key"])
+@pytest.mark.parametrize("wrong", ["kéy", "a b", "a\nb", "a\x7fb", "\u200b"])
+def test_an_option_that_would_break_the_request_is_named(http: httpx.AsyncClient, option: str, wrong: str) -> None:
+    with pytest.raises(UnusableOption, match=f"HUB_{option.upper()} contains characters"):
+        open_provider(option.partition("_")[0], http, OPTIONS | {option: wrong})
+
+
+@pytest.mark.parametrize("url", ["api.example.com", "https://", "https://a b", "https://[", "ftp://api.example.com"])
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_an_address_that_cannot_be_sent_to_is_named(http: httpx.AsyncClient, name: str, url: str) -> None:
+    with pytest.raises(UnusableOption, match=f"HUB_{name.upper()}_API_URL must"):
+        open_provider(name, http, OPTIONS | {f"{name}_api_url": url})
+
+
+@pytest.mark.parametrize(("option", "wrong"), [("mailgun_domain", "a/../b"), ("ses_region", "eu.example.com/x")])
+def test_an_option_cannot_change_the_address(http: httpx.AsyncClient, option: str, wrong: str) -> None:
+    with pytest.raises(UnusableOption, match=f"HUB_{option.upper()}"):
+        open_provider(option.partition("_")[0], http, OPTIONS | {option: wrong})
+
+
 async def test_an_unknown_provider_is_answered_with_those_there_are(http: httpx.AsyncClient) -> None:
-    with pytest.raises(MissingOption, match="smtp, resend, postmark, sendgrid, mailgun, ses"):
+    with pytest.raises(UnusableOption, match="smtp, resend, postmark, sendgrid, mailgun, ses"):
         open_provider("pigeon", http, {})

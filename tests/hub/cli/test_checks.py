@@ -146,6 +146,18 @@ async def test_a_hub_that_is_not_ready_says_why() -> None:
     assert (found["ready"].state, found["ready"].seen) == ("failed", "The disk is full: free some space.")
 
 
+async def test_what_a_ready_hub_warns_of_is_shown(data_dir: Path) -> None:
+    warned = {"status": "ready", "warnings": ["Deliveries of 2 subscriptions to email are held: no sender."]}
+    found = await examined({**HEALTHY, "/readyz": Reply(200, json.dumps(warned))})
+    assert found["ready"].state == "warning"
+    assert "2 subscriptions to email are held" in found["ready"].seen
+
+
+def test_a_sandbox_is_seen(data_dir: Path) -> None:
+    found = next(local(Settings(data_dir=data_dir, sandbox=True), SystemClock()))
+    assert (found.check, found.state) == ("sandbox", "warning")
+
+
 @pytest.mark.parametrize(("apart", "state"), [(4.0, "ok"), (30.0, "warning"), (-30.0, "warning"), (90.0, "failed")])
 async def test_clocks_that_are_apart_are_found(apart: float, state: str) -> None:
     assert (await examined(HEALTHY, seconds_apart=apart))["clock"].state == state

@@ -103,6 +103,15 @@ def test_the_doctor_finds_a_fresh_hub_healthy(hub: ServedHub) -> None:
     assert examined.returncode == 0
 
 
+def test_a_sandbox_says_what_it_is_and_what_would_not_work_without_it_is_said_at_the_start(tmp_path: Path) -> None:
+    with serving(tmp_path, HUB_SANDBOX="true\n", HUB_LOG_FORMAT="json") as sandbox:
+        assert any("Sandbox: nothing is sent" in line for line in sandbox.lines)
+        warned = [json.loads(line) for line in sandbox.lines if "process.warned" in line]
+        assert ["HUB_SANDBOX is set" in line["warning"] for line in warned] == [True]
+        found = json.loads(run(sandbox, "doctor", "--json").stdout)["findings"]
+        assert [finding["state"] for finding in found if finding["check"] == "ready"] == ["warning"]
+
+
 def test_a_taken_port_is_one_clear_line(hub: ServedHub, tmp_path: Path) -> None:
     port = hub.url.rsplit(":", 1)[1]
     second = subprocess.run(
@@ -117,6 +126,7 @@ def test_a_taken_port_is_one_clear_line(hub: ServedHub, tmp_path: Path) -> None:
     [
         ({"HUB_PORT": "many"}, "HUB_PORT: "),
         ({"HUB_ADMIN_KEY": "too-short"}, "HUB_ADMIN_KEY: "),
+        ({"HUB_RESEND_API_KEY": "a\nb"}, "A setting is wrong: HUB_RESEND_API_KEY contains a line break"),
         ({"HUB_LOG_LEVEL": "loud"}, "log level"),
         ({"HUB_STORE_URL": "mongo://here"}, "sqlite://"),
         ({"HUB_DATA_DIR": "/dev/null"}, "cannot start"),

@@ -36,6 +36,11 @@ class ScriptedChannel(Channel[TargetModel]):
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
+        self.missing: str | None = None
+        """Why it can send nothing."""
+
+    def unavailable(self, target: TargetModel) -> str | None:
+        return self.missing
 
     async def send(self, message: Message, target: TargetModel) -> Receipt:
         return await self.behaviour(message)
@@ -56,13 +61,17 @@ class Parts:
     subscriptions: Subscriptions
     backoff: StoreBackoff
     recorder: Recorder
+    sender: Sender
     attempter: Attempter
     notified: list[tuple[str, datetime | None]]
     ended: list[str]
 
     async def subscribe(self, **members: Any) -> Subscription:
         spec = {"name": "all", "event_types": ("*",), "channel": "scripted", "target": {}, **members}
-        return await self.subscriptions.create(OPERATOR, SubscriptionSpec.model_validate(spec))
+        made = await self.subscriptions.create(OPERATOR, SubscriptionSpec.model_validate(spec))
+        known = self.catalogue.subscription(made.id)
+        assert known is not None
+        return known
 
     async def claim(self, subscription_id: str, **event: Any) -> Claim:
         """The claim of a new event's delivery to this subscription."""
@@ -103,8 +112,9 @@ def make_parts(store: Store, clock: ManualClock) -> Parts:
         backoff,
         notify=lambda lane, due_at: notified.append((lane, due_at)),
     )
+    sender = Sender({"scripted": channel}, renderer, Tracing(""))
     attempter = Attempter(
-        Sender({"scripted": channel}, renderer, Tracing("")),
+        sender,
         catalogue,
         clock,
         recorder,
@@ -112,7 +122,7 @@ def make_parts(store: Store, clock: ManualClock) -> Parts:
         timeout=5.0,
         failpoint=lambda name: None,
     )
-    return Parts(store, clock, channel, catalogue, subscriptions, backoff, recorder, attempter, notified, ended)
+    return Parts(store, clock, channel, catalogue, subscriptions, backoff, recorder, sender, attempter, notified, ended)
 
 
 @contextmanager

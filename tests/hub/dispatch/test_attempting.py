@@ -5,15 +5,17 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from channels.base import Message, Receipt
+from channels.base import ChannelUnavailable, Message, Receipt
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.keys.model import Principal
 from hub.catalogue.subscriptions import SubscriptionSpec
 from hub.catalogue.subscriptions.service import Subscriptions
+from hub.dispatch.transitions import HOLD_SECONDS
 from hub.models import Scope, Status
 from hub.stores.base import Claim
 from hub.testing.receivers import Receiver
 from hub.testing.stores.samples import batch, entry, event
+from hub.testing.stores.samples import claim as claim_one
 from tests.api_support import Api
 from tests.hub.dispatch.parts import Parts
 
@@ -50,6 +52,23 @@ async def test_what_may_not_be_sent_now_is_given_back_uncounted(parts: Parts, wh
     delivery = await parts.delivery(claim)
     assert (delivery.status, delivery.attempt_count) == (Status.PENDING, 0)
     assert parts.notified == [(claim.delivery.subscription_id, parts.clock.now())]
+
+
+async def test_what_a_channel_cannot_send_at_all_is_given_back_uncounted_with_the_reason(parts: Parts) -> None:
+    async def refuse(message: Message) -> Receipt:
+        raise ChannelUnavailable("the key is refused", status_code=401)
+
+    parts.channel.behaviour = refuse
+    subscription = await parts.subscribe(retry_schedule=[])
+    claim = await parts.claim(subscription.id)
+    await attempt(parts, claim)
+    delivery = await parts.delivery(claim)
+    assert (delivery.status, delivery.reason) == (Status.PENDING, "the key is refused")
+    assert (delivery.attempt_count, await parts.outcomes(claim)) == (0, [])
+    assert list(await claim_one(parts.store, subscription.id)) == [], "the provider is left alone for a while"
+    parts.clock.advance(HOLD_SECONDS)
+    (again,) = await claim_one(parts.store, subscription.id)
+    assert again.delivery.attempt_count == 1
 
 
 async def test_stopping_ends_what_hangs_as_unknown(parts: Parts) -> None:

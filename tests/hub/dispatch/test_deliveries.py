@@ -51,8 +51,28 @@ def desk(parts: Parts) -> Desk:
     told: list[Signal] = []
     store = parts.store
     events = Events(store.archive)
-    service = Deliveries(events, store.archive, store.intake, store.queue, parts.catalogue, parts.clock, told.append)
+    service = Deliveries(
+        events, store.archive, store.intake, store.queue, parts.catalogue, parts.sender.holds, parts.clock, told.append
+    )
     return Desk(parts, service, told)
+
+
+async def test_what_waits_for_a_channel_that_can_send_nothing_is_held_too(desk: Desk) -> None:
+    subscription = await desk.parts.subscribe()
+    event = await desk.publish(subscription.id)
+    desk.parts.channel.missing = "HUB_SCRIPTED_KEY is not set"
+    (delivery,) = await desk.of(event)
+    assert (delivery.status, delivery.reason) == (Status.HELD, "HUB_SCRIPTED_KEY is not set")
+    held = await desk.service.listing(TENANT, DeliveryQuery(status=Status.HELD), Page())
+    assert [shown.id for shown in held.items] == [delivery.id]
+    assert (await desk.service.listing(TENANT, DeliveryQuery(status=Status.PENDING), Page())).items == ()
+    assert await desk.service.counts(TENANT, ALL) == {Status.HELD: 1}
+    assert (await desk.explained(event))[subscription.id] == (
+        "held",
+        f"the delivery {delivery.id} is held: HUB_SCRIPTED_KEY is not set",
+    )
+    desk.parts.channel.missing = None
+    assert await desk.service.counts(TENANT, ALL) == {Status.PENDING: 1}
 
 
 async def test_what_waits_for_a_disabled_subscription_is_shown_listed_and_counted_as_held(desk: Desk) -> None:

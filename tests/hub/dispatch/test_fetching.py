@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from channels.base import ChannelUnavailable
 from hub.dispatch.fetching import DELETED_LANE_ROOM, policy_of
 from hub.stores.base import LanePolicy
 from hub.testing.receivers import Receiver
@@ -12,16 +13,34 @@ from tests.hub.dispatch.parts import Parts, outage
 
 async def test_a_lane_is_claimed_from_as_its_subscription_allows(parts: Parts) -> None:
     subscription = await parts.subscribe(max_in_flight=3, rate_limit={"per_second": 5.0})
-    assert policy_of(parts.catalogue, subscription.id) == LanePolicy(3, 5.0, revision=parts.catalogue.version)
+    assert policy_of(parts.catalogue, parts.sender.holds, subscription.id) == LanePolicy(
+        3, 5.0, revision=parts.catalogue.version
+    )
 
 
 async def test_what_is_for_a_disabled_subscription_is_held(parts: Parts) -> None:
     subscription = await parts.subscribe(enabled=False)
-    assert policy_of(parts.catalogue, subscription.id) is None
+    assert policy_of(parts.catalogue, parts.sender.holds, subscription.id) is None
+
+
+async def test_what_no_setting_allows_to_be_sent_is_held(parts: Parts) -> None:
+    subscription = await parts.subscribe()
+    parts.channel.missing = "HUB_SCRIPTED_KEY is not set"
+    assert policy_of(parts.catalogue, parts.sender.holds, subscription.id) is None
+
+
+async def test_what_was_refused_is_tried_with_one_delivery_at_a_time(parts: Parts) -> None:
+    subscription = await parts.subscribe(max_in_flight=3)
+    parts.sender.holds.learn(subscription, ChannelUnavailable("the key is refused"))
+    policy = policy_of(parts.catalogue, parts.sender.holds, subscription.id)
+    assert policy == LanePolicy(1, revision=subscription.version)
+    parts.sender.holds.learn(subscription, None)
+    policy = policy_of(parts.catalogue, parts.sender.holds, subscription.id)
+    assert policy == LanePolicy(3, revision=subscription.version)
 
 
 async def test_what_is_for_a_deleted_subscription_is_claimed_to_be_cancelled(parts: Parts) -> None:
-    policy = policy_of(parts.catalogue, "sub_gone")
+    policy = policy_of(parts.catalogue, parts.sender.holds, "sub_gone")
     assert policy == LanePolicy(DELETED_LANE_ROOM, revision=parts.catalogue.version)
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 from structlog.testing import capture_logs
 
-from channels.base import Message, Receipt, SendFailed
+from channels.base import ChannelUnavailable, Message, Receipt, SendFailed, TargetModel
 from hub.dispatch.sender import Sender
 from hub.rendering import Renderer
 from hub.telemetry.tracing import Tracing
@@ -26,9 +26,10 @@ class TemplatedChannel(ScriptedChannel):
 
 async def sent(
     parts: Parts, behaviour: Behaviour, *, channel: type[ScriptedChannel] = ScriptedChannel, seconds: float = 40.0,
-    template: dict[str, Any] | None = None, **event: Any,
+    template: dict[str, Any] | None = None, sandbox: bool = False, **event: Any,
 ) -> Receipt | SendFailed:  # fmt: skip
-    sender = Sender({"scripted": channel(behaviour)}, Renderer({"scripted": channel}), Tracing(""))
+    renderer = Renderer({"scripted": channel})
+    sender = Sender({"scripted": channel(behaviour)}, renderer, Tracing(""), sandbox=sandbox)
     subscription = await parts.subscribe()
     object.__setattr__(subscription, "spec", subscription.spec.model_copy(update={"template": template}))
     claim = await parts.claim(subscription.id, **event)
@@ -69,6 +70,26 @@ async def test_a_channel_with_a_template_is_given_what_it_renders(parts: Parts) 
 
     await sent(parts, keep, channel=TemplatedChannel, template={"odd": "even"}, data=b'{"total": "12.00"}')
     assert contents == [{"text": "order.created: 12.00", "odd": "even"}]
+
+
+async def test_in_a_sandbox_everything_is_done_but_sending(parts: Parts) -> None:
+    never = raising(AssertionError("sent"))
+    assert await sent(parts, never, sandbox=True) == Receipt(None, "sandbox: not sent")
+    failed = await sent(parts, never, channel=TemplatedChannel, sandbox=True, data=b'{"total": 1, "zero": 0}')
+    assert isinstance(failed, SendFailed)
+    assert failed.permanent
+
+
+async def test_a_channel_that_can_send_nothing_is_not_asked_to(parts: Parts) -> None:
+    class Missing(ScriptedChannel):
+        def unavailable(self, target: TargetModel) -> str | None:
+            return "HUB_SCRIPTED_KEY is not set"
+
+    never = raising(AssertionError("sent"))
+    failed = await sent(parts, never, channel=Missing)
+    assert isinstance(failed, ChannelUnavailable)
+    assert failed.detail == "HUB_SCRIPTED_KEY is not set"
+    assert await sent(parts, never, channel=Missing, sandbox=True) == Receipt(None, "sandbox: not sent")
 
 
 async def test_a_template_that_cannot_be_rendered_is_a_failure_for_good_and_nothing_is_sent(parts: Parts) -> None:

@@ -44,10 +44,12 @@ def no_subscription(record: Record) -> Subscription:
     raise AssertionError("no test here has a subscription")
 
 
-def readiness(store: Store, clock: ManualClock, *roles: Role, upkeep: Upkeep | None = None) -> Readiness:
+def readiness(
+    store: Store, clock: ManualClock, *roles: Role, upkeep: Upkeep | None = None, holds: Sequence[str] = ()
+) -> Readiness:
     catalogue = Catalogue(store.records, no_subscription)
     follower = Follower(store.signals, catalogue, clock, Notifier())
-    return Readiness(upkeep or store.upkeep, store.leases, follower, roles)
+    return Readiness(upkeep or store.upkeep, store.leases, follower, roles, lambda: holds)
 
 
 async def test_one_that_works_is_ready_and_one_that_stops_is_not(store: Store, clock: ManualClock) -> None:
@@ -82,6 +84,11 @@ async def test_roles_that_nobody_plays_are_told_of(store: Store, clock: ManualCl
 async def test_what_the_store_lost_is_told_and_is_no_reason_to_be_avoided(store: Store, clock: ManualClock) -> None:
     ready = readiness(store, clock, *EVERY_ROLE, upkeep=LossyUpkeep())
     assert (await ready.reasons(), await ready.warnings()) == ([], [LOSS])
+
+
+async def test_what_is_held_is_told_and_is_no_reason_to_be_avoided(store: Store, clock: ManualClock) -> None:
+    ready = readiness(store, clock, *EVERY_ROLE, holds=["Deliveries are held."])
+    assert (await ready.reasons(), await ready.warnings()) == ([], ["Deliveries are held."])
 
 
 async def test_a_web_process_says_when_nobody_else_is_there_and_is_ready_all_the_same(start: Start) -> None:

@@ -6,7 +6,7 @@ import ssl
 import pytest
 import trustme
 
-from channels.base import SendFailed
+from channels.base import ChannelUnavailable, SendFailed
 from channels.mail import EhloName, SmtpServer
 from channels.mail.smtp.pool import MAX_MESSAGES
 from hub.testing.patience import patience
@@ -56,15 +56,21 @@ async def test_a_stripped_starttls_is_a_failure_and_nothing_goes_in_the_clear(po
         with pytest.raises(SendFailed) as caught:
             await pool_for(plain.url.replace("smtp://", "smtp+starttls://hub:canary@")).send(MAIL)
     assert "STARTTLS" in caught.value.detail
-    assert not caught.value.permanent
+    assert isinstance(caught.value, ChannelUnavailable)
     assert plain.mails == []
 
 
-async def test_a_refused_login_is_not_permanent(pool_for: Pools, server_tls: ssl.SSLContext) -> None:
+async def test_a_relay_whose_name_does_not_resolve_is_a_matter_of_the_settings(pool_for: Pools) -> None:
+    with pytest.raises(ChannelUnavailable, match="HUB_SMTP_URL"):
+        await pool_for("smtp://relay.invalid").send(MAIL)
+
+
+async def test_a_refused_login_is_a_matter_of_the_settings(pool_for: Pools, server_tls: ssl.SSLContext) -> None:
     async with MailServer(tls=server_tls, login=LOGIN) as server:
         with pytest.raises(SendFailed) as caught:
             await pool_for(server.url.replace("canary-password", "wrong-canary")).send(MAIL)
-    assert (caught.value.status_code, caught.value.permanent) == (535, False)
+    assert isinstance(caught.value, ChannelUnavailable)
+    assert caught.value.status_code == 535
     assert "canary" not in f"{caught.value.detail} {caught.value.response_body}"
 
 
