@@ -94,7 +94,7 @@ class Pool:
         """Close every connection, also those in use."""
         if self._reaper is not None:
             self._reaper.cancel()
-        for connection in self._open:
+        for connection in tuple(self._open):
             connection.close()
 
     async def _addresses(self, host: str, port: int) -> Sequence[AddrInfoType]:
