@@ -123,7 +123,7 @@ async def test_mail_waits_while_the_provider_refuses_the_key_and_flows_when_it_t
             assert {delivery["attempt_count"] for delivery in held} == {0}
             assert all("postmark answered 401" in delivery["reason"] for delivery in held)
             (warning,) = (await api.admin.get("/readyz")).json()["warnings"]
-            assert "HUB_POSTMARK_" in warning
+            assert "HUB_POSTMARK_SERVER_TOKEN" in warning
             asked = len(provider.requests)
             api.clock.advance(FIRST_PAUSE_SECONDS)
             await provider.arrived(asked + 1)
