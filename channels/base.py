@@ -105,8 +105,8 @@ class SendFailed(Exception):
 class ChannelUnavailable(SendFailed):
     """Nothing can be sent to this target before somebody changes a setting, such as a key that the provider refuses.
 
-    The message is not at fault: its delivery is held with `detail` as the reason, the attempt does not count, and it is
-    tried again once in a while. Without `retry_after` the hub chooses when.
+    The message is not at fault: its delivery is held with `detail` as the reason, the attempt does not count, and the
+    hub tries again once in a while.
 
     Example:
 

@@ -27,12 +27,12 @@ class NotHttp(ValueError):
     """What came does not begin with the status line of an answer."""
 
 
-class Answer:
+class AnswerParser:
     """One answer, fed with what the connection receives until it is complete. Informational answers are skipped.
 
     Example:
 
-        answer = Answer(body_bytes=65_536)
+        answer = AnswerParser(body_bytes=65_536)
         answer.feed(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
         answer.status, bytes(answer.body), answer.is_complete  # (200, b"ok", True)
     """

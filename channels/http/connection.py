@@ -6,7 +6,7 @@ from typing import cast
 
 import httpx
 
-from channels.http.answer import Answer, NotHttp
+from channels.http.answer import AnswerParser, NotHttp
 
 MAX_EARLY_BYTES = 64 * 1024
 REST_SECONDS = 2.0
@@ -21,7 +21,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
-        self._answer: Answer | None = None
+        self._answer: AnswerParser | None = None
         self._answered: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._rest_seconds = REST_SECONDS
@@ -32,7 +32,7 @@ class Connection(asyncio.Protocol):
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    async def exchange(self, request: bytes, answer: Answer, read_seconds: float | None) -> None:
+    async def exchange(self, request: bytes, answer: AnswerParser, read_seconds: float | None) -> None:
         """Send a request and read its answer; the status must come within `read_seconds`.
 
         Afterwards the connection is open only if it can carry another request. Raises `httpx.TransportError` when no

@@ -40,9 +40,9 @@ class Pool:
     Example:
 
         pool = Pool(Guard(), ssl.create_default_context())
+        origin = (b"https", "example.com", 443)
         connection = pool.idle(origin) or await pool.connect(origin, 5.0)
-        ...  # one exchange
-        pool.keep(origin, connection)
+        pool.keep(origin, connection)  # after one exchange
     """
 
     def __init__(self, guard: Guard, tls: ssl.SSLContext) -> None:
@@ -94,7 +94,7 @@ class Pool:
         """Close every connection, also those in use."""
         if self._reaper is not None:
             self._reaper.cancel()
-        for connection in self._open:
+        for connection in tuple(self._open):
             connection.close()
 
     async def _addresses(self, host: str, port: int) -> Sequence[AddrInfoType]:

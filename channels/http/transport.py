@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from channels.http.answer import Answer
+from channels.http.answer import AnswerParser
 from channels.http.guard import Guard
 from channels.http.pool import Origin, Pool
 
@@ -38,7 +38,7 @@ class Transport(httpx.AsyncBaseTransport):
         origin = _origin(request.url)
         seconds = request.extensions.get("timeout", {})
         connection = self._pool.idle(origin) or await self._pool.connect(origin, seconds.get("connect"))
-        answer = Answer(self._response_bytes)
+        answer = AnswerParser(self._response_bytes)
         await connection.exchange(message, answer, seconds.get("read"))
         self._pool.keep(origin, connection)
         kept = [(name, value) for name, value in answer.fields if name.lower() not in _NOT_FOR_HTTPX]

@@ -22,6 +22,14 @@ _MESSAGE_AT_FAULT = frozenset({400, 413, 422})
 """The provider refuses this mail."""
 _OPERATOR_AT_FAULT = frozenset({401, 402, 403, 404})
 """The provider refuses the key, the account or the address: it would refuse every mail until a setting is right."""
+_SETTINGS = {
+    "resend": "HUB_RESEND_API_KEY",
+    "postmark": "HUB_POSTMARK_SERVER_TOKEN",
+    "sendgrid": "HUB_SENDGRID_API_KEY",
+    "mailgun": "HUB_MAILGUN_API_KEY and HUB_MAILGUN_DOMAIN",
+    "ses": "HUB_SES_ACCESS_KEY_ID, HUB_SES_SECRET_ACCESS_KEY and HUB_SES_REGION",
+}
+"""What a provider knows the operator by."""
 _KEY = re.compile(r"[!-~]+")
 """What can stand in a header: printable ASCII without spaces."""
 _DOMAIN = re.compile(r"[A-Za-z0-9.-]+")
@@ -50,7 +58,7 @@ class Provider:
         detail = f"{self._name} answered {response.status_code} {response.reason_phrase}".rstrip()
         if response.status_code in _OPERATOR_AT_FAULT:
             raise ChannelUnavailable(
-                f"{detail}; check the settings HUB_{self._name.upper()}_… and what the account may send",
+                f"{detail}; check {_SETTINGS[self._name]}, and what the account may send",
                 status_code=response.status_code,
                 response_body=excerpt(response, secrets),
             )

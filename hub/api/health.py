@@ -19,7 +19,8 @@ class Ready(BaseModel):
     status: Literal["ready"] = "ready"
     warnings: list[str] | None = Field(
         default=None,
-        description="What is wrong elsewhere in the hub. Sending requests to another process does not help.",
+        description="What is wrong elsewhere in the hub, or which setting holds deliveries back. Sending requests to "
+        "another process does not help.",
         examples=[["No worker is alive: events are accepted and wait. Start `hub worker`."]],
     )
 

@@ -115,7 +115,8 @@ class Attempter:
         duration_ms = round(duration * 1000)
         timing = Timing(started_at, started_at + timedelta(milliseconds=duration_ms), duration_ms)
         if isinstance(attempted, ChannelUnavailable):
-            await self._recorder.record(hold(claim, attempted, timing.ended_at))
+            pause_seconds = self._sender.holds.pause_seconds(subscription)
+            await self._recorder.record(hold(claim, attempted, timing.ended_at, pause_seconds))
             return
         await self._recorder.record_attempt(claim, subscription, attempted, timing, duration)
 

@@ -5,6 +5,8 @@ Nothing of this is stored; see docs/decisions/0005.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -15,7 +17,20 @@ from hub.catalogue.subscriptions import Subscription
 SANDBOX: Final = "sandbox: not sent"
 """What every attempt of a sandbox answers."""
 _SANDBOX_WARNING = "HUB_SANDBOX is set: nothing is sent, and every attempt ends as succeeded. Unset it in production."
+FIRST_PAUSE_SECONDS: Final = 10.0
+LONGEST_PAUSE_SECONDS: Final = 60.0
+"""How long a lane is left alone after a refusal, before one delivery is tried; doubled each time."""
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """What was answered last. It holds only for the version of the subscription that was refused."""
+
+    version: int
+    reason: str
+    pause_seconds: float
+    until: datetime
 
 
 class Holds:
@@ -30,8 +45,7 @@ class Holds:
     def __init__(self, channels: Mapping[str, Channel[Any]], *, sandbox: bool) -> None:
         self.sandbox = sandbox
         self._channels = channels
-        # By subscription, with the version of it that was refused: a changed one is tried without any of this.
-        self._refused: dict[str, tuple[int, str]] = {}
+        self._refusals: dict[str, _Refusal] = {}
 
     def reason(self, subscription: Subscription) -> str | None:
         """Why its deliveries are held; None when they are not."""
@@ -47,21 +61,43 @@ class Holds:
         """What is wrong with the settings of this process. Only a restart can make it right, so nothing is tried."""
         if self.sandbox:
             return None
-        return self._channels[subscription.spec.channel].unavailable(subscription.target)
+        channel = self._channels[subscription.spec.channel]
+        try:
+            return channel.unavailable(subscription.target)
+        except Exception:  # noqa: BLE001 - a channel may be code of others, whose defects must stop nothing else
+            _log.exception("channel.crashed", **_named(subscription))
+            return None
 
     def refused(self, subscription: Subscription) -> str | None:
         """What was answered when it was tried last. One delivery at a time is tried, until it is taken."""
-        version, reason = self._refused.get(subscription.id, (None, None))
-        return reason if version == subscription.version else None
+        refusal = self._refusal(subscription)
+        return refusal.reason if refusal else None
 
-    def learn(self, subscription: Subscription, refusal: ChannelUnavailable | None) -> None:
-        """The channel has sent a message, or tried to; with a refusal it says that it can send none."""
-        if refusal is not None:
-            if self.refused(subscription) != refusal.detail:
-                _log.warning("subscription.held", **_named(subscription), reason=refusal.detail)
-            self._refused[subscription.id] = subscription.version, refusal.detail
-        elif self._refused and self._refused.pop(subscription.id, None) is not None:
-            _log.info("subscription.released", **_named(subscription))
+    def pause_seconds(self, subscription: Subscription) -> float:
+        """How long to leave its lane alone after the last refusal."""
+        refusal = self._refusal(subscription)
+        return refusal.pause_seconds if refusal else FIRST_PAUSE_SECONDS
+
+    def learn(self, subscription: Subscription, refusal: ChannelUnavailable | None, at: datetime) -> None:
+        """The channel tried to send a message at this instant; with a refusal it says that it can send none."""
+        if refusal is None:
+            if self._refusals and self._refusals.pop(subscription.id, None) is not None:
+                _log.info("subscription.released", **_named(subscription))
+            return
+        last = self._refusal(subscription)
+        if last is None or last.reason != refusal.detail:
+            _log.warning("subscription.held", **_named(subscription), reason=refusal.detail)
+        # Attempts that were under way together are one refusal.
+        seconds = FIRST_PAUSE_SECONDS
+        if last is not None:
+            again = last.until <= at
+            seconds = min(2 * last.pause_seconds, LONGEST_PAUSE_SECONDS) if again else last.pause_seconds
+        until = at + timedelta(seconds=seconds)
+        self._refusals[subscription.id] = _Refusal(subscription.version, refusal.detail, seconds, until)
+
+    def _refusal(self, subscription: Subscription) -> _Refusal | None:
+        refusal = self._refusals.get(subscription.id)
+        return refusal if refusal is not None and refusal.version == subscription.version else None
 
     def warnings(self, subscriptions: Iterable[Subscription]) -> Sequence[str]:
         """What an operator has to know, each with the number of subscriptions that it holds."""

@@ -53,7 +53,7 @@ class Sender:
         if (reason := self.holds.misconfigured(subscription)) is not None:
             return ChannelUnavailable(reason)
         attempted = await self._send(event, delivery, subscription, at, seconds, test=test)
-        self.holds.learn(subscription, attempted if isinstance(attempted, ChannelUnavailable) else None)
+        self.holds.learn(subscription, attempted if isinstance(attempted, ChannelUnavailable) else None, at)
         return attempted
 
     async def _send(

@@ -17,8 +17,6 @@ from hub.stores.base import Claim, HealthMark, Result
 RESPONSE_BODY_CHARS = 4_096
 ERROR_CHARS = 1_000
 EVENT_CANCELLED = "the event was cancelled"
-HOLD_SECONDS = 60.0
-"""How long a lane is left alone whose channel can send nothing, before one delivery is tried."""
 LONGEST_PAUSE_SECONDS = 300.0
 """How long one answer 429 may hold back a whole lane; the delivery itself waits for as long as the target asked."""
 
@@ -123,14 +121,13 @@ def release(claim: Claim, now: datetime) -> Result:
     return Result(delivery, cause=claim.cause)
 
 
-def hold(claim: Claim, unavailable: ChannelUnavailable, now: datetime) -> Result:
-    """Give a claim back because its channel can send nothing, and leave its lane alone for a while.
+def hold(claim: Claim, unavailable: ChannelUnavailable, now: datetime, seconds: float) -> Result:
+    """Give a claim back because its channel can send nothing, and leave its lane alone for `seconds`.
 
     The attempt that the claim counted is taken back.
     """
     released = release(claim, now)
     delivery = released.delivery.model_copy(update={"reason": unavailable.detail[:ERROR_CHARS]})
-    seconds = min(unavailable.retry_after or HOLD_SECONDS, LONGEST_PAUSE_SECONDS)
     return replace(released, delivery=delivery, pause_until=now + timedelta(seconds=seconds))
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.http.answer import MAX_FIELD_BYTES, MAX_FIELDS, Answer, NotHttp
+from channels.http.answer import MAX_FIELD_BYTES, MAX_FIELDS, AnswerParser, NotHttp
 
 OK = b"HTTP/1.1 200 OK\r\n"
 Seen = tuple[int, list[tuple[bytes, bytes]], bytes, bool, bool]
@@ -13,7 +13,7 @@ Seen = tuple[int, list[tuple[bytes, bytes]], bytes, bool, bool]
 
 def seen(*pieces: bytes, ends: bool = False, body_bytes: int = 1_000) -> Seen:
     """Status, fields and body of an answer in these pieces, whether it is complete, and its connection reusable."""
-    answer = Answer(body_bytes)
+    answer = AnswerParser(body_bytes)
     for piece in pieces:
         if not answer.is_complete:
             answer.feed(piece)
@@ -84,7 +84,7 @@ def test_it_does_not_matter_where_an_answer_is_cut(whole: bytes, cuts: list[int]
 
 @given(st.sampled_from([b"", OK, OK + b"Transfer-Encoding: chunked\r\n\r\n"]), st.lists(st.binary(max_size=80)))
 def test_no_bytes_break_it_and_none_change_a_status(begin: bytes, pieces: list[bytes]) -> None:
-    answer = Answer(1_000)
+    answer = AnswerParser(1_000)
     with suppress(NotHttp):
         for piece in [begin, *pieces]:
             answer.feed(piece)

@@ -174,6 +174,7 @@ async def test_only_a_refusal_of_the_mail_itself_is_permanent(
     failed = caught.value
     assert (failed.permanent, failed.retry_after, failed.status_code) == (permanent, retry_after, status)
     assert isinstance(failed, ChannelUnavailable) == (status in {401, 402, 403, 404})
+    assert (f"check HUB_{name.upper()}_" in failed.detail) == isinstance(failed, ChannelUnavailable)
     assert len(receiver.requests) == 1
 
 

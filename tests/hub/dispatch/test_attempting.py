@@ -10,7 +10,7 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.keys.model import Principal
 from hub.catalogue.subscriptions import SubscriptionSpec
 from hub.catalogue.subscriptions.service import Subscriptions
-from hub.dispatch.transitions import HOLD_SECONDS
+from hub.dispatch.holds import FIRST_PAUSE_SECONDS
 from hub.models import Scope, Status
 from hub.stores.base import Claim
 from hub.testing.receivers import Receiver
@@ -66,7 +66,7 @@ async def test_what_a_channel_cannot_send_at_all_is_given_back_uncounted_with_th
     assert (delivery.status, delivery.reason) == (Status.PENDING, "the key is refused")
     assert (delivery.attempt_count, await parts.outcomes(claim)) == (0, [])
     assert list(await claim_one(parts.store, subscription.id)) == [], "the provider is left alone for a while"
-    parts.clock.advance(HOLD_SECONDS)
+    parts.clock.advance(FIRST_PAUSE_SECONDS)
     (again,) = await claim_one(parts.store, subscription.id)
     assert again.delivery.attempt_count == 1
 

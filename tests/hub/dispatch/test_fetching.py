@@ -31,10 +31,10 @@ async def test_what_no_setting_allows_to_be_sent_is_held(parts: Parts) -> None:
 
 async def test_what_was_refused_is_tried_with_one_delivery_at_a_time(parts: Parts) -> None:
     subscription = await parts.subscribe(max_in_flight=3)
-    parts.sender.holds.learn(subscription, ChannelUnavailable("the key is refused"))
+    parts.sender.holds.learn(subscription, ChannelUnavailable("the key is refused"), parts.clock.now())
     policy = policy_of(parts.catalogue, parts.sender.holds, subscription.id)
     assert policy == LanePolicy(1, revision=subscription.version)
-    parts.sender.holds.learn(subscription, None)
+    parts.sender.holds.learn(subscription, None, parts.clock.now())
     policy = policy_of(parts.catalogue, parts.sender.holds, subscription.id)
     assert policy == LanePolicy(3, revision=subscription.version)
 

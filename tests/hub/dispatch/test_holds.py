@@ -1,12 +1,13 @@
 """What is held and why, from the settings of the process and from what providers answer."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from channels.base import ChannelUnavailable
-from hub.dispatch.holds import SANDBOX, Holds
-from hub.dispatch.transitions import HOLD_SECONDS
+from channels.base import ChannelUnavailable, TargetModel
+from hub.dispatch.holds import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, SANDBOX, Holds
+from hub.testing.clock import START
 from hub.testing.receivers import Receiver, Reply
 from tests.api_support import open_api, settings_for
 from tests.hub.dispatch.parts import Parts, ScriptedChannel, take
@@ -30,23 +31,48 @@ async def test_a_refusal_is_forgotten_when_a_message_is_taken_or_the_subscriptio
     subscription = await parts.subscribe()
     with capture_logs() as lines:
         for _ in range(3):
-            holds.learn(subscription, REFUSED)
+            holds.learn(subscription, REFUSED, START)
         assert holds.reason(subscription) == "the key is refused"
         for _ in range(2):
-            holds.learn(subscription, None)
+            holds.learn(subscription, None, START)
         assert holds.reason(subscription) is None
     assert [line["event"] for line in lines] == ["subscription.held", "subscription.released"]
-    holds.learn(subscription, REFUSED)
+    holds.learn(subscription, REFUSED, START)
     await parts.subscriptions.disable(subscription.tenant, subscription.id, "to change it")
     changed = await parts.subscriptions.enable(subscription.tenant, subscription.id)
     assert holds.reason(changed) is None
+
+
+async def test_the_pause_grows_with_each_refusal_and_not_with_those_at_once(parts: Parts) -> None:
+    holds, at = parts.sender.holds, START
+    subscription = await parts.subscribe()
+    pauses = []
+    for _ in range(5):
+        for _ in range(10):
+            holds.learn(subscription, REFUSED, at)
+        pauses.append(holds.pause_seconds(subscription))
+        at += timedelta(seconds=pauses[-1])
+    assert pauses == [FIRST_PAUSE_SECONDS, 20.0, 40.0, LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS]
+    holds.learn(subscription, None, at)
+    assert holds.pause_seconds(subscription) == FIRST_PAUSE_SECONDS
+
+
+async def test_a_channel_that_fails_to_say_whether_it_can_send_is_asked_to(parts: Parts) -> None:
+    class Defective(ScriptedChannel):
+        def unavailable(self, target: TargetModel) -> str | None:
+            raise ZeroDivisionError
+
+    holds = Holds({"scripted": Defective(take)}, sandbox=False)
+    with capture_logs() as lines:
+        assert holds.reason(await parts.subscribe()) is None
+    assert [line["event"] for line in lines] == ["channel.crashed"]
 
 
 async def test_warnings_count_the_subscriptions_that_each_reason_holds(parts: Parts) -> None:
     holds = parts.sender.holds
     refused = await parts.subscribe()
     assert holds.warnings(parts.catalogue.every_subscription()) == []
-    holds.learn(refused, REFUSED)
+    holds.learn(refused, REFUSED, START)
     assert holds.warnings(parts.catalogue.every_subscription()) == [
         "Deliveries of 1 subscription to scripted are held: the key is refused."
     ]
@@ -97,14 +123,14 @@ async def test_mail_waits_while_the_provider_refuses_the_key_and_flows_when_it_t
             assert {delivery["attempt_count"] for delivery in held} == {0}
             assert all("postmark answered 401" in delivery["reason"] for delivery in held)
             (warning,) = (await api.admin.get("/readyz")).json()["warnings"]
-            assert "HUB_POSTMARK_" in warning
+            assert "HUB_POSTMARK_SERVER_TOKEN" in warning
             asked = len(provider.requests)
-            api.clock.advance(HOLD_SECONDS)
+            api.clock.advance(FIRST_PAUSE_SECONDS)
             await provider.arrived(asked + 1)
             assert await api.deliveries("held", 3)
             assert len(provider.requests) == asked + 1, "one delivery is tried at a time"
             provider.script = ()
-            api.clock.advance(HOLD_SECONDS)
+            api.clock.advance(2 * FIRST_PAUSE_SECONDS)
             delivered = await api.deliveries("delivered", 3)
             assert {delivery["attempt_count"] for delivery in delivered} == {1}
             assert (await api.admin.get("/readyz")).json() == {"status": "ready"}
