@@ -117,6 +117,15 @@ class ChannelUnavailable(SendFailed):
     """
 
 
+class InvalidContent(ValueError):
+    """A rendered template field cannot be sent. `detail` says why and repeats no value."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(f"{field} {detail}")
+        self.field = field
+        self.detail = detail
+
+
 class TargetModel(BaseModel):
     """The address and the secrets of one subscription.
 
@@ -292,7 +301,7 @@ class Channel(ABC, Generic[TargetT]):
 
     @classmethod
     def check_content(cls, content: Mapping[str, Any], target: TargetT) -> None:
-        """Raises `ValueError`, with a text that repeats no value, when rendered template fields cannot be sent."""
+        """Raises `InvalidContent` when the rendered template fields cannot be sent."""
 
     def unavailable(self, target: TargetT) -> str | None:
         """Why nothing can be sent to the target with the operator's settings, naming the setting; None when it can.

@@ -16,6 +16,7 @@ from channels.base import (
     SECRET_PREFIX,
     Channel,
     Escape,
+    InvalidContent,
     Message,
     Receipt,
     SendFailed,
@@ -138,7 +139,7 @@ class WebhookChannel(Channel[WebhookTarget]):
                 orjson.loads(content["body"])
             except orjson.JSONDecodeError as error:
                 where = f"line {error.lineno}, column {error.colno}"
-                raise ValueError(f"body is not JSON ({where}); `| json` writes any value as JSON") from None
+                raise InvalidContent("body", f"is not JSON ({where}); `| json` writes any value as JSON") from None
 
     async def send(self, message: Message, target: WebhookTarget) -> Receipt:
         content_type, body = _body(message, target)
@@ -203,7 +204,7 @@ def _body(message: Message, target: WebhookTarget) -> tuple[str, bytes]:
     if target.format == "custom":
         try:
             WebhookChannel.check_content(message.content, target)
-        except ValueError as wrong:
+        except InvalidContent as wrong:
             raise SendFailed(f"the message cannot be sent: {wrong}", permanent=True) from None
         return target.given_content_type or _JSON, str(message.content["body"]).encode()
     return _published(message)

@@ -11,7 +11,7 @@ import orjson
 from liquid import BoundTemplate
 from liquid.exceptions import LiquidError, LiquidSyntaxError, ResourceLimitError, UnknownFilterError
 
-from channels.base import Channel, Escape, TargetModel, Templates
+from channels.base import Channel, Escape, InvalidContent, TargetModel, Templates
 from hub.errors import Fault, Invalid
 from hub.rendering.builtin import PARTIALS, built_in_templates
 from hub.rendering.liquid_filters import FILTERS, OWN_FILTERS
@@ -64,14 +64,15 @@ class Renderer:
     def check_example(
         self, kind: str, override: Mapping[str, Any], seen: Mapping[str, Any], target: TargetModel
     ) -> None:
-        """Check what an override makes of an example of an event. Raises `Invalid`, with a pointer to `/template`."""
+        """Try an override with an example of an event. Raises `Invalid`, with a pointer under `/template`."""
         try:
             self._channels[kind].check_content(self.content(kind, seen, override, target), target)
         except RenderFailed:
             # It may be for a member that only this example lacks.
             return
-        except ValueError as wrong:
-            fault = Fault(f"with the example of {seen['type']}, {wrong}", "/template")
+        except InvalidContent as wrong:
+            detail = f"{wrong.detail}, with the example of {seen['type']}"
+            fault = Fault(detail, pointer("template", wrong.field))
             raise Invalid("The template cannot be used.", errors=[fault]) from None
 
     def check_target(self, target: TargetModel) -> None:

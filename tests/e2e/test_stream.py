@@ -242,14 +242,17 @@ async def test_a_ticket_re_opens_its_stream_after_the_hub_was_killed(
     server: RedisServer | None, tmp_path: Path
 ) -> None:
     settings = kept_on(server)
-    with serving(tmp_path, **settings) as hub:
+    with serving(tmp_path, HUB_LOG_LEVEL="debug", **settings) as hub:
         async with client(hub) as api, without_a_key(hub) as browser:
             ticket = (await api.post("/v1/stream-tickets")).json()["ticket"]
             async with listening(browser, ticket=ticket) as ear:
                 await publish(api)
                 cursor = (await ear.hears(1))[0].id
             missed = await publish(api)
+            refused = await browser.get("/v1/stream", params={"ticket": ticket, "types": "other.*"})
+            assert (refused.status_code, ticket in refused.text) == (403, False)
         hub.stop(signal.SIGKILL)
+        assert not any(ticket in line for line in hub.lines)
     with serving(tmp_path, **settings) as hub:
         async with without_a_key(hub) as browser, listening(browser, ticket=ticket, header=cursor) as ear:
             assert [json.loads(event.data)["id"] for event in await ear.hears(1)] == missed

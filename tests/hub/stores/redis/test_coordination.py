@@ -1,6 +1,7 @@
 """Hints between processes over Redis."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from hub.errors import Unavailable
 from hub.models import Record
 from hub.stores.base import Signal
+from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import Script
-from hub.stores.redis.coordination import open_signals
+from hub.stores.redis.coordination import RedisTickets, open_signals
 from hub.stores.redis.keyspace.scripts import SCRIPTS
 from hub.stores.redis.records import RedisRecords
 from hub.stores.redis.safety.loss_detection import LossDetection
@@ -32,6 +34,19 @@ async def tell(engine: Engine, lines: str) -> None:
 
 async def change_catalogue(engine: Engine) -> None:
     await RedisRecords(engine, LossDetection(engine)).write([Record("key", "ten_a", "one", b"{}")])
+
+
+async def test_a_ticket_is_kept_as_release_0_2_0_kept_it(valkey: RedisServer) -> None:
+    """During an upgrade, processes of both releases find each other's tickets."""
+    async with engine_on(valkey.url()) as engine:
+        tickets, key = RedisTickets(engine), f"{engine.prefix}:ticket:digest"
+        ends = engine.clock.now() + timedelta(seconds=60)
+        await tickets.put("digest", b'{"tenant":"a"}', ends)
+        kept = await engine.ask("GET", key)
+        assert kept == b"%d" % milliseconds(ends) + b'{"tenant":"a"}'
+        assert await tickets.replace("digest", b'{"tenant":"a"}', b'{"tenant":"b"}', ends)
+        assert await engine.ask("GET", key) == kept.replace(b'"a"', b'"b"')
+        assert 0 < await engine.ask("PTTL", key) <= 60_000 + 3_600_000
 
 
 async def test_what_was_told_before_the_opening_is_not_heard(valkey: RedisServer) -> None:
