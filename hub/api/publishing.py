@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from hub.api.access import RequireScope
 from hub.api.formats import Adapt, idempotency_of, receive
 from hub.api.problems import Problem, problems
-from hub.api.shapes import json_response
+from hub.api.shapes import json_response, location
 from hub.catalogue.event_types import BUILT_IN
 from hub.catalogue.keys.model import Principal
 from hub.errors import Fault, Invalid
@@ -185,7 +185,7 @@ async def _publish(request: Request, caller: Principal, adapt: Adapt) -> Respons
     if isinstance(received, ParsedEvent):
         answer = await services.publisher.publish_one(caller.tenant, received, idempotency)
         (verdict,) = answer.verdicts
-        content, headers = _accepted(received, verdict), {"Location": f"/v1/events/{verdict.id}"}
+        content, headers = _accepted(received, verdict), location(services, f"/v1/events/{verdict.id}")
     else:
         answer = await services.publisher.publish(caller.tenant, received, idempotency)
         content, headers = {"items": [_item(verdict) for verdict in answer.verdicts]}, {}

@@ -12,6 +12,7 @@ from hub.errors import Fault, Invalid
 from hub.instants import Instant
 from hub.media_types import JSON
 from hub.models import Attempt, Delivery, Event, Status
+from hub.runtime import Services
 from hub.stores.base import Page
 
 _JSON_OPTIONS = orjson.OPT_UTC_Z
@@ -78,6 +79,11 @@ def shown_event(event: Event) -> dict[str, Any]:
 def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """JSON of plain values, resources and aware UTC instants."""
     return Response(orjson.dumps(content, _members, _JSON_OPTIONS), status, headers, JSON)
+
+
+def location(services: Services, path: str) -> dict[str, str]:
+    """The header `Location` of what is at this path, under the prefix that a proxy adds."""
+    return {"Location": services.settings.root_path + path}
 
 
 def listed(items: Iterable[Any], next_cursor: str | None = None) -> Response:

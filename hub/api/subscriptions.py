@@ -11,7 +11,7 @@ from hub.api.access import CurrentServices, Manager
 from hub.api.bodies import JsonRoute
 from hub.api.paging import page_of
 from hub.api.problems import problems
-from hub.api.shapes import NO_STORE, Paging, json_response, listed
+from hub.api.shapes import NO_STORE, Paging, json_response, listed, location
 from hub.catalogue.subscriptions import Subscription, SubscriptionSpec, SubscriptionView
 from hub.catalogue.subscriptions.service import signed_target
 from hub.dispatch.health import Health
@@ -95,7 +95,7 @@ async def create_subscription(new: NewSubscription, services: CurrentServices, c
     The answer masks secrets. For a webhook without a secret one is generated; `…/secret` shows it.
     """
     made = await services.subscriptions.create(caller, new)
-    return json_response(made.view(), 201, {"Location": f"{router.prefix}/{made.id}"})
+    return json_response(made.view(), 201, location(services, f"{router.prefix}/{made.id}"))
 
 
 @router.get("", response_model=SubscriptionList, responses=problems(401, 403, 422))
