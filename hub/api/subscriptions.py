@@ -4,11 +4,12 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from channels import load_channels
 from hub.api.access import CurrentServices, Manager
 from hub.api.bodies import JsonRoute
+from hub.api.components import reference
 from hub.api.paging import page_of
 from hub.api.problems import problems
 from hub.api.shapes import NO_STORE, Paging, json_response, listed, location
@@ -46,6 +47,10 @@ class Trial(SendTestResult):
     """How the target answered the sample."""
 
 
+class SubscriptionPatch(RootModel[dict[str, Any]]):
+    """A JSON merge patch (RFC 7396)."""
+
+
 class Secret(BaseModel):
     secret: str = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
 
@@ -72,12 +77,8 @@ NewSubscription = Annotated[
     SubscriptionSpec,
     Body(openapi_examples={kind: _new(kind, channel.Target) for kind, channel in load_channels().items()}),
 ]
-_MEMBERS = {
-    name: {"anyOf": [{"$ref": f"#/components/schemas/SubscriptionSpec/properties/{name}"}, {"type": "null"}]}
-    for name in SubscriptionSpec.model_fields
-}
 _PATCH = {
-    "schema": {"type": "object", "title": "Merge patch", "properties": _MEMBERS, "additionalProperties": False},
+    "schema": reference("SubscriptionPatch"),
     "example": {"filter": {"data.total": {"gte": 100}}, "template": None},
 }
 _PATCH_BODY = {"requestBody": {"required": True, "content": {MERGE_PATCH: _PATCH, JSON: _PATCH}}}
@@ -118,9 +119,9 @@ async def get_subscription(subscription_id: SubscriptionId, services: CurrentSer
     responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
     openapi_extra=_PATCH_BODY,
 )
-async def patch_subscription(
+async def update_subscription(
     subscription_id: SubscriptionId,
-    patch: Annotated[dict[str, Any], Body()],
+    patch: SubscriptionPatch,
     services: CurrentServices,
     caller: Manager,
 ) -> Response:
@@ -128,7 +129,7 @@ async def patch_subscription(
 
     A secret that is sent back as it was shown, masked, stays as it is.
     """
-    return json_response((await services.subscriptions.patch(caller, subscription_id, patch)).view())
+    return json_response((await services.subscriptions.patch(caller, subscription_id, patch.root)).view())
 
 
 @router.delete(
@@ -177,7 +178,9 @@ async def test_subscription(subscription_id: SubscriptionId, services: CurrentSe
 
 
 @router.get("/{subscription_id}/secret", response_model=Secret, responses=problems(401, 403, 404, 409, 422))
-async def get_secret(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
+async def get_subscription_secret(
+    subscription_id: SubscriptionId, services: CurrentServices, caller: Manager
+) -> Response:
     """The secret that messages are signed with. 409 for a channel that does not sign."""
     return _secret(services.subscriptions.find(caller.tenant, subscription_id))
 
@@ -187,7 +190,7 @@ async def get_secret(subscription_id: SubscriptionId, services: CurrentServices,
     response_model=Secret,
     responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
 )
-async def rotate_secret(
+async def rotate_subscription_secret(
     subscription_id: SubscriptionId, services: CurrentServices, caller: Manager, rotation: Rotation | None = None
 ) -> Response:
     """Sign with a new secret from now on, and during the grace time with the old one as well."""
