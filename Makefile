@@ -11,7 +11,7 @@ SPREAD := -n auto --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run fast test cases format lint measure check bench drills docs lock audit dist release clean
+.PHONY: help run fast test cases format lint measure check bench drills interop docs lock audit dist release clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench: $(VENV)/dev.stamp  ## Run the benchmarks and print their tables
 drills: $(VENV)/dev.stamp  ## Run the fault drills, the long ones too
 	@$(BIN)/pytest -q -m "drill or not drill" tests/faults
 
+interop: $(VENV)/dev.stamp $(VENV)/interop/stamp  ## Run the tests against clients of other languages
+	@$(BIN)/pytest -q -m interop tests/interop
+
 docs: $(VENV)/docs.stamp  ## Build the documentation as a site into site/, and check its links
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/site/mkdocs.yml
 	@$(BIN)/python .ci/check_site.py site
@@ -62,6 +65,8 @@ lock:  ## Resolve the dependencies in pyproject.toml again, and write the lock f
 		--extra otel --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--group docs -c requirements-dev.lock -o requirements-docs.lock
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--group interop -o requirements-interop.lock
 
 audit: $(VENV)/dev.stamp  ## Look the locked requirements up in the vulnerability database
 	@$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
@@ -93,6 +98,9 @@ $(VENV)/docs.stamp: requirements-docs.lock | $(VENV)/bin/python
 	@echo 'Installing the locked requirements for the documentation into $(VENV) …'
 	@$(PIP) install --require-hashes -r requirements-docs.lock
 	@touch $@
+
+$(VENV)/interop/stamp: requirements-interop.lock tests/interop/typescript/package-lock.json tests/interop/go/go.sum
+	@.ci/interop $(VENV)/interop
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -12,6 +12,9 @@ REFERENCE: Final = "#/components/schemas/"
 _SECRET: Final = ("writeOnly", "format", "minLength", "maxLength", "pattern")
 """What is said of a secret that a client sends, and does not hold for its masked form."""
 
+_FREE: Final = {"filter": "Filter", "template": "TemplateOverrides"}
+"""Members of subscriptions that are objects of any form: with a name, generators make one type of each."""
+
 CLOUD_EVENT: Final[Schema] = {
     "type": "object",
     "title": "CloudEvent",
@@ -44,10 +47,14 @@ def subscriptions(channels: Mapping[str, type[Channel[Any]]]) -> dict[str, Schem
     """
     sent = SubscriptionSpec.model_json_schema(ref_template=REFERENCE + "{model}")
     shown = SubscriptionView.model_json_schema(mode="serialization", ref_template=REFERENCE + "{model}")
+    components = {**sent.pop("$defs", {}), **shown.pop("$defs", {})}
+    for name, component in _FREE.items():
+        components[component] = {**sent["properties"][name]["anyOf"][0], "title": component}
+        for schema in (sent, shown):
+            schema["properties"][name]["anyOf"] = [reference(component), {"type": "null"}]
     # Answers have every member.
     shown = {**shown, "required": [*shown["properties"]], "additionalProperties": True}
     shown["properties"] = {**shown["properties"], "health": _HEALTH}
-    components = {**sent.pop("$defs", {}), **shown.pop("$defs", {})}
     names = {kind: "".join(part.capitalize() for part in kind.replace("-", "_").split("_")) for kind in channels}
     for kind, name in names.items():
         components |= _target(channels[kind], name)
@@ -119,6 +126,6 @@ def _patch(sent: Schema) -> Schema:
 def _nullable(member: Schema) -> Schema:
     if "anyOf" in member:
         return {name: value for name, value in member.items() if name != "default"}
-    about = {name: member[name] for name in ("title", "description", "examples") if name in member}
+    about: Schema = {name: member[name] for name in ("title", "description", "examples") if name in member}
     rest = {name: value for name, value in member.items() if name not in {*about, "default"}}
     return {**about, "anyOf": [rest, {"type": "null"}]}

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -72,6 +73,9 @@ def _complete(document: dict[str, Any]) -> None:
     document["webhooks"] = WEBHOOKS
     document["paths"] = _renamed(document["paths"])
     renamed = {(shown := _NAMES.get(name, name)): {**_renamed(one), "title": shown} for name, one in schemas.items()}
+    bodies = [operation.get("requestBody") for path in document["paths"].values() for operation in path.values()]
+    for name in _reachable(bodies, renamed):
+        _describe_defaults(renamed[name])
     used = _reachable({"paths": document["paths"], "webhooks": WEBHOOKS}, renamed)
     document["components"]["schemas"] = {name: renamed[name] for name in sorted(used)}
 
@@ -91,6 +95,16 @@ def _renamed(value: Any) -> Any:
             return [_renamed(inner) for inner in value]
         case _:
             return value
+
+
+def _describe_defaults(schema: dict[str, Any]) -> None:
+    """Say in words what is sent when a member of a request is left out: generators of TypeScript require each member
+    that has a `default`."""
+    for member in schema.get("properties", {}).values():
+        default = member.pop("default", None)
+        if default not in (None, [], {}):
+            said = f"Default: `{orjson.dumps(default).decode()}`."
+            member["description"] = f"{member.get('description', '')} {said}".strip()
 
 
 def _reachable(value: Any, schemas: dict[str, Any]) -> set[str]:

@@ -70,10 +70,21 @@ def test_one_event_and_a_batch_are_documented_apart(
     assert answer.endswith("AcceptedBatch" if path.endswith("batch") else "AcceptedEvent")
 
 
-def test_a_patch_may_be_sent_as_json_too(document: dict[str, Any]) -> None:
+def test_a_patch_has_one_media_type_and_a_schema_of_its_own(document: dict[str, Any]) -> None:
     content = document["paths"]["/v1/subscriptions/{subscription_id}"]["patch"]["requestBody"]["content"]
-    assert set(content) == {"application/json", "application/merge-patch+json"}
-    assert {one["schema"]["$ref"] for one in content.values()} == {"#/components/schemas/SubscriptionPatch"}
+    assert {media: one["schema"] for media, one in content.items()} == {
+        "application/json": {"$ref": "#/components/schemas/SubscriptionPatch"}
+    }
+
+
+def test_what_may_be_left_out_of_a_request_is_neither_required_nor_has_a_default(document: dict[str, Any]) -> None:
+    """A member with a default has to be sent, as openapi-typescript sees it."""
+    event = document["components"]["schemas"]["NewEvent"]
+    assert event["required"] == ["type", "data"]
+    assert event["properties"]["source"]["description"] == 'Default: `"urn:notification-hub"`.'
+    sent = ("NewEvent", "NewWebhookSubscription", "WebhookTarget", "NewKey", "EventTypeSpec", "SubscriptionPatch")
+    for name in sent:
+        assert not any("default" in one for one in document["components"]["schemas"][name]["properties"].values()), name
 
 
 def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
