@@ -24,6 +24,7 @@ from hub.api import (
 )
 from hub.api.head import HeadAsGet
 from hub.api.limits import BodyLimit
+from hub.api.request_count import RequestCount
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.runtime import open_process
 from hub.settings import Settings
@@ -80,5 +81,6 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
     document.install(app)
     # Before everything else of the app: no route ever reads more of a body than its limit.
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, max_batch_bytes=settings.max_batch_bytes)
+    app.add_middleware(RequestCount)
     app.add_middleware(HeadAsGet)
     return app

@@ -56,6 +56,8 @@ async def get_readiness(process: CurrentProcess) -> Response:
     },
 )
 async def get_metrics(request: Request, process: CurrentProcess) -> Response:
-    """What this process counts."""
+    """What this process counts; from a process that runs schedules, also what waits in the whole hub."""
+    if process.backlog is not None:
+        await process.backlog.refresh()
     body, media_type = process.core.metrics.render(request.headers.get("accept", ""))
     return Response(body, media_type=media_type)

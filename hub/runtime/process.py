@@ -10,6 +10,7 @@ from hub.clock import Clock, SystemClock
 from hub.cluster.follower import Follower
 from hub.cluster.leadership import Leadership
 from hub.cluster.roles import EVERY_ROLE, Role
+from hub.maintenance.backlog_gauges import BacklogGauges
 from hub.runtime.background import run_in_background
 from hub.runtime.core import Core, open_core
 from hub.runtime.readiness import Readiness
@@ -27,13 +28,15 @@ _log = structlog.get_logger(__name__)
 class Process:
     """An open process of the hub.
 
-    `services` is None without the role `web`, and `worker` without the role `worker`.
+    `services` is None without the role `web`, `worker` without the role `worker`, and `backlog` without the role
+    `scheduler`: numbers of the whole hub are to be read once, and not by each of many processes.
     """
 
     core: Core
     readiness: Readiness
     services: Services | None
     worker: Worker | None
+    backlog: BacklogGauges | None
 
     def begin_stop(self) -> None:
         """Answer that this process is not ready, start no new attempt, and end every live stream."""
@@ -87,4 +90,6 @@ async def _start(stack: AsyncExitStack, core: Core) -> Process:
     # Last to start and so first to end: its jobs use everything that was started before.
     start_housekeeping(stack, core, housekeeping, leadership)
     _log.info("process.started", process=core.id, roles=sorted(core.roles))
-    return Process(core, Readiness(store.upkeep, store.leases, follower, core.roles), services, worker)
+    readiness = Readiness(store.upkeep, store.leases, follower, core.roles)
+    gauges = BacklogGauges(store.upkeep, core.catalogue, clock, core.metrics)
+    return Process(core, readiness, services, worker, gauges if Role.SCHEDULER in core.roles else None)
