@@ -15,21 +15,22 @@ class RequestCount:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        process: Process = scope["app"].state.process
-
-        def count(status: int) -> None:
-            # Never the path itself: anybody could make a series of each path they ask for.
-            route = scope.get("route")
-            process.core.metrics.requested(scope["method"], "" if route is None else route.path, status)
 
         async def counting(message: Message) -> None:
             if message["type"] == "http.response.start":
-                count(message["status"])
+                _count(scope, message["status"])
             await send(message)
 
         try:
             await self._app(scope, receive, counting)
         except Exception:
             # Answered further out.
-            count(500)
+            _count(scope, 500)
             raise
+
+
+def _count(scope: Scope, status: int) -> None:
+    process: Process = scope["app"].state.process
+    # Never the path itself: anybody could make a series of each path they ask for.
+    route = scope.get("route")
+    process.core.metrics.requested(scope["method"], "" if route is None else route.path, status)
