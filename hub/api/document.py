@@ -15,7 +15,7 @@ from hub.api.components import CLOUD_EVENT, REFERENCE, subscriptions
 from hub.api.problems import Problem, problems
 from hub.api.publishing import AcceptedBatch, AcceptedEvent
 from hub.api.subscriptions import HealthView
-from hub.api.webhooks import WEBHOOK_MESSAGE, WEBHOOKS
+from hub.api.webhooks import WEBHOOKS
 from hub.publishing.event import NewEvent
 
 _READ_ONLY = {"get", "head", "options"}
@@ -63,8 +63,8 @@ def install(app: FastAPI) -> None:
 
 def _complete(document: dict[str, Any]) -> None:
     _, named = models_json_schema(_MODELS, ref_template=REFERENCE + "{model}")
-    own = {"CloudEvent": CLOUD_EVENT, "WebhookMessage": WEBHOOK_MESSAGE}
-    schemas = {**document["components"]["schemas"], **named["$defs"], **own, **subscriptions(load_channels())}
+    own = {"CloudEvent": CLOUD_EVENT, **subscriptions(load_channels())}
+    schemas = {**document["components"]["schemas"], **named["$defs"], **own}
     for operations in document["paths"].values():
         for method, operation in operations.items():
             if method not in _READ_ONLY:

@@ -44,7 +44,8 @@ WEBHOOKS: Final[dict[str, Any]] = {
                 "required": True,
                 "description": "In the format `raw` it is the event's data alone, under its own content type.",
                 "content": {
-                    JSON: {"schema": reference("WebhookMessage")},
+                    # In place: oapi-codegen leaves out components that only webhooks refer to, and misses them then.
+                    JSON: {"schema": WEBHOOK_MESSAGE},
                     CLOUDEVENT: {"schema": reference("CloudEvent")},
                 },
             },
