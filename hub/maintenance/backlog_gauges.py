@@ -57,6 +57,9 @@ class BacklogGauges:
         for tenant in [*self.catalogue.tenants]:
             lanes = {one.id: one.spec.channel for one in self.catalogue.subscriptions(tenant).values()}
             held = self.catalogue.disabled(tenant)
+            # Shown as 0 where nothing waits, so that a missing number means that the store could not tell.
+            for channel in lanes.values():
+                found.setdefault(channel, [])
             for channel, backlog in (await self.upkeep.backlog(tenant, lanes, held)).items():
                 found.setdefault(channel, []).append(backlog)
         now = self.clock.now()
