@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from hub.api import (
     cors,
     deliveries,
+    docs,
     document,
     event_types,
     events,
@@ -23,8 +24,10 @@ from hub.api import (
     subscriptions,
     tasks,
 )
+from hub.api.head import HeadAsGet
 from hub.api.limits import BodyLimit
 from hub.api.paths import TrailingSlash
+from hub.api.request_count import RequestCount
 from hub.api.request_log import RequestLog
 from hub.clock import SystemClock
 from hub.cluster.roles import EVERY_ROLE, Role
@@ -46,6 +49,7 @@ ROUTERS = (
     schedules,
     stats,
     keys,
+    docs,
     health,
 )
 DESCRIPTION = """Order and user events in; Slack, signed webhooks and email out; every attempt recorded, retried, and
@@ -76,15 +80,23 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
         description=DESCRIPTION,
         lifespan=lifespan,
         telemetry=tracing.telemetry,
+        servers=[{"url": settings.root_path or "/"}],
+        docs_url=None,
+        redoc_url=None,
         redirect_slashes=False,
         # Given whole: an included router would be consulted for each request. See docs/decisions/0008.
         routes=[route for module in (ROUTERS if Role.WEB in roles else (health,)) for route in module.router.routes],
     )
+    # As an attribute: it holds whether or not the proxy cuts the prefix off. The server's own option needs that.
+    app.root_path = settings.root_path
     problems.install(app)
     document.install(app)
     # Before everything else of the app: no route ever reads more of a body than its limit.
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, max_batch_bytes=settings.max_batch_bytes)
-    app.add_middleware(TrailingSlash)
     cors.install(app, settings.cors_origins)
+    app.add_middleware(RequestCount)
     app.add_middleware(RequestLog, access_log=access_log, clock=clock)
+    # Outside of those that look at the route, because they pass on a copy of what the server gave them.
+    app.add_middleware(TrailingSlash)
+    app.add_middleware(HeadAsGet)
     return app

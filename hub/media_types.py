@@ -2,7 +2,6 @@
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
-MERGE_PATCH = "application/merge-patch+json"
 CLOUDEVENT = "application/cloudevents+json"
 CLOUDEVENTS_BATCH = "application/cloudevents-batch+json"
 

@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     """0 takes a free one."""
+    root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    """The prefix under which a proxy shows the hub, such as `/hub`, whether or not the proxy cuts it off."""
     health_port: int = Field(default=0, ge=0, le=65_535)
     """The port on which a worker or scheduler answers /livez, /readyz and /metrics; 0 for none."""
     admin_key: SecretStr | None = Field(default=None, min_length=32)
@@ -138,6 +140,11 @@ class Settings(BaseSettings):
         if not all(map(_ORIGIN.fullmatch, origins)):
             raise ValueError("must be origins such as https://app.example.com, each by its name and without a path")
         return tuple(_DEFAULT_PORT.sub(r"\1\2", origin) for origin in origins)
+
+    @field_validator("root_path", mode="before")
+    @classmethod
+    def _without_end(cls, value: object) -> object:
+        return value.rstrip("/") if isinstance(value, str) else value
 
     @model_validator(mode="before")
     @classmethod

@@ -48,11 +48,13 @@ def _granted(commands: tuple[tuple[str, ...], ...]) -> bool:
     return all(tried.returncode == 0 for tried in tries)
 
 
+PROMTOOL = Path(shutil.which("promtool") or "/usr/bin/promtool")
 _NEEDS = {
     "privileged": _Need(lambda: _granted(_PRIVILEGES), "strace, and the right to make a mount namespace", "strace"),
     "network": _Need(lambda: _granted(_NETWORK), "ip, and the right to make network namespaces", "iproute2"),
     "redis7": _Need(REDIS_7.exists, "redis-server", "redis-server"),
     "nginx": _Need(NGINX.exists, "nginx", "nginx-light"),
+    "promtool": _Need(PROMTOOL.exists, "promtool", "prometheus"),
 }
 
 

@@ -31,7 +31,7 @@ class NotReady(BaseModel):
 
 
 @router.get("/livez", response_model=Alive)
-async def live() -> Response:
+async def get_liveness() -> Response:
     """The process answers."""
     return json_response({"status": "ok"})
 
@@ -41,7 +41,7 @@ async def live() -> Response:
     response_model=Ready,
     responses={503: {"model": NotReady, "description": "Send requests elsewhere; each reason says what to do."}},
 )
-async def ready(process: CurrentProcess) -> Response:
+async def get_readiness(process: CurrentProcess) -> Response:
     """The process can do the work of its roles: accept events, deliver them, run the schedules."""
     if reasons := await process.readiness.reasons():
         return json_response({"status": "not_ready", "reasons": reasons}, 503)
@@ -56,7 +56,9 @@ async def ready(process: CurrentProcess) -> Response:
         200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
     },
 )
-async def metrics(request: Request, process: CurrentProcess) -> Response:
-    """What this process counts."""
+async def get_metrics(request: Request, process: CurrentProcess) -> Response:
+    """What this process counts; from a process that runs schedules, also what waits in the whole hub."""
+    if process.backlog is not None:
+        await process.backlog.refresh()
     body, media_type = process.core.metrics.render(request.headers.get("accept", ""))
     return Response(body, media_type=media_type)

@@ -9,7 +9,7 @@ from hub.api.access import Admin, CurrentServices
 from hub.api.bodies import JsonRoute
 from hub.api.paging import page_of
 from hub.api.problems import problems
-from hub.api.shapes import NO_STORE, Paging, json_response, listed
+from hub.api.shapes import NO_STORE, Paging, json_response, listed, location
 from hub.catalogue.keys.model import IssuedKey, KeyView, NewKey, NewTenant, Tenant
 from hub.catalogue.keys.service import view
 
@@ -37,7 +37,7 @@ async def create_key(new: NewKey, services: CurrentServices, caller: Admin) -> R
     The scope `admin` is the operator's: such a key manages the keys and tenants of the whole hub.
     """
     issued = await services.keys.issue(new)
-    return json_response(issued, 201, {"Location": f"/v1/keys/{issued.id}", **NO_STORE})
+    return json_response(issued, 201, {**location(services, f"/v1/keys/{issued.id}"), **NO_STORE})
 
 
 @router.get("/keys", response_model=KeyList, responses=problems(401, 403, 422))

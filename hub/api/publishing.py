@@ -4,19 +4,19 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BaseModel, Field
 
 from hub.api.access import RequirePublisher
+from hub.api.components import reference
 from hub.api.formats import Adapt, idempotency_of, receive
 from hub.api.problems import Problem, problems
-from hub.api.shapes import json_response
+from hub.api.shapes import json_response, location
 from hub.catalogue.event_types import BUILT_IN
 from hub.catalogue.keys.model import Principal
 from hub.errors import Fault, HubError, Invalid
-from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON
+from hub.media_types import CLOUDEVENT, JSON
 from hub.models import Scope
 from hub.publishing.event import ParsedEvent, check_text, fill_from_path, refuse_reserved
 from hub.runtime import Services
@@ -82,83 +82,92 @@ _IDEMPOTENCY_KEY = {
 }
 SubjectId = Annotated[str, Path(min_length=1, max_length=200, examples=["1001"]), AfterValidator(check_text)]
 
-_RESPONSES: dict[int | str, dict[str, Any]] = {
-    202: {
-        "description": "Stored on disk; in a batch each item has a result of its own.",
-        "content": {
-            JSON: {
-                "schema": {
-                    "anyOf": [
-                        {"$ref": "#/components/schemas/AcceptedEvent"},
-                        {"$ref": "#/components/schemas/AcceptedBatch"},
-                    ]
-                }
-            }
+
+def _answers(model: str, headers: dict[str, Any], description: str) -> dict[int | str, dict[str, Any]]:
+    replayed = {"description": "This answer was given before.", "schema": {"type": "string"}}
+    return {
+        202: {
+            "description": description,
+            "content": {JSON: {"schema": reference(model)}},
+            "headers": {**headers, "Idempotency-Replayed": replayed},
         },
-        "headers": {
-            "Location": {"description": "Where a single event is.", "schema": {"type": "string"}},
-            "Idempotency-Replayed": {"description": "This answer was given before.", "schema": {"type": "string"}},
-        },
-    },
-    **problems(400, 401, 403, 409, 413, 415, 422, 503),
-}
+        **problems(400, 401, 403, 409, 413, 415, 422, 503),
+    }
+
+
+_ONE = _answers(
+    "AcceptedEvent",
+    {"Location": {"description": "Where the event is.", "schema": {"type": "string"}}},
+    "Stored on disk.",
+)
+_BATCH = _answers("AcceptedBatch", {}, "Stored on disk; each event has a result of its own.")
 
 
 def _request(event_type: str) -> dict[str, Any]:
     """What a request may hold, with an event of this type as the example.
 
-    Documented by hand because it is read by hand: accepting is what the hub does most.
+    Documented by hand because it is read by hand: accepting is what the hub does most. Only one form for each media
+    type, because programs are generated from it; what else is taken stands in the reference of REST.
     """
-    event = {"$ref": "#/components/schemas/NewEvent"}
-    cloud_event = {"type": "object", "required": ["specversion", "id", "source", "type"]}
     example = {"type": event_type, "data": BUILT_IN[event_type].example}
     cloud_example = {"specversion": "1.0", "id": "1", "source": "/shop", **example}
     content = {
-        JSON: {"schema": {"anyOf": [event, {"type": "array", "items": event, "minItems": 1}]}, "example": example},
-        NDJSON: {"schema": {"type": "string"}, "example": orjson.dumps(example).decode()},
-        CLOUDEVENT: {"schema": cloud_event, "example": cloud_example},
-        CLOUDEVENTS_BATCH: {
-            "schema": {"type": "array", "items": cloud_event, "minItems": 1},
-            "example": [cloud_example],
-        },
+        JSON: {"schema": reference("NewEvent"), "example": example},
+        CLOUDEVENT: {"schema": reference("CloudEvent"), "example": cloud_example},
     }
     return {"parameters": [_IDEMPOTENCY_KEY], "requestBody": {"required": True, "content": content}}
 
 
-async def publish_events(request: Request, caller: Publishing) -> Response:
-    """Accept an event, or a batch of them: JSON, an array, NDJSON, or CloudEvents 1.0 in each of its modes.
+def _batch_request(event_type: str) -> dict[str, Any]:
+    example = {"type": event_type, "data": BUILT_IN[event_type].example}
+    events = {"type": "array", "items": reference("NewEvent"), "minItems": 1}
+    content = {JSON: {"schema": events, "example": [example, example]}}
+    return {"parameters": [_IDEMPOTENCY_KEY], "requestBody": {"required": True, "content": content}}
 
-    The answer is given once everything is on disk. An item of a batch that is refused does not affect the others.
+
+async def publish_event(request: Request, caller: Publishing) -> Response:
+    """Accept an event, as JSON or as a CloudEvent 1.0. The answer is given once it is on disk.
+
+    A CloudEvent in binary mode has its attributes in `ce-…` headers, and any content type. A batch (a JSON array,
+    NDJSON, a CloudEvents batch) is taken here too; generated clients send it to `/v1/events/batch`.
     """
     return await _publish(request, caller, _from_client(request))
 
 
-router.add_api_route(
-    "/events",
-    publish_events,
-    methods=["POST"],
-    status_code=202,
-    responses=_RESPONSES,
-    openapi_extra=_request("order.created"),
-    route_class_override=DirectRoute,
-)
+async def publish_events(request: Request, caller: Publishing) -> Response:
+    """Accept a batch of events: a JSON array, or NDJSON or a CloudEvents batch under their own media types.
+
+    The answer is given once everything is on disk. An event that is refused does not affect the others.
+    """
+    return await _publish(request, caller, _from_client(request), only_batch=True)
+
+
+for path, endpoint, answers, body in (
+    ("/events", publish_event, _ONE, _request("order.created")),
+    ("/events/batch", publish_events, _BATCH, _batch_request("order.created")),
+):
+    router.add_api_route(
+        path,
+        endpoint,
+        methods=["POST"],
+        status_code=202,
+        responses=answers,
+        openapi_extra=body,
+        route_class_override=DirectRoute,
+    )
 
 
 # A path, because the id of an order or a user may have slashes in it: `gid://shopify/Order/1001`.
-@router.post(
-    "/orders/{order_id:path}/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("order.paid")
-)
-async def publish_order_events(request: Request, order_id: SubjectId, caller: Publishing) -> Response:
-    """Accept events of one order: their subject and `data.order_id` are filled in."""
+@router.post("/orders/{order_id:path}/events", status_code=202, responses=_ONE, openapi_extra=_request("order.paid"))
+async def publish_order_event(request: Request, order_id: SubjectId, caller: Publishing) -> Response:
+    """Accept an event of one order, or a batch: subject and `data.order_id` are filled in."""
     adapt = _about(request, "order", f"orders/{order_id}", "order_id", order_id)
     return await _publish(request, caller, adapt)
 
 
-@router.post(
-    "/users/{user_id:path}/events", status_code=202, responses=_RESPONSES, openapi_extra=_request("user.registered")
-)
-async def publish_user_events(request: Request, user_id: SubjectId, caller: Publishing) -> Response:
-    """Accept events of one user: their subject and `data.user_id` are filled in."""
+@router.post("/users/{user_id:path}/events", status_code=202, responses=_ONE, openapi_extra=_request("user.registered"))
+async def publish_user_event(request: Request, user_id: SubjectId, caller: Publishing) -> Response:
+    """Accept an event of one user, or a batch: subject and `data.user_id` are filled in."""
     adapt = _about(request, "user", f"users/{user_id}", "user_id", user_id)
     return await _publish(request, caller, adapt)
 
@@ -185,7 +194,7 @@ def _about(request: Request, family: str, subject: str, member: str, value: str)
     return adapt
 
 
-async def _publish(request: Request, caller: Principal, adapt: Adapt) -> Response:
+async def _publish(request: Request, caller: Principal, adapt: Adapt, *, only_batch: bool = False) -> Response:
     services: Services = request.app.state.services
     settings = services.settings
     received = await receive(
@@ -193,9 +202,11 @@ async def _publish(request: Request, caller: Principal, adapt: Adapt) -> Respons
     )
     idempotency = await idempotency_of(request, services.clock.now())
     if isinstance(received, ParsedEvent):
+        if only_batch:
+            raise Invalid("Send an array of events; `POST /v1/events` takes a single one.")
         answer = await services.publisher.publish_one(caller.tenant, received, idempotency)
         (verdict,) = answer.verdicts
-        content, headers = _accepted(received, verdict), {"Location": f"/v1/events/{verdict.id}"}
+        content, headers = _accepted(received, verdict), location(services, f"/v1/events/{verdict.id}")
     else:
         answer = await services.publisher.publish(caller.tenant, received, idempotency)
         content, headers = {"items": [_item(received[verdict.index], verdict) for verdict in answer.verdicts]}, {}

@@ -104,7 +104,9 @@ def _log_change(scope: Scope, answer: _Answer) -> None:
     made = answer.location.rpartition("/")[2]
     # Nothing but ids and names: a path may hold text of any kind, such as an address.
     ids = [value for value in scope.get("path_params", {}).values() if _NAME.fullmatch(str(value))]
-    _log.info("action.completed", method=scope["method"], route=route.path, ids=[*ids, *([made] if made else [])])
+    _log.info(
+        "action.completed", method=scope["method"], route=route.path_format, ids=[*ids, *([made] if made else [])]
+    )
 
 
 def _offered(scope: Scope) -> bytes | None:
@@ -115,4 +117,4 @@ def _offered(scope: Scope) -> bytes | None:
 
 
 def _route(scope: Scope) -> str | None:
-    return getattr(scope.get("route"), "path", None)
+    return getattr(scope.get("route"), "path_format", None)

@@ -74,4 +74,4 @@ async def run_schedule(name: Name, services: CurrentServices, caller: Admin) -> 
         return dict(await job())
 
     # A task, because a job may take longer than a client waits for an answer.
-    return accepted(await services.tasks.start(caller.tenant, f"schedule:{name}", work))
+    return accepted(services, await services.tasks.start(caller.tenant, f"schedule:{name}", work))

@@ -14,6 +14,7 @@ from hub.errors import Fault, Invalid
 from hub.instants import UNESCAPED_PLUS, Instant
 from hub.media_types import JSON
 from hub.models import Attempt, Delivery, Event, Status
+from hub.runtime import Services
 from hub.stores.base import Listing, Page
 from hub.validation import MAX_FAULTS, pointer
 
@@ -142,6 +143,11 @@ def shown_delivery(delivery: Delivery, name_of: Callable[[Delivery], str | None]
 def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """JSON of plain values, resources and aware UTC instants."""
     return Response(orjson.dumps(content, _members, _JSON_OPTIONS), status, headers, JSON)
+
+
+def location(services: Services, path: str) -> dict[str, str]:
+    """The header `Location` of what is at this path, under the prefix that a proxy adds."""
+    return {"Location": services.settings.root_path + path}
 
 
 def page_response(listing: Listing[Any], items: Iterable[Any]) -> Response:

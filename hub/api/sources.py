@@ -14,7 +14,7 @@ from hub.api.bodies import JsonRoute
 from hub.api.paging import page_of
 from hub.api.problems import problems
 from hub.api.publishing import AcceptedEvent
-from hub.api.shapes import Paging, json_response, listed
+from hub.api.shapes import Paging, json_response, listed, location
 from hub.catalogue.sources import Source, SourceSpec, SourceView
 from hub.catalogue.sources.model import Secret
 from hub.catalogue.sources.schemes.base import REFUSED, BadSignature
@@ -85,7 +85,7 @@ async def create_source(new: NewSource, services: CurrentServices, caller: Manag
     The answer masks the secret, and no other shows it.
     """
     made = await services.sources.create(caller.tenant, new)
-    return json_response(made.view(), 201, {"Location": f"{router.prefix}/{made.id}"})
+    return json_response(made.view(), 201, location(services, f"{router.prefix}/{made.id}"))
 
 
 @router.get("", response_model=SourceList, responses=problems(401, 403, 422))
@@ -107,7 +107,7 @@ async def get_source(source_id: SourceId, services: CurrentServices, caller: Man
     responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
     openapi_extra=_PATCH_BODY,
 )
-async def patch_source(
+async def update_source(
     source_id: SourceId, patch: Annotated[dict[str, Any], Body()], services: CurrentServices, caller: Manager
 ) -> Response:
     """Replace the members that are given, each as a whole; null stands for its default.
@@ -160,7 +160,7 @@ async def receive_source_event(request: Request, source_id: SourceId, services: 
         raise
     (verdict,) = answer.verdicts
     accepted = {"id": verdict.id, "type": event.type, "duplicate": verdict.status == "duplicate"}
-    return json_response({"status": "accepted", **accepted}, 202, {"Location": f"/v1/events/{verdict.id}"})
+    return json_response({"status": "accepted", **accepted}, 202, location(services, f"/v1/events/{verdict.id}"))
 
 
 async def _event(request: Request, source: Source, services: Services) -> ParsedEvent | None:

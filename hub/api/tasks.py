@@ -7,8 +7,9 @@ from pydantic import BaseModel
 
 from hub.api.access import CurrentServices, Manager, Reader
 from hub.api.problems import problems
-from hub.api.shapes import Paging, json_response, listed
+from hub.api.shapes import Paging, json_response, listed, location
 from hub.models import Task
+from hub.runtime import Services
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 
@@ -20,9 +21,9 @@ class TaskList(BaseModel):
     next_cursor: str | None
 
 
-def accepted(task: Task) -> Response:
+def accepted(services: Services, task: Task) -> Response:
     """The answer to a request that started a task."""
-    return json_response(task, 202, {"Location": f"/v1/tasks/{task.id}"})
+    return json_response(task, 202, location(services, f"/v1/tasks/{task.id}"))
 
 
 @router.get("", response_model=TaskList, responses=problems(400, 401, 403, 422, 503))

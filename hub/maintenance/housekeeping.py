@@ -17,7 +17,7 @@ from hub.clock import Clock
 from hub.cluster.leadership import Leadership
 from hub.cluster.roles import Role
 from hub.errors import NotFound, Unavailable
-from hub.maintenance.run_history import RunHistory
+from hub.maintenance.run_history import CountRun, RunHistory
 from hub.settings import Settings
 from hub.stores.base import Store
 from schedules.drain import Step, drain
@@ -48,6 +48,7 @@ class Housekeeping:
         *,
         sweep: Work,
         end_abandoned_tasks: Work,
+        count_run: CountRun,
     ) -> None:
         self._settings = settings
         self._upkeep = store.upkeep
@@ -64,7 +65,7 @@ class Housekeeping:
         ]
         self._own = [job.name for job in (every_process + workers if Role.WORKER in roles else every_process)]
         self._led = [job.name for job in leaders]
-        self._history = RunHistory(store.schedules, leadership, self._led)
+        self._history = RunHistory(store.schedules, leadership, self._led, count_run)
         # All jobs, whatever the roles: any process can run one on request.
         self._timetable = Timetable(every_process + workers + leaders, clock, self._history)
 

@@ -1,6 +1,6 @@
 """How each schedule last ran, in any process, and whether its next run is for this process."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,7 +23,13 @@ class RecordedRun:
     token: int
 
 
+CountRun = Callable[[str, str, float], None]
+"""Takes a schedule's name, the outcome of a run, and when it ended, in seconds since 1970."""
 _RECORDED = TypeAdapter(RecordedRun)
+
+
+def _ignore(schedule: str, outcome: str, ended_at: float) -> None:
+    """Counts nothing."""
 
 
 class RunHistory:
@@ -35,10 +41,13 @@ class RunHistory:
         record = await history.begin_run("retention", scheduled=True)
     """
 
-    def __init__(self, schedules: Schedules, leadership: Leadership, led: Collection[str]) -> None:
+    def __init__(
+        self, schedules: Schedules, leadership: Leadership, led: Collection[str], count: CountRun = _ignore
+    ) -> None:
         self._schedules = schedules
         self._leadership = leadership
         self._led = frozenset(led)
+        self._count = count
 
     async def last_runs(self) -> Mapping[str, Run]:
         """By name. Raises `Unavailable`."""
@@ -76,6 +85,7 @@ class RunHistory:
 
     async def _record(self, name: str, token: int, run: Run) -> None:
         """Keep a run if the store takes it. If not, the run has ended all the same, so the failure is only logged."""
+        self._count(name, run.outcome, run.started_at.timestamp() + run.duration_seconds)
         try:
             if not await self._schedules.record(name, _RECORDED.dump_json(RecordedRun(run, token)), token):
                 reason = "another process has led since it began"

@@ -89,7 +89,7 @@ async def open_core(
         settings=settings,
         clock=clock,
         store=store,
-        metrics=Metrics(),
+        metrics=Metrics(channels),
         catalogue=catalogue,
         subscriptions=Subscriptions(catalogue, codec, clock),
         sources=Sources(catalogue, sealer, clock),

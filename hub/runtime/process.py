@@ -11,6 +11,7 @@ from hub.clock import Clock, SystemClock
 from hub.cluster.follower import Follower
 from hub.cluster.leadership import Leadership
 from hub.cluster.roles import EVERY_ROLE, Role
+from hub.maintenance.backlog_gauges import BacklogGauges
 from hub.runtime.background import run_in_background
 from hub.runtime.core import Core, open_core
 from hub.runtime.readiness import Readiness
@@ -28,13 +29,15 @@ _log = structlog.get_logger(__name__)
 class Process:
     """An open process of the hub.
 
-    `services` is None without the role `web`, and `worker` without the role `worker`.
+    `services` is None without the role `web`, `worker` without the role `worker`, and `backlog` without the role
+    `scheduler`: numbers of the whole hub are to be read once, and not by each of many processes.
     """
 
     core: Core
     readiness: Readiness
     services: Services | None
     worker: Worker | None
+    backlog: BacklogGauges | None
 
     def begin_stop(self) -> None:
         """Answer that this process is not ready, start no new attempt, and end every live stream."""
@@ -91,7 +94,8 @@ async def _start(stack: AsyncExitStack, core: Core) -> Process:
     readiness = Readiness(store.upkeep, store.leases, follower, core.roles, partial(_holds, core))
     for warning in _holds(core):
         _log.warning("process.warned", warning=warning)
-    return Process(core, readiness, services, worker)
+    gauges = BacklogGauges(store.upkeep, core.catalogue, clock, core.metrics)
+    return Process(core, readiness, services, worker, gauges if Role.SCHEDULER in core.roles else None)
 
 
 def _holds(core: Core) -> Sequence[str]:

@@ -36,6 +36,7 @@ def make_housekeeping(
         core.roles,
         sweep=sweep,
         end_abandoned_tasks=recovery.recover,
+        count_run=core.metrics.ran,
     )
 
 

@@ -102,7 +102,7 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
     )
     await services.ensure_defaults()
     core.metrics.watch("stream_listeners", "Live listeners.", lambda: services.stream.listeners)
-    core.metrics.watch("stream_overflows", "Listeners that fell behind.", lambda: services.stream.overflows)
+    core.metrics.watch_total("stream_overflows", "Listeners that fell behind.", lambda: services.stream.overflows)
     run_in_background(stack, "tickets", services.tickets.renew, clock)
     run_in_background(stack, "tasks", services.tasks.watch, clock)
     # Called before `watch` is cancelled and before the store is closed, so that every task can save how it ended.

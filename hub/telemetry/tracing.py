@@ -128,4 +128,5 @@ def _attempt(tracer: Tracer, delivery: Delivery, traceparent: str | None) -> Ite
 
 
 def _is_untraced(scope: MutableMapping[str, Any]) -> bool:
-    return scope.get("path") in UNTRACED
+    path: str = scope.get("path", "")
+    return path.removeprefix(scope.get("root_path", "")) in UNTRACED

@@ -39,9 +39,19 @@ http {{
 
 def server_block() -> str:
     """The file that the guide has its reader write."""
-    block = re.search(r"```nginx\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    assert block is not None
-    return block[1]
+    return _blocks()[0]
+
+
+def prefixed_block(*, cut_off: bool) -> str:
+    """That file with the locations of a hub under a prefix, which nginx keeps or cuts off."""
+    whole, locations = _blocks()
+    if cut_off:
+        locations = re.sub(r"http://hub; +# or (\S+;).*", r"\1", locations)
+    return re.sub(r"    location / .*\n\n", lambda _: f"{locations}\n", whole, flags=re.DOTALL)
+
+
+def _blocks() -> list[str]:
+    return re.findall(r"```nginx\n(.*?)```", GUIDE.read_text(), re.DOTALL)
 
 
 def directive(name: str) -> str:
@@ -54,15 +64,18 @@ def directive(name: str) -> str:
 class Nginx:
     """nginx on a free port of loopback before web processes on other ports. A context manager.
 
-    `changes` are directives that get another value than the guide's, such as shorter times.
+    `changes` are directives that get another value than the guide's, such as shorter times. `block` takes the place of
+    the guide's own.
     """
 
-    def __init__(self, directory: Path, upstream: Sequence[int], changes: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, upstream: Sequence[int], changes: Mapping[str, str] | None = None, block: str = ""
+    ) -> None:
         directory.mkdir()
         self.directory = directory
         self.authority = trustme.CA()
         self.port = free_port()
-        self._write(upstream, changes or {})
+        self._write(upstream, changes or {}, block or server_block())
 
     @property
     def url(self) -> str:
@@ -96,11 +109,10 @@ class Nginx:
         self._process.terminate()
         self._process.wait(PATIENCE_SECONDS)
 
-    def _write(self, upstream: Sequence[int], changes: Mapping[str, str]) -> None:
+    def _write(self, upstream: Sequence[int], changes: Mapping[str, str], text: str) -> None:
         certificate = self.authority.issue_cert("127.0.0.1", "hub.example.com")
         certificate.private_key_and_cert_chain_pem.write_to_path(self.directory / "all.pem")
         ports = iter(upstream)
-        text = server_block()
         text = re.sub(r"server 127\.0\.0\.1:\d+", lambda _: f"server 127.0.0.1:{next(ports)}", text)
         text = re.sub(r"listen \[::\]:443[^;]*;", "", text)
         text = text.replace("listen 443 ", f"listen 127.0.0.1:{self.port} ")

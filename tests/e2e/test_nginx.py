@@ -17,7 +17,7 @@ from hub.server.http_limits import HEAD_SECONDS
 from hub.server.server import KEEP_ALIVE_SECONDS
 from hub.settings import Settings
 from hub.testing.patience import PATIENCE_SECONDS, patience
-from tests.e2e.nginx import Nginx, directive, server_block
+from tests.e2e.nginx import Nginx, directive, prefixed_block, server_block
 from tests.e2e.tenant import Tenant
 from tests.faults.hub import Hub
 from tests.faults.hub_process import ADMIN_KEY
@@ -46,6 +46,15 @@ def nginx(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]
     ports = [web.port for web in hub.having("web")]
     with Nginx(tmp_path_factory.mktemp("front") / "nginx", ports, SHORTENED) as nginx:
         yield nginx
+
+
+@pytest.fixture(scope="module")
+def prefixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """A hub that knows the prefix under which it is shown."""
+    hub = Hub(tmp_path_factory.mktemp("prefixed"), {"root_path": "/hub"})
+    asyncio.run(hub.start())
+    yield hub
+    asyncio.run(hub.kill())
 
 
 def trust(nginx: Nginx) -> ssl.SSLContext:
@@ -186,3 +195,23 @@ async def test_without_any_web_process_an_event_source_is_told_to_come_back(tmp_
 
 async def test_what_the_processes_count_is_not_for_everybody(tenant: Tenant) -> None:
     assert (await tenant.api.get("/metrics")).status_code == 404
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+async def test_under_a_prefix_every_address_that_the_hub_gives_leads_back_to_it(
+    prefixed: Hub, tmp_path: Path, cut_off: bool
+) -> None:
+    ports = [prefixed.web.port] * 2
+    with Nginx(tmp_path / "nginx", ports, block=prefixed_block(cut_off=cut_off)) as nginx:
+        async with visitor(nginx) as client:
+            accepted = await client.post("/hub/v1/events", json={"type": "stock.low", "data": 1})
+            assert accepted.status_code == 202, accepted.text
+            found = await client.get(accepted.headers["location"])
+            assert found.json()["id"] == accepted.json()["id"]
+            (server,) = (await client.get("/hub/openapi.json")).json()["servers"]
+            assert (await client.get(f"{server['url']}/livez")).status_code == 200
+            page = await client.get("/hub/docs")
+            for place in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+                assert (await client.get(str(page.url.join(place)))).status_code == 200
+            assert (await client.get("/hub/metrics")).status_code == 404
+            assert (await client.get("/v1/events")).status_code == 404

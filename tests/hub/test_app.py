@@ -11,8 +11,9 @@ from hub.app import create_app
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.stores import open_store
 from hub.testing.clock import ManualClock
-from tests.api_support import settings_for
+from tests.api_support import Api, open_api, settings_for
 
+TO_FILE = {"name": "all", "event_types": ["*"], "channel": "file", "target": {"name": "all"}}
 HEALTH = {"/livez", "/readyz", "/metrics"}
 
 
@@ -41,3 +42,26 @@ async def test_the_process_is_open_while_the_application_runs(tmp_path: Path) ->
         assert (await client.get("/readyz")).json() == {"status": "ready"}
     async with open_store(settings.store_url, ManualClock()) as closed_before:
         assert await closed_before.upkeep.check() == []
+
+
+@pytest.mark.parametrize("seen", ["", "/hub"], ids=["cut off", "kept"])
+async def test_under_a_prefix_the_hub_answers_whether_or_not_the_proxy_cuts_it_off(tmp_path: Path, seen: str) -> None:
+    async with open_api(settings_for(tmp_path, root_path="/hub/")) as api:
+        made = [
+            await api.admin.post(f"{seen}/v1/events", json={"type": "stock.low", "data": 1}),
+            await api.admin.post(f"{seen}/v1/subscriptions", json=TO_FILE),
+            await api.admin.post(f"{seen}/v1/keys", json={"name": "a", "scopes": ["read"]}),
+            await api.admin.post(f"{seen}/v1/schedules/temp-files/run"),
+        ]
+        for answer in made:
+            assert answer.headers["location"].startswith("/hub/v1/"), answer.text
+            place = seen + answer.headers["location"].removeprefix("/hub")
+            assert (await api.admin.get(place)).json()["id"] == answer.json()["id"]
+        assert (await api.admin.get(f"{seen}/openapi.json")).json()["servers"] == [{"url": "/hub"}]
+        for path in ("/livez", "/docs", "/docs/swagger-ui.css"):
+            assert (await api.admin.get(seen + path)).status_code == 200
+        assert (await api.admin.get("/hubs/livez")).status_code == 404
+
+
+async def test_without_a_prefix_the_document_names_the_root(api: Api) -> None:
+    assert (await api.admin.get("/openapi.json")).json()["servers"] == [{"url": "/"}]

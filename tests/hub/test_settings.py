@@ -80,7 +80,14 @@ def test_channels_are_given_every_setting_but_the_secrets_of_the_hub(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"admin_key": "short-secret"}, {"retention": float("inf")}, {"attempt_timeout": 31}, {"port": 70_000}]
+    "wrong",
+    [
+        {"admin_key": "short-secret"},
+        {"retention": float("inf")},
+        {"attempt_timeout": 31},
+        {"port": 70_000},
+        {"root_path": "hub"},
+    ],
 )
 def test_a_wrong_setting_is_refused_and_not_repeated(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError) as refused:
@@ -125,6 +132,10 @@ def test_a_blank_key_is_refused_and_not_generated(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(name, " \n")
     with pytest.raises(ValidationError):
         Settings()
+
+
+def test_a_prefix_may_be_given_with_a_slash_at_its_end() -> None:
+    assert [Settings(root_path=given).root_path for given in ("", "/", "/hub", "/a/hub/")] == ["", "", "/hub", "/a/hub"]
 
 
 def test_what_a_platform_sets_is_read_without_a_prefix(monkeypatch: pytest.MonkeyPatch) -> None:

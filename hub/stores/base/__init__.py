@@ -27,7 +27,7 @@ from hub.stores.base.records import Records
 from hub.stores.base.store import Store
 from hub.stores.base.tasks import Tasks
 from hub.stores.base.transfer import CopyState, Piece, Section, Transfer
-from hub.stores.base.upkeep import Upkeep
+from hub.stores.base.upkeep import Backlog, Upkeep
 
 __all__ = [
     "SEARCHED",
@@ -35,6 +35,7 @@ __all__ = [
     "UNBOUNDED",
     "AcceptResult",
     "Archive",
+    "Backlog",
     "Batch",
     "BatchEntry",
     "BreakerState",

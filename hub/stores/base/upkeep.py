@@ -1,8 +1,19 @@
 """The contract of what housekeeping needs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits on a channel now, and what is dead. What is held counts apart: as neither pending nor oldest."""
+
+    pending: int = 0
+    held: int = 0
+    dead: int = 0
+    oldest_pending_at: datetime | None = None
 
 
 class Upkeep(ABC):
@@ -22,6 +33,13 @@ class Upkeep(ABC):
     @abstractmethod
     async def trim_feed(self, before: datetime, keep: int, limit: int) -> int:
         """Remove feed entries written before this, and all but the newest `keep`. Gives how many."""
+
+    @abstractmethod
+    async def backlog(self, tenant: str, lanes: Mapping[str, str], held: Collection[str]) -> Mapping[str, Backlog]:
+        """What waits and what is dead, by channel; without channels that have neither.
+
+        `lanes` has the channel of each subscription of the tenant; `held` are those whose pending deliveries are held.
+        """
 
     @abstractmethod
     async def check(self) -> Sequence[str]:

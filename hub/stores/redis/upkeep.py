@@ -1,12 +1,13 @@
 """What housekeeping needs of Redis."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from hub.errors import HubError
-from hub.stores.base import Upkeep
+from hub.stores.base import Backlog, Upkeep
 from hub.stores.milliseconds import milliseconds
+from hub.stores.redis.backlog import read_backlog
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.keyspace.scripts import script
 from hub.stores.redis.safety.loss_detection import LossDetection
@@ -48,6 +49,9 @@ class RedisUpkeep(Upkeep):
 
     async def trim_feed(self, before: datetime, keep: int, limit: int) -> int:
         return await self._stepwise(limit, lambda room: self._engine.run(_TRIM_FEED, milliseconds(before), keep, room))
+
+    async def backlog(self, tenant: str, lanes: Mapping[str, str], held: Collection[str]) -> Mapping[str, Backlog]:
+        return await read_backlog(self._engine, tenant, lanes, held)
 
     async def check(self) -> Sequence[str]:
         try:

@@ -3,7 +3,7 @@
 What is removed leaves free pages for the next events; the file does not become smaller.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -11,8 +11,9 @@ import apsw
 import orjson
 
 from hub.errors import HubError
-from hub.stores.base import Upkeep
+from hub.stores.base import Backlog, Upkeep
 from hub.stores.milliseconds import milliseconds
+from hub.stores.sqlite.backlog import read_backlog
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
@@ -133,6 +134,9 @@ class SqliteUpkeep(Upkeep):
 
     async def trim_feed(self, before: datetime, keep: int, limit: int) -> int:
         return await self._writer.submit(_trim_feed, (milliseconds(before), keep, limit), vital=True)
+
+    async def backlog(self, tenant: str, lanes: Mapping[str, str], held: Collection[str]) -> Mapping[str, Backlog]:
+        return await self._readers.run(read_backlog, tenant, lanes, held)
 
     async def check(self) -> Sequence[str]:
         wrong = []

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from hub.models import Outcome, Status, TaskStatus
-from hub.stores.base import DeliveryQuery, EventQuery, Page, Store
+from hub.stores.base import Backlog, DeliveryQuery, EventQuery, Page, Store
 from hub.testing.clock import START, ManualClock
 from hub.testing.stores.samples import OTHER, TENANT, batch, claim, entry, event, idempotency, publish, result, task
 from hub.testing.stores.suite import StoreSuite
@@ -107,6 +107,27 @@ class UpkeepConformance(StoreSuite):
         assert await store.upkeep.trim_feed(START - timedelta(days=1), 2, 100) == 3
         assert await store.upkeep.trim_feed(START - timedelta(days=1), 2, 100) == 0
         assert [row.id for row in await store.feed.read(0, 10)] == newest
+
+    async def test_the_backlog_is_counted_by_channel_with_what_is_held_apart(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        lanes = {"sub_1": "webhook", "sub_2": "webhook", "sub_3": "slack", "sub_4": "email"}
+        await publish(store, "sub_1", accepted_at=START)
+        for minute in (1, 2):
+            await publish(store, "sub_2", accepted_at=START + timedelta(minutes=minute))
+        await publish(store, "sub_3", channel="slack", accepted_at=LATER)
+        await publish(store, "sub_5", tenant=OTHER)
+        clock.advance(7_200)
+        first, *_ = await claim(store, "sub_2", limit=1)
+        await store.queue.finish([result(first, Status.DEAD, Outcome.FAILED)])
+        flowing = await store.upkeep.backlog(TENANT, lanes, ())
+        assert flowing == {"webhook": Backlog(2, 0, 1, START), "slack": Backlog(1, 0, 0, LATER)}
+        held = await store.upkeep.backlog(TENANT, lanes, {"sub_1", "sub_3", "sub_4"})
+        assert held == {
+            "webhook": Backlog(1, 1, 1, START + timedelta(minutes=2)),
+            "slack": Backlog(0, 1, 0, None),
+        }
+        assert await store.upkeep.backlog("ten_c", {}, ()) == {}
 
     async def test_a_healthy_store_has_nothing_to_say(self, store: Store) -> None:
         assert list(await store.upkeep.check()) == []

@@ -41,6 +41,30 @@ async def test_a_body_without_a_media_type_is_read_as_json(api: Api) -> None:
     assert accepted.status_code == 202
 
 
+@pytest.mark.parametrize(
+    ("media_type", "body"),
+    [
+        ("application/json", b'[{"type":"stock.low","data":1},{"type":"no type"}]'),
+        ("application/x-ndjson", b'{"type":"stock.low","data":1}\n{"type":"no type"}'),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/events/batch", "/v1/events"])
+async def test_a_batch_is_accepted_item_by_item_where_it_is_documented_and_beside_single_events(
+    api: Api, path: str, media_type: str, body: bytes
+) -> None:
+    answer = await api.admin.post(path, content=body, headers={"content-type": media_type})
+    assert answer.status_code == 202
+    assert [item["status"] for item in answer.json()["items"]] == ["accepted", "rejected"]
+    assert "location" not in answer.headers
+
+
+async def test_a_single_event_is_refused_where_a_batch_is_due(api: Api) -> None:
+    answer = await api.admin.post("/v1/events/batch", json={"type": "stock.low", "data": 1})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM)
+    assert "POST /v1/events" in answer.json()["detail"]
+    assert (await api.admin.get("/v1/events")).json()["items"] == []
+
+
 async def test_every_member_of_the_native_format_is_kept(api: Api) -> None:
     members = {
         "source": "/shop",

@@ -153,7 +153,10 @@ def test_serve_is_one_process_whatever_the_platform_says(tmp_path: Path) -> None
 
 
 def test_the_procfile_names_each_role() -> None:
-    assert (ROOT / "Procfile").read_text() == "web: hub web\nworker: hub worker\nscheduler: hub scheduler\n"
+    lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+    assert {name: command.split()[:2] for name, command in lines.items()} == {
+        role: ["hub", role] for role in ("web", "worker", "scheduler")
+    }
 
 
 @contextmanager
@@ -184,6 +187,8 @@ def test_honcho_runs_and_stops_the_procfile(valkey: RedisServer, tmp_path: Path)
     settings = {"HUB_STORE_URL": valkey.url(), "HUB_LOG_FORMAT": "json"}
     with honcho(tmp_path, **settings) as (process, port):
         wait_until(lambda: all(answers(f"http://127.0.0.1:{port + number}/livez") for number in (0, 1)))
+        # honcho gives each kind of process ports of its own, so that every one can be scraped.
+        wait_until(lambda: all(answers(f"http://127.0.0.1:{port + number}/metrics") for number in (100, 200)))
         key = (tmp_path / Settings().data_dir / "admin.key").read_text().strip()
         headers = {"Authorization": f"Bearer {key}"}
         with httpx.Client(headers=headers, timeout=PATIENCE_SECONDS, verify=NO_TLS, trust_env=False) as client:

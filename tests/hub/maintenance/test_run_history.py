@@ -1,5 +1,6 @@
 """Runs are recorded by the leader in their turn, by anybody on request, and by a former leader no more."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from structlog.testing import capture_logs
 from hub.cluster.lease import LEASE_SECONDS
 from hub.maintenance.run_history import RunHistory
 from hub.stores.process import ProcessSchedules
+from hub.telemetry.metrics import Metrics
 from hub.testing.clock import START, ManualClock
 from schedules.timetable import Run
 from tests.hub.cluster.candidates import Candidate
@@ -36,6 +38,21 @@ async def test_a_run_is_seen_by_every_process(candidates: list[Candidate], sched
     assert record is not None
     await record(RUN)
     assert await other.last_runs() == {"retention": RUN}
+
+
+async def test_runs_are_counted_where_they_ran(candidates: list[Candidate], schedules: ProcessSchedules) -> None:
+    metrics = Metrics()
+    history = RunHistory(schedules, candidates[0].leadership, {"retention"}, metrics.ran)
+    for run in (RUN, Run(START, 0.1, "failed", "OSError")):
+        record = await history.begin_run("retention", scheduled=False)
+        assert record is not None
+        await record(run)
+    text = metrics.render()[0].decode()
+    for outcome in ("succeeded", "failed"):
+        assert f'hub_schedule_runs_total{{outcome="{outcome}",schedule="retention"}} 1.0' in text
+    ended_at = START.timestamp() + 0.5
+    (shown,) = re.findall(r'hub_schedule_last_success_timestamp_seconds{schedule="retention"} (\S+)', text)
+    assert float(shown) == ended_at
 
 
 async def test_a_run_that_somebody_asked_for_is_recorded_over_the_leaders(

@@ -1,6 +1,6 @@
 """A process is ready while it is fit for its role; what is amiss elsewhere is told, and is no reason to be avoided."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from hub.catalogue.catalogue import Catalogue
@@ -12,7 +12,7 @@ from hub.cluster.notifier import Notifier
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.models import Record
 from hub.runtime.readiness import Readiness
-from hub.stores.base import Store, Upkeep
+from hub.stores.base import Backlog, Store, Upkeep
 from hub.testing.clock import ManualClock
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.patience import until
@@ -32,6 +32,9 @@ class LossyUpkeep(Upkeep):
 
     async def trim_feed(self, before: datetime, keep: int, limit: int) -> int:
         return 0
+
+    async def backlog(self, tenant: str, lanes: Mapping[str, str], held: Collection[str]) -> Mapping[str, Backlog]:
+        return {}
 
     async def check(self) -> Sequence[str]:
         return ()

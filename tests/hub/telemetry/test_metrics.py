@@ -48,6 +48,20 @@ def test_attempts_and_deliveries_are_counted_by_channel() -> None:
     assert found["hub_deliveries_total{channel=email,status=dead}"] == 1
 
 
+def test_the_series_of_a_channel_begin_at_0() -> None:
+    """Prometheus sees no increase in a series that appears with its first failure."""
+    found = samples(Metrics({"webhook"}))
+    assert found["hub_deliveries_total{channel=webhook,status=dead}"] == 0
+    assert found["hub_attempts_total{channel=webhook,outcome=failed}"] == 0
+
+
+def test_what_counts_by_itself_is_shown_as_a_counter() -> None:
+    metrics = Metrics()
+    metrics.watch_total("overflows", "Listeners that fell behind.", lambda: 7)
+    assert samples(metrics)["hub_overflows_total{}"] == 7
+    assert b"# TYPE hub_overflows_total counter" in metrics.render()[0]
+
+
 def test_gauges_are_read_when_they_are_asked_for() -> None:
     metrics = Metrics()
     listeners = 1

@@ -14,7 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from hub.models import Delivery, Status
 from hub.telemetry import tracing as module
-from hub.telemetry.tracing import Tracing, current_traceparent
+from hub.telemetry.tracing import Tracing, _is_untraced, current_traceparent
 from hub.testing.clock import START
 from hub.testing.patience import patience
 from hub.testing.receivers import Receiver, Reply
@@ -129,6 +129,12 @@ async def test_no_span_has_a_query_string(path: str) -> None:
     (span,) = spans
     assert b"url.path" in span.SerializeToString()
     assert b"canary" not in span.SerializeToString()
+
+
+def test_nor_are_those_under_a_prefix_that_the_proxy_keeps() -> None:
+    assert _is_untraced({"path": "/hub/v1/stream", "root_path": "/hub"})
+    assert _is_untraced({"path": "/v1/stream", "root_path": "/hub"})
+    assert not _is_untraced({"path": "/hub/v1/events", "root_path": "/hub"})
 
 
 async def test_without_a_collector_there_are_no_spans_and_the_header_goes_through() -> None:
