@@ -19,7 +19,7 @@ from hub.catalogue.sources import Source, SourceSpec, SourceView
 from hub.catalogue.sources.model import Secret
 from hub.catalogue.sources.schemes.base import REFUSED, BadSignature
 from hub.errors import HubError, TooLarge, Unauthorized, UnsupportedMedia
-from hub.media_types import JSON, MERGE_PATCH
+from hub.media_types import JSON
 from hub.publishing.event import ParsedEvent
 from hub.publishing.sources import signed_event
 from hub.runtime import Services
@@ -75,7 +75,7 @@ _PATCH = {
     "schema": {"type": "object", "title": "Source patch", "properties": _MEMBERS, "additionalProperties": False},
     "example": {"enabled": False},
 }
-_PATCH_BODY = {"requestBody": {"required": True, "content": {MERGE_PATCH: _PATCH, JSON: _PATCH}}}
+_PATCH_BODY = {"requestBody": {"required": True, "content": {JSON: _PATCH}}}
 
 
 @router.post("", status_code=201, response_model=SourceView, responses=problems(400, 401, 403, 409, 413, 415, 422, 503))

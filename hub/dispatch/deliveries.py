@@ -127,9 +127,7 @@ class Deliveries:
         return health_of(subscription, lanes.get(subscription.id))
 
     def _held(self, tenant: str) -> frozenset[str]:
-        """Ids of the subscriptions whose pending deliveries are held."""
-        subscriptions = self._catalogue.subscriptions(tenant).values()
-        return frozenset(made.id for made in subscriptions if self._holds.reason(made) is not None)
+        return self._holds.held(self._catalogue.subscriptions(tenant).values())
 
     def _as_shown(self, delivery: Delivery) -> Delivery:
         subscription = self._catalogue.subscription(delivery.subscription_id)

@@ -53,6 +53,10 @@ class Holds:
             return f"the subscription is disabled: {subscription.disabled_reason}"
         return self.unavailable(subscription)
 
+    def held(self, subscriptions: Iterable[Subscription]) -> frozenset[str]:
+        """Ids of those whose pending deliveries are held."""
+        return frozenset(made.id for made in subscriptions if self.reason(made) is not None)
+
     def unavailable(self, subscription: Subscription) -> str | None:
         """Why nothing can be sent for it, whether it is enabled or not."""
         return self.misconfigured(subscription) or self.refused(subscription)

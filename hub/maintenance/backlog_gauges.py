@@ -8,6 +8,7 @@ import structlog
 
 from hub.catalogue.catalogue import Catalogue
 from hub.clock import Clock
+from hub.dispatch.holds import Holds
 from hub.errors import Unavailable
 from hub.stores.base import Backlog, Upkeep
 from hub.telemetry.metrics import Metrics, Waiting
@@ -26,12 +27,13 @@ class BacklogGauges:
     Example:
 
         metrics = Metrics()
-        await BacklogGauges(store.upkeep, catalogue, clock, metrics).refresh()
+        await BacklogGauges(store.upkeep, catalogue, sender.holds, clock, metrics).refresh()
         metrics.render()  # with hub_deliveries_pending{channel="webhook"}
     """
 
     upkeep: Upkeep
     catalogue: Catalogue
+    holds: Holds
     clock: Clock
     metrics: Metrics
     _read_at: float | None = None
@@ -55,8 +57,8 @@ class BacklogGauges:
     async def _read(self) -> dict[str, Waiting]:
         found: dict[str, list[Backlog]] = {}
         for tenant in [*self.catalogue.tenants]:
-            lanes = {one.id: one.spec.channel for one in self.catalogue.subscriptions(tenant).values()}
-            held = self.catalogue.disabled(tenant)
+            subscriptions = self.catalogue.subscriptions(tenant).values()
+            lanes, held = {one.id: one.spec.channel for one in subscriptions}, self.holds.held(subscriptions)
             # Shown as 0 where nothing waits, so that a missing number means that the store could not tell.
             for channel in lanes.values():
                 found.setdefault(channel, [])

@@ -94,7 +94,7 @@ async def _start(stack: AsyncExitStack, core: Core) -> Process:
     readiness = Readiness(store.upkeep, store.leases, follower, core.roles, partial(_holds, core))
     for warning in _holds(core):
         _log.warning("process.warned", warning=warning)
-    gauges = BacklogGauges(store.upkeep, core.catalogue, clock, core.metrics)
+    gauges = BacklogGauges(store.upkeep, core.catalogue, core.sender.holds, clock, core.metrics)
     return Process(core, readiness, services, worker, gauges if Role.SCHEDULER in core.roles else None)
 
 
