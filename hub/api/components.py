@@ -63,7 +63,7 @@ def subscriptions(channels: Mapping[str, type[Channel[Any]]]) -> dict[str, Schem
         components[f"{name}Subscription"] = _of_channel(shown, kind, f"{name}Subscription", f"Masked{name}Target")
     components["SubscriptionSpec"] = _joined({kind: f"New{name}Subscription" for kind, name in names.items()}, sent)
     components["SubscriptionView"] = _joined({kind: f"{name}Subscription" for kind, name in names.items()}, shown)
-    components["SubscriptionPatch"] = _patch(sent)
+    components["SubscriptionPatch"] = merge_patch("SubscriptionPatch", sent)
     return components
 
 
@@ -111,12 +111,12 @@ def _joined(names: Mapping[str, str], schema: Schema) -> Schema:
     }
 
 
-def _patch(sent: Schema) -> Schema:
+def merge_patch(title: str, sent: Schema) -> Schema:
     """Every member of what is sent, each optional and nullable (RFC 7396)."""
     properties = {name: _nullable(member) for name, member in sent["properties"].items()}
     return {
         "type": "object",
-        "title": "SubscriptionPatch",
+        "title": title,
         "description": "A JSON merge patch (RFC 7396): a member that is null goes back to its default.",
         "properties": properties,
         "additionalProperties": False,

@@ -13,11 +13,12 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from channels import load_channels
 from hub.api import publishing
 from hub.api.access import SENDERS
-from hub.api.components import CLOUD_EVENT, REFERENCE, subscriptions
+from hub.api.components import CLOUD_EVENT, REFERENCE, merge_patch, subscriptions
 from hub.api.problems import Problem, problems
 from hub.api.publishing import AcceptedBatch, AcceptedEvent
 from hub.api.subscriptions import HealthView
 from hub.api.webhooks import WEBHOOKS
+from hub.catalogue.sources import SourceSpec
 from hub.publishing.event import NewEvent
 
 _READ_ONLY = {"get", "head", "options"}
@@ -30,6 +31,7 @@ _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
 ]
 _NAMES = {
     "ChannelNumbers": "ChannelStats",
+    "DeliveryView": "Delivery",
     "EventView": "Event",
     "ExplanationView": "Explanation",
     "HealthView": "SubscriptionHealth",
@@ -38,6 +40,8 @@ _NAMES = {
     "Replacement": "NewSubscription",
     "Rotation": "SecretRotation",
     "Secret": "SigningSecret",
+    "SourceSpec": "NewSource",
+    "SourceView": "Source",
     "SubscriptionDetail": "Subscription",
     "SubscriptionSpec": "NewSubscription",
     "SubscriptionView": "Subscription",
@@ -67,7 +71,12 @@ def install(app: FastAPI) -> None:
 
 def _complete(document: dict[str, Any]) -> None:
     _, named = models_json_schema(_MODELS, ref_template=REFERENCE + "{model}")
-    own = {"CloudEvent": CLOUD_EVENT, **subscriptions(load_channels())}
+    source = SourceSpec.model_json_schema(ref_template=REFERENCE + "{model}")
+    own = {
+        "CloudEvent": CLOUD_EVENT,
+        "SourcePatch": merge_patch("SourcePatch", source),
+        **subscriptions(load_channels()),
+    }
     schemas = {**document["components"]["schemas"], **named["$defs"], **own}
     for operations in document["paths"].values():
         for method, operation in operations.items():

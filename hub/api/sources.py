@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Body, Path, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from hub.api.access import CurrentServices, Manager
 from hub.api.bodies import JsonRoute
+from hub.api.components import reference
 from hub.api.paging import page_of
 from hub.api.problems import problems
 from hub.api.publishing import AcceptedEvent
@@ -36,6 +37,10 @@ SourceId = Annotated[str, Path(max_length=100, examples=["src_019ab3c1d2e47f0a8b
 class SourceList(BaseModel):
     items: list[SourceView]
     next_cursor: str | None
+
+
+class SourcePatch(RootModel[dict[str, Any]]):
+    """A JSON merge patch (RFC 7396)."""
 
 
 class NewSecret(BaseModel):
@@ -67,14 +72,7 @@ NewSource = Annotated[
         }
     ),
 ]
-_MEMBERS = {
-    name: {"anyOf": [{"$ref": f"#/components/schemas/SourceSpec/properties/{name}"}, {"type": "null"}]}
-    for name in SourceSpec.model_fields
-}
-_PATCH = {
-    "schema": {"type": "object", "title": "Source patch", "properties": _MEMBERS, "additionalProperties": False},
-    "example": {"enabled": False},
-}
+_PATCH = {"schema": reference("SourcePatch"), "example": {"enabled": False}}
 _PATCH_BODY = {"requestBody": {"required": True, "content": {JSON: _PATCH}}}
 
 
@@ -108,13 +106,13 @@ async def get_source(source_id: SourceId, services: CurrentServices, caller: Man
     openapi_extra=_PATCH_BODY,
 )
 async def update_source(
-    source_id: SourceId, patch: Annotated[dict[str, Any], Body()], services: CurrentServices, caller: Manager
+    source_id: SourceId, patch: SourcePatch, services: CurrentServices, caller: Manager
 ) -> Response:
     """Replace the members that are given, each as a whole; null stands for its default.
 
     A secret that is sent back as it was shown, masked, stays as it is; another one replaces it at once.
     """
-    return json_response((await services.sources.patch(caller.tenant, source_id, patch)).view())
+    return json_response((await services.sources.patch(caller.tenant, source_id, patch.root)).view())
 
 
 @router.delete(

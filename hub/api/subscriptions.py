@@ -12,13 +12,13 @@ from hub.api.bodies import JsonRoute
 from hub.api.components import reference
 from hub.api.paging import page_of
 from hub.api.problems import problems
-from hub.api.shapes import NO_STORE, Paging, json_response, listed, location
+from hub.api.shapes import NO_STORE, DeliveryView, Paging, json_response, listed, location, shown_delivery
 from hub.catalogue.subscriptions import Subscription, SubscriptionSpec, SubscriptionView
 from hub.catalogue.subscriptions.service import signed_target
 from hub.dispatch.health import Health
 from hub.dispatch.send_test import SendTestRequest, SendTestResult, addressed, send_test
 from hub.media_types import JSON
-from hub.models import Delivery, Status
+from hub.models import Status
 from hub.runtime import Services
 from hub.stores.base import DeliveryQuery, Page
 
@@ -36,7 +36,7 @@ class SubscriptionList(BaseModel):
 
 class HealthView(Health):
     pending: int = Field(description="Deliveries that wait, held ones among them.", examples=[0])
-    last_delivery: Delivery | None = Field(description="The newest one.")
+    last_delivery: DeliveryView | None = Field(description="The newest one.")
 
 
 class SubscriptionDetail(SubscriptionView):
@@ -256,5 +256,5 @@ async def _health(services: Services, subscription: Subscription) -> dict[str, A
     return {
         **health.model_dump(),
         "pending": sum(waiting.values()),
-        "last_delivery": newest.items[0] if newest.items else None,
+        "last_delivery": next((shown_delivery(one, services.subscriptions.name_of) for one in newest.items), None),
     }

@@ -165,7 +165,7 @@ def _patched(current: Subscription, merge: dict[str, Any]) -> SubscriptionSpec:
         # Another channel has other members, so nothing of the old target is carried over.
         document["target"] = {}
     elif isinstance(patch.get("target"), dict):
-        patch["target"] = unmask(patch["target"], current.target)
+        patch["target"] = unmask(patch["target"], current.target, "target")
     whole = {name: patch.pop(name) for name in _WHOLE if name in patch}
     try:
         return SubscriptionSpec.model_validate({**_merged(document, patch), **whole})
@@ -176,7 +176,7 @@ def _patched(current: Subscription, merge: dict[str, Any]) -> SubscriptionSpec:
 def _replaced(current: Subscription, spec: SubscriptionSpec) -> SubscriptionSpec:
     if spec.channel != current.spec.channel:
         return spec
-    target = unmask(spec.target, current.target)
+    target = unmask(spec.target, current.target, "target")
     if isinstance(current.target, SignedTarget):
         target.setdefault("secret", current.target.secret.get_secret_value())
     return spec.model_copy(update={"target": target})

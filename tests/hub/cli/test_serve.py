@@ -73,7 +73,9 @@ def test_an_event_is_published_delivered_and_watched(hub: ServedHub) -> None:
     replayed = run(hub, "replay", delivery_id)
     assert (replayed.returncode, delivery_id in replayed.stdout) == (0, True)
     again = run(hub, "tail", "--event-id", event_id, "--since", entries[-1]["id"], "--count", "2")
-    assert re.search(rf"delivery\.attempted .*order\.created  {delivery_id} → sub_\S+  attempt 2", again.stdout)
+    assert re.search(
+        rf"delivery\.attempted .*order\.created  {delivery_id} → log \(file, sub_\S+\)  attempt 2", again.stdout
+    )
 
 
 def test_a_key_can_be_made_used_and_revoked(hub: ServedHub) -> None:
