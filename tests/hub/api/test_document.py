@@ -46,6 +46,9 @@ def test_schemas_have_plain_names_each_is_used_and_none_stands_for_a_mode(docume
 
 def test_each_media_type_of_a_request_has_one_schema_with_a_name(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
+        if operation["operationId"] == "receiveSourceEvent":
+            # What senders of others send, and no client is generated for it.
+            continue
         for content in operation.get("requestBody", {}).get("content", {}).values():
             schema = content["schema"]
             named = schema["items"] if schema.get("type") == "array" else schema
