@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -16,7 +16,17 @@ from pydantic_settings import (
 )
 
 DAY_SECONDS = 86_400.0
-_NOT_FOR_CHANNELS = frozenset({"admin_key", "secret_key"})
+KEY_LENGTH = 32
+"""The fewest characters of a key of the operator."""
+_KEYS = frozenset({"admin_key", "secret_key"})
+
+
+def bare_key(text: object) -> object:
+    """A key without the byte order mark and the white space around it, which editors and `echo` add."""
+    return text.strip().strip("\ufeff").strip() if isinstance(text, str) else text
+
+
+OperatorKey = Annotated[SecretStr, BeforeValidator(bare_key), Field(min_length=KEY_LENGTH)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -49,9 +59,9 @@ class Settings(BaseSettings):
     """0 takes a free one."""
     health_port: int = Field(default=0, ge=0, le=65_535)
     """The port on which a worker or scheduler answers /livez, /readyz and /metrics; 0 for none."""
-    admin_key: SecretStr | None = Field(default=None, min_length=32)
+    admin_key: OperatorKey | None = None
     """Unless it is set, it is generated at the first start, shown once and kept in `<data_dir>/admin.key`."""
-    secret_key: SecretStr | None = Field(default=None, min_length=32)
+    secret_key: OperatorKey | None = None
     """Encrypts stored secrets. Unless it is set, it is generated at the first start and kept in
     `<data_dir>/secret.key`."""
     allow_private_targets: Annotated[tuple[Network, ...], NoDecode] = ()
@@ -107,8 +117,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        path = Path(os.environ.get("HUB_CONFIG", "hub.toml"))
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
 
     @field_validator("allow_private_targets", mode="before")
     @classmethod
@@ -125,8 +134,10 @@ class Settings(BaseSettings):
         named = values.get("channel_options")
         chosen = named if isinstance(named, Mapping) else {}
         # A channel may be code of others, and none needs the keys of the hub.
-        options = {k: v for k, v in {**from_file, **given, **chosen}.items() if k not in _NOT_FOR_CHANNELS}
-        return {**values, "channel_options": options}
+        options = {k: v for k, v in {**from_file, **given, **chosen}.items() if k not in _KEYS}
+        # Other empty variables count as not set. An empty key is refused: its operator believes that there is one.
+        blank = {name: "" for name in _KEYS & given.keys() if name not in values}
+        return {**blank, **values, "channel_options": options}
 
     @model_validator(mode="after")
     def _default_store(self) -> "Settings":
@@ -145,3 +156,26 @@ class Platform(BaseSettings):
     """The port to listen on, on all addresses, unless the hub's own settings name one."""
     web_concurrency: int = Field(default=1, ge=1, le=256)
     """How many processes answer requests."""
+
+
+def settings_file() -> Path:
+    """The TOML file, whether or not it exists."""
+    return Path(os.environ.get("HUB_CONFIG", "hub.toml"))
+
+
+def read_key(path: Path) -> str:
+    """The key that a file of the data directory holds.
+
+    Raises `ValueError`, which says what to do, when it is blank, too short or not text, and `OSError`.
+    """
+    try:
+        key = str(bare_key(path.read_text(encoding="utf-8")))
+        seen = f"has only {len(key)} characters" if key else "is blank"
+    except UnicodeDecodeError:
+        key, seen = "", "is not text"
+    if len(key) < KEY_LENGTH:
+        raise ValueError(
+            f"The key in {path} {seen}; it must have {KEY_LENGTH} or more. Restore the file from a backup, or set"
+            f" HUB_{path.stem.upper()}_KEY."
+        )
+    return key

@@ -15,11 +15,13 @@ import apsw
 import httpx
 
 from hub.cli.client import ClientError, HubClient, Unreachable
+from hub.cli.packages import ADVICE, LEAVES, hidden
 from hub.clock import Clock
 from hub.errors import HubError
 from hub.findings import Finding, State
-from hub.settings import Settings
+from hub.settings import Settings, read_key, settings_file
 from hub.stores import OPENERS
+from hub.stores.sqlite.database.opening import migrations
 
 MIB = 1024 * 1024
 DISK_LOW_BYTES = 1024 * MIB
@@ -32,18 +34,41 @@ OLDEST_SQLITE = (3, 51, 3)
 docs/decisions/0001."""
 
 
+ELSEWHERE = (
+    "Run this where the hub runs, or with the HUB_DATA_DIR, HUB_STORE_URL or HUB_CONFIG that it has, or give --url. If"
+    " it never ran, `hub serve` creates what it needs."
+)
+
+
 def local(settings: Settings, clock: Clock) -> Iterator[Finding]:
-    """This machine: the libraries, the data directory, and the database file or the Redis server."""
+    """This machine: what is looked at, the libraries, the data directory, and the database file or the Redis server."""
+    file, store = settings_file().absolute(), without_secrets(settings.store_url)
+    yield Finding("settings", "ok", f"the environment and {file}" if file.exists() else f"the environment; no {file}")
+    yield Finding("store", "ok", store)
+    yield from _packages()
     yield _sqlite_version()
-    yield from _data(settings.data_dir)
-    scheme, _, address = settings.store_url.partition("://")
-    if scheme == "sqlite":
-        yield _database(Path(address[1:]), clock)
-    elif scheme in OPENERS:
+    yield from _data(settings.data_dir.absolute())
+    if (database := database_path(settings)) is not None:
+        yield _database(database.absolute(), clock)
+    elif store.partition("://")[0] in OPENERS:
         yield from _redis(settings.store_url, settings.redis_wait_replicas, clock)
     else:
         advice = f"Begin HUB_STORE_URL with one of: {', '.join(map('{}://'.format, OPENERS))}"
-        yield Finding("store", "failed", f"there is no store {scheme}://", advice)
+        yield Finding("store", "failed", f"there is no store {store.partition('://')[0]}://", advice)
+
+
+def database_path(settings: Settings) -> Path | None:
+    """The file that the store is; None where a server keeps it."""
+    scheme, _, place = settings.store_url.partition("://")
+    return Path(place[1:]) if scheme == "sqlite" else None
+
+
+def without_secrets(store_url: str) -> str:
+    """The URL without user and options, both of which may hold passwords."""
+    scheme, separator, rest = store_url.partition("://")
+    if scheme == "sqlite":
+        return store_url
+    return f"{scheme}{separator}{rest.partition('?')[0].rpartition('@')[2]}"
 
 
 def address(settings: Settings) -> Finding:
@@ -84,6 +109,12 @@ def _sqlite_version() -> Finding:
     return Finding("sqlite", "ok", f"SQLite {text}, APSW {apsw.apsw_version()}")
 
 
+def _packages() -> Iterator[Finding]:
+    for leaf in LEAVES:
+        if wrong := hidden(leaf):
+            yield Finding("packages", "failed", wrong, ADVICE)
+
+
 def _data(path: Path) -> Iterator[Finding]:
     if not path.is_dir():
         yield _missing_directory(path)
@@ -100,7 +131,7 @@ def _missing_directory(path: Path) -> Finding:
         return Finding("data directory", "failed", f"{path} is not a directory", "Point HUB_DATA_DIR somewhere else.")
     parent = next(above for above in path.absolute().parents if above.exists())
     if os.access(parent, os.W_OK | os.X_OK):
-        return Finding("data directory", "ok", f"{path} will be created at the first start")
+        return Finding("data directory", "warning", f"there is none at {path}", ELSEWHERE)
     return Finding(
         "data directory", "failed", f"{path} cannot be created in {parent}", "Set HUB_DATA_DIR, or allow writing there."
     )
@@ -120,6 +151,10 @@ def _key_file(path: Path) -> Finding:
         return Finding(
             path.name, "failed", f"others may read it (mode {mode:04o})", f"`chmod 600 {path}`, then rotate it."
         )
+    try:
+        read_key(path)
+    except (ValueError, OSError) as wrong:
+        return Finding(path.name, "failed", str(wrong), "No process of the hub starts until this is fixed.")
     return Finding(path.name, "ok", f"private (mode {mode:04o})")
 
 
@@ -135,7 +170,7 @@ def _disk(path: Path) -> Finding:
 
 def _database(path: Path, clock: Clock) -> Finding:
     if not path.exists():
-        return Finding("database", "ok", f"{path} will be created at the first start")
+        return Finding("database", "warning", f"there is none at {path}", ELSEWHERE)
     deadline = clock.monotonic() + CHECK_SECONDS
     advice = f"Stop the hub, keep a copy of {path}, and restore a backup."
     try:
@@ -143,6 +178,9 @@ def _database(path: Path, clock: Clock) -> Finding:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             connection.set_progress_handler(lambda: clock.monotonic() > deadline, 100_000)
+            version, newest = connection.pragma("user_version"), len(migrations())
+            if version > newest:
+                return _newer(path, version, newest)
             result = connection.execute("PRAGMA quick_check(1)").fetchone()
         finally:
             connection.close()
@@ -153,6 +191,11 @@ def _database(path: Path, clock: Clock) -> Finding:
     if result != ("ok",):
         return Finding("database", "failed", f"{path}: {result[0] if result else 'no result'}", advice)
     return Finding("database", "ok", f"{path} is intact, {path.stat().st_size // MIB:,} MiB")
+
+
+def _newer(path: Path, version: int, newest: int) -> Finding:
+    seen = f"{path} was written by a newer version of the hub (schema {version}, this one knows {newest})"
+    return Finding("database", "failed", seen, "Install that version again, or restore the backup from before it.")
 
 
 def _redis(url: str, wait_replicas: int, clock: Clock) -> Sequence[Finding]:

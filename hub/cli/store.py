@@ -1,7 +1,6 @@
 """`hub store`: commands about the store as a whole."""
 
 import asyncio
-import pkgutil
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.progress import Task as Bar
 
 from hub.cli.client import ClientError
 from hub.cli.connection import AsJson, err, out, print_json
+from hub.cli.packages import resolve
 from hub.clock import Clock, SystemClock
 from hub.errors import HubError
 from hub.telemetry.log import configure
@@ -52,8 +52,7 @@ def copy(
     configure("warning", "auto")
     clock = SystemClock()
     started = clock.monotonic()
-    # Resolved by name, because a store's imports take longer than a whole client command.
-    run: Callable[..., Coroutine[Any, Any, Mapping[str, int]]] = pkgutil.resolve_name("hub.maintenance.copy:copy")
+    run: Callable[..., Coroutine[Any, Any, Mapping[str, int]]] = resolve("hub.maintenance.copy:copy")
     try:
         with _showing_progress(clock) as show:
             totals = asyncio.run(run(source, destination, clock, show))

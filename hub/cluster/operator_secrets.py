@@ -11,7 +11,9 @@ import orjson
 from pydantic import SecretStr
 
 from hub.catalogue.catalogue import Catalogue
+from hub.errors import HubError
 from hub.models import FeedEntry, Record
+from hub.settings import read_key
 
 _PURPOSE = b"notification-hub/fingerprint/v1"
 _FINGERPRINT = 8
@@ -22,6 +24,7 @@ def kept_secret(given: SecretStr | None, path: Path) -> str:
     """The given secret, or else the one in the file at `path`, which is created if it is missing.
 
     Only the owner can read the file. If several processes create it at once, one succeeds, and all get its secret.
+    Raises `HubError` when the file holds no key.
     """
     if given is not None:
         return given.get_secret_value()
@@ -40,7 +43,10 @@ def kept_secret(given: SecretStr | None, path: Path) -> str:
         finally:
             draft.unlink(missing_ok=True)
         _sync(path.parent)
-    return path.read_text(encoding="utf-8").strip()
+    try:
+        return read_key(path)
+    except ValueError as wrong:
+        raise HubError(str(wrong)) from None
 
 
 def fingerprint(secret: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from hub.settings import Platform, Settings
+from hub.settings import Platform, Settings, read_key
 
 SECRET = "s" * 40
 
@@ -68,3 +68,39 @@ def test_what_a_platform_sets_is_read_without_a_prefix(monkeypatch: pytest.Monke
     monkeypatch.setenv("PORT", "")
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
     assert Platform() == Platform(port=None, web_concurrency=4)
+
+
+@pytest.mark.parametrize("around", ["{}\n", " {}\r\n", "\ufeff{}", "\ufeff {}\n"])
+def test_a_key_is_taken_without_what_editors_put_around_it(
+    around: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HUB_ADMIN_KEY", around.format(SECRET))
+    given = Settings().admin_key
+    assert given is not None
+    assert given.get_secret_value() == SECRET
+    (tmp_path / "admin.key").write_text(around.format(SECRET))
+    assert read_key(tmp_path / "admin.key") == SECRET
+
+
+@pytest.mark.parametrize("name", ["HUB_ADMIN_KEY", "HUB_SECRET_KEY"])
+@pytest.mark.parametrize("blank", ["", " ", "\n", "\ufeff", "short", f"{'s' * 31}\n"])
+def test_a_key_that_is_blank_or_short_is_refused(name: str, blank: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, blank)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_a_blank_key_in_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "hub.toml").write_text('admin_key = ""\n')
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "seen"),
+    [(b"", "is blank"), (b" \n", "is blank"), (b"short\n", "has only 5 characters"), (b"\xff" * 40, "is not text")],
+)
+def test_a_key_file_without_a_key_is_refused(content: bytes, seen: str, tmp_path: Path) -> None:
+    (tmp_path / "admin.key").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"admin\.key {seen}; it must have 32 or more\. .* HUB_ADMIN_KEY"):
+        read_key(tmp_path / "admin.key")

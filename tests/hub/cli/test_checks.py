@@ -49,14 +49,39 @@ def data_dir(tmp_path: Path) -> Path:
 
 def test_a_sound_machine_has_nothing_to_fix(data_dir: Path) -> None:
     found = looked_at(data_dir)
-    assert list(found) == ["sqlite", "data directory", "admin.key", "secret.key", "disk", "database"]
+    assert list(found) == [
+        "settings", "store", "sqlite", "data directory", "admin.key", "secret.key", "disk", "database"
+    ]  # fmt: skip
     assert {finding.state for finding in found.values()} <= {"ok", "warning"}
     assert "is intact" in found["database"].seen
 
 
-def test_before_the_first_start_there_is_nothing_to_fix_either(tmp_path: Path) -> None:
+def test_where_nothing_is_the_places_are_named(tmp_path: Path) -> None:
     found = looked_at(tmp_path / "not" / "yet")
-    assert {finding.state for finding in found.values()} == {"ok"}
+    assert [found[name].state for name in ("data directory", "database")] == ["warning"] * 2
+    assert found["database"].seen == f"there is none at {tmp_path}/not/yet/hub.db"
+    assert "HUB_DATA_DIR" in found["database"].advice
+
+
+def test_the_settings_file_is_named(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_CONFIG", str(tmp_path / "own.toml"))
+    assert looked_at(data_dir)["settings"].seen == f"the environment; no {tmp_path / 'own.toml'}"
+    (tmp_path / "own.toml").write_text("")
+    assert looked_at(data_dir)["settings"].seen == f"the environment and {tmp_path / 'own.toml'}"
+
+
+def test_a_database_of_a_newer_version_is_found(data_dir: Path) -> None:
+    connection = apsw.Connection(str(data_dir / "hub.db"))
+    connection.pragma("user_version", 999)
+    connection.close()
+    finding = looked_at(data_dir)["database"]
+    assert (finding.state, "a newer version of the hub (schema 999" in finding.seen) == ("failed", True)
+
+
+def test_a_key_file_without_a_key_is_found(data_dir: Path) -> None:
+    (data_dir / "secret.key").write_text("\n")
+    finding = looked_at(data_dir)["secret.key"]
+    assert (finding.state, "is blank" in finding.seen) == ("failed", True)
 
 
 def test_a_server_that_keeps_everything_is_looked_at_instead_of_a_file(data_dir: Path, valkey: RedisServer) -> None:
