@@ -42,7 +42,9 @@ def test_the_example_environment_holds_every_setting_with_its_default(
     defaults = Settings()
     assert set(example) == names() - {"HUB_FAILPOINTS"}
     for name, value in example.items():
-        monkeypatch.setenv(name, value)
+        # There is no default for a key, and an empty one is refused.
+        if not name.endswith("_KEY"):
+            monkeypatch.setenv(name, value)
     assert Settings().model_dump(exclude=INTERNAL) == defaults.model_dump(exclude=INTERNAL)
 
 

@@ -15,7 +15,7 @@ Url = Annotated[
     str | None,
     typer.Option(
         envvar="HUB_URL",
-        help="Address of the hub. [default: where `hub serve` with the same settings would listen]",
+        help="Address of the hub. [default: that of HUB_HOST and HUB_PORT]",
         rich_help_panel="Connection",
     ),
 ]
