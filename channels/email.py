@@ -137,6 +137,14 @@ class EmailChannel(Channel[EmailTarget]):
         "html": _HTML,
     }
     escapes: ClassVar[Mapping[str, Literal["html", "mrkdwn"]]] = {"html": "html"}
+    option_names = frozenset(
+        """
+        email_provider email_from smtp_url smtp_ca_file
+        resend_api_key resend_api_url postmark_server_token postmark_message_stream postmark_api_url
+        sendgrid_api_key sendgrid_api_url mailgun_api_key mailgun_domain mailgun_api_url
+        ses_access_key_id ses_secret_access_key ses_session_token ses_region ses_api_url
+        """.split()  # noqa: SIM905 - a list would take one line for each name
+    )
 
     def __init__(self, context: ChannelContext) -> None:
         super().__init__(context)
@@ -149,6 +157,15 @@ class EmailChannel(Channel[EmailTarget]):
     async def send(self, message: Message, target: EmailTarget) -> Receipt:
         mail = self._compose(message, target)
         return await self._provider(target.provider or self._default).send(mail)
+
+    async def check(self, target: EmailTarget | None) -> None:
+        """Log in to the mail server. Of a target, check that it has a sender, and that its provider is set up."""
+        if target is None:
+            if isinstance(pool := self._open.get("smtp"), SmtpPool):
+                await pool.check()
+            return
+        self._provider(target.provider or self._default)
+        self._sender(target)
 
     async def aclose(self) -> None:
         for provider in self._open.values():
@@ -169,15 +186,19 @@ class EmailChannel(Channel[EmailTarget]):
                 raise SendFailed(f"mail is not set up: {missing}") from None
         return self._open[name]
 
+    def _sender(self, target: EmailTarget) -> str:
+        sender = target.sender or self.context.options.get("email_from")
+        if not sender:
+            raise SendFailed("no sender: give the target a `from`, or set HUB_EMAIL_FROM")
+        return sender
+
     def _compose(self, message: Message, target: EmailTarget) -> Mail:
         """The mail for a message. Raises `SendFailed` when an address or a header is not valid."""
         seen: set[str] = set()
         to, cc, bcc = (without_repeats(_mailboxes(texts), seen) for texts in (target.to, target.cc, target.bcc))
         if not to:
             raise SendFailed("no address to send to: `to` is empty once it is rendered", permanent=True)
-        sender = target.sender or self.context.options.get("email_from")
-        if not sender:
-            raise SendFailed("no sender: give the target a `from`, or set HUB_EMAIL_FROM")
+        sender = self._sender(target)
         text, html = (str(message.content.get(name) or "").strip() for name in ("text", "html"))
         if not text and not html:
             raise SendFailed("the mail has neither text nor HTML", permanent=True)

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from hub.api import (
+    channels,
     deliveries,
     document,
     event_types,
@@ -34,6 +35,7 @@ ROUTERS = (
     event_types,
     subscriptions,
     deliveries,
+    channels,
     stream,
     tasks,
     schedules,

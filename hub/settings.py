@@ -2,7 +2,9 @@
 
 import ipaddress
 import os
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +20,7 @@ from pydantic_settings import (
 DAY_SECONDS = 86_400.0
 KEY_LENGTH = 32
 """The fewest characters of a key of the operator."""
+_OF_COMMANDS = frozenset({"url", "key", "config", "copy_from", "copy_to"})
 _KEYS = frozenset({"admin_key", "secret_key"})
 
 
@@ -161,6 +164,27 @@ class Platform(BaseSettings):
 def settings_file() -> Path:
     """The TOML file, whether or not it exists."""
     return Path(os.environ.get("HUB_CONFIG", "hub.toml"))
+
+
+def unknown_settings(option_names: Iterable[str]) -> Sequence[tuple[str, str | None]]:
+    """Names in the environment and in the settings file that nothing reads, each with the one that was probably meant.
+
+    `option_names` are what channels read, in lower case. Commands read some of the environment alone.
+    """
+    known = {*Settings.model_fields, *option_names} - {"channel_options"}
+    in_environment = {name.lower().removeprefix("hub_") for name in os.environ if name.lower().startswith("hub_")}
+    unknown = [(f"HUB_{name.upper()}", "HUB_{}", name) for name in in_environment - known - _OF_COMMANDS]
+    file = settings_file()
+    if file.is_file():
+        unknown += [(f"{name} in {file.name}", "{}", name) for name in tomllib.loads(file.read_text()).keys() - known]
+    return [(shown, _meant(name, known, form)) for shown, form, name in sorted(unknown)]
+
+
+def _meant(name: str, known: Iterable[str], form: str) -> str | None:
+    close = get_close_matches(name.lower().removeprefix("hub_"), sorted(known), n=1)
+    if not close:
+        return None
+    return form.format(close[0].upper() if form.startswith("HUB_") else close[0])
 
 
 def read_key(path: Path) -> str:

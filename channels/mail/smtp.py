@@ -93,6 +93,13 @@ class SmtpPool:
         except (aiosmtplib.SMTPException, OSError) as error:
             raise _failed(error) from None
 
+    async def check(self) -> None:
+        """Connect and log in, as for a mail. Raises `SendFailed`."""
+        try:
+            await _quit(await self._connect())
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise _failed(error) from None
+
     async def aclose(self) -> None:
         while self._idle:
             await _quit(self._idle.pop().smtp)

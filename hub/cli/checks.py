@@ -1,4 +1,4 @@
-"""What `hub doctor` checks. Each check gives findings and changes nothing."""
+"""What `hub doctor` checks on this machine. Each check gives findings and changes nothing."""
 
 import asyncio
 import os
@@ -6,20 +6,19 @@ import pkgutil
 import shutil
 import socket
 import stat
-from collections.abc import Iterator, Sequence
-from email.utils import parsedate_to_datetime
-from importlib.metadata import version as installed_version
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import apsw
-import httpx
 
-from hub.cli.client import ClientError, HubClient, Unreachable
-from hub.cli.packages import ADVICE, LEAVES, hidden
+from hub.cli.client import ClientError
+from hub.cli.packages import ADVICE, LEAVES, hidden, resolve
 from hub.clock import Clock
 from hub.errors import HubError
-from hub.findings import Finding, State
-from hub.settings import Settings, read_key, settings_file
+from hub.findings import Finding
+from hub.settings import Settings, read_key, settings_file, unknown_settings
 from hub.stores import OPENERS
 from hub.stores.sqlite.database.opening import migrations
 
@@ -27,8 +26,6 @@ MIB = 1024 * 1024
 DISK_LOW_BYTES = 1024 * MIB
 DISK_FULL_BYTES = 128 * MIB
 CHECK_SECONDS = 30.0
-SKEW_SECONDS = 5.0
-SKEW_LIMIT_SECONDS = 60.0
 OLDEST_SQLITE = (3, 51, 3)
 """Older versions can corrupt a database when its write-ahead log is reset (https://sqlite.org/wal.html). See
 docs/decisions/0001."""
@@ -46,6 +43,7 @@ def local(settings: Settings, clock: Clock) -> Iterator[Finding]:
     yield Finding("settings", "ok", f"the environment and {file}" if file.exists() else f"the environment; no {file}")
     yield Finding("store", "ok", store)
     yield from _packages()
+    yield from _unknown_settings()
     yield _sqlite_version()
     yield from _data(settings.data_dir.absolute())
     if (database := database_path(settings)) is not None:
@@ -86,22 +84,6 @@ def address(settings: Settings) -> Finding:
     return Finding("address", "ok", f"{place} is free")
 
 
-def server(hub: HubClient, clock: Clock) -> Iterator[Finding]:
-    """A running hub: whether it is alive and ready, its version, its clock, and whether it accepts the key.
-
-    Raises `Unreachable` when no hub answers.
-    """
-    alive = hub.probe("/livez")
-    if not alive.is_success:
-        yield Finding("alive", "failed", f"/livez answers {alive.status_code}", "Look at the hub's log.")
-        return
-    yield Finding("alive", "ok", f"{hub.url} answers")
-    yield _clock_skew(alive, clock)
-    yield _ready(hub.probe("/readyz"))
-    yield _version(hub.probe("/openapi.json"))
-    yield _key(hub)
-
-
 def _sqlite_version() -> Finding:
     text = apsw.sqlite_lib_version()
     if tuple(int(part) for part in text.split(".")) < OLDEST_SQLITE:
@@ -113,6 +95,39 @@ def _packages() -> Iterator[Finding]:
     for leaf in LEAVES:
         if wrong := hidden(leaf):
             yield Finding("packages", "failed", wrong, ADVICE)
+
+
+def _unknown_settings() -> Iterator[Finding]:
+    """Needs the channels, which know the names of their settings; where a package is hidden, that is told already."""
+    try:
+        channels = resolve("channels:load_channels")()
+    except (ClientError, ImportError, RuntimeError, TypeError) as error:
+        yield Finding("channels", "failed", str(error), "No process of the hub starts until this is fixed.")
+        return
+    for name, meant in unknown_settings(name for channel in channels.values() for name in channel.option_names):
+        advice = f"Did you mean {meant}?" if meant else "Remove it, or install the channel that reads it."
+        yield Finding("unknown", "warning", f"nothing reads {name}", advice)
+
+
+def check_channels(settings: Settings) -> Iterator[Finding]:
+    """The settings of channels, for when no hub answers that could check them."""
+    try:
+        checks = asyncio.run(resolve("hub.runtime.core:check_settings")(settings))
+    except (ClientError, ImportError, HubError) as error:
+        yield Finding("channels", "failed", str(error), "No process of the hub starts until this is fixed.")
+    else:
+        yield from channel_findings(map(asdict, checks))
+
+
+def channel_findings(checks: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+    """The problems of each channel; one that has none is mentioned where it is used."""
+    for check in checks:
+        name = f"channel {check['kind']}"
+        for problem in check["problems"]:
+            where = f" (subscription {problem['subscription_id']})" if problem["subscription_id"] else ""
+            yield Finding(name, "failed", problem["detail"] + where, "Deliveries wait until it is fixed.")
+        if check["subscriptions"] and not check["problems"]:
+            yield Finding(name, "ok", f"{check['subscriptions']} subscriptions can be sent to")
 
 
 def _data(path: Path) -> Iterator[Finding]:
@@ -206,51 +221,3 @@ def _redis(url: str, wait_replicas: int, clock: Clock) -> Sequence[Finding]:
         return findings
     except HubError as error:
         return [Finding("redis", "failed", error.detail, "No process of the hub starts until this is fixed.")]
-
-
-def _clock_skew(response: httpx.Response, clock: Clock) -> Finding:
-    try:
-        skew = abs((parsedate_to_datetime(response.headers["Date"]) - clock.now()).total_seconds())
-    except (KeyError, ValueError, TypeError):
-        return Finding(
-            "clock", "warning", "the hub's answer has no date", "Check for a proxy that removes the Date header."
-        )
-    advice = "Turn on time synchronisation (NTP); receivers refuse signatures that are minutes off."
-    if skew > SKEW_SECONDS:
-        state: State = "failed" if skew > SKEW_LIMIT_SECONDS else "warning"
-        return Finding("clock", state, f"{skew:.0f} s apart from the hub's clock", advice)
-    return Finding("clock", "ok", "agrees with the hub's clock")
-
-
-def _ready(response: httpx.Response) -> Finding:
-    if response.is_success:
-        return Finding("ready", "ok", "accepts events")
-    try:
-        problem = response.json()
-        reasons = "; ".join(problem.get("reasons") or [problem["detail"]])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        reasons = f"/readyz answers {response.status_code}"
-    return Finding("ready", "failed", reasons, "Events are refused with 503 until this is fixed.")
-
-
-def _version(response: httpx.Response) -> Finding:
-    ours = installed_version("notification-hub")
-    try:
-        theirs = str(response.json()["info"]["version"])
-    except (ValueError, KeyError, TypeError):
-        return Finding("version", "warning", f"/openapi.json answers {response.status_code}", "Is this a hub?")
-    if theirs != ours:
-        return Finding(
-            "version", "warning", f"the hub is {theirs}, this command {ours}", "Restart the hub, or install the newer."
-        )
-    return Finding("version", "ok", ours)
-
-
-def _key(hub: HubClient) -> Finding:
-    try:
-        hub.get("/v1/event-types", {"limit": "1"})
-    except Unreachable:
-        raise
-    except ClientError as error:
-        return Finding("key", "failed", str(error), "Give --key, or set HUB_KEY; `hub keys create` makes one.")
-    return Finding("key", "ok", "is accepted")

@@ -6,10 +6,11 @@ from dataclasses import asdict
 import typer
 from rich.markup import escape
 
-from hub.cli.checks import ELSEWHERE, address, database_path, local, server
+from hub.cli.checks import ELSEWHERE, address, check_channels, database_path, local
 from hub.cli.client import ClientError, Unreachable, is_local
 from hub.cli.configuration import load_settings
 from hub.cli.connection import AsJson, Key, Url, connect, out, print_json
+from hub.cli.server_checks import server
 from hub.clock import Clock, SystemClock
 from hub.findings import Finding
 from hub.settings import Settings
@@ -65,6 +66,7 @@ def _without_server(settings: Settings | None, error: Unreachable) -> Iterator[F
         yield Finding("alive", "failed", f"{error} There is no database at {database.absolute()} either.", ELSEWHERE)
     else:
         yield Finding("alive", "warning", "no hub is running", "Start one with `hub serve`.")
+    yield from check_channels(settings)
     yield address(settings)
 
 

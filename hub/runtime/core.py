@@ -1,10 +1,12 @@
 """What every process of a hub has, in every role: the store, the catalogue, the channels, and the notifier."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
+
+import structlog
 
 from channels.base import Channel, ChannelContext
 from channels.discovery import load_channels
@@ -18,16 +20,18 @@ from hub.cluster.notifier import Notifier
 from hub.cluster.operator_secrets import fingerprint, first_fingerprint, kept_secret
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.dispatch import Sender
+from hub.dispatch.channel_checks import ChannelCheck, check_channels
 from hub.errors import HubError
 from hub.failpoints import Failpoint, failpoints
 from hub.maintenance.copy import refuse_half_copied
 from hub.rendering import Renderer
-from hub.settings import Settings
+from hub.settings import Settings, unknown_settings
 from hub.stores import StoreOptions, open_store
 from hub.stores.base import Store
 from hub.telemetry.metrics import Metrics
 from hub.telemetry.tracing import Tracing
 
+_log = structlog.get_logger(__name__)
 _SEALED_OTHERWISE = (
     "The secrets in this store are sealed with another HUB_SECRET_KEY. Give every process of a hub the same one. If you"
     " never set one, the first start made it: it is in the file secret.key in the data directory."
@@ -48,6 +52,7 @@ class Core:
     catalogue: Catalogue
     subscriptions: Subscriptions
     sender: Sender
+    channels: Mapping[str, Channel[Any]]
     failpoint: Failpoint
     notifier: Notifier
 
@@ -71,6 +76,7 @@ async def open_core(
     # Before anything is written: a store that is being copied must stay as it is.
     await refuse_half_copied(store)
     channels = await _open_channels(stack, settings)
+    _report_unknown(channels)
     renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
     secret = kept_secret(settings.secret_key, settings.data_dir / "secret.key")
     codec = SubscriptionCodec(channels, renderer, Sealer(secret))
@@ -90,9 +96,16 @@ async def open_core(
         catalogue=catalogue,
         subscriptions=Subscriptions(catalogue, codec, clock),
         sender=Sender(channels, renderer, tracing),
+        channels=channels,
         failpoint=failpoint,
         notifier=Notifier(),
     )
+
+
+async def check_settings(settings: Settings) -> Sequence[ChannelCheck]:
+    """What is wrong with the settings of channels, for when no hub runs that could be asked. Raises `HubError`."""
+    async with AsyncExitStack() as stack:
+        return await check_channels(await _open_channels(stack, settings), None)
 
 
 async def _open_channels(stack: AsyncExitStack, settings: Settings) -> Mapping[str, Channel[Any]]:
@@ -106,6 +119,11 @@ async def _open_channels(stack: AsyncExitStack, settings: Settings) -> Mapping[s
     for channel in channels.values():
         stack.push_async_callback(channel.aclose)
     return channels
+
+
+def _report_unknown(channels: Mapping[str, Channel[Any]]) -> None:
+    for name, meant in unknown_settings(name for channel in channels.values() for name in channel.option_names):
+        _log.warning("setting.unknown", name=name, did_you_mean=meant)
 
 
 def _make_private(settings: Settings) -> None:

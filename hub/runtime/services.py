@@ -1,7 +1,9 @@
 """The services that requests use, made in every process with the role `web`."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -11,6 +13,7 @@ from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
 from hub.cluster.operator_secrets import fingerprint, first_fingerprint, kept_secret
 from hub.dispatch import Sender
+from hub.dispatch.channel_checks import ChannelCheck, check_channels
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.errors import HubError
@@ -46,6 +49,7 @@ class Services:
     events: Events
     deliveries: Deliveries
     sender: Sender
+    check_channels: Callable[[], Awaitable[Sequence[ChannelCheck]]]
     stream: Broadcaster
     tickets: StreamTickets
     tasks: TaskRunner
@@ -82,6 +86,7 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
         events=events,
         deliveries=Deliveries(events, store.archive, store.intake, store.queue, catalogue, clock, notify),
         sender=core.sender,
+        check_channels=partial(check_channels, core.channels, catalogue),
         stream=await stack.enter_async_context(open_broadcaster(store.feed, clock, _limits(settings))),
         tickets=StreamTickets(store.tickets, clock),
         tasks=TaskRunner(store.tasks, clock, core.id),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from hub.settings import Platform, Settings, read_key
+from hub.settings import Platform, Settings, read_key, unknown_settings
 
 SECRET = "s" * 40
 
@@ -104,3 +104,16 @@ def test_a_key_file_without_a_key_is_refused(content: bytes, seen: str, tmp_path
     (tmp_path / "admin.key").write_bytes(content)
     with pytest.raises(ValueError, match=rf"admin\.key {seen}; it must have 32 or more\. .* HUB_ADMIN_KEY"):
         read_key(tmp_path / "admin.key")
+
+
+def test_what_nothing_reads_is_found_with_what_was_meant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HUB_PROT", "HUB_RETENTOIN", "HUB_XYZZY", "HUB_URL", "HUB_KEY", "HUB_HOST", "HUB_SMTP_URL"):
+        monkeypatch.setenv(name, "")
+    (tmp_path / "hub.toml").write_text('prot = 1\nport = 2\n[smtp]\nurl = "x"\n')
+    assert unknown_settings(["smtp_url"]) == [
+        ("HUB_PROT", "HUB_PORT"),
+        ("HUB_RETENTOIN", "HUB_RETENTION"),
+        ("HUB_XYZZY", None),
+        ("prot in hub.toml", "port"),
+        ("smtp in hub.toml", "smtp_url"),
+    ]
