@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hub.cli.backup import backup, restore
 from hub.cli.client import ClientError
 from hub.cli.connection import err
 from hub.cli.doctor import doctor
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (serve, web, worker, scheduler, publish, tail, replay, doctor):
+for command in (serve, web, worker, scheduler, publish, tail, replay, doctor, backup, restore):
     app.command()(command)
 app.add_typer(keys, name="keys")
 app.add_typer(store, name="store")

@@ -15,6 +15,8 @@ from hub.errors import HubError
 from hub.models import FeedEntry, Record
 from hub.settings import read_key
 
+KEY_FILES = ("admin.key", "secret.key", "secret.key.next")
+"""Generated keys in the data directory; the last one is there while the secret key is being rotated."""
 _PURPOSE = b"notification-hub/fingerprint/v1"
 _FINGERPRINT = 8
 """Hexadecimal digits: enough to notice a wrong secret, too few to confirm a guessed one."""
@@ -42,7 +44,7 @@ def kept_secret(given: SecretStr | None, path: Path) -> str:
                 path.hardlink_to(draft)
         finally:
             draft.unlink(missing_ok=True)
-        _sync(path.parent)
+        sync_directory(path.parent)
     try:
         return read_key(path)
     except ValueError as wrong:
@@ -74,7 +76,7 @@ async def first_fingerprint(catalogue: Catalogue, name: str, secret: str, *, rep
     return catalogue.fingerprints[name]
 
 
-def _sync(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable, as `fsync(2)` on a file alone does not."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -1,6 +1,7 @@
 """Keys from the command line: shown once, alone on standard output, and listed over all pages."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -32,8 +33,8 @@ async def test_listing_keys_reads_every_page(hub: Hub) -> None:
 @pytest.mark.parametrize("columns", ["20", "40", "200"])
 async def test_a_listing_never_cuts_an_id(hub: Hub, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    long = {"id": f"key_{'0' * 32}", "name": "a name " * 6, "scopes": [*Scope], "tenant": "t" * 60}
+    long: dict[str, Any] = {"id": f"key_{'0' * 32}", "name": "a name " * 6, "scopes": [*Scope], "tenant": "t" * 60}
     async with Receiver([Reply(200, json.dumps({"items": [long], "next_cursor": None}))]) as receiver:
         ran = await beside(hub, "keys", "list", "--url", receiver.url)
-    _, row = ran.out.splitlines()
+    row = ran.out.splitlines()[1]
     assert all(text in row for text in (long["id"], long["name"].strip(), long["tenant"], " ".join(Scope), "never"))
