@@ -17,6 +17,7 @@ from hub.api import (
     problems,
     publishing,
     schedules,
+    secrets,
     stats,
     stream,
     subscriptions,
@@ -41,6 +42,7 @@ ROUTERS = (
     schedules,
     stats,
     keys,
+    secrets,
     health,
 )
 DESCRIPTION = """Order and user events in; Slack, signed webhooks and email out; every attempt recorded, retried, and

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -21,7 +21,7 @@ DAY_SECONDS = 86_400.0
 KEY_LENGTH = 32
 """The fewest characters of a key of the operator."""
 _OF_COMMANDS = frozenset({"url", "key", "config", "copy_from", "copy_to"})
-_KEYS = frozenset({"admin_key", "secret_key"})
+_KEYS = frozenset({"admin_key", "secret_key", "previous_secret_key"})
 
 
 def bare_key(text: object) -> object:
@@ -30,6 +30,16 @@ def bare_key(text: object) -> object:
 
 
 OperatorKey = Annotated[SecretStr, BeforeValidator(bare_key), Field(min_length=KEY_LENGTH)]
+
+
+def _checked_key(key: SecretStr) -> SecretStr:
+    if len(str(bare_key(key.get_secret_value()))) < KEY_LENGTH:
+        raise ValueError(f"must have at least {KEY_LENGTH} characters")
+    return key
+
+
+SecretKey = Annotated[SecretStr, AfterValidator(_checked_key)]
+"""Kept as it was given: earlier versions sealed with the white space around it. See `hub.cluster.operator_secrets`."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -64,9 +74,11 @@ class Settings(BaseSettings):
     """The port on which a worker or scheduler answers /livez, /readyz and /metrics; 0 for none."""
     admin_key: OperatorKey | None = None
     """Unless it is set, it is generated at the first start, shown once and kept in `<data_dir>/admin.key`."""
-    secret_key: OperatorKey | None = None
+    secret_key: SecretKey | None = None
     """Encrypts stored secrets. Unless it is set, it is generated at the first start and kept in
     `<data_dir>/secret.key`."""
+    previous_secret_key: SecretKey | None = None
+    """What stored secrets may still be sealed with, until `hub secrets rotate` has sealed them with `secret_key`."""
     allow_private_targets: Annotated[tuple[Network, ...], NoDecode] = ()
     """Comma-separated CIDR ranges that targets may have although they are not public."""
     strict_types: bool = False
@@ -200,6 +212,6 @@ def read_key(path: Path) -> str:
     if len(key) < KEY_LENGTH:
         raise ValueError(
             f"The key in {path} {seen}; it must have {KEY_LENGTH} or more. Restore the file from a backup, or set"
-            f" HUB_{path.stem.upper()}_KEY."
+            f" HUB_{path.name.partition('.')[0].upper()}_KEY."
         )
     return key

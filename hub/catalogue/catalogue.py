@@ -60,6 +60,10 @@ class Catalogue:
     def subscription(self, subscription_id: str) -> Subscription | None:
         return self._subscriptions.get(subscription_id)
 
+    def every_subscription(self) -> Iterable[Subscription]:
+        """Those of all tenants."""
+        return self._subscriptions.values()
+
     def subscriptions(self, tenant: str) -> Mapping[str, Subscription]:
         """By id."""
         return self._by_tenant.get(tenant, {})
@@ -73,9 +77,9 @@ class Catalogue:
             self._index[tenant] = index
         return index.find(event_type)
 
-    def disabled(self, tenant: str) -> frozenset[str]:
+    def held(self, tenant: str) -> frozenset[str]:
         """Ids of the subscriptions whose pending deliveries are held."""
-        return frozenset(s.id for s in self.subscriptions(tenant).values() if not s.spec.enabled)
+        return frozenset(s.id for s in self.subscriptions(tenant).values() if s.held_because is not None)
 
     def event_type(self, tenant: str, name: str) -> EventType | None:
         """A registered type."""

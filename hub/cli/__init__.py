@@ -13,6 +13,7 @@ from hub.cli.doctor import doctor
 from hub.cli.keys import keys
 from hub.cli.publish import publish, replay
 from hub.cli.roles import scheduler, web, worker
+from hub.cli.secrets import secrets
 from hub.cli.serve import serve
 from hub.cli.store import store
 from hub.cli.tail import tail
@@ -31,6 +32,7 @@ for command in (serve, web, worker, scheduler, publish, tail, replay, doctor, ba
     app.command()(command)
 app.add_typer(keys, name="keys")
 app.add_typer(store, name="store")
+app.add_typer(secrets, name="secrets")
 
 
 def _print_version(wanted: bool) -> None:

@@ -98,7 +98,7 @@ class Attempter:
             await self._recorder.record(skip(claim, _SUBSCRIPTION_DELETED, now))
         elif (skipped := reason_to_skip(claim, now)) is not None:
             await self._recorder.record(skip(claim, skipped, now))
-        elif subscription is None or self._stopping or not subscription.spec.enabled:
+        elif subscription is None or self._stopping or subscription.held_because is not None:
             await self._recorder.record(release(claim, now))
         else:
             await self._try(claim, subscription)

@@ -11,6 +11,7 @@ import structlog
 from channels.base import Channel, SendFailed, TargetModel
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.subscriptions import Subscription
+from hub.catalogue.subscriptions.unreadable import HELD, UnreadableTarget
 
 MAX_TARGETS = 50
 """How many targets of a channel are checked, so that a check does not become a burden on their servers."""
@@ -38,9 +39,7 @@ class ChannelCheck:
 
 async def check_channels(channels: Mapping[str, Channel[Any]], catalogue: Catalogue | None) -> Sequence[ChannelCheck]:
     """Check every channel, and with a catalogue the targets in it; nothing is sent."""
-    everything = (
-        [s for tenant in catalogue.tenants for s in catalogue.subscriptions(tenant).values()] if catalogue else []
-    )
+    everything = [*catalogue.every_subscription()] if catalogue else []
     of_kind = {kind: [s for s in everything if s.spec.channel == kind and s.spec.enabled] for kind in sorted(channels)}
     return await asyncio.gather(*(_check(channels[kind], found) for kind, found in of_kind.items()))
 
@@ -56,6 +55,8 @@ async def _check(channel: Channel[Any], subscriptions: Sequence[Subscription]) -
 async def _problem(
     channel: Channel[Any], target: TargetModel | None, subscription_id: str | None
 ) -> ChannelProblem | None:
+    if isinstance(target, UnreadableTarget):
+        return ChannelProblem(HELD, subscription_id)
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await channel.check(target)

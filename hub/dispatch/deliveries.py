@@ -85,13 +85,13 @@ class Deliveries:
         return self._as_shown(delivery)
 
     async def listing(self, tenant: str, query: DeliveryQuery, page: Page) -> Listing[Delivery]:
-        disabled = self._catalogue.disabled(tenant)
+        held = self._catalogue.held(tenant)
         if query.status is Status.PENDING:
-            query = replace(query, not_subscription_ids=disabled)
+            query = replace(query, not_subscription_ids=held)
         elif query.status is Status.HELD:
             asked = query.subscription_ids
-            held = disabled if asked is None else disabled & asked
-            query = replace(query, status=Status.PENDING, subscription_ids=held)
+            wanted = held if asked is None else held & asked
+            query = replace(query, status=Status.PENDING, subscription_ids=wanted)
         found = await self._archive.deliveries(tenant, query, page)
         return Listing(tuple(map(self._as_shown, found.items)), found.next_cursor)
 
@@ -101,12 +101,12 @@ class Deliveries:
 
     async def counts(self, tenant: str, query: DeliveryQuery) -> Mapping[Status, int]:
         """How many deliveries there are in each status."""
-        # Counted for each subscription, because a store does not know which of them are disabled.
-        disabled = self._catalogue.disabled(tenant)
+        # Counted for each subscription, because a store does not know which of them hold theirs.
+        held = self._catalogue.held(tenant)
         total: dict[Status, int] = {}
         for subscription_id, counted in (await self._archive.counts(tenant, query)).items():
             for status, number in counted.items():
-                shown = Status.HELD if status is Status.PENDING and subscription_id in disabled else status
+                shown = Status.HELD if status is Status.PENDING and subscription_id in held else status
                 total[shown] = total.get(shown, 0) + number
         return total
 
@@ -121,8 +121,7 @@ class Deliveries:
 
     def _as_shown(self, delivery: Delivery) -> Delivery:
         subscription = self._catalogue.subscription(delivery.subscription_id)
-        if delivery.status is Status.PENDING and subscription is not None and not subscription.spec.enabled:
-            reason = f"the subscription is disabled: {subscription.disabled_reason}"
+        if delivery.status is Status.PENDING and subscription is not None and (reason := subscription.held_because):
             return delivery.model_copy(update={"status": Status.HELD, "reason": reason})
         return delivery
 

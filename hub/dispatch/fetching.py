@@ -114,7 +114,7 @@ class Fetcher:
 
 
 def policy_of(catalogue: Catalogue, lane_id: str) -> LanePolicy | None:
-    """What may be claimed of a lane; None while its subscription is disabled, which holds its deliveries.
+    """What may be claimed of a lane; None while its deliveries are held.
 
     Those of a deleted subscription are claimed too: nothing else would end them.
     """
@@ -123,7 +123,7 @@ def policy_of(catalogue: Catalogue, lane_id: str) -> LanePolicy | None:
         # This revision is newer than any of the subscription: an open breaker, a pause or a rate that it had bars
         # nothing.
         return LanePolicy(DELETED_LANE_ROOM, revision=catalogue.version)
-    if not subscription.spec.enabled:
-        # No claims are made for a disabled lane; that is all that `held` means. See docs/decisions/0005.
+    if subscription.held_because is not None:
+        # No claims are made for such a lane; that is all that `held` means. See docs/decisions/0005.
         return None
     return LanePolicy(subscription.spec.max_in_flight, subscription.per_second, subscription.version)

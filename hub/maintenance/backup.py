@@ -18,8 +18,9 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from hub.catalogue.subscriptions.sealing import fingerprint
 from hub.clock import Clock
-from hub.cluster.operator_secrets import KEY_FILES, fingerprint, sync_directory
+from hub.cluster.operator_secrets import KEY_FILES, secret_keys, sync_directory
 from hub.errors import Conflict, HubError
 from hub.maintenance.copy import Progress, copy
 from hub.settings import Settings
@@ -61,16 +62,18 @@ def back_up(settings: Settings, directory: Path, clock: Clock, progress: Progres
     if any(directory.iterdir()):
         raise Conflict(f"{directory} is not empty; give each backup a directory of its own.")
     directory.chmod(0o700)
+    keys = _keys(settings)
     schema = _copy_store(settings, directory / DATABASE, clock, progress)
-    for name in KEY_FILES:
-        if (settings.data_dir / name).is_file():
-            _copy_file(settings.data_dir / name, directory / name)
+    if _keys(settings) != keys:
+        raise Conflict("The secret key was rotated meanwhile: remove what is in the directory, and run it again.")
+    for name, key in keys.items():
+        _write(directory / name, key)
     _copy_files(settings.data_dir / FILES, directory / FILES)
     manifest = Manifest(
         hub_version=version("notification-hub"),
         db_schema=schema,
         created_at=clock.now(),
-        secret_key=fingerprint(settings.secret_key.get_secret_value()) if settings.secret_key else None,
+        secret_key=_given(settings),
         files={name: _measured(directory / name) for name in sorted(_names(directory))},
     )
     _write(directory / MANIFEST, manifest.model_dump_json(indent=2).encode() + b"\n")
@@ -158,6 +161,12 @@ def _remove_database(path: Path, *, keep: bool = False) -> None:
         path.with_name(name).unlink(missing_ok=True)
 
 
+def _keys(settings: Settings) -> dict[str, bytes]:
+    """The generated keys. They must not change while the database is copied, whose secrets are sealed with one."""
+    places = {name: settings.data_dir / name for name in KEY_FILES}
+    return {name: place.read_bytes() for name, place in places.items() if place.is_file()}
+
+
 def _refuse_what_is_there(data_dir: Path, database: Path | None) -> None:
     places = [data_dir / name for name in (FILES, *KEY_FILES)] + ([database] if database is not None else [])
     if present := [str(place) for place in places if place.exists()]:
@@ -180,12 +189,15 @@ def _place_database(source: Path, destination: Path) -> None:
 def _refuse_other_key(settings: Settings, manifest: Manifest) -> None:
     if manifest.secret_key is None:
         return
-    given = settings.secret_key.get_secret_value() if settings.secret_key else ""
-    if fingerprint(given) != manifest.secret_key:
+    if _given(settings) != manifest.secret_key:
         raise HubError(
             "The secrets in this backup are sealed with a HUB_SECRET_KEY that stood in the settings of the hub. Set the"
             " same one, and restore again."
         )
+
+
+def _given(settings: Settings) -> str | None:
+    return fingerprint(secret_keys(settings)[0]) if settings.secret_key is not None else None
 
 
 def _copy_files(source: Path, destination: Path) -> None:

@@ -13,17 +13,19 @@ from channels.discovery import load_channels
 from channels.http import open_client
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.subscriptions import SubscriptionCodec
-from hub.catalogue.subscriptions.sealing import Sealer
+from hub.catalogue.subscriptions.sealing import Sealer, fingerprint
 from hub.catalogue.subscriptions.service import Subscriptions
+from hub.catalogue.subscriptions.unreadable import UnreadableTarget
 from hub.clock import Clock
 from hub.cluster.notifier import Notifier
-from hub.cluster.operator_secrets import fingerprint, first_fingerprint, kept_secret
+from hub.cluster.operator_secrets import SEALING_KEY, first_fingerprint, secret_keys
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.dispatch import Sender
 from hub.dispatch.channel_checks import ChannelCheck, check_channels
 from hub.errors import HubError
 from hub.failpoints import Failpoint, failpoints
 from hub.maintenance.copy import refuse_half_copied
+from hub.maintenance.secret_rotation import SecretRotation
 from hub.rendering import Renderer
 from hub.settings import Settings, unknown_settings
 from hub.stores import StoreOptions, open_store
@@ -34,7 +36,8 @@ from hub.telemetry.tracing import Tracing
 _log = structlog.get_logger(__name__)
 _SEALED_OTHERWISE = (
     "The secrets in this store are sealed with another HUB_SECRET_KEY. Give every process of a hub the same one. If you"
-    " never set one, the first start made it: it is in the file secret.key in the data directory."
+    " never set one, the first start made it: it is in the file secret.key in the data directory. If it is lost for"
+    " good, `hub secrets adopt` lets the hub start without what was sealed with it."
 )
 
 
@@ -53,6 +56,7 @@ class Core:
     subscriptions: Subscriptions
     sender: Sender
     channels: Mapping[str, Channel[Any]]
+    rotation: SecretRotation
     failpoint: Failpoint
     notifier: Notifier
 
@@ -78,14 +82,12 @@ async def open_core(
     channels = await _open_channels(stack, settings)
     _report_unknown(channels)
     renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
-    secret = kept_secret(settings.secret_key, settings.data_dir / "secret.key")
-    codec = SubscriptionCodec(channels, renderer, Sealer(secret))
+    secrets = secret_keys(settings)
+    sealer = Sealer(*secrets, active=lambda: catalogue.fingerprints.get(SEALING_KEY))
+    codec = SubscriptionCodec(channels, renderer, sealer)
     catalogue = Catalogue(store.records, codec.decode)
     await catalogue.refresh()
-    # Decoding a subscription would notice a wrong key too, but not where there is none yet: what this process sealed
-    # from then on could be read by no other.
-    if await first_fingerprint(catalogue, "secret_key", secret) != fingerprint(secret):
-        raise HubError(_SEALED_OTHERWISE)
+    await _refuse_other_secret(catalogue, secrets)
     return Core(
         id=token_hex(8),
         roles=frozenset(roles),
@@ -97,9 +99,23 @@ async def open_core(
         subscriptions=Subscriptions(catalogue, codec, clock),
         sender=Sender(channels, renderer, tracing),
         channels=channels,
+        rotation=SecretRotation(settings, catalogue, codec, sealer, failpoint, alone=not store.shared),
         failpoint=failpoint,
         notifier=Notifier(),
     )
+
+
+async def _refuse_other_secret(catalogue: Catalogue, secrets: Sequence[str]) -> None:
+    """Raises `HubError` for a process without the key of the hub: what it sealed could be read by no other."""
+    first_start = SEALING_KEY not in catalogue.fingerprints
+    unreadable = any(isinstance(one.target, UnreadableTarget) for one in catalogue.every_subscription())
+    # A store of before fingerprints were kept has none, and its subscriptions tell.
+    if first_start and unreadable:
+        raise HubError(_SEALED_OTHERWISE)
+    if await first_fingerprint(catalogue, SEALING_KEY, secrets[0]) not in map(fingerprint, secrets):
+        raise HubError(_SEALED_OTHERWISE)
+    if unreadable:
+        _log.warning("secrets.unreadable", advice="Set the secrets of the subscriptions with `missing_secrets` again.")
 
 
 async def check_settings(settings: Settings) -> Sequence[ChannelCheck]:

@@ -9,15 +9,17 @@ import structlog
 
 from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.keys.service import Keyring
+from hub.catalogue.subscriptions.sealing import fingerprint
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
-from hub.cluster.operator_secrets import fingerprint, first_fingerprint, kept_secret
+from hub.cluster.operator_secrets import first_fingerprint, kept_secret
 from hub.dispatch import Sender
 from hub.dispatch.channel_checks import ChannelCheck, check_channels
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.errors import HubError
 from hub.maintenance.housekeeping import Housekeeping
+from hub.maintenance.secret_rotation import SecretRotation
 from hub.publishing.publisher import Publisher
 from hub.runtime.background import run_in_background
 from hub.runtime.core import Core
@@ -53,6 +55,7 @@ class Services:
     stream: Broadcaster
     tickets: StreamTickets
     tasks: TaskRunner
+    rotation: SecretRotation
     housekeeping: Housekeeping
 
     async def ensure_defaults(self) -> None:
@@ -90,15 +93,22 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
         stream=await stack.enter_async_context(open_broadcaster(store.feed, clock, _limits(settings))),
         tickets=StreamTickets(store.tickets, clock),
         tasks=TaskRunner(store.tasks, clock, core.id),
+        rotation=core.rotation,
         housekeeping=housekeeping,
     )
     await services.ensure_defaults()
     core.metrics.watch("stream_listeners", "Live listeners.", lambda: services.stream.listeners)
     core.metrics.watch("stream_overflows", "Listeners that fell behind.", lambda: services.stream.overflows)
     run_in_background(stack, "tasks", services.tasks.watch, clock)
+    run_in_background(stack, "secrets", partial(_resume, core.rotation), clock)
     # Called before `watch` is cancelled and before the store is closed, so that every task can save how it ended.
     stack.push_async_callback(services.tasks.stop)
     return services
+
+
+async def _resume(rotation: SecretRotation) -> None:
+    """Go on with a rotation in which a process died."""
+    await rotation.resume()
 
 
 def _limits(settings: Settings) -> Limits:

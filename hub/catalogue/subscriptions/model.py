@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from channels.base import TargetModel
 from hub.catalogue.subscriptions.filters import Filter
+from hub.catalogue.subscriptions.unreadable import HELD, UnreadableTarget
 from hub.retry import DEFAULT_SCHEDULE, RetrySchedule
 
 DEFAULT_MAX_IN_FLIGHT = 10
@@ -47,6 +48,9 @@ class SubscriptionView(SubscriptionSpec):
 
     id: str = Field(examples=["sub_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c"])
     disabled_reason: str | None = None
+    missing_secrets: list[str] = Field(
+        default=[], description="Pointers to secrets that cannot be decrypted any more; set again, its deliveries flow."
+    )
     created_at: datetime
     updated_at: datetime
 
@@ -68,6 +72,8 @@ class Subscription:
     updated_at: datetime
     version: int = 0
     """The version of the catalogue in which it was written; 0 before that."""
+    sealed_with: frozenset[str] = frozenset()
+    """The fingerprints of the operator's secrets with which its own are sealed in the store."""
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -77,12 +83,20 @@ class Subscription:
     def schedule(self) -> Sequence[float]:
         return DEFAULT_SCHEDULE if self.spec.retry_schedule is None else self.spec.retry_schedule
 
+    @property
+    def held_because(self) -> str | None:
+        """Why its deliveries are held; None while they flow."""
+        if not self.spec.enabled:
+            return f"the subscription is disabled: {self.disabled_reason}"
+        return HELD if isinstance(self.target, UnreadableTarget) else None
+
     def view(self) -> SubscriptionView:
         # Not validated again: each member comes from a spec that was.
         return SubscriptionView.model_construct(
             **{name: getattr(self.spec, name) for name in SubscriptionSpec.model_fields},
             id=self.id,
             disabled_reason=self.disabled_reason,
+            missing_secrets=[*self.target.missing] if isinstance(self.target, UnreadableTarget) else [],
             created_at=self.created_at,
             updated_at=self.updated_at,
         )

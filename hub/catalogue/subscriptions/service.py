@@ -13,6 +13,7 @@ from hub.catalogue.keys.model import Principal
 from hub.catalogue.subscriptions.codec import SubscriptionCodec
 from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
 from hub.catalogue.subscriptions.sealing import reveal_model, unmask
+from hub.catalogue.subscriptions.unreadable import UnreadableTarget
 from hub.clock import Clock
 from hub.errors import Conflict, Invalid, NotFound
 from hub.models import FeedEntry, FeedKind, Record
@@ -65,8 +66,11 @@ class Subscriptions:
             if patch.get("channel", current.spec.channel) != current.spec.channel:
                 # Another channel has other members, so nothing of the old target is carried over.
                 document["target"] = {}
-            elif isinstance(patch.get("target"), dict):
-                patch["target"] = unmask(patch["target"], current.target)
+            else:
+                if isinstance(current.target, UnreadableTarget):
+                    current.target.refuse_without(patch.get("target", {}))
+                if isinstance(patch.get("target"), dict):
+                    patch["target"] = unmask(patch["target"], current.target)
             try:
                 spec = SubscriptionSpec.model_validate(_merged(document, patch))
             except ValidationError as error:
@@ -137,7 +141,9 @@ class Subscriptions:
 
 
 def signed_target(subscription: Subscription) -> SignedTarget:
-    """Raises `Conflict` when the channel does not sign."""
+    """Raises `Conflict` when the channel does not sign, or the secret cannot be decrypted."""
+    if isinstance(subscription.target, UnreadableTarget):
+        raise Conflict("The secrets of this target cannot be decrypted; set them again with PATCH.")
     if not isinstance(subscription.target, SignedTarget):
         raise Conflict(f"The channel {subscription.spec.channel} does not sign its messages: there is no secret.")
     return subscription.target

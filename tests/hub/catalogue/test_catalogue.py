@@ -110,7 +110,7 @@ async def test_subscriptions_are_found_by_tenant_and_type_and_gone_when_they_are
     found = {kind: {s.id for s in catalogue.subscribed("acme", kind)} for kind in ("order.paid", "user.deleted")}
     assert found == {"order.paid": {orders.id, everything.id}, "user.deleted": {everything.id, disabled.id}}
     assert [s.id for s in catalogue.subscribed("other", "order.paid")] == [theirs.id]
-    assert catalogue.disabled("acme") == {disabled.id}
+    assert catalogue.held("acme") == {disabled.id}
     await add(catalogue, Record("subscription", "acme", orders.id, None))
     assert {s.id for s in catalogue.subscribed("acme", "order.paid")} == {everything.id}
     assert catalogue.subscription(orders.id) is None
