@@ -144,14 +144,15 @@ class Settings(BaseSettings):
     def _collect_options(cls, values: dict[str, object]) -> dict[str, object]:
         # From the environment itself, because a channel that is installed later brings settings of which nothing here
         # knows.
-        given = {k.removeprefix("HUB_").lower(): v for k, v in os.environ.items() if k.startswith("HUB_")}
+        there = {k.removeprefix("HUB_").lower(): v for k, v in os.environ.items() if k.startswith("HUB_")}
+        given = {k: v for k, v in there.items() if v}
         from_file = {k: str(v) for k, v in values.items() if isinstance(v, str | int | float)}
         named = values.get("channel_options")
         chosen = named if isinstance(named, Mapping) else {}
         # A channel may be code of others, and none needs the keys of the hub.
         options = {k: v for k, v in {**from_file, **given, **chosen}.items() if k not in _KEYS}
         # Other empty variables count as not set. An empty key is refused: its operator believes that there is one.
-        blank = {name: "" for name in _KEYS & given.keys() if name not in values}
+        blank = {name: "" for name in _KEYS & there.keys() if name not in values}
         return {**blank, **values, "channel_options": options}
 
     @model_validator(mode="after")

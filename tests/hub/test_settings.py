@@ -55,6 +55,13 @@ def test_channels_are_given_every_setting_but_the_secrets_of_the_hub(
     assert options == {"smtp_url": "smtp://environment", "file_keep": "3", "file_max_bytes": "10"}
 
 
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_SLACK_API_URL", "")
+    monkeypatch.setenv("HUB_PORT", "")
+    assert Settings().channel_options == {}
+    assert Settings().port == 8000
+
+
 @pytest.mark.parametrize(
     "wrong", [{"admin_key": "short-secret"}, {"retention": float("inf")}, {"attempt_timeout": 31}, {"port": 70_000}]
 )

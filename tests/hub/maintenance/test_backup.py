@@ -1,9 +1,11 @@
 """A backup is of one instant, private, checked, and goes back only to where nothing is."""
 
 import asyncio
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
 
@@ -11,14 +13,19 @@ import apsw
 import orjson
 import pytest
 
+from hub.catalogue.subscriptions.unreadable import HELD
 from hub.clock import SystemClock
 from hub.errors import Conflict, HubError
 from hub.maintenance.backup import DATABASE, MANIFEST, back_up, read_manifest, restore
 from hub.models import Record
 from hub.settings import Settings
 from hub.stores import open_store
+from hub.stores.sqlite.database.snapshot import newest_schema
+from hub.testing.clock import ManualClock
 from hub.testing.stores.samples import TENANT, publish
+from tests.api_support import open_api, settings_for
 from tests.redis_servers import RedisServer
+from tests.releases.opening import LATER, RELEASES, SECRET_KEY, read_json
 
 SECRET = "s" * 40
 
@@ -208,3 +215,24 @@ def test_a_damaged_database_makes_no_backup(settings: Settings, tmp_path: Path) 
     with pytest.raises(HubError, match="damaged"):
         back_up(settings, tmp_path / "backup", SystemClock(), to_nobody)
     assert not (tmp_path / "backup" / MANIFEST).exists()
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=lambda folder: folder.name)
+async def test_an_installation_of_an_earlier_release_is_backed_up_upgraded_and_can_go_back(
+    release: Path, tmp_path: Path
+) -> None:
+    # As the guide "Operate" has it: the backup is made by the new version, before its first start.
+    old = settings_for(tmp_path / "old", secret_key=SECRET_KEY)
+    shutil.copytree(release, old.data_dir, ignore=shutil.ignore_patterns("*.rdb", "*.json"))
+    expected = read_json(release / "expected.json")["sqlite"]
+    at = ManualClock(datetime.fromisoformat(expected["written_at"]) + LATER)
+    await asyncio.to_thread(back_up, old, tmp_path / "backup", at, to_nobody)
+    assert read_manifest(tmp_path / "backup").db_schema <= newest_schema()
+    restored = settings_for(tmp_path / "restored", secret_key=SECRET_KEY)
+    await asyncio.to_thread(restore, restored, tmp_path / "backup", at, to_nobody)
+    shown = []
+    for settings in (old, restored):
+        async with open_api(settings, at) as api, api.client(expected["keys"]["acme"]) as acme:
+            shown.append((await acme.get("/v1/events")).raise_for_status().json()["items"])
+            assert [one for one in api.process.core.catalogue.every_subscription() if one.held_because == HELD] == []
+    assert shown[0] == shown[1] != []
