@@ -22,7 +22,7 @@ TOLERANCE_SECONDS = 5 * 60
 
 
 def is_signed(body: bytes, headers: Mapping[str, str], secret: str, now: float) -> bool:
-    """Whether the hub made this webhook, with this secret, within the last minutes."""
+    """Whether the hub made this webhook, with this secret, within the last minutes; names of headers in lower case."""
     webhook_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not timestamp.isdecimal() or abs(now - int(timestamp)) > TOLERANCE_SECONDS:
         return False
@@ -41,7 +41,8 @@ class Receiver(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        if not is_signed(body, self.headers, self.secret, time.time()):  # noqa: TID251 - a program of its own
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        if not is_signed(body, headers, self.secret, time.time()):  # noqa: TID251 - a program of its own
             self._answer(401, "refused: the signature is not the hub's")
             return
         event, webhook_id = json.loads(body), self.headers["webhook-id"]

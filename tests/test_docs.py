@@ -82,7 +82,7 @@ def test_the_reference_of_routes_holds_every_route_with_its_scope(tmp_path: Path
     assert documented == {
         (method, re.sub(r"\{[\w:]+\}", "{}", route.path)): _scopes(route)
         for route in routes
-        for method in route.methods
+        for method in route.methods or ()
     }
 
 
