@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from hub.clock import SystemClock
+from hub.clock import Clock, SystemClock
 from hub.errors import HubError
 from hub.findings import Finding
 from hub.stores import StoreOptions, open_store
-from hub.stores.redis.safety.server_check import _version, examine
+from hub.stores.redis.safety.server_check import FAR_SECONDS, _version, examine
 from hub.testing.stores.samples import claim, publish
 from tests.redis_servers import VALKEY, RedisCluster, RedisServer, free_port, wait_until
 
@@ -25,8 +25,22 @@ def server(directory: Path, **settings: str) -> Iterator[RedisServer]:
         yield running
 
 
-async def found(url: str, *, wait_replicas: int = 0) -> dict[str, Finding]:
-    findings = await examine(url, SystemClock(), wait_replicas)
+class Distance(SystemClock):
+    """Gives the time of day, and has as many seconds pass between two looks at monotonic time as it is told: how long
+    a round trip takes on a busy machine decides nothing."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._passed = 0.0
+
+    def monotonic(self) -> float:
+        self._passed += self._seconds
+        return self._passed
+
+
+async def found(url: str, *, wait_replicas: int = 0, clock: Clock | None = None) -> dict[str, Finding]:
+    findings = await examine(url, clock or Distance(), wait_replicas)
     return {finding.check: finding for finding in findings}
 
 
@@ -39,7 +53,7 @@ async def refusal(url: str) -> str:
 
 async def warnings(url: str, options: StoreOptions) -> list[str]:
     with capture_logs() as logs:
-        async with open_store(url, SystemClock(), options):
+        async with open_store(url, Distance(), options):
             pass
     return [line["seen"] for line in logs if line["log_level"] == "warning"]
 
@@ -89,6 +103,13 @@ async def test_a_server_that_evicts_is_refused_with_what_to_change(tmp_path: Pat
         assert (await found(evicting.url()))["redis memory"].state == "ok"
         evicting.set(maxmemory="0", maxmemory_policy="volatile-ttl")
         assert (await found(evicting.url()))["redis memory"].state == "ok"
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(FAR_SECONDS * 0.99, "ok"), (FAR_SECONDS * 1.01, "warning")])
+async def test_a_server_that_is_far_away_is_a_warning(seconds: float, state: str, valkey: RedisServer) -> None:
+    finding = (await found(valkey.url(), clock=Distance(seconds)))["redis distance"]
+    assert finding.state == state
+    assert finding.seen == f"{seconds * 1000:.1f} ms for a round trip"
 
 
 async def test_a_server_that_is_nearly_full_is_a_warning(tmp_path: Path) -> None:
