@@ -21,8 +21,8 @@ MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[bold red]
 def doctor(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
     """Check this machine and the hub, and say what to do.
 
-    Run it before the first start, after an update, and when events are not delivered. It changes nothing, and exits
-    with 1 when something must be fixed.
+    Run it after the first start, after an update, and when events are not delivered. It changes nothing, sends nothing,
+    and exits with 1 when something must be fixed.
     """
     clock = SystemClock()
     findings = []

@@ -26,7 +26,7 @@ ORDER = {
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHub]:
-    with serving(tmp_path_factory.mktemp("hub")) as served:
+    with serving(tmp_path_factory.mktemp("hub"), HUB_SMTP_ULR="smtp://mail") as served:
         yield served
 
 
@@ -49,6 +49,11 @@ def test_the_first_start_keeps_the_key_private_and_out_of_the_log(hub: ServedHub
     assert any(str(Path("var/admin.key")) in line for line in hub.lines)
     assert stat.S_IMODE((hub.data_dir / "admin.key").stat().st_mode) == 0o600
     assert stat.S_IMODE(hub.data_dir.stat().st_mode) == 0o700
+
+
+def test_a_misspelt_setting_is_told_at_the_start(hub: ServedHub) -> None:
+    (told,) = [json.loads(line) for line in hub.lines if "setting.unknown" in line]
+    assert (told["level"], told["name"], told["did_you_mean"]) == ("warning", "HUB_SMTP_ULR", "HUB_SMTP_URL")
 
 
 def test_a_terminal_is_shown_the_key_at_the_first_start(tmp_path: Path) -> None:
