@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from hub.cli.checks import database_path
 from hub.cli.client import ClientError, HubClient
 from hub.cli.configuration import load_settings
 from hub.cli.connection import AsJson, Key, Url, connect, err, out, print_json
@@ -53,10 +54,13 @@ def adopt(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     that cannot be decrypted show `missing_secrets`, and their deliveries are held until the secrets are set again.
     """
     settings = load_settings(data_dir=data_dir)
+    database = database_path(settings)
+    # Opening a database that is not there would create it, and a wrong directory would look like a way out.
+    if database is not None and not database.exists():
+        raise ClientError(f"There is no database at {database.absolute()}. Run this where the hub runs.")
     configure("warning", "auto")
     run: Any = resolve("hub.maintenance.secret_loss:adopt")
     try:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         total, unreadable = asyncio.run(run(settings, SystemClock()))
     except HubError as error:
         raise ClientError(error.detail) from None

@@ -62,10 +62,20 @@ def back_up(settings: Settings, directory: Path, clock: Clock, progress: Progres
     if any(directory.iterdir()):
         raise Conflict(f"{directory} is not empty; give each backup a directory of its own.")
     directory.chmod(0o700)
+    try:
+        return _write_backup(settings, directory, clock, progress)
+    except BaseException:
+        # It was empty, so all that is in it is of this backup.
+        for path in directory.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise
+
+
+def _write_backup(settings: Settings, directory: Path, clock: Clock, progress: Progress) -> Manifest:
     keys = _keys(settings)
     schema = _copy_store(settings, directory / DATABASE, clock, progress)
     if _keys(settings) != keys:
-        raise Conflict("The secret key was rotated meanwhile: remove what is in the directory, and run it again.")
+        raise Conflict("The secret key was rotated meanwhile; run it again.")
     for name, key in keys.items():
         _write(directory / name, key)
     _copy_files(settings.data_dir / FILES, directory / FILES)
@@ -140,25 +150,12 @@ def _copy_store(settings: Settings, destination: Path, clock: Clock, progress: P
         if not (source := Path(place[1:])).exists():
             raise HubError(f"There is no database at {source.absolute()}. Run this where the hub runs.")
         return copy_database(source, destination)
-    try:
-        asyncio.run(copy(settings.store_url, f"sqlite:///{destination}", clock, progress))
-    except BaseException:
-        _remove_database(destination)
-        raise
-    # As one file, like that of a running hub.
-    copied = destination.with_name(f"{DATABASE}.copied")
-    destination.rename(copied)
-    schema = copy_database(copied, destination)
-    _remove_database(copied)
-    _remove_database(destination, keep=True)
+    # Into a folder of its own first, because a store leaves other files beside its database.
+    folder = destination.with_name("copy.partial")
+    asyncio.run(copy(settings.store_url, f"sqlite:///{folder / DATABASE}", clock, progress))
+    schema = copy_database(folder / DATABASE, destination)
+    shutil.rmtree(folder)
     return schema
-
-
-def _remove_database(path: Path, *, keep: bool = False) -> None:
-    """Remove a database with what SQLite and the hub put beside it; with `keep` only the latter."""
-    names = [path.name + end for end in ("-wal", "-shm", ".lock")] + [path.with_suffix(".reserve").name]
-    for name in (*names, *(() if keep else (path.name,))):
-        path.with_name(name).unlink(missing_ok=True)
 
 
 def _keys(settings: Settings) -> dict[str, bytes]:

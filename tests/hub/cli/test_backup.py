@@ -1,5 +1,6 @@
 """A backup from the command line, of a hub that runs, restored and served again."""
 
+import asyncio
 import json
 import subprocess
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import httpx
 
 from hub.testing.patience import PATIENCE_SECONDS
+from tests.api_support import open_api, settings_for
 from tests.plain_http import NO_TLS
 from tests.serving import HUB, ServedHub, serving, surroundings
 
@@ -42,9 +44,13 @@ def test_a_running_hub_is_backed_up_and_goes_on_elsewhere(tmp_path: Path) -> Non
         )  # fmt: skip
     restored = run(new, "restore", "../backup")
     assert (restored.returncode, restored.stderr) == (0, "")
-    with serving(new) as hub:
-        assert call(hub, "GET", f"/v1/events/{event['id']}")["data"] == {"sku": "A-1"}
-        assert call(hub, "GET", f"/v1/subscriptions/{made['id']}/secret") == secret
+
+    async def look() -> None:
+        async with open_api(settings_for(new)) as api:
+            assert (await api.admin.get(f"/v1/events/{event['id']}")).json()["data"] == {"sku": "A-1"}
+            assert (await api.admin.get(f"/v1/subscriptions/{made['id']}/secret")).json() == secret
+
+    asyncio.run(look())
     again = run(new, "restore", "../backup")
     assert (again.returncode, again.stderr.count("\n"), "empty place only" in again.stderr) == (1, 1, True)
 

@@ -1,13 +1,19 @@
 """The secret key is rotated and replaced from the command line, also where a hub was killed in the middle."""
 
+import asyncio
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from hub.maintenance.secret_rotation import BATCH
 from hub.testing.patience import PATIENCE_SECONDS
+from tests.api_support import open_api, settings_for
+from tests.hub.cli.commands import Hub
+from tests.hub.telemetry.restored import restored_logging
 from tests.plain_http import NO_TLS
 from tests.redis_servers import wait_until
 from tests.serving import HUB, ServedHub, serving, surroundings
@@ -44,15 +50,24 @@ def test_a_rotation_that_was_killed_is_gone_on_with_at_the_next_start(tmp_path: 
         assert json.loads(rotated.stdout) == {"sealed": BATCH + 5, "unreadable": 0}
 
 
-def test_a_hub_without_its_key_starts_after_it_was_adopted(tmp_path: Path) -> None:
-    with serving(tmp_path) as hub:
-        subscribe(hub, 1)
-        refused = run(hub, "secrets", "adopt")
-        assert (refused.returncode, "in use by another hub" in refused.stderr) == (1, True)
-        hub.stop()
-        (hub.data_dir / "secret.key").unlink()
-        adopted = run(hub, "secrets", "adopt")
-        assert adopted.stdout == "1 of 1 subscriptions have secrets to set again. Start the hub with `hub serve`.\n"
-    with serving(tmp_path) as hub:
-        found = run(hub, "doctor")
-        assert (found.returncode, "set them again" in found.stdout) == (1, True)
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """The command sets the logging of its process."""
+    with restored_logging():
+        yield
+
+
+def test_a_lost_key_is_replaced_where_there_is_a_hub(
+    hub: Hub, restored: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = hub("secrets", "adopt")
+    assert (nothing.status, nothing.err.count("\n"), list(tmp_path.iterdir())) == (1, 1, [])
+
+    async def subscribe_one() -> None:
+        async with open_api(settings_for(tmp_path, secret_key="o" * 40)) as api:
+            await api.subscribe(channel="webhook", target={"url": "https://example.com/hooks"})
+
+    asyncio.run(subscribe_one())
+    monkeypatch.setenv("HUB_SECRET_KEY", "n" * 40)
+    adopted = hub("secrets", "adopt")
+    assert adopted.out == "1 of 1 subscriptions have secrets to set again. Start the hub with `hub serve`.\n"
