@@ -17,7 +17,7 @@ from hub.cli.client import ClientError
 from hub.cli.packages import ADVICE, LEAVES, hidden, resolve
 from hub.clock import Clock
 from hub.errors import HubError
-from hub.findings import Finding
+from hub.findings import EMPTY_STORE, Finding
 from hub.settings import Settings, read_key, settings_file, unknown_settings
 from hub.stores import OPENERS
 from hub.stores.sqlite.database.opening import migrations
@@ -185,7 +185,7 @@ def _disk(path: Path) -> Finding:
 
 def _database(path: Path, clock: Clock) -> Finding:
     if not path.exists():
-        return Finding("database", "warning", f"there is none at {path}", ELSEWHERE)
+        return Finding(EMPTY_STORE, "warning", f"there is no database at {path}", ELSEWHERE)
     deadline = clock.monotonic() + CHECK_SECONDS
     advice = f"Stop the hub, keep a copy of {path}, and restore a backup."
     try:

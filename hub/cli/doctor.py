@@ -1,18 +1,18 @@
 """`hub doctor`: what is wrong, and what to do about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import typer
 from rich.markup import escape
 
-from hub.cli.checks import ELSEWHERE, address, check_channels, database_path, local
+from hub.cli.checks import ELSEWHERE, address, check_channels, local
 from hub.cli.client import ClientError, Unreachable, is_local
 from hub.cli.configuration import load_settings
 from hub.cli.connection import AsJson, Key, Url, connect, out, print_json
 from hub.cli.server_checks import server
 from hub.clock import Clock, SystemClock
-from hub.findings import Finding
+from hub.findings import EMPTY_STORE, Finding
 from hub.settings import Settings
 
 MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[bold red]✗[/]"}
@@ -38,32 +38,35 @@ def doctor(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
 
 
 def _findings(url: str | None, key: str | None, clock: Clock) -> Iterator[Finding]:
-    settings = None
+    settings, found = None, list[Finding]()
     if url is None or is_local(url):
         try:
             settings = load_settings()
         except ClientError as error:
             yield Finding("settings", "failed", str(error), "Correct it in the environment or in hub.toml.")
         else:
-            yield from local(settings, clock)
+            for finding in local(settings, clock):
+                found.append(finding)
+                yield finding
     if url is None and settings is None:
         return
     try:
         with connect(url, key, timeout=10.0) as hub:
             yield from server(hub, clock)
     except Unreachable as error:
-        yield from _without_server(settings, error)
+        yield from _without_server(settings, found, error)
     except ClientError as error:
         yield Finding("hub", "failed", str(error), "Correct it, and run `hub doctor` again.")
 
 
-def _without_server(settings: Settings | None, error: Unreachable) -> Iterator[Finding]:
-    """No hub answers: a warning where its store is found on this machine, and a failure otherwise."""
+def _without_server(settings: Settings | None, found: Sequence[Finding], error: Unreachable) -> Iterator[Finding]:
+    """No hub answers: a warning where its store was found on this machine, and a failure otherwise."""
+    empty = [finding.seen for finding in found if finding.check == EMPTY_STORE]
     if settings is None:
         yield Finding("alive", "failed", str(error), "Check --url, and the network in between.")
         return
-    if (database := database_path(settings)) is not None and not database.exists():
-        yield Finding("alive", "failed", f"{error} There is no database at {database.absolute()} either.", ELSEWHERE)
+    if empty:
+        yield Finding("alive", "failed", f"{error} There is no store of one either: {empty[0]}.", ELSEWHERE)
     else:
         yield Finding("alive", "warning", "no hub is running", "Start one with `hub serve`.")
     yield from check_channels(settings)

@@ -8,7 +8,7 @@ import pytest
 
 from hub.cli.checks import address, check_channels, local
 from hub.clock import SystemClock
-from hub.findings import Finding
+from hub.findings import EMPTY_STORE, Finding
 from hub.settings import Settings
 from tests.redis_servers import RedisServer
 
@@ -44,9 +44,9 @@ def test_a_sound_machine_has_nothing_to_fix(data_dir: Path) -> None:
 
 def test_where_nothing_is_the_places_are_named(tmp_path: Path) -> None:
     found = looked_at(tmp_path / "not" / "yet")
-    assert [found[name].state for name in ("data directory", "database")] == ["warning"] * 2
-    assert found["database"].seen == f"there is none at {tmp_path}/not/yet/hub.db"
-    assert "HUB_DATA_DIR" in found["database"].advice
+    assert [found[name].state for name in ("data directory", EMPTY_STORE)] == ["warning"] * 2
+    assert found[EMPTY_STORE].seen == f"there is no database at {tmp_path}/not/yet/hub.db"
+    assert "HUB_DATA_DIR" in found[EMPTY_STORE].advice
 
 
 def test_the_settings_file_is_named(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.hub.cli.commands import Hub
-from tests.redis_servers import free_port
+from tests.redis_servers import RedisServer, free_port
 from tests.serving import HUB, surroundings
 
 
@@ -36,8 +36,16 @@ def test_a_directory_without_a_hub_is_red_and_named(hub: Hub, tmp_path: Path, mo
     monkeypatch.setenv("HUB_PORT", str(free_port()))
     status, found = examined(hub)
     assert (status, found["alive"]["state"]) == (1, "failed")
-    assert f"There is no database at {tmp_path}/var/hub.db either." in found["alive"]["seen"]
+    assert f"There is no store of one either: there is no database at {tmp_path}/var/hub.db." in found["alive"]["seen"]
     assert "HUB_DATA_DIR" in found["alive"]["advice"]
+
+
+def test_a_server_without_a_hub_is_red(hub: Hub, valkey: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_PORT", str(free_port()))
+    monkeypatch.setenv("HUB_STORE_URL", valkey.url("nobody"))
+    status, found = examined(hub)
+    assert (status, found["alive"]["state"]) == (1, "failed")
+    assert "nothing is kept under {nobody}:* yet" in found["alive"]["seen"]
 
 
 def test_a_hub_that_is_stopped_is_no_failure(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
