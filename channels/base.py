@@ -289,6 +289,9 @@ class Channel(ABC, Generic[TargetT]):
     """The rate for subscriptions that set none; None means no limit."""
     operator_only: ClassVar[bool] = False
     """Whether only keys with the scope `admin` may subscribe."""
+    option_names: ClassVar[frozenset[str]] = frozenset()
+    """The operator's settings that it reads from `context.options`. Those that nothing reads are reported as
+    misspelt."""
 
     def __init__(self, context: ChannelContext) -> None:
         self.context = context
@@ -315,6 +318,12 @@ class Channel(ABC, Generic[TargetT]):
     async def send(self, message: Message, target: TargetT) -> Receipt:
         """Make one attempt. Raises `SendFailed`, also as `ChannelUnavailable`; any other exception counts as a failure
         that may be retried."""
+
+    async def check(self, target: TargetT | None) -> None:
+        """Ask whether the operator's settings, or with a target its credentials, would be accepted; send nothing.
+
+        For `hub doctor`. Raises `SendFailed`.
+        """
 
     async def aclose(self) -> None:
         """Close what the channel keeps open."""

@@ -164,6 +164,15 @@ class EmailChannel(Channel[EmailTarget]):
     }
     escapes: ClassVar[Mapping[str, Escape]] = {"html": "html"}
     made_from: ClassVar[Mapping[str, str]] = {"text": "html"}
+    option_names = frozenset(
+        """
+        email_provider email_from smtp_url smtp_ca_file smtp_ehlo_name
+        smtp_oauth_token_url smtp_oauth_client_id smtp_oauth_client_secret smtp_oauth_scope smtp_oauth_command
+        resend_api_key resend_api_url postmark_server_token postmark_message_stream postmark_api_url
+        sendgrid_api_key sendgrid_api_url mailgun_api_key mailgun_domain mailgun_api_url
+        ses_access_key_id ses_secret_access_key ses_session_token ses_region ses_api_url
+        """.split()  # noqa: SIM905 - a list would take one line for each name
+    )
 
     @classmethod
     def templates_for(cls, target: EmailTarget) -> Templates:
@@ -207,6 +216,14 @@ class EmailChannel(Channel[EmailTarget]):
             # Those who did not have it were taken out of the target meanwhile.
             return Receipt(response_body="every recipient has the mail already")
         return await self._open[target.provider or self._default].send(mail)
+
+    async def check(self, target: EmailTarget | None) -> None:
+        """Log in to the mail server. Of a target, check that it has a sender, and that its provider is set up."""
+        if target is None:
+            if isinstance(pool := self._open.get("smtp"), SmtpPool):
+                await pool.check()
+        elif (reason := self.unavailable(target)) is not None:
+            raise ChannelUnavailable(reason)
 
     async def aclose(self) -> None:
         for provider in self._open.values():

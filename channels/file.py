@@ -41,6 +41,7 @@ class FileChannel(Channel[FileTarget]):
 
     kind = "file"
     Target = FileTarget
+    option_names = frozenset({"file_max_bytes", "file_keep"})
 
     def __init__(self, context: ChannelContext) -> None:
         super().__init__(context)

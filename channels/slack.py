@@ -75,6 +75,7 @@ class SlackChannel(Channel[SlackTarget]):
 
     kind = "slack"
     Target = SlackTarget
+    option_names = frozenset({"slack_api_url"})
     default_template: ClassVar[Mapping[str, Any]] = {
         "text": "{{ type }}{% if subject %} · {{ subject }}{% endif %}",
         "blocks": [
@@ -91,7 +92,8 @@ class SlackChannel(Channel[SlackTarget]):
 
     def __init__(self, context: ChannelContext) -> None:
         super().__init__(context)
-        self._post_message = context.options.get("slack_api_url", API_URL).rstrip("/") + "/chat.postMessage"
+        api = context.options.get("slack_api_url", API_URL).rstrip("/")
+        self._post_message, self._auth_test = f"{api}/chat.postMessage", f"{api}/auth.test"
         self._wrong_url: str | None = None
         try:
             checked_url(self._post_message)
@@ -108,6 +110,18 @@ class SlackChannel(Channel[SlackTarget]):
         assert target.bot_token is not None  # noqa: S101 - the target's validator guarantees it
         return await self._by_bot(message, target.bot_token.get_secret_value(), {"channel": target.channel} | payload)
 
+    async def check(self, target: SlackTarget | None) -> None:
+        """Ask whether a bot's token is valid. There is no way to try an incoming webhook without a message."""
+        # https://docs.slack.dev/reference/methods/auth.test
+        if target is None or target.bot_token is None:
+            return
+        token = target.bot_token.get_secret_value()
+        request = httpx.Request("POST", self._auth_test, headers={"authorization": f"Bearer {token}"})
+        response = await deliver(self.context.http, request)
+        answer = _answer(response)
+        if not response.is_success or answer.get("ok") is not True:
+            raise SendFailed(f"Slack answered {_code(response, str(answer.get('error', '')))} about the bot's token")
+
     async def _by_webhook(self, message: Message, url: str, payload: Mapping[str, Any]) -> Receipt:
         headers = {"content-type": "application/json"}
         request = httpx.Request("POST", parsed_url(url), headers=headers, content=orjson.dumps(payload))
@@ -122,11 +136,7 @@ class SlackChannel(Channel[SlackTarget]):
         headers = {"content-type": "application/json; charset=utf-8", "authorization": f"Bearer {token}"}
         request = httpx.Request("POST", parsed_url(self._post_message), headers=headers, content=orjson.dumps(payload))
         response = await deliver(self.context.http, request)
-        try:
-            answer = orjson.loads(response.content)
-        except orjson.JSONDecodeError:
-            answer = None
-        answer = answer if isinstance(answer, dict) else {}
+        answer = _answer(response)
         # Slack says with a 200 too that it has not taken a message.
         if response.is_success and answer.get("ok") is not False:
             return Receipt(response.status_code, excerpt(response, [token]))
@@ -135,8 +145,7 @@ class SlackChannel(Channel[SlackTarget]):
 
 def _refusal(response: httpx.Response, message: Message, code: str, *, secret: str) -> SendFailed:
     """The failure that Slack's error code means, or its status where the answer has no code."""
-    is_code = re.fullmatch(r"[a-z_]{1,64}", code) is not None
-    what = code if is_code else f"{response.status_code} {response.reason_phrase}".rstrip()
+    what = _code(response, code)
     # Slack answers 403, 404 and 410 for webhooks that were removed or whose channel is closed.
     permanent = code in _PERMANENT or response.status_code in {403, 404, 410}
     return failure(response, message.sent_at, f"Slack answered {what}", permanent=permanent, secrets=[secret])
@@ -150,6 +159,20 @@ def _marked(content: Mapping[str, Any]) -> dict[str, Any]:
         "text": f"{TEST_MARK} {content.get('text') or ''}".rstrip(),
         "blocks": [mark, *blocks] if blocks else [],
     }
+
+
+def _answer(response: httpx.Response) -> Mapping[str, Any]:
+    try:
+        answer = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _code(response: httpx.Response, code: str) -> str:
+    """Slack's error code, or the status where the answer has none."""
+    is_code = re.fullmatch(r"[a-z_]{1,64}", code) is not None
+    return code if is_code else f"{response.status_code} {response.reason_phrase}".rstrip()
 
 
 def _payload(content: Mapping[str, Any]) -> dict[str, Any]:

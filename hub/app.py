@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from hub.api import (
+    channels,
     cors,
     deliveries,
     docs,
@@ -18,6 +19,7 @@ from hub.api import (
     problems,
     publishing,
     schedules,
+    secrets,
     sources,
     stats,
     stream,
@@ -44,12 +46,14 @@ ROUTERS = (
     subscriptions,
     sources,
     deliveries,
+    channels,
     stream,
     tasks,
     schedules,
     stats,
     keys,
     docs,
+    secrets,
     health,
 )
 DESCRIPTION = """Order and user events in; Slack, signed webhooks and email out; every attempt recorded, retried, and

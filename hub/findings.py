@@ -5,6 +5,9 @@ from typing import Literal
 
 State = Literal["ok", "warning", "failed"]
 
+EMPTY_STORE = "empty store"
+"""The name of the finding that there is nothing of a hub where a store was looked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -4,11 +4,13 @@ import ipaddress
 import os
 import re
 import string
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -19,7 +21,6 @@ from pydantic_settings import (
 )
 
 DAY_SECONDS = 86_400.0
-_NOT_FOR_CHANNELS = frozenset({"admin_key", "secret_key"})
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 """As browsers send it (RFC 6454, 6.2), in lower case. Applications that show web pages have schemes of their own."""
 _DEFAULT_PORT = re.compile(r"(?<=^http)(://.+):80$|(?<=^https)(://.+):443$")
@@ -27,6 +28,28 @@ _LISTS = frozenset({"allow_private_targets", "cors_origins"})
 """Settings with several values, which may stand on lines of their own."""
 _EDGES = f"{string.whitespace}\ufeff\u00a0"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+KEY_LENGTH = 32
+"""The fewest characters of a key of the operator."""
+_OF_COMMANDS = frozenset({"url", "key", "config", "copy_from", "copy_to"})
+_KEYS = frozenset({"admin_key", "secret_key", "previous_secret_key"})
+
+
+def bare_key(text: object) -> object:
+    """A key without the byte order mark and the white space around it, which editors and `echo` add."""
+    return text.strip().strip("\ufeff").strip() if isinstance(text, str) else text
+
+
+OperatorKey = Annotated[SecretStr, BeforeValidator(bare_key), Field(min_length=KEY_LENGTH)]
+
+
+def _checked_key(key: SecretStr) -> SecretStr:
+    if len(str(bare_key(key.get_secret_value()))) < KEY_LENGTH:
+        raise ValueError(f"must have at least {KEY_LENGTH} characters")
+    return key
+
+
+SecretKey = Annotated[SecretStr, AfterValidator(_checked_key)]
+"""Kept as it was given: earlier versions sealed with the white space around it. See `hub.cluster.operator_secrets`."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -61,11 +84,13 @@ class Settings(BaseSettings):
     """The prefix under which a proxy shows the hub, such as `/hub`, whether or not the proxy cuts it off."""
     health_port: int = Field(default=0, ge=0, le=65_535)
     """The port on which a worker or scheduler answers /livez, /readyz and /metrics; 0 for none."""
-    admin_key: SecretStr | None = Field(default=None, min_length=32)
+    admin_key: OperatorKey | None = None
     """Unless it is set, it is generated at the first start, shown once and kept in `<data_dir>/admin.key`."""
-    secret_key: SecretStr | None = Field(default=None, min_length=32)
+    secret_key: SecretKey | None = None
     """Encrypts stored secrets. Unless it is set, it is generated at the first start and kept in
     `<data_dir>/secret.key`."""
+    previous_secret_key: SecretKey | None = None
+    """What stored secrets may still be sealed with, until `hub secrets rotate` has sealed them with `secret_key`."""
     allow_private_targets: Annotated[tuple[Network, ...], NoDecode] = ()
     """Comma-separated CIDR ranges that targets may have although they are not public."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -125,8 +150,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        path = Path(os.environ.get("HUB_CONFIG", "hub.toml"))
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
 
     @field_validator("allow_private_targets", "cors_origins", mode="before")
     @classmethod
@@ -151,13 +175,16 @@ class Settings(BaseSettings):
     def _collect_options(cls, values: dict[str, object]) -> dict[str, object]:
         # From the environment itself, because a channel that is installed later brings settings of which nothing here
         # knows.
-        given = {k.removeprefix("HUB_").lower(): v for k, v in os.environ.items() if k.startswith("HUB_")}
+        there = {k.removeprefix("HUB_").lower(): v for k, v in os.environ.items() if k.startswith("HUB_")}
+        given = {k: v for k, v in there.items() if v}
         from_file = {k: str(v) for k, v in values.items() if isinstance(v, str | int | float)}
         named = values.get("channel_options")
         chosen = named if isinstance(named, Mapping) else {}
         # A channel may be code of others, and none needs the keys of the hub.
-        options = {k: v for k, v in {**from_file, **given, **chosen}.items() if k not in _NOT_FOR_CHANNELS}
-        return {**_single_lines(values), "channel_options": _single_lines(options)}
+        options = {k: v for k, v in {**from_file, **given, **chosen}.items() if k not in _KEYS}
+        # Other empty variables count as not set. An empty key is refused: its operator believes that there is one.
+        blank = {name: "" for name in _KEYS & there.keys() if name not in values}
+        return {**blank, **_single_lines(values), "channel_options": _single_lines(options)}
 
     @model_validator(mode="after")
     def _default_store(self) -> "Settings":
@@ -182,8 +209,10 @@ def _single_lines(values: Mapping[str, Any]) -> dict[str, Any]:
                 "HUB_{name} contains a line break or another control character",
                 {"name": name.upper()},
             )
-        # A blank key is not the same as none: it is refused instead of generated.
-        if text != "" or name in _NOT_FOR_CHANNELS:
+        if name in _KEYS:
+            # Stripped by their own rules, and refused where they are blank, which is not the same as none.
+            cleaned[name] = value
+        elif text != "":
             cleaned[name] = text
     return cleaned
 
@@ -197,3 +226,47 @@ class Platform(BaseSettings):
     """The port to listen on, on all addresses, unless the hub's own settings name one."""
     web_concurrency: int = Field(default=1, ge=1, le=256)
     """How many processes answer requests."""
+
+
+def settings_file() -> Path:
+    """The TOML file, whether or not it exists."""
+    return Path(os.environ.get("HUB_CONFIG", "hub.toml"))
+
+
+def unknown_settings(option_names: Iterable[str]) -> Sequence[tuple[str, str | None]]:
+    """Names in the environment and in the settings file that nothing reads, each with the one that was probably meant.
+
+    `option_names` are what channels read, in lower case. Commands read some of the environment alone.
+    """
+    known = {*Settings.model_fields, *option_names} - {"channel_options"}
+    in_environment = {name.lower().removeprefix("hub_") for name in os.environ if name.lower().startswith("hub_")}
+    unknown = [(f"HUB_{name.upper()}", "HUB_{}", name) for name in in_environment - known - _OF_COMMANDS]
+    file = settings_file()
+    if file.is_file():
+        unknown += [(f"{name} in {file.name}", "{}", name) for name in tomllib.loads(file.read_text()).keys() - known]
+    return [(shown, _meant(name, known, form)) for shown, form, name in sorted(unknown)]
+
+
+def _meant(name: str, known: Iterable[str], form: str) -> str | None:
+    close = get_close_matches(name.lower().removeprefix("hub_"), sorted(known), n=1)
+    if not close:
+        return None
+    return form.format(close[0].upper() if form.startswith("HUB_") else close[0])
+
+
+def read_key(path: Path) -> str:
+    """The key that a file of the data directory holds.
+
+    Raises `ValueError`, which says what to do, when it is blank, too short or not text, and `OSError`.
+    """
+    try:
+        key = str(bare_key(path.read_text(encoding="utf-8")))
+        seen = f"has only {len(key)} characters" if key else "is blank"
+    except UnicodeDecodeError:
+        key, seen = "", "is not text"
+    if len(key) < KEY_LENGTH:
+        raise ValueError(
+            f"The key in {path} {seen}; it must have {KEY_LENGTH} or more. Restore the file from a backup, or set"
+            f" HUB_{path.name.partition('.')[0].upper()}_KEY."
+        )
+    return key

@@ -5,11 +5,19 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
+from channels import load_channels
+from hub.api.access import RequireScope
 from hub.app import create_app
+from hub.cli import app
 from hub.errors import HubError
+from hub.models import Scope
 from hub.settings import Settings
 from hub.telemetry import access_log
 
@@ -41,9 +49,12 @@ def test_the_example_environment_holds_every_setting_with_its_default(
     example: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     defaults = Settings()
-    assert set(example) == names() - {"HUB_FAILPOINTS"}
+    of_channels = {f"HUB_{name.upper()}" for channel in load_channels().values() for name in channel.option_names}
+    assert set(example) == (names() | of_channels) - {"HUB_FAILPOINTS"}
     for name, value in example.items():
-        monkeypatch.setenv(name, value)
+        # There is no default for a key, and an empty one is refused.
+        if not name.endswith("SECRET_KEY") and name != "HUB_ADMIN_KEY":
+            monkeypatch.setenv(name, value)
     assert Settings().model_dump(exclude=INTERNAL) == defaults.model_dump(exclude=INTERNAL)
 
 
@@ -51,7 +62,7 @@ def test_the_reference_of_settings_holds_every_setting_with_its_default(example:
     text = (ROOT / "docs/reference/settings.md").read_text().split("## Settings of channels")[0]
     rows = dict(re.findall(r"^\| `(HUB_[A-Z_]+)` \| `?([^`|]*)`?.*\|$", text, re.MULTILINE))
     assert set(rows) == names()
-    numbers = {name: value for name, value in example.items() if value.isdecimal()}
+    numbers = {name: value for name, value in example.items() if value.isdecimal() and name in names()}
     assert {name: rows[name] for name in numbers} == numbers
 
 
@@ -69,11 +80,61 @@ def test_the_reference_of_problems_holds_every_problem() -> None:
     assert documented == {(str(error.status), error.code) for error in family(HubError)}
 
 
-def test_the_reference_of_routes_holds_every_route(tmp_path: Path) -> None:
+def test_the_reference_of_routes_holds_every_route_with_its_scope(tmp_path: Path) -> None:
     text = (ROOT / "docs/reference/rest.md").read_text()
-    paths = create_app(Settings(data_dir=tmp_path)).openapi()["paths"]
-    last_words = {path.rsplit("/", 1)[-1] for path in paths if not path.endswith("}")}
-    assert [word for word in sorted(last_words) if word not in text] == []
+    documented = {
+        (method, re.sub(r"\{\w+\}", "{}", path)): scopes.replace("`", "")
+        for routes, scopes in re.findall(r"^\| (`[A-Z]+ /[^|]*`) \| ([^|]*) \|", text, re.MULTILINE)
+        for method, path in re.findall(r"`([A-Z]+) (/[^`]*)`", routes)
+    }
+    routes = [one for one in create_app(Settings(data_dir=tmp_path)).routes if isinstance(one, APIRoute)]
+    assert documented == {
+        (method, re.sub(r"\{[\w:]+\}", "{}", route.path)): _scopes(route)
+        for route in routes
+        for method in route.methods or ()
+    }
+
+
+def _scopes(route: APIRoute) -> str:
+    # A ticket stands for a key, so the route of the stream looks for one by itself.
+    if route.path == "/v1/stream":
+        return Scope.READ
+    (names,) = [one.names for one in _dependencies(route.dependant) if isinstance(one, RequireScope)] or ["none"]
+    return names
+
+
+def _dependencies(dependant: Dependant) -> Iterator[object]:
+    for inner in dependant.dependencies:
+        yield inner.call
+        yield from _dependencies(inner)
+
+
+def test_the_reference_of_commands_holds_every_command_and_option() -> None:
+    text = (ROOT / "docs/reference/cli.md").read_text()
+    everywhere = {"--url", "--key", "--json"}
+    assert [option for option in everywhere if f"`{option}`" not in text] == []
+    missing = []
+    for words, command in _commands(typer.main.get_command(app)):
+        found = re.search(rf"`hub {' '.join(words)}\b([^`]*)`(.*)", text)
+        told = found[0] if found else ""
+        options = {name for one in command.params for name in one.opts if name.startswith("--")} - everywhere
+        missing += [" ".join(words)] * (not found) + [f"{words} {name}" for name in options if name not in told]
+    assert missing == []
+
+
+def _commands(group: Any, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, *words, name)
+        else:
+            yield (*words, name), command
+
+
+def test_every_setting_of_a_channel_is_documented(example: dict[str, str]) -> None:
+    text = (ROOT / "docs/reference/settings.md").read_text()
+    names_ = {f"HUB_{name.upper()}" for channel in load_channels().values() for name in channel.option_names}
+    assert names_ - set(re.findall(r"`(HUB_[A-Z_]+)`", text.split("## Settings of channels")[1])) == set()
+    assert names_ - set(example) == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

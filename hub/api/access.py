@@ -40,7 +40,8 @@ class RequireScope(HTTPBearer):
     def __init__(self, *scopes: Scope) -> None:
         super().__init__(scheme_name="key", description="A key of a tenant: `Authorization: Bearer <key>`.")
         self._enough = frozenset(scopes) | {Scope.ADMIN}
-        self._names = " or ".join(scopes)
+        self.names = " or ".join(scopes)
+        """For people."""
 
     async def __call__(self, request: Request) -> Principal:  # type: ignore[override] # gives the caller, not the credentials
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
@@ -53,7 +54,7 @@ class RequireScope(HTTPBearer):
         principal = services.keys.identify(key.strip())
         identified(principal.key_id)
         if not self._enough & principal.scopes:
-            raise Forbidden(f"This key lacks the scope {self._names}; ask an administrator for one that has it.")
+            raise Forbidden(f"This key lacks the scope {self.names}; ask an administrator for one that has it.")
         return principal
 
 

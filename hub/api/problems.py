@@ -63,7 +63,7 @@ def _from_validation(error: RequestValidationError) -> HubError:
     """Strips pydantic's errors of the input they carry."""
     if any(item["type"] == "json_invalid" for item in error.errors()):
         return BadRequest("The body is not valid JSON.")
-    return Invalid("The request breaks a rule; see `errors`.", errors=request_faults(error))
+    return Invalid("The request breaks a rule; see `errors`.", errors=request_faults(error.errors()))
 
 
 def _from_http(error: HTTPException) -> HubError:

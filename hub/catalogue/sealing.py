@@ -1,9 +1,12 @@
 """Secrets of targets and sources: encrypted in the store, masked in answers."""
 
 import base64
+import hmac
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from hashlib import sha256
 from typing import Any, TypeVar
 
 import orjson
@@ -33,8 +36,21 @@ class SealBroken(Exception):
     """A sealed text cannot be decrypted: with another key, or where the text was altered or moved."""
 
 
+_PURPOSE = b"notification-hub/fingerprint/v1"
+_FINGERPRINT = 8
+"""Hexadecimal digits: enough to notice a wrong secret, too few to confirm a guessed one."""
+
+
+def fingerprint(secret: str) -> str:
+    """A short digest by which two secrets can be told apart, and which reveals nothing else of them."""
+    return hmac.new(secret.encode(), _PURPOSE, sha256).hexdigest()[:_FINGERPRINT]
+
+
 class Sealer:
     """AES-256-GCM under a key derived from the operator's secret (HKDF-SHA256, RFC 5869).
+
+    It opens with any of its secrets. It seals with the one whose fingerprint `active` gives, so that all processes of a
+    hub seal with the same one while a secret is being rotated; otherwise with the first.
 
     Tenant, owner and field are authenticated with each text, so that one cannot be moved to another place.
 
@@ -45,27 +61,48 @@ class Sealer:
         sealer.open(sealed, tenant="default", owner="sub_1", field="secret")  # "whsec_…"
     """
 
-    def __init__(self, secret: str) -> None:
-        derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"notification-hub/secrets/v1")
-        self._cipher = AESGCM(derive.derive(secret.encode()))
+    def __init__(self, *secrets: str, active: Callable[[], str | None] = lambda: None) -> None:
+        self._ciphers = {fingerprint(secret): _cipher(secret) for secret in secrets}
+        self._active = active
+
+    @property
+    def sealing(self) -> str:
+        """The fingerprint of the secret that it seals with."""
+        active = self._active()
+        return active if active in self._ciphers else next(iter(self._ciphers))
+
+    def add(self, secret: str) -> None:
+        """Open with this secret too, and seal with it once it is the active one."""
+        self._ciphers[fingerprint(secret)] = _cipher(secret)
 
     def seal(self, text: str, *, tenant: str, owner: str, field: str) -> str:
         """The text encrypted, as printable ASCII."""
         # Fresh for each text: a nonce that is used twice under one key would break the encryption of both.
         nonce = os.urandom(_NONCE)
-        box = self._cipher.encrypt(nonce, text.encode(), _context(tenant, owner, field))
+        box = self._ciphers[self.sealing].encrypt(nonce, text.encode(), _context(tenant, owner, field))
         return _VERSION + base64.urlsafe_b64encode(nonce + box).decode()
 
     def open(self, sealed: str, *, tenant: str, owner: str, field: str) -> str:
         """The text that was sealed for this place. Raises `SealBroken`."""
+        return self._open(sealed, _context(tenant, owner, field))[0]
+
+    def _open(self, sealed: str, context: bytes) -> tuple[str, str]:
+        """The text, and the fingerprint of the secret that it was sealed with."""
         if not sealed.startswith(_VERSION):
             raise SealBroken(_BROKEN)
         try:
             box = base64.b64decode(sealed.removeprefix(_VERSION), altchars=b"-_", validate=True)
-            plain = self._cipher.decrypt(box[:_NONCE], box[_NONCE:], _context(tenant, owner, field))
-        except (InvalidTag, ValueError):
+        except ValueError:
             raise SealBroken(_BROKEN) from None
-        return plain.decode()
+        for print_, cipher in self._ciphers.items():
+            with suppress(InvalidTag, ValueError):
+                return cipher.decrypt(box[:_NONCE], box[_NONCE:], context).decode(), print_
+        raise SealBroken(_BROKEN)
+
+    def sealed_with(self, document: Mapping[str, Any], *, tenant: str, owner: str) -> frozenset[str]:
+        """The fingerprints of the secrets that a document of `seal_model` was sealed with. Raises `SealBroken`."""
+        sealed = document["sealed"].items()
+        return frozenset(self._open(text, _context(tenant, owner, field))[1] for field, text in sealed)
 
     def seal_model(self, model: BaseModel, *, tenant: str, owner: str) -> dict[str, Any]:
         """The model as JSON values, secrets apart: `{"plain": {…, "secret": null}, "sealed": {path: "v1:…"}}`."""
@@ -90,6 +127,11 @@ class Sealer:
             return value if text is None else self.open(text, tenant=tenant, owner=owner, field=field)
 
         return model.model_validate(fill(document["plain"], ()))
+
+
+def _cipher(secret: str) -> AESGCM:
+    derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"notification-hub/secrets/v1")
+    return AESGCM(derive.derive(secret.encode()))
 
 
 def mask(secret: str) -> str:

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from hub.cli.backup import backup, restore
 from hub.cli.client import ClientError
 from hub.cli.connection import err
 from hub.cli.doctor import doctor
 from hub.cli.keys import keys
 from hub.cli.publish import publish, replay
 from hub.cli.roles import scheduler, web, worker
+from hub.cli.secrets import secrets
 from hub.cli.serve import serve
 from hub.cli.store import store
 from hub.cli.tail import tail
@@ -26,10 +28,11 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (serve, web, worker, scheduler, publish, tail, replay, doctor):
+for command in (serve, web, worker, scheduler, publish, tail, replay, doctor, backup, restore):
     app.command()(command)
 app.add_typer(keys, name="keys")
 app.add_typer(store, name="store")
+app.add_typer(secrets, name="secrets")
 
 
 def _print_version(wanted: bool) -> None:

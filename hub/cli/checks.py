@@ -1,4 +1,4 @@
-"""What `hub doctor` checks. Each check gives findings and changes nothing."""
+"""What `hub doctor` checks on this machine. Each check gives findings and changes nothing."""
 
 import asyncio
 import os
@@ -6,47 +6,70 @@ import pkgutil
 import shutil
 import socket
 import stat
-from collections.abc import Iterator, Sequence
-from email.utils import parsedate_to_datetime
-from importlib.metadata import version as installed_version
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import apsw
-import httpx
 
-from hub.cli.client import ClientError, HubClient, Unreachable
+from hub.cli.client import ClientError
+from hub.cli.packages import ADVICE, LEAVES, hidden, resolve
 from hub.clock import Clock
 from hub.errors import HubError
-from hub.findings import Finding, State
-from hub.settings import Settings
+from hub.findings import EMPTY_STORE, Finding
+from hub.settings import Settings, read_key, settings_file, unknown_settings
 from hub.stores import OPENERS
+from hub.stores.sqlite.database.opening import migrations
 
 MIB = 1024 * 1024
 DISK_LOW_BYTES = 1024 * MIB
 DISK_FULL_BYTES = 128 * MIB
 CHECK_SECONDS = 30.0
-SKEW_SECONDS = 5.0
-SKEW_LIMIT_SECONDS = 60.0
 OLDEST_SQLITE = (3, 51, 3)
 """Older versions can corrupt a database when its write-ahead log is reset (https://sqlite.org/wal.html). See
 docs/decisions/0001."""
 
 
+ELSEWHERE = (
+    "Run this where the hub runs, or with the HUB_DATA_DIR, HUB_STORE_URL or HUB_CONFIG that it has, or give --url. If"
+    " it never ran, `hub serve` creates what it needs."
+)
+
+
 def local(settings: Settings, clock: Clock) -> Iterator[Finding]:
-    """This machine: the libraries, the data directory, and the database file or the Redis server."""
+    """This machine: what is looked at, the libraries, the data directory, and the database file or the Redis server."""
+    file, store = settings_file().absolute(), without_secrets(settings.store_url)
+    yield Finding("settings", "ok", f"the environment and {file}" if file.exists() else f"the environment; no {file}")
+    yield Finding("store", "ok", store)
     if settings.sandbox:
         advice = "Unset HUB_SANDBOX where messages must arrive."
         yield Finding("sandbox", "warning", "nothing is sent; every attempt ends as succeeded", advice)
+    yield from _packages()
+    yield from _unknown_settings()
     yield _sqlite_version()
-    yield from _data(settings.data_dir)
-    scheme, _, address = settings.store_url.partition("://")
-    if scheme == "sqlite":
-        yield _database(Path(address[1:]), clock)
-    elif scheme in OPENERS:
+    yield from _data(settings.data_dir.absolute())
+    if (database := database_path(settings)) is not None:
+        yield _database(database.absolute(), clock)
+    elif store.partition("://")[0] in OPENERS:
         yield from _redis(settings.store_url, settings.redis_wait_replicas, clock)
     else:
         advice = f"Begin HUB_STORE_URL with one of: {', '.join(map('{}://'.format, OPENERS))}"
-        yield Finding("store", "failed", f"there is no store {scheme}://", advice)
+        yield Finding("store", "failed", f"there is no store {store.partition('://')[0]}://", advice)
+
+
+def database_path(settings: Settings) -> Path | None:
+    """The file that the store is; None where a server keeps it."""
+    scheme, _, place = settings.store_url.partition("://")
+    return Path(place[1:]) if scheme == "sqlite" else None
+
+
+def without_secrets(store_url: str) -> str:
+    """The URL without user and options, both of which may hold passwords."""
+    scheme, separator, rest = store_url.partition("://")
+    if scheme == "sqlite":
+        return store_url
+    return f"{scheme}{separator}{rest.partition('?')[0].rpartition('@')[2]}"
 
 
 def address(settings: Settings) -> Finding:
@@ -64,27 +87,50 @@ def address(settings: Settings) -> Finding:
     return Finding("address", "ok", f"{place} is free")
 
 
-def server(hub: HubClient, clock: Clock) -> Iterator[Finding]:
-    """A running hub: whether it is alive and ready, its version, its clock, and whether it accepts the key.
-
-    Raises `Unreachable` when no hub answers.
-    """
-    alive = hub.probe("/livez")
-    if not alive.is_success:
-        yield Finding("alive", "failed", f"/livez answers {alive.status_code}", "Look at the hub's log.")
-        return
-    yield Finding("alive", "ok", f"{hub.url} answers")
-    yield _clock_skew(alive, clock)
-    yield _ready(hub.probe("/readyz"))
-    yield _version(hub.probe("/openapi.json"))
-    yield _key(hub)
-
-
 def _sqlite_version() -> Finding:
     text = apsw.sqlite_lib_version()
     if tuple(int(part) for part in text.split(".")) < OLDEST_SQLITE:
         return Finding("sqlite", "failed", f"SQLite {text}", "Install the locked requirements: `make clean run`.")
     return Finding("sqlite", "ok", f"SQLite {text}, APSW {apsw.apsw_version()}")
+
+
+def _packages() -> Iterator[Finding]:
+    for leaf in LEAVES:
+        if wrong := hidden(leaf):
+            yield Finding("packages", "failed", wrong, ADVICE)
+
+
+def _unknown_settings() -> Iterator[Finding]:
+    """Needs the channels, which know the names of their settings; where a package is hidden, that is told already."""
+    try:
+        channels = resolve("channels:load_channels")()
+    except (ClientError, ImportError, RuntimeError, TypeError) as error:
+        yield Finding("channels", "failed", str(error), "No process of the hub starts until this is fixed.")
+        return
+    for name, meant in unknown_settings(name for channel in channels.values() for name in channel.option_names):
+        advice = f"Did you mean {meant}?" if meant else "Remove it, or install the channel that reads it."
+        yield Finding("unknown", "warning", f"nothing reads {name}", advice)
+
+
+def check_channels(settings: Settings) -> Iterator[Finding]:
+    """The settings of channels, for when no hub answers that could check them."""
+    try:
+        checks = asyncio.run(resolve("hub.runtime.core:check_settings")(settings))
+    except (ClientError, ImportError, HubError) as error:
+        yield Finding("channels", "failed", str(error), "No process of the hub starts until this is fixed.")
+    else:
+        yield from channel_findings(map(asdict, checks))
+
+
+def channel_findings(checks: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+    """The problems of each channel; one that has none is mentioned where it is used."""
+    for check in checks:
+        name = f"channel {check['kind']}"
+        for problem in check["problems"]:
+            where = f" (subscription {problem['subscription_id']})" if problem["subscription_id"] else ""
+            yield Finding(name, "failed", problem["detail"] + where, "Deliveries wait until it is fixed.")
+        if check["subscriptions"] and not check["problems"]:
+            yield Finding(name, "ok", f"{check['subscriptions']} subscriptions can be sent to")
 
 
 def _data(path: Path) -> Iterator[Finding]:
@@ -103,7 +149,7 @@ def _missing_directory(path: Path) -> Finding:
         return Finding("data directory", "failed", f"{path} is not a directory", "Point HUB_DATA_DIR somewhere else.")
     parent = next(above for above in path.absolute().parents if above.exists())
     if os.access(parent, os.W_OK | os.X_OK):
-        return Finding("data directory", "ok", f"{path} will be created at the first start")
+        return Finding("data directory", "warning", f"there is none at {path}", ELSEWHERE)
     return Finding(
         "data directory", "failed", f"{path} cannot be created in {parent}", "Set HUB_DATA_DIR, or allow writing there."
     )
@@ -123,6 +169,10 @@ def _key_file(path: Path) -> Finding:
         return Finding(
             path.name, "failed", f"others may read it (mode {mode:04o})", f"`chmod 600 {path}`, then rotate it."
         )
+    try:
+        read_key(path)
+    except (ValueError, OSError) as wrong:
+        return Finding(path.name, "failed", str(wrong), "No process of the hub starts until this is fixed.")
     return Finding(path.name, "ok", f"private (mode {mode:04o})")
 
 
@@ -138,7 +188,7 @@ def _disk(path: Path) -> Finding:
 
 def _database(path: Path, clock: Clock) -> Finding:
     if not path.exists():
-        return Finding("database", "ok", f"{path} will be created at the first start")
+        return Finding(EMPTY_STORE, "warning", f"there is no database at {path}", ELSEWHERE)
     deadline = clock.monotonic() + CHECK_SECONDS
     advice = f"Stop the hub, keep a copy of {path}, and restore a backup."
     try:
@@ -146,6 +196,9 @@ def _database(path: Path, clock: Clock) -> Finding:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             connection.set_progress_handler(lambda: clock.monotonic() > deadline, 100_000)
+            version, newest = connection.pragma("user_version"), len(migrations())
+            if version > newest:
+                return _newer(path, version, newest)
             result = connection.execute("PRAGMA quick_check(1)").fetchone()
         finally:
             connection.close()
@@ -158,6 +211,11 @@ def _database(path: Path, clock: Clock) -> Finding:
     return Finding("database", "ok", f"{path} is intact, {path.stat().st_size // MIB:,} MiB")
 
 
+def _newer(path: Path, version: int, newest: int) -> Finding:
+    seen = f"{path} was written by a newer version of the hub (schema {version}, this one knows {newest})"
+    return Finding("database", "failed", seen, "Install that version again, or restore the backup from before it.")
+
+
 def _redis(url: str, wait_replicas: int, clock: Clock) -> Sequence[Finding]:
     # Resolved by name, because importing the Redis client takes longer than the other checks.
     examine = pkgutil.resolve_name("hub.stores.redis.safety.server_check:examine")
@@ -166,57 +224,3 @@ def _redis(url: str, wait_replicas: int, clock: Clock) -> Sequence[Finding]:
         return findings
     except HubError as error:
         return [Finding("redis", "failed", error.detail, "No process of the hub starts until this is fixed.")]
-
-
-def _clock_skew(response: httpx.Response, clock: Clock) -> Finding:
-    try:
-        skew = abs((parsedate_to_datetime(response.headers["Date"]) - clock.now()).total_seconds())
-    except (KeyError, ValueError, TypeError):
-        return Finding(
-            "clock", "warning", "the hub's answer has no date", "Check for a proxy that removes the Date header."
-        )
-    advice = "Turn on time synchronisation (NTP); receivers refuse signatures that are minutes off."
-    if skew > SKEW_SECONDS:
-        state: State = "failed" if skew > SKEW_LIMIT_SECONDS else "warning"
-        return Finding("clock", state, f"{skew:.0f} s apart from the hub's clock", advice)
-    return Finding("clock", "ok", "agrees with the hub's clock")
-
-
-def _ready(response: httpx.Response) -> Finding:
-    try:
-        answer = response.json()
-        if response.is_success:
-            return _warned(answer.get("warnings") or [])
-        reasons = "; ".join(answer.get("reasons") or [answer["detail"]])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        reasons = f"/readyz answers {response.status_code}"
-    return Finding("ready", "failed", reasons, "Events are refused with 503 until this is fixed.")
-
-
-def _warned(warnings: Sequence[str]) -> Finding:
-    if warnings:
-        return Finding("ready", "warning", f"accepts events, but: {' '.join(warnings)}", "Correct what each names.")
-    return Finding("ready", "ok", "accepts events")
-
-
-def _version(response: httpx.Response) -> Finding:
-    ours = installed_version("notification-hub")
-    try:
-        theirs = str(response.json()["info"]["version"])
-    except (ValueError, KeyError, TypeError):
-        return Finding("version", "warning", f"/openapi.json answers {response.status_code}", "Is this a hub?")
-    if theirs != ours:
-        return Finding(
-            "version", "warning", f"the hub is {theirs}, this command {ours}", "Restart the hub, or install the newer."
-        )
-    return Finding("version", "ok", ours)
-
-
-def _key(hub: HubClient) -> Finding:
-    try:
-        hub.get("/v1/event-types", {"limit": "1"})
-    except Unreachable:
-        raise
-    except ClientError as error:
-        return Finding("key", "failed", str(error), "Give --key, or set HUB_KEY; `hub keys create` makes one.")
-    return Finding("key", "ok", "is accepted")

@@ -1,17 +1,23 @@
 """What every client command shares: the options that say which hub and which key, and how results are shown."""
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
-from hub.cli.client import HubClient, is_local
-from hub.settings import Settings
+from hub.cli.client import ClientError, HubClient, is_local
+from hub.cli.configuration import load_settings
+from hub.settings import Settings, read_key
 
 Url = Annotated[
-    str, typer.Option(envvar="HUB_URL", help="Address of the hub.", show_default=True, rich_help_panel="Connection")
+    str | None,
+    typer.Option(
+        envvar="HUB_URL",
+        help="Address of the hub. [default: that of HUB_HOST and HUB_PORT]",
+        rich_help_panel="Connection",
+    ),
 ]
 Key = Annotated[
     str | None,
@@ -23,16 +29,25 @@ Key = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
-DEFAULT_URL = "http://127.0.0.1:8000"
+_REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - addresses that mean all of them
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def connect(url: str, key: str | None, *, timeout: float = 30.0) -> HubClient:
+def connect(url: str | None, key: str | None, *, timeout: float = 30.0) -> HubClient:
+    """A client of the hub that the options name, or else of the one of this machine's settings."""
     # A variable that was read from a file often ends with a line break.
-    url, key = url.strip(), (key or "").strip()
+    url, key = (url or "").strip() or own_url(load_settings()), (key or "").strip()
     return HubClient(url, key or (_local_admin_key() if is_local(url) else None), timeout=timeout)
+
+
+def own_url(settings: Settings) -> str:
+    """Where a hub with these settings is reached from this machine. Raises `ClientError` where that cannot be known."""
+    if not settings.port:
+        raise ClientError("HUB_PORT is 0, so the hub takes a free port; give --url with the one that it names.")
+    host = _REACHED_AT.get(settings.host, settings.host)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def print_json(document: Any) -> None:
@@ -40,12 +55,26 @@ def print_json(document: Any) -> None:
     typer.echo(json.dumps(document, ensure_ascii=False, indent=2 if out.is_terminal else None))
 
 
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """One line for each row, whole: a terminal that is too narrow wraps it, and a pipe can be searched line by line."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for number, row in enumerate([header, *rows]):
+        line = "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        out.print(line, markup=False, style="" if number else "dim")
+
+
 def _local_admin_key() -> str | None:
     """For a hub on this machine only: no other address is ever sent it."""
     try:
-        settings = Settings()
-        if settings.admin_key:
-            return settings.admin_key.get_secret_value()
-        return (settings.data_dir / "admin.key").read_text(encoding="utf-8").strip() or None
-    except (OSError, ValueError, ValidationError):
+        settings = load_settings()
+    except ClientError:
+        # A hub that runs elsewhere with right settings can be asked all the same, with --key.
         return None
+    if settings.admin_key:
+        return settings.admin_key.get_secret_value()
+    try:
+        return read_key(settings.data_dir / "admin.key")
+    except OSError:
+        return None
+    except ValueError as wrong:
+        raise ClientError(str(wrong)) from None

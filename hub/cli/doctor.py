@@ -1,27 +1,28 @@
 """`hub doctor`: what is wrong, and what to do about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import typer
 from rich.markup import escape
 
-from hub.cli.checks import address, local, server
+from hub.cli.checks import ELSEWHERE, address, check_channels, local
 from hub.cli.client import ClientError, Unreachable, is_local
-from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, out, print_json
-from hub.cli.serve import load_settings
+from hub.cli.configuration import load_settings
+from hub.cli.connection import AsJson, Key, Url, connect, out, print_json
+from hub.cli.server_checks import server
 from hub.clock import Clock, SystemClock
-from hub.findings import Finding
+from hub.findings import EMPTY_STORE, Finding
 from hub.settings import Settings
 
 MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[bold red]✗[/]"}
 
 
-def doctor(url: Url = DEFAULT_URL, key: Key = None, as_json: AsJson = False) -> None:
+def doctor(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
     """Check this machine and the hub, and say what to do.
 
-    Run it before the first start, after an update, and when events are not delivered. It changes nothing, and exits
-    with 1 when something must be fixed.
+    Run it after the first start, after an update, and when events are not delivered. It changes nothing, sends nothing,
+    and exits with 1 when something must be fixed.
     """
     clock = SystemClock()
     findings = []
@@ -36,38 +37,40 @@ def doctor(url: Url = DEFAULT_URL, key: Key = None, as_json: AsJson = False) -> 
         raise typer.Exit(1)
 
 
-def _findings(url: str, key: str | None, clock: Clock) -> Iterator[Finding]:
-    settings = None
-    if is_local(url):
+def _findings(url: str | None, key: str | None, clock: Clock) -> Iterator[Finding]:
+    settings, found = None, list[Finding]()
+    if url is None or is_local(url):
         try:
             settings = load_settings()
         except ClientError as error:
             yield Finding("settings", "failed", str(error), "Correct it in the environment or in hub.toml.")
         else:
-            yield Finding("settings", "ok", f"store {_without_secrets(settings.store_url)}")
-            yield from local(settings, clock)
+            for finding in local(settings, clock):
+                found.append(finding)
+                yield finding
+    if url is None and settings is None:
+        return
     try:
         with connect(url, key, timeout=10.0) as hub:
             yield from server(hub, clock)
     except Unreachable as error:
-        yield from _without_server(settings, error)
+        yield from _without_server(settings, found, error)
+    except ClientError as error:
+        yield Finding("hub", "failed", str(error), "Correct it, and run `hub doctor` again.")
 
 
-def _without_server(settings: Settings | None, error: Unreachable) -> Iterator[Finding]:
-    """No hub answers: a warning for a hub of this machine, a failure for one elsewhere."""
+def _without_server(settings: Settings | None, found: Sequence[Finding], error: Unreachable) -> Iterator[Finding]:
+    """No hub answers: a warning where its store was found on this machine, and a failure otherwise."""
+    empty = [finding.seen for finding in found if finding.check == EMPTY_STORE]
     if settings is None:
         yield Finding("alive", "failed", str(error), "Check --url, and the network in between.")
         return
-    yield Finding("alive", "warning", "no hub is running", "Start one with `hub serve`.")
+    if empty:
+        yield Finding("alive", "failed", f"{error} There is no store of one either: {empty[0]}.", ELSEWHERE)
+    else:
+        yield Finding("alive", "warning", "no hub is running", "Start one with `hub serve`.")
+    yield from check_channels(settings)
     yield address(settings)
-
-
-def _without_secrets(store_url: str) -> str:
-    """The URL without user and options, both of which may hold passwords."""
-    scheme, separator, rest = store_url.partition("://")
-    if scheme == "sqlite":
-        return store_url
-    return f"{scheme}{separator}{rest.partition('?')[0].rpartition('@')[2]}"
 
 
 def _show(finding: Finding) -> None:

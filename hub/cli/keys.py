@@ -4,9 +4,8 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.table import Table
 
-from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, err, out, print_json
+from hub.cli.connection import AsJson, Key, Url, connect, err, out, print_json, print_table
 from hub.models import Scope
 
 keys = typer.Typer(
@@ -28,7 +27,7 @@ def create(
     ],
     tenant: Annotated[str | None, typer.Option(help="The tenant it belongs to. [default: default]")] = None,
     expires_at: Annotated[str | None, typer.Option(help="RFC 3339 instant at which it expires.")] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +47,7 @@ def create(
 
 
 @keys.command("list")
-def list_keys(url: Url = DEFAULT_URL, key: Key = None, as_json: AsJson = False) -> None:
+def list_keys(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
     """List the keys of all tenants, newest first, without their secrets."""
     found = []
     cursor: str | None = None
@@ -62,22 +61,23 @@ def list_keys(url: Url = DEFAULT_URL, key: Key = None, as_json: AsJson = False) 
     if as_json:
         print_json({"items": found, "next_cursor": None})
         return
-    table = Table("id", "name", "scopes", "tenant", "expires", box=None, header_style="dim")
-    for item in found:
-        table.add_row(
+    rows = [
+        (
             item["id"],
             item["name"],
             " ".join(item["scopes"]),
             item.get("tenant") or "",
             item.get("expires_at") or "never",
         )
-    out.print(table)
+        for item in found
+    ]
+    print_table(("id", "name", "scopes", "tenant", "expires"), rows)
 
 
 @keys.command()
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="Id of the key: key_…")],
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:

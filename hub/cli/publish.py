@@ -9,7 +9,7 @@ import orjson
 import typer
 
 from hub.cli.client import ClientError
-from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, out, print_json
+from hub.cli.connection import AsJson, Key, Url, connect, out, print_json
 from hub.publishing.rawjson import BYTE_ORDER_MARK
 
 
@@ -25,7 +25,7 @@ def publish(
     idempotency_key: Annotated[
         str | None, typer.Option(help="Give the same one to repeat a publish safely. [default: a fresh one]")
     ] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,7 +56,7 @@ def publish(
 
 def replay(
     delivery_id: Annotated[str, typer.Argument(metavar="DELIVERY_ID", help="Id of the delivery: dlv_…")],
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.serve import DataDir, Host, load, load_settings, run_roles
+from hub.cli.configuration import load, load_settings
+from hub.cli.serve import DataDir, Host, run_roles
 from hub.cluster.roles import Role
 from hub.settings import Platform, Settings
 

@@ -1,23 +1,21 @@
 """`hub serve`: every role in one process; and what it shares with the commands that run one role."""
 
 import gc
-import pkgutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings
 from rich.markup import escape
 
 from hub.cli.client import ClientError
+from hub.cli.configuration import load_settings
 from hub.cli.connection import err
+from hub.cli.packages import resolve
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.errors import HubError
-from hub.settings import Settings
+from hub.settings import Settings, read_key
 
-SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 DataDir = Annotated[
     Path | None, typer.Option(file_okay=False, help="Where data is kept. [default: HUB_DATA_DIR, or ./var]")
 ]
@@ -43,8 +41,7 @@ def run_roles(settings: Settings, roles: frozenset[Role], *, processes: int = 1)
     """Run these roles, in one process or several on one port, until told to stop."""
     # Objects made at the start stay, so collecting them finds nothing; the server turns collection on once it serves.
     gc.disable()
-    # Resolved by name, because the server's imports take longer than a whole client command.
-    run: Callable[..., None] = pkgutil.resolve_name("hub.server.server:serve")
+    run: Callable[..., None] = resolve("hub.server.server:serve")
     # Asked before the hub runs, which creates the file.
     first_start = settings.admin_key is None and not _key_file(settings).exists()
     try:
@@ -57,28 +54,6 @@ def run_roles(settings: Settings, roles: frozenset[Role], *, processes: int = 1)
         raise ClientError(f"Cannot listen on {place}: {error.strerror or error}; choose another {option}.") from None
 
 
-def load_settings(**overrides: Any) -> Settings:
-    """The settings; overrides that are None are left out. Raises `ClientError` in one line where a setting is wrong."""
-    return load(Settings, **overrides)
-
-
-def load(kind: type[SettingsT], **overrides: Any) -> SettingsT:
-    """Settings of this kind, as `load_settings` gives them."""
-    prefix = kind.model_config.get("env_prefix", "")
-    try:
-        return kind(**{name: value for name, value in overrides.items() if value is not None})
-    except ValidationError as error:
-        faults = "; ".join(_named(fault["loc"], fault["msg"], prefix) for fault in error.errors())
-        raise ClientError(f"A setting is wrong: {faults}.") from None
-    except ValueError as error:
-        raise ClientError(f"The settings file cannot be read: {error}.") from None
-
-
-def _named(place: tuple[int | str, ...], fault: str, prefix: str) -> str:
-    """The fault with the name of its setting; one that has no place names the setting itself."""
-    return f"{prefix}{'.'.join(map(str, place)).upper()}: {fault}" if place else fault
-
-
 def _announce(settings: Settings, roles: frozenset[Role], port: int, first_start: bool) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
@@ -89,8 +64,9 @@ def _announce(settings: Settings, roles: frozenset[Role], port: int, first_start
         err.print(f"The hub's {' and '.join(roles)} is running{health}.")
         return
     key_file = _key_file(settings)
-    if first_start:
-        err.print(f"Admin key, shown only now: [bold]{escape(key_file.read_text(encoding='utf-8').strip())}[/]")
+    # Not by the console's own judgement, which the environment can overrule: what is no terminal is kept as a log.
+    if first_start and err.file.isatty():
+        err.print(f"Admin key, shown only now: [bold]{escape(read_key(key_file))}[/]")
     where = "HUB_ADMIN_KEY" if settings.admin_key else str(key_file)
     err.print(f"The hub serves [bold]{url}[/]; its admin key is in [bold]{escape(where)}[/].")
     err.print(f"Watch it with [bold]hub tail[/]; its API is at {url}/docs; stop it with Ctrl+C.")

@@ -1,34 +1,33 @@
 """`hub store`: commands about the store as a whole."""
 
 import asyncio
-import pkgutil
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Task as Bar
 
+from hub.cli.checks import MIB, database_path
 from hub.cli.client import ClientError
+from hub.cli.configuration import load_settings
 from hub.cli.connection import AsJson, err, out, print_json
-from hub.clock import Clock, SystemClock
+from hub.cli.packages import resolve
+from hub.cli.progress import showing_progress
+from hub.cli.serve import DataDir
+from hub.clock import SystemClock
 from hub.errors import HubError
 from hub.telemetry.log import configure
 
-LINE_SECONDS = 5.0
-"""Between lines of progress, where there is no terminal."""
 _SQLITE = "sqlite:///"
 
-Show = Callable[[str, int, int], None]
-
-store = typer.Typer(no_args_is_help=True, help="Move everything from one store to another.")
+store = typer.Typer(
+    no_args_is_help=True, help="Move everything from one store to another, and make a database smaller."
+)
 
 
 @store.callback()
 def _group() -> None:
-    """Move everything from one store to another."""
+    """Move everything from one store to another, and make a database smaller."""
 
 
 @store.command()
@@ -52,10 +51,9 @@ def copy(
     configure("warning", "auto")
     clock = SystemClock()
     started = clock.monotonic()
-    # Resolved by name, because a store's imports take longer than a whole client command.
-    run: Callable[..., Coroutine[Any, Any, Mapping[str, int]]] = pkgutil.resolve_name("hub.maintenance.copy:copy")
+    run: Callable[..., Coroutine[Any, Any, Mapping[str, int]]] = resolve("hub.maintenance.copy:copy")
     try:
-        with _showing_progress(clock) as show:
+        with showing_progress(clock) as show:
             totals = asyncio.run(run(source, destination, clock, show))
     except KeyboardInterrupt:
         err.print("Stopped. The same command continues from here.")
@@ -75,55 +73,22 @@ def _report(totals: Mapping[str, int], seconds: float, *, as_json: bool) -> None
     out.print("Next: start the hub with HUB_STORE_URL set to the new store, and with the same HUB_SECRET_KEY.")
 
 
-@contextmanager
-def _showing_progress(clock: Clock) -> Iterator[Show]:
-    """Show progress while the block runs: bars on a terminal, otherwise a line every few seconds."""
-    if not err.is_terminal:
-        yield _Lines(clock).show
-        return
-    columns = (
-        TextColumn("{task.description:12}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    with Progress(*columns, console=err) as progress:
-        yield _Bars(progress).show
+@store.command()
+def compact(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Give the space that removed events took back to the disk, while no hub runs.
 
-
-class _Bars:
-    """One bar for each section."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._bars: dict[str, TaskID] = {}
-
-    def show(self, section: str, done: int, total: int) -> None:
-        if section not in self._bars:
-            self._bars[section] = self._progress.add_task(section, total=total, completed=done)
-        self._progress.update(self._bars[section], completed=done)
-
-
-class _RateColumn(TextColumn):
-    def __init__(self) -> None:
-        super().__init__("")
-
-    def render(self, task: Bar) -> Any:
-        self.text_format = f"{task.speed or task.finished_speed or 0:,.0f}/s"
-        return super().render(task)
-
-
-class _Lines:
-    """A line when a section begins and ends, and every few seconds between."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._shown_at = 0.0
-        self._section = ""
-
-    def show(self, section: str, done: int, total: int) -> None:
-        now = self._clock.monotonic()
-        if section != self._section or done >= total or now - self._shown_at >= LINE_SECONDS:
-            err.print(f"{section}: {done:,} of {total:,}")
-            self._section, self._shown_at = section, now
+    Use it after a large purge, or after shortening HUB_RETENTION: the database keeps that space for new events, and
+    does not shrink by itself. It needs as much free space as the database has in use.
+    """
+    database = database_path(load_settings(data_dir=data_dir))
+    if database is None:
+        raise ClientError("This store is on a server, which keeps no space for itself: there is nothing to compact.")
+    run: Callable[..., tuple[int, int]] = resolve("hub.stores.sqlite.database.snapshot:compact_database")
+    try:
+        before, after = run(database, SystemClock())
+    except HubError as error:
+        raise ClientError(error.detail) from None
+    if as_json:
+        print_json({"bytes_before": before, "bytes_after": after})
+    else:
+        out.print(f"{database} had {before // MIB:,} MiB, and has {after // MIB:,} MiB now.")

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from hub.cli.client import HubClient, Refused, Unreachable
-from hub.cli.connection import DEFAULT_URL, AsJson, Key, Url, connect, err, out
+from hub.cli.connection import AsJson, Key, Url, connect, err, out
 
 SILENCE_SECONDS = 45.0
 """Three heartbeats of a stream with default settings."""
@@ -48,7 +48,7 @@ def tail(
         str | None, typer.Option(help="Start after this cursor, or at the `earliest` that is kept. [default: now]")
     ] = None,
     count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after this many events.")] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,7 +1,5 @@
 """The operator's two secrets, generated at the first start unless set, and the same in every process of a hub."""
 
-import hashlib
-import hmac
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -11,17 +9,22 @@ import orjson
 from pydantic import SecretStr
 
 from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.sealing import fingerprint
+from hub.errors import HubError
 from hub.models import FeedEntry, Record
+from hub.settings import Settings, bare_key, read_key
 
-_PURPOSE = b"notification-hub/fingerprint/v1"
-_FINGERPRINT = 8
-"""Hexadecimal digits: enough to notice a wrong secret, too few to confirm a guessed one."""
+SEALING_KEY = "secret_key"
+"""The name under which the store keeps the fingerprint of the key that secrets are sealed with."""
+KEY_FILES = ("admin.key", "secret.key", "secret.key.next")
+"""Generated keys in the data directory; the last one is there while the secret key is being rotated."""
 
 
 def kept_secret(given: SecretStr | None, path: Path) -> str:
     """The given secret, or else the one in the file at `path`, which is created if it is missing.
 
     Only the owner can read the file. If several processes create it at once, one succeeds, and all get its secret.
+    Raises `HubError` when the file holds no key.
     """
     if given is not None:
         return given.get_secret_value()
@@ -39,13 +42,35 @@ def kept_secret(given: SecretStr | None, path: Path) -> str:
                 path.hardlink_to(draft)
         finally:
             draft.unlink(missing_ok=True)
-        _sync(path.parent)
-    return path.read_text(encoding="utf-8").strip()
+        sync_directory(path.parent)
+    try:
+        return read_key(path)
+    except ValueError as wrong:
+        raise HubError(str(wrong)) from None
 
 
-def fingerprint(secret: str) -> str:
-    """A short digest by which two secrets can be told apart, and which reveals nothing else of them."""
-    return hmac.new(secret.encode(), _PURPOSE, hashlib.sha256).hexdigest()[:_FINGERPRINT]
+def secret_keys(settings: Settings) -> list[str]:
+    """The keys that stored secrets may be sealed with, the newest first. Generates the first one; raises `HubError`."""
+    given = settings.secret_key
+    if given is not None:
+        keys = _as_given(given)
+    else:
+        keys = [kept_secret(None, settings.data_dir / "secret.key")]
+        if (draft := draft_file(settings)).exists():
+            keys.insert(0, kept_secret(None, draft))
+    if settings.previous_secret_key is not None:
+        keys += _as_given(settings.previous_secret_key)
+    return list(dict.fromkeys(keys))
+
+
+def draft_file(settings: Settings) -> Path:
+    """Where a generated secret key stands while the stored secrets are being sealed with it."""
+    return settings.data_dir / "secret.key.next"
+
+
+def _as_given(key: SecretStr) -> list[str]:
+    text = key.get_secret_value()
+    return [str(bare_key(text)), text]
 
 
 async def first_fingerprint(catalogue: Catalogue, name: str, secret: str, *, replace: bool = False) -> str:
@@ -68,7 +93,7 @@ async def first_fingerprint(catalogue: Catalogue, name: str, secret: str, *, rep
     return catalogue.fingerprints[name]
 
 
-def _sync(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable, as `fsync(2)` on a file alone does not."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -13,6 +13,7 @@ import structlog
 
 from channels.base import Channel, ChannelUnavailable
 from hub.catalogue.subscriptions import Subscription
+from hub.catalogue.subscriptions.unreadable import HELD, UnreadableTarget
 
 SANDBOX: Final = "sandbox: not sent"
 """What every attempt of a sandbox answers."""
@@ -62,7 +63,10 @@ class Holds:
         return self.misconfigured(subscription) or self.refused(subscription)
 
     def misconfigured(self, subscription: Subscription) -> str | None:
-        """What is wrong with the settings of this process. Only a restart can make it right, so nothing is tried."""
+        """What is wrong with the settings of this process, or with the target as it can be read. Only a change of them
+        can make it right, so nothing is tried."""
+        if isinstance(subscription.target, UnreadableTarget):
+            return HELD
         if self.sandbox:
             return None
         channel = self._channels[subscription.spec.channel]

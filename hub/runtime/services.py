@@ -1,22 +1,27 @@
 """The services that requests use, made in every process with the role `web`."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.keys.service import Keyring
+from hub.catalogue.sealing import fingerprint
 from hub.catalogue.sources.service import Sources
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
-from hub.cluster.operator_secrets import fingerprint, first_fingerprint, kept_secret
+from hub.cluster.operator_secrets import first_fingerprint, kept_secret
 from hub.dispatch import Sender
+from hub.dispatch.channel_checks import ChannelCheck, check_channels
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.dispatch.search import Search
 from hub.errors import HubError
 from hub.maintenance.housekeeping import Housekeeping
+from hub.maintenance.secret_rotation import SecretRotation
 from hub.publishing.publisher import Publisher
 from hub.runtime.background import run_in_background
 from hub.runtime.core import Core
@@ -50,10 +55,12 @@ class Services:
     deliveries: Deliveries
     search: Search
     sender: Sender
+    check_channels: Callable[[], Awaitable[Sequence[ChannelCheck]]]
     stream: Broadcaster
     tickets: StreamTickets
     known_types: KnownTypes
     tasks: TaskRunner
+    rotation: SecretRotation
     housekeeping: Housekeeping
 
     async def ensure_defaults(self) -> None:
@@ -92,12 +99,14 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
         deliveries=deliveries,
         search=Search(events, deliveries, event_types, clock),
         sender=core.sender,
+        check_channels=partial(check_channels, core.channels, catalogue),
         stream=await stack.enter_async_context(
             open_broadcaster(store.feed, clock, _limits(settings), catalogue.subscription_name)
         ),
         tickets=StreamTickets(store.tickets, keys, clock),
         known_types=KnownTypes(event_types, catalogue, strict=settings.strict_types),
         tasks=TaskRunner(store.tasks, clock, core.id),
+        rotation=core.rotation,
         housekeeping=housekeeping,
     )
     await services.ensure_defaults()
@@ -105,9 +114,15 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
     core.metrics.watch_total("stream_overflows", "Listeners that fell behind.", lambda: services.stream.overflows)
     run_in_background(stack, "tickets", services.tickets.renew, clock)
     run_in_background(stack, "tasks", services.tasks.watch, clock)
+    run_in_background(stack, "secrets", partial(_resume, core.rotation), clock)
     # Called before `watch` is cancelled and before the store is closed, so that every task can save how it ended.
     stack.push_async_callback(services.tasks.stop)
     return services
+
+
+async def _resume(rotation: SecretRotation) -> None:
+    """Go on with a rotation in which a process died."""
+    await rotation.resume()
 
 
 def _limits(settings: Settings) -> Limits:

@@ -1,3 +1,4 @@
+import re
 import shutil
 import subprocess
 import sys
@@ -118,3 +119,15 @@ def test_django_channels_elsewhere_does_not_matter(copy: Path, tmp_path: Path) -
     distribute(copy / "site", "channels", record="channels/__init__.py,,\n")
     program = "import sys; sys.path.append('site'); from channels.discovery import load_channels; load_channels()"
     subprocess.run([sys.executable, "-c", program], cwd=copy, check=True, timeout=PATIENCE_SECONDS)
+
+
+def test_every_setting_that_a_channel_reads_is_among_its_names() -> None:
+    read = {
+        name
+        for module in PACKAGE.rglob("*.py")
+        for pattern in (r"options(?:\.get\(|\[)\"(\w+)\"", r"_option\(options, [\"'](\w+)[\"']\)")
+        for name in re.findall(pattern, module.read_text())
+    }
+    named = {name for channel in load_channels().values() for name in channel.option_names}
+    assert len(read) > 10
+    assert read - named == set()

@@ -257,6 +257,20 @@ async def test_without_a_sender_that_can_be_one_it_says_what_to_set(make_context
     assert EmailChannel(make_context(**options, **FROM)).unavailable(to("ann@example.com")) is None
 
 
+async def test_a_check_finds_what_a_mail_would_miss(make_context: MakeContext) -> None:
+    target = to("ann@example.com")
+    async with MailServer() as server:
+        channel = EmailChannel(make_context(smtp_url=server.url))
+        await channel.check(None)
+        with pytest.raises(SendFailed, match="HUB_EMAIL_FROM"):
+            await channel.check(target)
+        await channel.aclose()
+    with pytest.raises(SendFailed, match="mail is not set up"):
+        await EmailChannel(make_context(**FROM)).check(target)
+    await EmailChannel(make_context()).check(None)
+    assert server.mails == []
+
+
 def test_a_wrong_smtp_url_is_refused_at_the_start(make_context: MakeContext) -> None:
     with pytest.raises(ValueError, match="HUB_SMTP_URL"):
         EmailChannel(make_context(smtp_url="relay.example"))

@@ -234,3 +234,26 @@ def test_a_target_is_one_way_exactly_and_its_errors_repeat_nothing(target: dict[
     with pytest.raises(ValidationError) as caught:
         SlackTarget.model_validate(target)
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (Reply(200, '{"ok":true}'), None),
+        (Reply(200, '{"ok":false,"error":"token_revoked"}'), "Slack answered token_revoked about the bot's token"),
+        (Reply(503, "xoxb-canary"), "Slack answered 503 Service Unavailable about the bot's token"),
+    ],
+)
+async def test_a_token_is_checked_without_a_message(
+    make_context: MakeContext, answer: Reply, problem: str | None
+) -> None:
+    found = None
+    async with Receiver([answer]) as receiver:
+        channel = SlackChannel(make_context(slack_api_url=receiver.url))
+        await channel.check(None)
+        await channel.check(hook(receiver))
+        try:
+            await channel.check(BOT)
+        except SendFailed as failed:
+            found = failed.detail
+    assert (found, [arrival.path for arrival in receiver.requests]) == (problem, ["/auth.test"])

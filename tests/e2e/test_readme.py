@@ -1,39 +1,14 @@
 """The session of the README works as it stands there, on a fresh hub."""
 
-import os
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.redis_servers import RedisServer
 from tests.serving import HUB, kept_on, serving, surroundings
 
 README = Path(__file__).parents[2] / "README.md"
-
-
-STAND_IN = f"""#!{sys.executable}
-import sys, httpx
-_, _, url, _, header, _, body = sys.argv
-headers = dict([header.split(": ", 1)], **{{"Content-Type": "application/json"}})
-print(httpx.post(url, content=body, headers=headers, timeout=40).raise_for_status().text)
-"""
-"""Takes `-sS URL -H HEADER --json BODY`, for machines without curl, such as a bare Debian."""
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    """Where commands are looked for."""
-    if shutil.which("curl"):
-        return os.environ["PATH"]
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "curl").write_text(STAND_IN)
-    (tmp_path / "bin" / "curl").chmod(0o755)
-    return f"{tmp_path / 'bin'}:{os.environ['PATH']}"
 
 
 def session() -> str:

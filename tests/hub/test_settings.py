@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from hub.settings import Platform, Settings
+from hub.settings import Platform, Settings, read_key, unknown_settings
 
 SECRET = "s" * 40
 
@@ -79,6 +79,13 @@ def test_channels_are_given_every_setting_but_the_secrets_of_the_hub(
     assert options == {"smtp_url": "smtp://environment", "file_keep": "3", "file_max_bytes": "10"}
 
 
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_SLACK_API_URL", "")
+    monkeypatch.setenv("HUB_PORT", "")
+    assert Settings().channel_options == {}
+    assert Settings().port == 8000
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -142,3 +149,52 @@ def test_what_a_platform_sets_is_read_without_a_prefix(monkeypatch: pytest.Monke
     monkeypatch.setenv("PORT", "")
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
     assert Platform() == Platform(port=None, web_concurrency=4)
+
+
+@pytest.mark.parametrize("around", ["{}\n", " {}\r\n", "\ufeff{}", "\ufeff {}\n"])
+def test_a_key_is_taken_without_what_editors_put_around_it(
+    around: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HUB_ADMIN_KEY", around.format(SECRET))
+    given = Settings().admin_key
+    assert given is not None
+    assert given.get_secret_value() == SECRET
+    (tmp_path / "admin.key").write_text(around.format(SECRET))
+    assert read_key(tmp_path / "admin.key") == SECRET
+
+
+@pytest.mark.parametrize("name", ["HUB_ADMIN_KEY", "HUB_SECRET_KEY"])
+@pytest.mark.parametrize("blank", ["", " ", "\n", "\ufeff", "short", f"{'s' * 31}\n"])
+def test_a_key_that_is_blank_or_short_is_refused(name: str, blank: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, blank)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_a_blank_key_in_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "hub.toml").write_text('admin_key = ""\n')
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "seen"),
+    [(b"", "is blank"), (b" \n", "is blank"), (b"short\n", "has only 5 characters"), (b"\xff" * 40, "is not text")],
+)
+def test_a_key_file_without_a_key_is_refused(content: bytes, seen: str, tmp_path: Path) -> None:
+    (tmp_path / "admin.key").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"admin\.key {seen}; it must have 32 or more\. .* HUB_ADMIN_KEY"):
+        read_key(tmp_path / "admin.key")
+
+
+def test_what_nothing_reads_is_found_with_what_was_meant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HUB_PROT", "HUB_RETENTOIN", "HUB_XYZZY", "HUB_URL", "HUB_KEY", "HUB_HOST", "HUB_SMTP_URL"):
+        monkeypatch.setenv(name, "")
+    (tmp_path / "hub.toml").write_text('prot = 1\nport = 2\n[smtp]\nurl = "x"\n')
+    assert unknown_settings(["smtp_url"]) == [
+        ("HUB_PROT", "HUB_PORT"),
+        ("HUB_RETENTOIN", "HUB_RETENTION"),
+        ("HUB_XYZZY", None),
+        ("prot in hub.toml", "port"),
+        ("smtp in hub.toml", "smtp_url"),
+    ]

@@ -73,6 +73,14 @@ class SmtpPool:
             raise failed(error) from None
         return receipt(mail, answers)
 
+    async def check(self) -> None:
+        """Connect and log in, as for a mail. Raises `SendFailed`."""
+        try:
+            smtp = await self._logged_in()
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise failed(error) from None
+        await _quit(smtp)
+
     async def aclose(self) -> None:
         while self._idle:
             await _quit(self._idle.pop().smtp)
@@ -118,14 +126,22 @@ class SmtpPool:
         return None
 
     async def _new(self, mail: Mail) -> _Connection:
-        smtp = await self._connect()
+        smtp = await self._logged_in()
         try:
-            await log_in(smtp, self._server, self._tokens)
             await begin(smtp, mail, ANSWER_SECONDS)
         except BaseException:
             smtp.close()
             raise
         return _Connection(smtp)
+
+    async def _logged_in(self) -> aiosmtplib.SMTP:
+        smtp = await self._connect()
+        try:
+            await log_in(smtp, self._server, self._tokens)
+        except BaseException:
+            smtp.close()
+            raise
+        return smtp
 
     async def _connect(self) -> aiosmtplib.SMTP:
         try:

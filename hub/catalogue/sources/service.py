@@ -1,6 +1,6 @@
 """Creating and changing sources, and finding the one that a request is sent to."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -108,6 +108,25 @@ class Sources:
             return [Record("source", tenant, found.id, None)], []
 
         await self._catalogue.change(build)
+
+    def sealed_otherwise(self, sealing: str) -> list[str]:
+        """Ids of those that are sealed with another key than the one with this fingerprint, and can be read."""
+        return [record.id for record in self._catalogue.sources.values() if self._sealed_with(record) - {sealing}]
+
+    def sealed_again(self, ids: Collection[str]) -> list[Record]:
+        """Those of these ids that there are, sealed with the present key."""
+        return [self._encoded(self._decode(record)) for id_, record in self._catalogue.sources.items() if id_ in ids]
+
+    def unreadable(self) -> int:
+        """How many cannot be read with any key."""
+        return sum(not self._sealed_with(record) for record in self._catalogue.sources.values())
+
+    def _sealed_with(self, record: Record) -> frozenset[str]:
+        """The fingerprints of the keys; none where a secret cannot be read with any that there is."""
+        try:
+            return self._sealer.sealed_with(orjson.loads(record.doc or b"{}"), tenant=record.tenant, owner=record.id)
+        except SealBroken:
+            return frozenset()
 
     async def _edit(self, tenant: str, source_id: str, edit: Callable[[SourceDocument], SourceDocument]) -> Source:
         def build() -> tuple[list[Record], list[FeedEntry]]:

@@ -14,6 +14,7 @@ from hub.catalogue.patterns import check_patterns
 from hub.catalogue.sealing import SealBroken, Sealer, mask_model
 from hub.catalogue.subscriptions.filters import Filter, compile_filter, refuse_contradiction
 from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
+from hub.catalogue.subscriptions.unreadable import UnreadableTarget
 from hub.errors import Conflict, Fault, Forbidden, Invalid
 from hub.ids import new_id
 from hub.models import Event, Record
@@ -103,23 +104,24 @@ class SubscriptionCodec:
 
     def encode(self, subscription: Subscription) -> Record:
         doc = subscription.spec.model_dump(mode="json", exclude={"target"})
-        doc["target"] = self._sealer.seal_model(subscription.target, tenant=subscription.tenant, owner=subscription.id)
+        doc["target"] = (
+            subscription.target.document
+            if isinstance(subscription.target, UnreadableTarget)
+            else self._sealer.seal_model(subscription.target, tenant=subscription.tenant, owner=subscription.id)
+        )
         doc["disabled_reason"] = subscription.disabled_reason
         doc["created_at"] = subscription.created_at
         doc["updated_at"] = subscription.updated_at
         return Record("subscription", subscription.tenant, subscription.id, orjson.dumps(doc))
 
     def decode(self, record: Record) -> Subscription:
-        """Raises `Conflict` when its channel is not installed, or its secrets cannot be decrypted."""
+        """Raises `Conflict` when its channel is not installed. Secrets that cannot be decrypted make an
+        `UnreadableTarget`."""
         doc = orjson.loads(record.doc or b"{}")
         channel = self._channels.get(doc["channel"])
         if channel is None:
             raise Conflict(f"Subscription {record.id} uses the channel {doc['channel']}: install it and start again.")
-        sealed = doc.pop("target")
-        try:
-            target = self._sealer.open_model(channel.Target, sealed, tenant=record.tenant, owner=record.id)
-        except SealBroken as broken:
-            raise Conflict(f"Subscription {record.id} cannot be read. {broken}") from broken
+        target, sealed_with = self._open(channel, doc.pop("target"), record)
         members = {name: doc.pop(name) for name in ("disabled_reason", "created_at", "updated_at")}
         for name in ("created_at", "updated_at"):
             members[name] = datetime.fromisoformat(members[name])
@@ -131,8 +133,19 @@ class SubscriptionCodec:
             target=target,
             filter=compile_filter(spec.filter, stored=True) if spec.filter else None,
             version=record.version,
+            sealed_with=sealed_with,
             **members,
         )
+
+    def _open(
+        self, channel: Channel[Any], document: Mapping[str, Any], record: Record
+    ) -> tuple[TargetModel, frozenset[str]]:
+        place = {"tenant": record.tenant, "owner": record.id}
+        try:
+            opened = self._sealer.open_model(channel.Target, document, **place)
+            return opened, self._sealer.sealed_with(document, **place)
+        except SealBroken:
+            return UnreadableTarget.of(document), frozenset()
 
 
 def _built_filter(spec: SubscriptionSpec, current: Subscription | None) -> Filter | None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from channels.base import TargetModel
 from hub.catalogue.subscriptions.filters import Filter
+from hub.catalogue.subscriptions.unreadable import UnreadableTarget
 from hub.retry import DEFAULT_SCHEDULE, RetrySchedule
 
 DEFAULT_MAX_IN_FLIGHT = 10
@@ -50,8 +51,11 @@ class SubscriptionView(SubscriptionSpec):
     unavailable: str | None = Field(
         default=None,
         description="Why deliveries are held although the subscription is enabled: a setting of the operator is "
-        "missing, or the provider refuses it.",
+        "missing, the provider refuses it, or secrets of the target are lost.",
         examples=["mail is not set up: set HUB_SMTP_URL or HUB_EMAIL_PROVIDER"],
+    )
+    missing_secrets: list[str] = Field(
+        default=[], description="Pointers to secrets that cannot be decrypted any more; set again, its deliveries flow."
     )
     created_at: datetime
     updated_at: datetime
@@ -74,6 +78,8 @@ class Subscription:
     updated_at: datetime
     version: int = 0
     """The version of the catalogue in which it was written; 0 before that."""
+    sealed_with: frozenset[str] = frozenset()
+    """The fingerprints of the operator's secrets with which its own are sealed in the store."""
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -90,6 +96,7 @@ class Subscription:
             id=self.id,
             disabled_reason=self.disabled_reason,
             unavailable=unavailable,
+            missing_secrets=[*self.target.missing] if isinstance(self.target, UnreadableTarget) else [],
             created_at=self.created_at,
             updated_at=self.updated_at,
         )

@@ -14,6 +14,7 @@ from hub.catalogue.keys.model import Principal
 from hub.catalogue.sealing import reveal_model, unmask
 from hub.catalogue.subscriptions.codec import SubscriptionCodec
 from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
+from hub.catalogue.subscriptions.unreadable import UnreadableTarget
 from hub.clock import Clock
 from hub.errors import Conflict, Invalid, NotFound
 from hub.models import Delivery, FeedEntry, FeedKind, Record
@@ -135,7 +136,9 @@ class Subscriptions:
 
 
 def signed_target(subscription: Subscription) -> SignedTarget:
-    """Raises `Conflict` when the channel does not sign."""
+    """Raises `Conflict` when the channel does not sign, or the secret cannot be decrypted."""
+    if isinstance(subscription.target, UnreadableTarget):
+        raise Conflict("The secrets of this target cannot be decrypted; set them again with PATCH.")
     if not isinstance(subscription.target, SignedTarget):
         raise Conflict(f"The channel {subscription.spec.channel} does not sign its messages: there is no secret.")
     return subscription.target
@@ -164,8 +167,11 @@ def _patched(current: Subscription, merge: dict[str, Any]) -> SubscriptionSpec:
     if patch.get("channel", current.spec.channel) != current.spec.channel:
         # Another channel has other members, so nothing of the old target is carried over.
         document["target"] = {}
-    elif isinstance(patch.get("target"), dict):
-        patch["target"] = unmask(patch["target"], current.target, "target")
+    else:
+        if isinstance(current.target, UnreadableTarget):
+            current.target.refuse_without(patch.get("target", {}))
+        if isinstance(patch.get("target"), dict):
+            patch["target"] = unmask(patch["target"], current.target, "target")
     whole = {name: patch.pop(name) for name in _WHOLE if name in patch}
     try:
         return SubscriptionSpec.model_validate({**_merged(document, patch), **whole})
@@ -176,6 +182,8 @@ def _patched(current: Subscription, merge: dict[str, Any]) -> SubscriptionSpec:
 def _replaced(current: Subscription, spec: SubscriptionSpec) -> SubscriptionSpec:
     if spec.channel != current.spec.channel:
         return spec
+    if isinstance(current.target, UnreadableTarget):
+        current.target.refuse_without(spec.target)
     target = unmask(spec.target, current.target, "target")
     if isinstance(current.target, SignedTarget):
         target.setdefault("secret", current.target.secret.get_secret_value())

@@ -8,7 +8,16 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from channels.base import PreviousSecret, SignedTarget
-from hub.catalogue.sealing import MASK, SealBroken, Sealer, mask, mask_model, reveal_model, unmask
+from hub.catalogue.sealing import (
+    MASK,
+    SealBroken,
+    Sealer,
+    fingerprint,
+    mask,
+    mask_model,
+    reveal_model,
+    unmask,
+)
 from hub.errors import Invalid
 
 PLACE = {"tenant": "acme", "owner": "sub_1"}
@@ -78,6 +87,29 @@ def test_names_cannot_be_shifted_from_one_part_of_a_place_to_the_next(sealer: Se
 def test_another_key_opens_nothing(sealer: Sealer) -> None:
     with pytest.raises(SealBroken, match="HUB_SECRET_KEY"):
         Sealer("K" * 32).open(sealer.seal("x", **PLACE, field="f"), **PLACE, field="f")
+
+
+def test_it_opens_with_every_key_and_seals_with_the_active_one() -> None:
+    old, new = "k" * 32, "n" * 32
+    active = fingerprint(old)
+    both = Sealer(new, old, active=lambda: active)
+    sealed = both.seal("x", **PLACE, field="f")
+    assert Sealer(old).open(sealed, **PLACE, field="f") == "x"
+    active = fingerprint(new)
+    assert both.open(sealed, **PLACE, field="f") == "x"
+    assert Sealer(new).open(both.seal("x", **PLACE, field="f"), **PLACE, field="f") == "x"
+    active = "unknown"
+    assert both.sealing == fingerprint(new)
+
+
+def test_a_key_can_be_added(sealer: Sealer) -> None:
+    other = Sealer("o" * 32)
+    other.add("k" * 32)
+    document = sealer.seal_model(TARGET, **PLACE)
+    assert other.open_model(type(TARGET), document, **PLACE) == TARGET
+    assert other.sealed_with(document, **PLACE) == {fingerprint("k" * 32)}
+    with pytest.raises(SealBroken):
+        Sealer("o" * 32).sealed_with(document, **PLACE)
 
 
 @pytest.mark.parametrize("broken", ["", "v1:", "v2:AAAA", "v1:!!!", "v1:AAAA", "plain"])

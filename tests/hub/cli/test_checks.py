@@ -1,30 +1,16 @@
-"""The doctor finds what is wrong and says what to do about it."""
+"""The doctor finds what is wrong on a machine and says what to do about it."""
 
-import asyncio
-import json
 import socket
-from email.utils import format_datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import apsw
 import pytest
 
-from hub.cli.checks import address, local, server
-from hub.cli.client import HubClient, Unreachable
+from hub.cli.checks import address, check_channels, local
 from hub.clock import SystemClock
-from hub.findings import Finding
+from hub.findings import EMPTY_STORE, Finding
 from hub.settings import Settings
-from hub.testing.clock import START, ManualClock
-from hub.testing.receivers import Arrival, Receiver, Reply
 from tests.redis_servers import RedisServer
-
-HEALTHY = {
-    "/livez": Reply(200, "{}"),
-    "/readyz": Reply(200, "{}"),
-    "/openapi.json": Reply(200, json.dumps({"info": {"version": version("notification-hub")}})),
-    "/v1/event-types?limit=1": Reply(200, '{"items": []}'),
-}
 
 
 def looked_at(data_dir: Path) -> dict[str, Finding]:
@@ -49,14 +35,39 @@ def data_dir(tmp_path: Path) -> Path:
 
 def test_a_sound_machine_has_nothing_to_fix(data_dir: Path) -> None:
     found = looked_at(data_dir)
-    assert list(found) == ["sqlite", "data directory", "admin.key", "secret.key", "disk", "database"]
+    assert list(found) == [
+        "settings", "store", "sqlite", "data directory", "admin.key", "secret.key", "disk", "database"
+    ]  # fmt: skip
     assert {finding.state for finding in found.values()} <= {"ok", "warning"}
     assert "is intact" in found["database"].seen
 
 
-def test_before_the_first_start_there_is_nothing_to_fix_either(tmp_path: Path) -> None:
+def test_where_nothing_is_the_places_are_named(tmp_path: Path) -> None:
     found = looked_at(tmp_path / "not" / "yet")
-    assert {finding.state for finding in found.values()} == {"ok"}
+    assert [found[name].state for name in ("data directory", EMPTY_STORE)] == ["warning"] * 2
+    assert found[EMPTY_STORE].seen == f"there is no database at {tmp_path}/not/yet/hub.db"
+    assert "HUB_DATA_DIR" in found[EMPTY_STORE].advice
+
+
+def test_the_settings_file_is_named(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_CONFIG", str(tmp_path / "own.toml"))
+    assert looked_at(data_dir)["settings"].seen == f"the environment; no {tmp_path / 'own.toml'}"
+    (tmp_path / "own.toml").write_text("")
+    assert looked_at(data_dir)["settings"].seen == f"the environment and {tmp_path / 'own.toml'}"
+
+
+def test_a_database_of_a_newer_version_is_found(data_dir: Path) -> None:
+    connection = apsw.Connection(str(data_dir / "hub.db"))
+    connection.pragma("user_version", 999)
+    connection.close()
+    finding = looked_at(data_dir)["database"]
+    assert (finding.state, "a newer version of the hub (schema 999" in finding.seen) == ("failed", True)
+
+
+def test_a_key_file_without_a_key_is_found(data_dir: Path) -> None:
+    (data_dir / "secret.key").write_text("\n")
+    finding = looked_at(data_dir)["secret.key"]
+    assert (finding.state, "is blank" in finding.seen) == ("failed", True)
 
 
 def test_a_server_that_keeps_everything_is_looked_at_instead_of_a_file(data_dir: Path, valkey: RedisServer) -> None:
@@ -117,68 +128,29 @@ def test_an_address_that_is_taken_is_found() -> None:
     assert address(Settings(port=port)).state == "ok"
 
 
-async def examined(answers: dict[str, Reply], *, seconds_apart: float = 0.0) -> dict[str, Finding]:
-    """What the doctor finds at a hub that gives these answers, dated by the tests' clock."""
-    clock = ManualClock()
-    clock.advance(seconds_apart)
-
-    def script(arrival: Arrival) -> Reply:
-        answer = answers[arrival.path]
-        return Reply(answer.status, answer.body, {"Date": format_datetime(START, usegmt=True), **answer.headers})
-
-    def run(url: str) -> dict[str, Finding]:
-        with HubClient(url, "a-key") as hub:
-            return {finding.check: finding for finding in server(hub, clock)}
-
-    async with Receiver(script) as receiver:
-        return await asyncio.to_thread(run, receiver.url)
+def test_a_misspelt_setting_is_found_with_the_one_that_was_meant(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUB_SMTP_ULR", "smtp://mail")
+    monkeypatch.setenv("HUB_CONFIG", str(tmp_path / "hub.toml"))
+    (tmp_path / "hub.toml").write_text("HUB_PORT = 1\n")
+    settings = Settings(data_dir=data_dir)
+    unknown = {f.seen: f for f in local(settings, SystemClock()) if f.check == "unknown"}
+    assert unknown["nothing reads HUB_SMTP_ULR"].advice == "Did you mean HUB_SMTP_URL?"
+    assert unknown["nothing reads HUB_PORT in hub.toml"].advice == "Did you mean port?"
+    assert {finding.state for finding in unknown.values()} == {"warning"}
 
 
-async def test_a_healthy_hub_has_nothing_to_fix() -> None:
-    found = await examined(HEALTHY)
-    assert list(found) == ["alive", "clock", "ready", "version", "key"]
-    assert {finding.state for finding in found.values()} == {"ok"}
-
-
-async def test_a_hub_that_is_not_ready_says_why() -> None:
-    reasons = {"status": "not_ready", "reasons": ["The disk is full: free some space."]}
-    found = await examined({**HEALTHY, "/readyz": Reply(503, json.dumps(reasons))})
-    assert (found["ready"].state, found["ready"].seen) == ("failed", "The disk is full: free some space.")
-
-
-async def test_what_a_ready_hub_warns_of_is_shown(data_dir: Path) -> None:
-    warned = {"status": "ready", "warnings": ["Deliveries of 2 subscriptions to email are held: no sender."]}
-    found = await examined({**HEALTHY, "/readyz": Reply(200, json.dumps(warned))})
-    assert found["ready"].state == "warning"
-    assert "2 subscriptions to email are held" in found["ready"].seen
+def test_without_a_hub_the_settings_of_channels_are_checked_all_the_same(data_dir: Path) -> None:
+    refused, wrong = "smtp://127.0.0.1:1", "http://mail"
+    (found,) = check_channels(Settings(data_dir=data_dir, channel_options={"smtp_url": refused}))
+    assert (found.check, found.state) == ("channel email", "failed")
+    assert found.seen == "no connection to the mail server could be made"
+    (found,) = check_channels(Settings(data_dir=data_dir, channel_options={"smtp_url": wrong}))
+    assert (found.check, found.state, "HUB_SMTP_URL must be smtp://" in found.seen) == ("channels", "failed", True)
+    assert [*check_channels(Settings(data_dir=data_dir))] == []
 
 
 def test_a_sandbox_is_seen(data_dir: Path) -> None:
-    found = next(local(Settings(data_dir=data_dir, sandbox=True), SystemClock()))
-    assert (found.check, found.state) == ("sandbox", "warning")
-
-
-@pytest.mark.parametrize(("apart", "state"), [(4.0, "ok"), (30.0, "warning"), (-30.0, "warning"), (90.0, "failed")])
-async def test_clocks_that_are_apart_are_found(apart: float, state: str) -> None:
-    assert (await examined(HEALTHY, seconds_apart=apart))["clock"].state == state
-
-
-async def test_another_version_is_found() -> None:
-    found = await examined({**HEALTHY, "/openapi.json": Reply(200, '{"info": {"version": "9.0"}}')})
-    assert (found["version"].state, "9.0" in found["version"].seen) == ("warning", True)
-
-
-async def test_a_key_that_is_not_taken_is_found() -> None:
-    refused = Reply(401, '{"detail": "The key is unknown."}')
-    found = await examined({**HEALTHY, "/v1/event-types?limit=1": refused})
-    assert (found["key"].state, found["key"].seen) == ("failed", "The key is unknown. [401]")
-
-
-async def test_a_dead_process_behind_a_proxy_is_found() -> None:
-    found = await examined({"/livez": Reply(502, "")})
-    assert [finding.state for finding in found.values()] == ["failed"]
-
-
-def test_no_hub_at_all_is_told_apart() -> None:
-    with HubClient("http://127.0.0.1:1", "a-key") as hub, pytest.raises(Unreachable):
-        list(server(hub, SystemClock()))
+    found = {finding.check: finding for finding in local(Settings(data_dir=data_dir, sandbox=True), SystemClock())}
+    assert found["sandbox"].state == "warning"

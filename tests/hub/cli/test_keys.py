@@ -1,7 +1,11 @@
 """Keys from the command line: shown once, alone on standard output, and listed over all pages."""
 
 import json
+from typing import Any
 
+import pytest
+
+from hub.models import Scope
 from hub.testing.receivers import Arrival, Receiver, Reply
 from tests.hub.cli.commands import Hub, beside
 
@@ -24,3 +28,13 @@ async def test_listing_keys_reads_every_page(hub: Hub) -> None:
     async with Receiver(pages) as receiver:
         ran = await beside(hub, "keys", "list", "--json", "--url", receiver.url)
     assert [item["id"] for item in json.loads(ran.out)["items"]] == ["key_1", "key_2"]
+
+
+@pytest.mark.parametrize("columns", ["20", "40", "200"])
+async def test_a_listing_never_cuts_an_id(hub: Hub, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    long: dict[str, Any] = {"id": f"key_{'0' * 32}", "name": "a name " * 6, "scopes": [*Scope], "tenant": "t" * 60}
+    async with Receiver([Reply(200, json.dumps({"items": [long], "next_cursor": None}))]) as receiver:
+        ran = await beside(hub, "keys", "list", "--url", receiver.url)
+    row = ran.out.splitlines()[1]
+    assert all(text in row for text in (long["id"], long["name"].strip(), long["tenant"], " ".join(Scope), "never"))

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hub.cli.configuration import load, load_settings
 from hub.cli.roles import with_platform_port
-from hub.cli.serve import load, load_settings
 from hub.settings import Platform, Settings
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.plain_http import NO_TLS

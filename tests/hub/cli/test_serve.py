@@ -1,6 +1,7 @@
 """`hub serve`, and the client commands against it, each in a process of its own."""
 
 import json
+import os
 import re
 import stat
 import subprocess
@@ -25,7 +26,7 @@ ORDER = {
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHub]:
-    with serving(tmp_path_factory.mktemp("hub")) as served:
+    with serving(tmp_path_factory.mktemp("hub"), HUB_SMTP_ULR="smtp://mail") as served:
         yield served
 
 
@@ -43,11 +44,31 @@ def run(hub: ServedHub, *arguments: str, stdin: str = "") -> subprocess.Complete
     )
 
 
-def test_the_first_start_shows_the_key_once_and_keeps_it_private(hub: ServedHub) -> None:
-    (shown,) = [line for line in hub.lines if line.startswith("Admin key")]
-    assert hub.key in shown
+def test_the_first_start_keeps_the_key_private_and_out_of_the_log(hub: ServedHub) -> None:
+    assert hub.key not in "".join(hub.lines)
+    assert any(str(Path("var/admin.key")) in line for line in hub.lines)
     assert stat.S_IMODE((hub.data_dir / "admin.key").stat().st_mode) == 0o600
     assert stat.S_IMODE(hub.data_dir.stat().st_mode) == 0o700
+
+
+def test_a_misspelt_setting_is_told_at_the_start(hub: ServedHub) -> None:
+    (told,) = [json.loads(line) for line in hub.lines if "setting.unknown" in line]
+    assert (told["level"], told["name"], told["did_you_mean"]) == ("warning", "HUB_SMTP_ULR", "HUB_SMTP_URL")
+
+
+def test_a_terminal_is_shown_the_key_at_the_first_start(tmp_path: Path) -> None:
+    terminal, end = os.openpty()
+    process = subprocess.Popen([HUB, "serve", "--port", "0"], cwd=tmp_path, env=surroundings(), stderr=end)
+    os.close(end)
+    shown = b""
+    try:
+        while b"stop it with" not in shown:
+            shown += os.read(terminal, 4096)
+    finally:
+        process.kill()
+        process.wait(PATIENCE_SECONDS)
+        os.close(terminal)
+    assert (tmp_path / "var" / "admin.key").read_text().strip().encode() in shown
 
 
 def test_an_event_is_published_delivered_and_watched(hub: ServedHub) -> None:
@@ -127,8 +148,11 @@ def test_a_taken_port_is_one_clear_line(hub: ServedHub, tmp_path: Path) -> None:
     ("settings", "complaint"),
     [
         ({"HUB_PORT": "many"}, "HUB_PORT: "),
-        ({"HUB_ADMIN_KEY": "too-short"}, "HUB_ADMIN_KEY: "),
         ({"HUB_RESEND_API_KEY": "a\nb"}, "A setting is wrong: HUB_RESEND_API_KEY contains a line break"),
+        ({"HUB_ADMIN_KEY": "too-short"}, "HUB_ADMIN_KEY: must have at least 32 characters"),
+        ({"HUB_ADMIN_KEY": ""}, "HUB_ADMIN_KEY: must have at least 32 characters"),
+        ({"HUB_SECRET_KEY": " \n"}, "HUB_SECRET_KEY: must have at least 32 characters"),
+        ({"HUB_ALLOW_PRIVATE_TARGETS": "local"}, "HUB_ALLOW_PRIVATE_TARGETS: must be a network, such as 10.0.0.0/8."),
         ({"HUB_LOG_LEVEL": "loud"}, "log level"),
         ({"HUB_STORE_URL": "mongo://here"}, "sqlite://"),
         ({"HUB_DATA_DIR": "/dev/null"}, "cannot start"),
@@ -150,6 +174,18 @@ def test_a_wrong_setting_is_one_clear_line(settings: dict[str, str], complaint: 
     assert complaint in last
     assert "Traceback" not in failed.stderr
     assert "too-short" not in failed.stderr
+
+
+@pytest.mark.parametrize("name", ["admin.key", "secret.key"])
+def test_a_blank_key_file_is_one_clear_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / name).write_text("\ufeff\n")
+    failed = subprocess.run(
+        [HUB, "serve", "--port", "0"],
+        cwd=tmp_path, env=surroundings(), capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
+    )  # fmt: skip
+    assert failed.returncode == 1
+    assert f"hub: The key in var/{name} is blank" in failed.stderr.splitlines()[-1]
 
 
 def test_a_damaged_database_is_one_clear_line(tmp_path: Path) -> None:

@@ -1,19 +1,16 @@
 """Copying from the command line: counted, told of while it lasts, and one clear line where it cannot be."""
 
 import asyncio
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import pytest
-from rich.console import Console
-from rich.progress import Progress
 
-from hub.cli.store import LINE_SECONDS, _Bars, _Lines
 from hub.clock import SystemClock
 from hub.stores import open_store
-from hub.testing.clock import ManualClock
+from hub.stores.sqlite.database.opening import exclusive
 from hub.testing.stores.samples import publish
 from tests.hub.cli.commands import Hub
 from tests.hub.telemetry.restored import restored_logging
@@ -68,25 +65,36 @@ def test_a_destination_that_cannot_be_used_is_one_clear_line(hub: Hub, filled: s
     assert ran.err.splitlines()[-1].startswith("hub: This is not the address of a store.")
 
 
-def test_without_a_terminal_a_section_is_told_of_at_its_ends_and_now_and_then(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    clock = ManualClock()
-    lines = _Lines(clock)
-    for done in range(10):
-        lines.show("events", done, 9)
-        clock.advance(LINE_SECONDS / 4)
-    lines.show("tasks", 0, 5)
-    assert capsys.readouterr().err.splitlines() == [
-        *("events: 0 of 9", "events: 4 of 9", "events: 8 of 9", "events: 9 of 9"),
-        "tasks: 0 of 5",
-    ]
+def test_a_database_gives_back_what_was_removed(hub: Hub, tmp_path: Path) -> None:
+    database = tmp_path / "var" / "hub.db"
+
+    async def fill() -> None:
+        async with open_store(f"sqlite:///{database}", SystemClock()) as store:
+            for _ in range(20):
+                await publish(store, "sub_1", data=b'"' + b"x" * 200_000 + b'"')
+            await store.upkeep.trim_feed(SystemClock().now(), 0, 1_000)
+
+    asyncio.run(fill())
+    connection = apsw.Connection(str(database))
+    connection.execute("DELETE FROM attempts; DELETE FROM deliveries; DELETE FROM events").fetchall()
+    connection.close()
+    ran = hub("store", "compact", "--json")
+    told = json.loads(ran.out)
+    assert (ran.status, told["bytes_after"] < 1_000_000 < told["bytes_before"]) == (0, True)
+    assert database.stat().st_size == told["bytes_after"]
 
 
-def test_on_a_terminal_each_section_has_a_bar() -> None:
-    progress = Progress(console=Console(file=io.StringIO(), force_terminal=True))
-    bars = _Bars(progress)
-    for section, done in (("events", 3), ("events", 5), ("tasks", 1)):
-        bars.show(section, done, 9)
-    shown = [(bar.description, bar.completed, bar.total) for bar in progress.tasks]
-    assert shown == [("events", 5, 9), ("tasks", 1, 9)]
+def test_a_database_in_use_is_not_compacted(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    with exclusive(tmp_path / "var" / "hub.db"):
+        (tmp_path / "var" / "hub.db").touch()
+        ran = hub("store", "compact")
+    assert (ran.status, "in use by another hub" in ran.err) == (1, True)
+
+
+def test_where_there_is_no_file_nothing_is_compacted(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = hub("store", "compact")
+    assert (ran.status, "There is no database at" in ran.err) == (1, True)
+    monkeypatch.setenv("HUB_STORE_URL", "redis://127.0.0.1:1")
+    ran = hub("store", "compact")
+    assert (ran.status, "nothing to compact" in ran.err) == (1, True)

@@ -10,9 +10,12 @@ import pytest
 from pydantic import SecretStr
 
 from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.sealing import fingerprint
 from hub.catalogue.subscriptions import Subscription
-from hub.cluster.operator_secrets import fingerprint, first_fingerprint, kept_secret
+from hub.cluster.operator_secrets import draft_file, first_fingerprint, kept_secret, secret_keys
+from hub.errors import HubError
 from hub.models import Record
+from hub.settings import Settings
 from hub.stores import open_store
 from hub.stores.base import Records
 from hub.testing.clock import ManualClock
@@ -44,6 +47,26 @@ def test_of_many_that_make_it_at_once_all_have_the_same_secret(tmp_path: Path) -
         secrets = set(pool.map(start, range(AT_ONCE)))
     assert secrets == {path.read_text().strip()}
     assert [left.name for left in tmp_path.iterdir()] == ["secret.key"]
+
+
+def test_the_key_of_the_settings_comes_first_and_without_white_space(tmp_path: Path) -> None:
+    given = Settings(data_dir=tmp_path, secret_key=f" {'n' * 40}\n", previous_secret_key="o" * 40)
+    # Earlier versions sealed with what was given, white space and all.
+    assert secret_keys(given) == ["n" * 40, f" {'n' * 40}\n", "o" * 40]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_generated_key_is_followed_by_the_one_it_is_to_replace(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    (old,) = secret_keys(settings)
+    new = kept_secret(None, draft_file(settings))
+    assert secret_keys(settings) == [new, old]
+
+
+def test_a_file_without_a_key_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret.key").write_text("")
+    with pytest.raises(HubError, match="HUB_SECRET_KEY"):
+        secret_keys(Settings(data_dir=tmp_path))
 
 
 def test_a_fingerprint_tells_secrets_apart_and_no_more() -> None:

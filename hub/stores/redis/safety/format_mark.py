@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hub.findings import Finding
+from hub.findings import EMPTY_STORE, Finding
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.errors import Denied
 from hub.stores.redis.keyspace.codec import STORE_FORMAT
@@ -13,9 +13,11 @@ _MARK: Final = script("format_mark")
 
 
 async def format_finding(engine: Engine) -> Finding:
-    """Whether this version knows the format of what is kept under the prefix. Only reads."""
+    """Whether this version knows the format of what is kept under the prefix, if anything is. Only reads."""
     try:
         mark = await engine.ask("HGET", KeyNames(engine.prefix).meta, "format")
+        if mark is None and not await engine.ask("EXISTS", KeyNames(engine.prefix).meta):
+            return Finding(EMPTY_STORE, "ok", f"nothing is kept under {engine.prefix}:* yet")
     except Denied as error:
         # The finding about the user says what is missing.
         return Finding("redis format", "ok", f"unknown: {error.detail}")

@@ -74,6 +74,14 @@ async def test_a_refused_login_is_a_matter_of_the_settings(pool_for: Pools, serv
     assert "canary" not in f"{caught.value.detail} {caught.value.response_body}"
 
 
+async def test_a_login_is_checked_without_a_mail(pool_for: Pools, server_tls: ssl.SSLContext) -> None:
+    async with MailServer(tls=server_tls, login=LOGIN) as server:
+        await pool_for(server.url).check()
+        with pytest.raises(SendFailed, match="the mail server refused the login: 535"):
+            await pool_for(server.url.replace("canary-password", "wrong-canary")).check()
+        assert (server.connections, server.mails) == (2, [])
+
+
 async def test_a_break_after_the_message_is_tried_again_with_the_same_message_id(pool_for: Pools) -> None:
     async with MailServer() as server:
         server.data_answers = [None]

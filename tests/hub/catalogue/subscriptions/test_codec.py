@@ -8,8 +8,10 @@ import pytest
 from pydantic import SecretStr
 
 from channels.base import SignedTarget
-from hub.catalogue.sealing import Sealer
+from hub.catalogue.sealing import Sealer, fingerprint
 from hub.catalogue.subscriptions import Subscription, SubscriptionCodec, SubscriptionSpec
+from hub.catalogue.subscriptions.unreadable import HELD, UnreadableTarget
+from hub.dispatch.holds import Holds
 from hub.errors import Conflict, Forbidden, Invalid
 from hub.testing.clock import START
 
@@ -49,17 +51,30 @@ def test_no_secret_is_in_the_record_or_the_view(codec: SubscriptionCodec) -> Non
 def test_a_record_belongs_to_its_tenant_and_its_place(codec: SubscriptionCodec) -> None:
     record = codec.encode(build(codec))
     for moved in (replace(record, tenant="other"), replace(record, id="sub_other")):
-        with pytest.raises(Conflict):
-            codec.decode(moved)
+        assert isinstance(codec.decode(moved).target, UnreadableTarget)
 
 
-def test_a_record_that_cannot_be_used_says_what_to_do(codec: SubscriptionCodec) -> None:
+def test_a_record_of_a_channel_that_is_not_installed_says_what_to_do(codec: SubscriptionCodec) -> None:
     record = codec.encode(build(codec))
     elsewhere = SubscriptionCodec({}, codec._renderer, codec._sealer)
     with pytest.raises(Conflict, match="uses the channel webhook: install it"):
         elsewhere.decode(record)
-    with pytest.raises(Conflict, match="cannot be read"):
-        SubscriptionCodec(codec._channels, codec._renderer, Sealer("another secret")).decode(record)
+
+
+def test_secrets_that_cannot_be_decrypted_hold_a_subscription_and_stay_as_they_are(codec: SubscriptionCodec) -> None:
+    record = codec.encode(build(codec))
+    without = SubscriptionCodec(codec._channels, codec._renderer, Sealer("another secret"))
+    read = without.decode(record)
+    assert "/target/secret" in read.view().missing_secrets
+    assert Holds({}, sandbox=True).reason(read) == HELD
+    assert codec.decode(without.encode(read)).view().missing_secrets == []
+
+
+def test_it_is_known_with_which_key_a_record_is_sealed(codec: SubscriptionCodec) -> None:
+    built = build(codec)
+    assert codec.decode(codec.encode(built)).sealed_with == {fingerprint("a secret of these tests")}
+    plain = build(codec, channel="file", target={"name": "orders"})
+    assert codec.decode(codec.encode(plain)).sealed_with == frozenset()
 
 
 @pytest.mark.parametrize(

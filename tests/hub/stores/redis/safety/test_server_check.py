@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from hub.clock import Clock, SystemClock
 from hub.errors import HubError
-from hub.findings import Finding
+from hub.findings import EMPTY_STORE, Finding
 from hub.stores import StoreOptions, open_store
 from hub.stores.redis.safety.server_check import FAR_SECONDS, _version, examine
 from hub.testing.stores.samples import claim, publish
@@ -59,7 +59,10 @@ async def warnings(url: str, options: StoreOptions) -> list[str]:
 
 
 async def test_a_sound_server_has_nothing_to_mend(valkey: RedisServer) -> None:
-    findings = await found(valkey.url())
+    url = valkey.url()
+    assert (await found(url))[EMPTY_STORE].state == "ok"
+    assert await warnings(url, StoreOptions()) == []
+    findings = await found(url)
     assert list(findings) == [
         "redis",
         "redis role",
@@ -74,7 +77,6 @@ async def test_a_sound_server_has_nothing_to_mend(valkey: RedisServer) -> None:
     assert {finding.state for finding in findings.values()} == {"ok"}
     assert re.fullmatch(r"Valkey \d+\.\d+\.\d+", findings["redis"].seen)
     assert "appendfsync everysec" in findings["redis saves"].seen
-    assert await warnings(valkey.url(), StoreOptions()) == []
 
 
 @pytest.mark.redis7
