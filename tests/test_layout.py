@@ -27,6 +27,7 @@ COVERED_BY: dict[str, tuple[str, ...]] = {
     "hub/catalogue/sources/schemes/": ("tests/hub/catalogue/sources/schemes/test_schemes.py",),
     # What it does is seen in the answers of receivers alone.
     "channels/http/connection.py": ("tests/channels/http/test_transport.py",),
+    "channels/base/channel.py": ("tests/channels/test_contract.py",),
     # What every store has to keep is tested once, for all of them.
     "hub/stores/base/": (CONFORMANCE,),
     "hub/testing/": (CONFORMANCE, "tests/channels/test_contract.py"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from channels.base import PreviousSecret, SendFailed, SignedTarget, TargetModel, new_secret
+from channels.base import PreviousSecret, SignedTarget, TargetModel, new_secret
 from hub.testing.clock import START
 
 
@@ -61,13 +61,3 @@ def test_a_target_cannot_change_takes_no_unknown_member_and_repeats_nothing_that
 def test_no_secret_is_in_the_text_of_a_target() -> None:
     target = Hook(secret=SecretStr("whsec_s3cret")).rotated(START)
     assert "s3cret" not in repr(target)
-
-
-def test_a_failure_may_pass_unless_it_says_otherwise() -> None:
-    failure = SendFailed("no answer")
-    assert (failure.permanent, failure.retry_after, failure.status_code, str(failure)) == (
-        False,
-        None,
-        None,
-        "no answer",
-    )
