@@ -29,7 +29,7 @@ _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (HealthView, "serialization"),
     (Problem, "serialization"),
 ]
-_NAMES = {
+SHOWN_NAMES = {
     "ChannelNumbers": "ChannelStats",
     "DeliveryView": "Delivery",
     "EventView": "Event",
@@ -88,7 +88,9 @@ def _complete(document: dict[str, Any]) -> None:
                 operation["responses"] = dict(sorted((added | operation["responses"]).items()))
     document["webhooks"] = WEBHOOKS
     document["paths"] = _renamed(document["paths"])
-    renamed = {(shown := _NAMES.get(name, name)): {**_renamed(one), "title": shown} for name, one in schemas.items()}
+    renamed = {
+        (shown := SHOWN_NAMES.get(name, name)): {**_renamed(one), "title": shown} for name, one in schemas.items()
+    }
     bodies = [operation.get("requestBody") for path in document["paths"].values() for operation in path.values()]
     for name in _reachable(bodies, renamed):
         _describe_defaults(renamed[name])
@@ -104,7 +106,7 @@ def _renamed(value: Any) -> Any:
     match value:
         case {"$ref": str(place), **rest}:
             name = place.removeprefix(REFERENCE)
-            return {"$ref": REFERENCE + _NAMES.get(name, name), **rest}
+            return {"$ref": REFERENCE + SHOWN_NAMES.get(name, name), **rest}
         case dict():
             return {name: _renamed(inner) for name, inner in value.items()}
         case list():

@@ -131,7 +131,11 @@ async def test_what_is_too_large_gets_the_same_answer_as_without_nginx(tenant: T
         direct = await client.post("/v1/events", content=body, headers=content)
     proxied = await tenant.api.post("/v1/events", content=body, headers=content)
     assert (proxied.status_code, proxied.headers["content-type"]) == (413, "application/problem+json")
-    assert proxied.json() == direct.json()
+    # nginx refuses a batch by itself, before the hub sees the request.
+    told = [
+        {name: value for name, value in answer.json().items() if name != "request_id"} for answer in (proxied, direct)
+    ]
+    assert told[0] == told[1]
 
 
 async def test_a_batch_of_the_largest_size_reaches_the_hub(tenant: Tenant) -> None:

@@ -30,7 +30,7 @@ async def test_every_route_is_the_same_with_a_slash_at_its_end(api: Api) -> None
             for method in (*sorted(route.methods or ()), "HEAD", "OPTIONS"):
                 plain, slashed = [await api.admin.request(method, address) for address in (path, path + "/")]
                 assert slashed.status_code == plain.status_code, (method, path)
-                assert "location" not in slashed.headers
+                assert slashed.headers.get("location", "/").startswith("/")
 
 
 @pytest.mark.parametrize("path", ["/", "//", "/v1/events//", "/v1//events", "/nothing/", "/docs/x/"])

@@ -70,4 +70,6 @@ def test_a_lost_key_is_replaced_where_there_is_a_hub(
     asyncio.run(subscribe_one())
     monkeypatch.setenv("HUB_SECRET_KEY", "n" * 40)
     adopted = hub("secrets", "adopt")
-    assert adopted.out == "1 of 1 subscriptions have secrets to set again. Start the hub with `hub serve`.\n"
+    assert (
+        adopted.out == "1 of 1 subscriptions and sources have secrets to set again. Start the hub with `hub serve`.\n"
+    )

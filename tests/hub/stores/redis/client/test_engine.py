@@ -16,7 +16,7 @@ from hub.stores.redis.client.errors import Lost
 from hub.stores.redis.client.pool import AT_ONCE
 from hub.stores.redis.client.scripts import Script
 from hub.testing.clock import ManualClock
-from hub.testing.patience import PATIENCE_SECONDS, soon
+from hub.testing.patience import PATIENCE_SECONDS, patience, soon
 from tests.faults.toxic_proxy import ToxicProxy
 from tests.hub.stores.redis.engines import engine_on
 from tests.loop_time import pass_loop_time
@@ -154,10 +154,13 @@ async def test_many_calls_share_few_connections(engine: Engine, valkey: RedisSer
     assert len(valkey.ask("CLIENT", "LIST").splitlines()) - before < AT_ONCE
 
 
-async def test_a_reader_that_blocks_holds_up_no_call(engine: Engine) -> None:
+async def test_a_reader_that_blocks_holds_up_no_call(engine: Engine, valkey: RedisServer) -> None:
     reader = engine.reader()
     blocked = asyncio.create_task(reader.ask("XREAD", "BLOCK", 2000, "STREAMS", f"{engine.prefix}:none", "$"))
-    await asyncio.sleep(0.05)
+    async with patience():
+        # Before the server has the request, `$` would be after the entry that is to come.
+        while not valkey.info("clients")["blocked_clients"]:
+            await asyncio.sleep(0.005)
     assert await engine.run(COUNT) == 2
     await engine.ask("XADD", f"{engine.prefix}:none", "*", "a", "b")
     assert (await blocked)[0][1][0][1] == [b"a", b"b"]
