@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 
 from fastapi import Request
 
+from hub.catalogue.sources.schemes import EVENT_HEADERS, Headers
 from hub.errors import BadRequest, HubError, TooLarge, UnsupportedMedia
 from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON, media_type
 from hub.publishing import cloudevents
-from hub.publishing.event import ParsedEvent, parse_native
+from hub.publishing.event import MissingType, ParsedEvent, parse_native
 from hub.publishing.rawjson import first_byte, split_array, split_lines
+from hub.publishing.sources import announced_event
 from hub.stores.base import Idempotency
 
 MAX_KEY_LENGTH = 255
@@ -21,11 +23,13 @@ Items = list[ParsedEvent | HubError]
 """A batch. Each item is an event, or the error for which it is refused."""
 
 
-async def receive(request: Request, adapt: Adapt, *, max_events: int, max_event_bytes: int) -> ParsedEvent | Items:
+async def receive(
+    request: Request, adapt: Adapt, *, max_events: int, max_event_bytes: int
+) -> ParsedEvent | Items | None:
     """Read a request's event, or its batch of them, each passed through `adapt`.
 
-    Raises `UnsupportedMedia`; `BadRequest` when the body as a whole cannot be read; `TooLarge`; and, outside of a
-    batch, the error of the one event.
+    None when the request only tests the connection. Raises `UnsupportedMedia`; `BadRequest` when the body as a whole
+    cannot be read; `TooLarge`; and, outside of a batch, the error of the one event.
     """
     # Read once: a look-up in the framework's headers goes through all of them.
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
@@ -43,8 +47,21 @@ async def receive(request: Request, adapt: Adapt, *, max_events: int, max_event_
     if media == NDJSON:
         return _each(split_lines(body, max_events), read, adapt, max_event_bytes)
     if media in (JSON, CLOUDEVENT):
-        return adapt(read(body))
+        try:
+            return adapt(read(body))
+        except MissingType as refused:
+            # Looked at only now, so that events in the hub's own form, which are nearly all, cost nothing more.
+            event = _in_form_of_sender(headers, body, refused)
+            return event and adapt(event)
     raise UnsupportedMedia(f"Send {JSON}, {NDJSON}, {CLOUDEVENT} or {CLOUDEVENTS_BATCH}.")
+
+
+def _in_form_of_sender(headers: Headers, body: bytes, refused: MissingType) -> ParsedEvent | None:
+    """What a vendor announces that is known by a header of its own. Raises `refused` where there is none."""
+    for name, kind in EVENT_HEADERS.items():
+        if name in headers:
+            return announced_event(kind, headers, body)
+    raise refused
 
 
 def _each(elements: Sequence[bytes], read: Callable[[bytes], ParsedEvent], adapt: Adapt, max_bytes: int) -> Items:
@@ -75,7 +92,7 @@ async def idempotency_of(request: Request, now: datetime) -> Idempotency | None:
     digest = hashlib.sha256(request.url.path.encode())
     # Sorted, because the same request may come again with its headers in another order.
     for name, value in sorted(request.headers.items()):
-        if name == "content-type" or name.startswith("ce-"):
+        if name == "content-type" or name in EVENT_HEADERS or name.startswith("ce-"):
             digest.update(f"\n{name}:{value}".encode())
     digest.update(b"\n\n" + await request.body())
     return Idempotency(key, digest.hexdigest(), now + IDEMPOTENCY_LIFE)

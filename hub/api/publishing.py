@@ -130,6 +130,9 @@ async def publish_event(request: Request, caller: Publishing) -> Response:
 
     A CloudEvent in binary mode has its attributes in `ce-…` headers, and any content type. A batch (a JSON array,
     NDJSON, a CloudEvents batch) is taken here too; generated clients send it to `/v1/events/batch`.
+
+    What GitHub and Shopify post, an object without `type` that comes with `X-GitHub-Event` or `X-Shopify-Topic`,
+    becomes the data of an event `github.…` or `shopify.…`. The `ping` of GitHub is answered with 204.
     """
     return await _publish(request, caller, _from_client(request))
 
@@ -200,10 +203,12 @@ async def _publish(request: Request, caller: Principal, adapt: Adapt, *, only_ba
     received = await receive(
         request, adapt, max_events=settings.max_batch_events, max_event_bytes=settings.max_body_bytes
     )
+    if only_batch and not isinstance(received, list):
+        raise Invalid("Send an array of events; `POST /v1/events` takes a single one.")
+    if received is None:
+        return Response(status_code=204)
     idempotency = await idempotency_of(request, services.clock.now())
     if isinstance(received, ParsedEvent):
-        if only_batch:
-            raise Invalid("Send an array of events; `POST /v1/events` takes a single one.")
         answer = await services.publisher.publish_one(caller.tenant, received, idempotency)
         (verdict,) = answer.verdicts
         content, headers = _accepted(received, verdict), location(services, f"/v1/events/{verdict.id}")

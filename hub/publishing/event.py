@@ -1,7 +1,7 @@
 """A published event after parsing and before acceptance (`ParsedEvent`), and the hub's native format."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from operator import attrgetter
@@ -142,11 +142,22 @@ class NewEvent(BaseModel):
 _NATIVE = tuple(one.name for one in fields(ParsedEvent) if one.name in NewEvent.model_fields and one.name != "data")
 
 
+class MissingType(Invalid):
+    """An object that is not an event in the native format, nor meant to be one."""
+
+    def __init__(self, errors: Sequence[Fault]) -> None:
+        super().__init__(
+            "An event is an object with `type` and `data`. What a sender posts in a form of its own needs a source "
+            "(POST /v1/sources) or, from GitHub or Shopify, the header X-GitHub-Event or X-Shopify-Topic.",
+            errors=errors,
+        )
+
+
 def parse_native(raw: bytes) -> ParsedEvent:
     """Read one event in the native format.
 
-    Raises `BadRequest` when it is not JSON, and `Invalid`, with pointers, when it is not an object or a member breaks a
-    rule.
+    Raises `BadRequest` when it is not JSON, `MissingType`, and `Invalid`, with pointers, when it is not an object or a
+    member breaks a rule.
     """
     members, slices = parse_object(raw)
     if "specversion" in members:
@@ -154,7 +165,8 @@ def parse_native(raw: bytes) -> ParsedEvent:
     try:
         event = NewEvent.model_validate(members)
     except ValidationError as error:
-        raise Invalid("The event is malformed.", errors=pydantic_faults(error)) from None
+        faults = pydantic_faults(error)
+        raise Invalid("The event is malformed.", errors=faults) if "type" in members else MissingType(faults) from None
     check_times(event.deliver_at, event.expires_at)
     native = vars(event)
     return ParsedEvent(

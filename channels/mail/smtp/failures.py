@@ -67,6 +67,16 @@ def refused_login(
     )
 
 
+def refused_token(answer: aiosmtplib.SMTPResponseException, advice: str) -> SendFailed:
+    """Not a matter of the settings as a refused password is: a token runs out or is withdrawn, and the next one may be
+    taken."""
+    return SendFailed(
+        f"the mail server refused the login with XOAUTH2: {answer.code}; {advice}",
+        status_code=answer.code,
+        response_body=said(answer.message),
+    )
+
+
 def _refused(error: aiosmtplib.SMTPResponseException, what: str, *, permanent: bool = False) -> SendFailed:
     return SendFailed(
         f"the mail server refused {what}: {error.code}",

@@ -1,6 +1,8 @@
-"""CloudEvents 1.0 over HTTP, as the CloudEvents SDK writes them; and `Idempotency-Key`: one publication, one answer."""
+"""CloudEvents 1.0 over HTTP, as the CloudEvents SDK writes them; what vendors post in a form of their own; and
+`Idempotency-Key`: one publication, one answer."""
 
 import asyncio
+from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +13,7 @@ from cloudevents.core.bindings.http import HTTPMessage, to_binary_event, to_stru
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from tests.api_support import ORDER, Api, pointers
+from tests.api_support import ADMIN_KEY, ORDER, Api, pointers
 
 BATCH = "application/cloudevents-batch+json"
 ATTRIBUTES = {
@@ -114,6 +116,87 @@ async def test_the_trace_context_of_a_request_is_carried_with_its_event(api: Api
     stored = await api.store.archive.event("default", accepted.json()["id"])
     assert stored is not None
     assert stored.traceparent == parent
+
+
+PULL_REQUEST = b'{"action": "opened",  "number": 7, "pull_request": {"title": "x", "size": 1.50}}'
+GITHUB = {"X-GitHub-Event": "pull_request", "X-GitHub-Delivery": "72d3162e"}
+SHOPIFY = {"X-Shopify-Topic": "orders/create", "X-Shopify-Event-Id": "e-1"}
+API_KEY = {"X-API-Key": ADMIN_KEY}
+PASSWORD = {"Authorization": "Basic " + b64encode(f"any:{ADMIN_KEY}".encode()).decode()}
+
+
+async def send(
+    api: Api, headers: dict[str, str], body: bytes = PULL_REQUEST, path: str = "/v1/events"
+) -> httpx.Response:
+    key = {} if "Authorization" in headers else API_KEY
+    sent = {"Content-Type": "application/json", **key, **headers}
+    return await api.client(None).post(path, content=body, headers=sent)
+
+
+@pytest.mark.parametrize("key", [API_KEY, PASSWORD])
+@pytest.mark.parametrize(
+    ("headers", "type_", "id_"),
+    [(GITHUB, "github.pull_request", "72d3162e"), (SHOPIFY, "shopify.orders.create", "orders/create/e-1")],
+)
+async def test_what_a_sender_of_events_of_its_own_form_posts_with_a_key_is_an_event_once(
+    api: Api, key: dict[str, str], headers: dict[str, str], type_: str, id_: str
+) -> None:
+    accepted = await send(api, {**headers, **key})
+    assert accepted.status_code == 202, accepted.text
+    shown = await api.admin.get(accepted.headers["location"])
+    event = shown.json()
+    assert accepted.json() == {"id": event["id"], "type": type_, "status": "accepted", "duplicate": False}
+    assert (event["source"], event["source_id"]) == (f"urn:notification-hub:{type_.partition('.')[0]}", id_)
+    assert PULL_REQUEST in shown.content
+    assert (await send(api, {**headers, **key})).json() == {**accepted.json(), "duplicate": True}
+
+
+async def test_the_ping_of_github_is_answered_and_is_no_event(api: Api) -> None:
+    ping = {**GITHUB, "X-GitHub-Event": "ping"}
+    assert (await send(api, ping)).status_code == 204
+    assert (await send(api, ping, path="/v1/events/batch")).status_code == 422
+    assert (await send(api, {**ping, "X-API-Key": "wrong"})).status_code == 401
+    assert await published(api) == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "pointer"),
+    [
+        ({}, "/type"),
+        ({"X-Event": "push"}, "/type"),
+        ({"X-Hub-Signature-256": "sha256=00"}, "/type"),
+        ({"X-GitHub-Event": ""}, "/header/X-GitHub-Event"),
+    ],
+)
+async def test_a_body_without_a_type_and_without_a_name_in_a_header_is_refused(
+    api: Api, headers: dict[str, str], pointer: str
+) -> None:
+    refused = await send(api, headers)
+    assert refused.status_code == 422
+    assert pointers(refused)[0] == pointer
+    assert await published(api) == 0
+
+
+async def test_the_headers_of_a_vendor_change_nothing_of_an_event_in_the_form_of_the_hub(api: Api) -> None:
+    accepted = await send(api, GITHUB, orjson.dumps(EVENT))
+    assert accepted.json()["type"] == "stock.low"
+    batch = await send(api, GITHUB, b"[%b]" % PULL_REQUEST)
+    assert [item["status"] for item in batch.json()["items"]] == ["rejected"]
+    lines = await send(api, {**GITHUB, "Content-Type": "application/x-ndjson"})
+    assert [item["status"] for item in lines.json()["items"]] == ["rejected"]
+    assert (await send(api, {**GITHUB, "Content-Type": "application/cloudevents+json"})).status_code == 422
+
+
+async def test_a_form_of_a_vendor_does_not_fit_under_the_path_of_an_order(api: Api) -> None:
+    refused = await send(api, SHOPIFY, path="/v1/orders/1001/events")
+    assert (refused.status_code, pointers(refused)) == (422, ["/type"])
+
+
+async def test_the_name_in_the_header_is_part_of_what_an_idempotency_key_stands_for(api: Api) -> None:
+    first = await send(api, {**GITHUB, "Idempotency-Key": "k-1"})
+    again = await send(api, {**GITHUB, "Idempotency-Key": "k-1"})
+    assert again.content == first.content
+    assert (await send(api, {**GITHUB, "Idempotency-Key": "k-1", "X-GitHub-Event": "push"})).status_code == 422
 
 
 EVENT = {"type": "stock.low", "data": {"sku": "A-1"}}

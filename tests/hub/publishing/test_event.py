@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hub.errors import BadRequest, HubError, Invalid
 from hub.instants import parse_instant
-from hub.publishing.event import DEFAULT_SOURCE, ParsedEvent, fill_from_path, parse_native
+from hub.publishing.event import DEFAULT_SOURCE, MissingType, ParsedEvent, fill_from_path, parse_native
 
 
 def pointers(error: HubError) -> list[str]:
@@ -26,6 +26,13 @@ def test_the_least_event_is_a_type_and_data() -> None:
     assert event == ParsedEvent(
         type="x", source=DEFAULT_SOURCE, source_id=None, subject=None, time=None, data=b"null", data_value=None
     )
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"data": 1}', b'{"action": "opened", "number": 7}'])
+def test_an_object_without_a_type_is_told_from_other_errors_and_says_what_to_do(body: bytes) -> None:
+    with pytest.raises(MissingType, match="POST /v1/sources") as refused:
+        parse_native(body)
+    assert "/type" in pointers(refused.value)
 
 
 def test_data_is_kept_byte_for_byte() -> None:

@@ -11,7 +11,7 @@ from hub.catalogue.sources.model import SourceDocument
 from hub.catalogue.sources.schemes import SCHEMES
 from hub.errors import BadRequest, HubError, Invalid, Unauthorized, UnsupportedMedia
 from hub.publishing.event import ParsedEvent
-from hub.publishing.sources import signed_event
+from hub.publishing.sources import announced_event, signed_event
 from hub.testing.clock import START
 
 SECRET = "It's a Secret to Everybody"
@@ -84,6 +84,19 @@ def test_what_cannot_be_an_event_is_refused_after_the_signature_was_verified(
         received(source(), body, **headers)
     with pytest.raises(Unauthorized):
         received(source(), body, **{**headers, "x_signature": "00"})
+
+
+def test_what_a_sender_with_a_key_announces_has_a_source_that_is_not_the_hubs() -> None:
+    event = announced_event("github", {"x-github-event": "push", "x-github-delivery": "d-1"}, BODY)
+    assert event is not None
+    assert (event.type, event.source, event.source_id) == ("github.push", "urn:notification-hub:github", "d-1")
+    assert (event.data, event.data_value) == (BODY, {"ref": "refs/heads/main", "size": 10.5})
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a*", "x" * 256])
+def test_a_name_that_no_sender_may_give_is_refused_with_a_key_too(name: str) -> None:
+    with pytest.raises(Invalid):
+        announced_event("github", {"x-github-event": name}, BODY)
 
 
 def test_the_data_of_a_standard_webhook_is_cut_out_as_it_came() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from hub.catalogue.sources.schemes.base import Announced, Headers, Scheme, Signed
 
-__all__ = ["SCHEMES", "Announced", "Headers", "Scheme", "Signed"]
+__all__ = ["EVENT_HEADERS", "SCHEMES", "Announced", "Headers", "Scheme", "Signed"]
 
 
 def _defined_in(name: str) -> list[type[Scheme]]:
@@ -23,3 +23,7 @@ SCHEMES: Mapping[str, type[Scheme]] = {
     for scheme in _defined_in(info.name)
 }
 """Every scheme by its kind."""
+EVENT_HEADERS: Mapping[str, str] = {
+    scheme.event_header.lower(): kind for kind, scheme in SCHEMES.items() if scheme.event_header
+}
+"""The kinds of the schemes that have an `event_header`, by that header in lower case."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -63,6 +63,10 @@ class Scheme(BaseModel, ABC):
             def announced(self, headers: Headers, body: Any) -> Announced | None:
                 return Announced(header(headers, "X-Acme-Event"), headers.get("x-acme-id"))
     """
+
+    event_header: ClassVar[str] = ""
+    """The header in which senders of this scheme, and no others, name the event. By it a request is recognised whose
+    sender has a key and signs nothing; so a scheme that has one must need no options. Empty: there is none."""
 
     # Unknown options are refused when a source is written; one that a newer version stored is passed over.
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)

@@ -1,6 +1,6 @@
 """Shopify: https://shopify.dev/docs/apps/build/webhooks/subscribe/https"""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from hub.catalogue.sources.schemes.base import (
     Announced,
@@ -20,13 +20,17 @@ class Shopify(Scheme):
     The id is that of the event, which Shopify names for telling duplicates, or that of the delivery.
     """
 
+    event_header: ClassVar[str] = "X-Shopify-Topic"
+
     def signed(self, headers: Headers, body: bytes) -> Signed | None:
         return Signed(body, decoded(from_base64, [headers.get("x-shopify-hmac-sha256", "")]))
 
     def announced(self, headers: Headers, body: Any) -> Announced | None:
-        topic = header(headers, "X-Shopify-Topic")
-        id_ = headers.get("x-shopify-event-id") or header(headers, "X-Shopify-Webhook-Id")
+        topic = header(headers, self.event_header)
+        id_ = headers.get("x-shopify-event-id") or headers.get("x-shopify-webhook-id")
         # With the topic: what a person did once may be announced under several topics, all with the id of the event.
         return Announced(
-            topic.replace("/", "."), f"{topic}/{id_}", rfc3339_instant(headers.get("x-shopify-triggered-at"))
+            topic.replace("/", "."),
+            f"{topic}/{id_}" if id_ else None,
+            rfc3339_instant(headers.get("x-shopify-triggered-at")),
         )

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from hub.catalogue.sources.schemes import SCHEMES, Announced, Scheme
+from hub.catalogue.sources.schemes import EVENT_HEADERS, SCHEMES, Announced, Scheme
 from hub.catalogue.sources.schemes.github import GitHub
 from hub.catalogue.sources.schemes.hmac import Hmac
 from hub.catalogue.sources.schemes.shopify import Shopify
@@ -193,6 +193,17 @@ def test_shopify_without_the_id_of_the_event_is_told_apart_by_that_of_the_delive
     assert announced.id == "orders/create/w-1"
 
 
+@pytest.mark.parametrize(("header", "kind"), EVENT_HEADERS.items())
+def test_a_header_that_names_the_event_is_enough_to_know_it_without_options_and_without_an_id(
+    header: str, kind: str
+) -> None:
+    assert SCHEMES[kind]().announced({header: "push"}, VALUE) == Announced("push", None)
+
+
+def test_the_vendors_that_name_the_event_in_a_header_of_their_own_are_known_by_it() -> None:
+    assert EVENT_HEADERS == {"x-github-event": "github", "x-shopify-topic": "shopify"}
+
+
 def test_a_standard_body_without_data_is_itself_the_data() -> None:
     announced = SCHEMES["standard"]().announced(STANDARD, {"type": "ping"})
     assert announced == Announced("ping", "msg_1")
@@ -202,9 +213,7 @@ def test_a_standard_body_without_data_is_itself_the_data() -> None:
     ("scheme", "headers", "body", "pointer"),
     [
         ("github", {}, {}, "/header/X-GitHub-Event"),
-        ("github", {"x-github-event": "push"}, {}, "/header/X-GitHub-Delivery"),
         ("shopify", {}, {}, "/header/X-Shopify-Topic"),
-        ("shopify", {"x-shopify-topic": "a/b"}, {}, "/header/X-Shopify-Webhook-Id"),
         ("stripe", {}, {"type": "a"}, "/id"),
         ("stripe", {}, [], "/type"),
         ("standard", {"webhook-id": "1"}, {"type": ["a"]}, "/type"),
