@@ -4,6 +4,10 @@ UV ?= uv
 VENV := .venv
 BIN := $(VENV)/bin
 # uv where it is installed, because it is several times as fast. Both say what they are doing.
+# It goes by the certificates of the machine, as pip does: a company's proxy has an authority of its own.
+# Older versions know the second name.
+export UV_SYSTEM_CERTS := 1
+export UV_NATIVE_TLS := 1
 HAS_UV := $(shell $(UV) --version 2>/dev/null)
 INSTALL := $(if $(HAS_UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip --disable-pip-version-check --no-input install)
 # Wheels only: a machine without a compiler is told which one is missing, and nothing is compiled for minutes.
