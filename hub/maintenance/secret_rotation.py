@@ -1,5 +1,6 @@
 """Rotation of the key that stored secrets are sealed with, while the hub runs; see docs/decisions/0025."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 
@@ -17,6 +18,7 @@ from hub.tasks import Progress
 
 BATCH = 50
 """Subscriptions and sources that are written as one."""
+PAUSE_SECONDS = 0.05
 _NOTHING_NEWER = (
     "There is no newer key to rotate to. Give every process HUB_SECRET_KEY with the new key and HUB_PREVIOUS_SECRET_KEY"
     " with the present one, restart them one at a time, and rotate then."
@@ -49,6 +51,7 @@ class SecretRotation:
         self._sealer = sealer
         self._failpoint = failpoint
         self._alone = alone
+        self._turn = asyncio.Lock()
 
     async def rotate(self, progress: Progress) -> Mapping[str, int]:
         """Begin to seal with the newest key, and seal everything with it. Gives how many subscriptions and sources
@@ -56,17 +59,22 @@ class SecretRotation:
 
         Raises `Conflict` where there is no newer key.
         """
-        newest = secret_keys(self._settings)[0]
-        if fingerprint(newest) == self._sealer.sealing and not self._stale():
-            newest = self._generated()
-        self._sealer.add(newest)
-        await first_fingerprint(self._catalogue, SEALING_KEY, newest, replace=True)
-        self._failpoint("after_key_change")
-        return await self.resume(progress)
+        async with self._turn:
+            newest = secret_keys(self._settings)[0]
+            if fingerprint(newest) == self._sealer.sealing and not self._stale():
+                newest = self._generated()
+            self._sealer.add(newest)
+            await first_fingerprint(self._catalogue, SEALING_KEY, newest, replace=True)
+            self._failpoint("after_key_change")
+            return await self._seal(progress)
 
-    async def resume(self, progress: Progress | None = None) -> Mapping[str, int]:
+    async def resume(self) -> None:
         """Seal with the present key what is sealed with another one, and then forget the other where it was
         generated."""
+        async with self._turn:
+            await self._seal(None)
+
+    async def _seal(self, progress: Progress | None) -> Mapping[str, int]:
         total, sealed = len(self._stale()), 0
         while batch := self._stale()[:BATCH]:
             await self._catalogue.change(partial(self._sealed_again, batch))
@@ -74,6 +82,8 @@ class SecretRotation:
             self._failpoint("after_sealing")
             if progress is not None:
                 await progress(100 * sealed / total)
+            # A publish starts again when the catalogue has changed meanwhile, and must come to its end now and then.
+            await asyncio.sleep(PAUSE_SECONDS)
         draft = draft_file(self._settings)
         if draft.exists() and fingerprint(kept_secret(None, draft)) == self._sealer.sealing:
             # One rename: there is always a file with the key that the secrets are sealed with.

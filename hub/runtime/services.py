@@ -114,15 +114,10 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
     core.metrics.watch_total("stream_overflows", "Listeners that fell behind.", lambda: services.stream.overflows)
     run_in_background(stack, "tickets", services.tickets.renew, clock)
     run_in_background(stack, "tasks", services.tasks.watch, clock)
-    run_in_background(stack, "secrets", partial(_resume, core.rotation), clock)
+    run_in_background(stack, "secrets", core.rotation.resume, clock)
     # Called before `watch` is cancelled and before the store is closed, so that every task can save how it ended.
     stack.push_async_callback(services.tasks.stop)
     return services
-
-
-async def _resume(rotation: SecretRotation) -> None:
-    """Go on with a rotation in which a process died."""
-    await rotation.resume()
 
 
 def _limits(settings: Settings) -> Limits:

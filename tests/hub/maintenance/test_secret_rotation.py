@@ -1,5 +1,6 @@
 """A new key seals everything while the hub runs, in one process and in several."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,18 @@ async def test_a_generated_key_that_several_processes_share_is_not_replaced(
         with pytest.raises(Conflict, match="HUB_PREVIOUS_SECRET_KEY"):
             await web.services.rotation.rotate(nowhere)
         assert len(secret_keys(web.services.settings)) == 1
+
+
+async def test_rotations_at_once_take_turns_and_every_event_is_accepted_meanwhile(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    async with open_api(settings) as api:
+        for _ in range(2 * BATCH):
+            await api.subscribe(**HOOK, enabled=False)
+        rotations = asyncio.gather(*(api.services.rotation.rotate(nowhere) for _ in range(3)))
+        published = 0
+        while not rotations.done():
+            await api.publish()
+            published += 1
+        assert [ended["sealed"] for ended in await rotations] == [2 * BATCH] * 3
+        assert published > 3
+        assert await sealed_with(api.store, (settings.data_dir / "secret.key").read_text().strip()) == {True}
