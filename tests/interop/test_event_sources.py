@@ -1,7 +1,6 @@
 """The clients with which people watch hear every event once, over breaks and a crash of the hub."""
 
 import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,7 +10,7 @@ import httpx
 import pytest
 
 from hub.testing.patience import PATIENCE_SECONDS
-from tests.interop.watchers import HERE, Page, Watch, Watcher, chromium, npm_eventsource, python_httpx_sse
+from tests.interop.watchers import Page, Watch, Watcher, chromium, npm_eventsource, python_httpx_sse
 from tests.plain_http import NO_TLS
 from tests.redis_servers import RedisServer, free_port
 from tests.serving import ServedHub, kept_on, serving
@@ -27,20 +26,6 @@ QUICK = {"HUB_STREAM_MAX_AGE": "2", "HUB_STREAM_HEARTBEAT": "0.5"}
 def kept(request: pytest.FixtureRequest) -> dict[str, str]:
     server: RedisServer | None = request.getfixturevalue("valkey") if request.param == "redis" else None
     return kept_on(server)
-
-
-@pytest.fixture(scope="session")
-def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program in JavaScript, beside its libraries."""
-    place = tmp_path_factory.mktemp("npm") / "eventsource"
-    shutil.copytree(HERE / "eventsource", place)
-    if not shutil.which("node") or not (npm := shutil.which("npm")):
-        pytest.skip("Node.js is not installed")
-    options = ("--no-audit", "--no-fund", "--ignore-scripts", "--prefix", place)
-    done = subprocess.run((npm, "ci", *options), check=False, capture_output=True, timeout=4 * PATIENCE_SECONDS)
-    if done.returncode:
-        pytest.skip("the packages of npm cannot be installed")
-    return place
 
 
 async def publish(hub: ServedHub, count: int) -> list[str]:
@@ -82,8 +67,8 @@ async def test_httpx_sse_hears_each_event_once(tmp_path: Path) -> None:
         assert watcher.heard == published
 
 
-async def test_eventsource_of_npm_hears_each_event_once(tmp_path: Path, kept: dict[str, str], modules: Path) -> None:
-    watch = partial(npm_eventsource, modules)
+async def test_eventsource_of_npm_hears_each_event_once(tmp_path: Path, kept: dict[str, str], typescript: Path) -> None:
+    watch = partial(npm_eventsource, typescript)
     async with watched_over_breaks_and_a_crash(tmp_path, watch, **kept) as (watcher, published):
         assert watcher.heard == published
         assert not watcher.gave_up

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import shutil
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from aiohttp import web
 from httpx_sse import aconnect_sse
 
 from hub.testing.patience import PATIENCE_SECONDS, patience
+from tests.interop.conftest import TOOLS
 from tests.plain_http import NO_TLS
 
 HERE = Path(__file__).parent
@@ -68,24 +71,23 @@ async def ticket(url: str, key: str) -> str:
 
 @asynccontextmanager
 async def running(*command: str | Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A program that is killed in the end."""
-    quiet = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=quiet)
+    """A program that is killed in the end, with the processes that it has started: `node` of a wheel is one that starts
+    another."""
+    quiet, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=quiet, start_new_session=True)
     try:
         yield process
     finally:
         with suppress(ProcessLookupError):
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 
 @asynccontextmanager
-async def npm_eventsource(modules: Path, url: str, key: str) -> AsyncIterator[Watcher]:
+async def npm_eventsource(programs: Path, url: str, key: str) -> AsyncIterator[Watcher]:
     """The package `eventsource` of npm, in Node.js."""
-    node = shutil.which("node")
-    assert node is not None
     watcher = Watcher()
-    async with running(node, modules / "listen.mjs", await ticket(url, key)) as process:
+    async with running(TOOLS / "bin/node", programs / "listen.mjs", await ticket(url, key)) as process:
 
         async def read() -> None:
             assert process.stdout is not None
