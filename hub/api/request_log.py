@@ -1,7 +1,6 @@
 """Each request from its first moment to its last: it gets an id, an answer whatever fails, and its lines in the log."""
 
 import re
-from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -17,6 +16,8 @@ REFUSALS_A_MINUTE = 20
 """Lines about refused keys; somebody who guesses keys must not fill the disk. Each has its access line all the same."""
 _PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# Numbers, because each answer is looked up here, and an HTTPStatus takes long to hash.
+_REFUSALS = frozenset({401, 403})
 _NOT_MANAGEMENT = frozenset({"publish", "live"})
 """Tags of the routes that change nothing which an operator manages."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -54,14 +55,15 @@ class RequestLog:
                 await respond(failed)(scope, receive, answer.send)
         finally:
             seconds = self._clock.monotonic() - began
-            route, client = _route(scope), scope.get("client")
+            status, route, client = answer.status, _route(scope), scope.get("client")
             address = client[0] if client else None
-            method, query, status = scope["method"], scope["query_string"], answer.status or None
-            is_probe = route in _PROBES
-            self._access_log.record(Access(began, context, method, route, query, status, seconds, address, is_probe))
-        if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            self._log_refusal(scope, answer.status, address)
-        elif method not in _SAFE and 200 <= answer.status < 300:
+            method, query, is_probe = scope["method"], scope["query_string"], route in _PROBES
+            self._access_log.record(
+                Access(began, context, method, route, query, status or None, seconds, address, is_probe)
+            )
+        if status in _REFUSALS:
+            self._log_refusal(scope, status, address)
+        elif 200 <= status < 300 and method not in _SAFE:
             _log_change(scope, answer)
 
     def _log_refusal(self, scope: Scope, status: int, client: str | None) -> None:
@@ -78,21 +80,19 @@ class RequestLog:
 class _Answer:
     """Passes an answer on with the id of its request, and remembers what the log says of it."""
 
-    __slots__ = ("_request_id", "_send", "location", "status")
+    __slots__ = ("_request_id", "_send", "headers", "status")
 
     def __init__(self, send: Send, request_id: bytes) -> None:
         self._send = send
         self._request_id = request_id
         self.status = 0
         """0 until the answer has begun."""
-        self.location = ""
+        self.headers: list[tuple[bytes, bytes]] = []
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = headers = [*message.get("headers", ()), (HEADER, self._request_id)]
-            if self.status in {HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
-                self.location = next((value.decode() for name, value in headers if name == b"location"), "")
+            message["headers"] = self.headers = [*message.get("headers", ()), (HEADER, self._request_id)]
         await self._send(message)
 
 
@@ -101,12 +101,12 @@ def _log_change(scope: Scope, answer: _Answer) -> None:
     route: Any = scope.get("route")
     if route is None or not _NOT_MANAGEMENT.isdisjoint(route.tags):
         return
-    made = answer.location.rpartition("/")[2]
+    # What was made is named by its address.
+    made = [value.decode().rpartition("/")[2] for name, value in answer.headers if name == b"location"]
+    named = [*scope.get("path_params", {}).values(), *made]
     # Nothing but ids and names: a path may hold text of any kind, such as an address.
-    ids = [value for value in scope.get("path_params", {}).values() if _NAME.fullmatch(str(value))]
-    _log.info(
-        "action.completed", method=scope["method"], route=route.path_format, ids=[*ids, *([made] if made else [])]
-    )
+    ids = [value for value in named if _NAME.fullmatch(str(value))]
+    _log.info("action.completed", method=scope["method"], route=route.path_format, ids=ids)
 
 
 def _offered(scope: Scope) -> bytes | None:
