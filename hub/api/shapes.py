@@ -153,11 +153,12 @@ def location(services: Services, path: str) -> dict[str, str]:
 def page_response(listing: Listing[Any], items: Iterable[Any]) -> Response:
     """A page of a list that can be searched, with its items as they are shown."""
     stopped = {} if listing.searched_to is None else {"searched_to": listing.searched_to}
-    return json_response({"items": list(items), "next_cursor": listing.next_cursor, **stopped})
+    return listed(items, listing.next_cursor, **stopped)
 
 
-def listed(items: Iterable[Any], next_cursor: str | None = None) -> Response:
-    return json_response({"items": list(items), "next_cursor": next_cursor})
+def listed(items: Iterable[Any], next_cursor: str | None = None, **more: Any) -> Response:
+    """A page of a list, with what else it has."""
+    return json_response({"items": list(items), "next_cursor": next_cursor, **more})
 
 
 def _members(value: Any) -> Any:
