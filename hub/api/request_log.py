@@ -10,7 +10,7 @@ from hub.api.problems import respond
 from hub.clock import Clock
 from hub.errors import HubError
 from hub.telemetry.access_log import Access, AccessLog
-from hub.telemetry.request_context import HEADER, begin_request
+from hub.telemetry.request_context import HEADER, begin_request, offered_id
 
 REFUSALS_A_MINUTE = 20
 """Lines about refused keys; somebody who guesses keys must not fill the disk. Each has its access line all the same."""
@@ -43,7 +43,7 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = begin_request(_offered(scope))
+        context = begin_request(offered_id(scope["headers"]))
         answer = _Answer(send, context.request_id.encode())
         began = self._clock.monotonic()
         try:
@@ -107,13 +107,6 @@ def _log_change(scope: Scope, answer: _Answer) -> None:
     # Nothing but ids and names: a path may hold text of any kind, such as an address.
     ids = [value for value in named if _NAME.fullmatch(str(value))]
     _log.info("action.completed", method=scope["method"], route=route.path_format, ids=ids)
-
-
-def _offered(scope: Scope) -> bytes | None:
-    for name, value in scope["headers"]:
-        if name == HEADER:
-            return value  # type: ignore[no-any-return] # a scope is a mapping of anything
-    return None
 
 
 def _route(scope: Scope) -> str | None:

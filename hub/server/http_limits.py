@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from hub.errors import BadRequest, HubError, Unavailable
 from hub.stream import RETRY_BUSY, frames
-from hub.telemetry.request_context import HEADER, request_id
+from hub.telemetry.request_context import HEADER, offered_id, request_id
 
 HEAD_SECONDS = 10.0
 """How long a client may take to send the head of a request."""
@@ -112,7 +112,7 @@ class _ResponseUntilClose(RequestResponseCycle):
 async def _overloaded(scope: Any, _receive: Any, send: Any) -> None:
     """Answers for a process that has no descriptor to spare, without going through the app: 503, or to a listener what
     it understands."""
-    request = request_id(next((value for name, value in scope["headers"] if name == HEADER), None))
+    request = request_id(offered_id(scope["headers"]))
     if scope["path"].endswith(STREAM_PATH):
         status, body = 200, frames.comment("too many connections are open") + frames.retry(*RETRY_BUSY)
         headers = _headers(body, b"text/event-stream; charset=utf-8", request)

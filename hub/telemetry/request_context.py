@@ -1,6 +1,7 @@
 """The request that is being answered: what its log lines, its problems and its answer have in common."""
 
 import re
+from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -22,6 +23,14 @@ class RequestContext:
 
 
 _current: ContextVar[RequestContext | None] = ContextVar("request", default=None)
+
+
+def offered_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """The `X-Request-ID` among the headers of a request, if there is one."""
+    for name, value in headers:
+        if name == HEADER:
+            return value
+    return None
 
 
 def request_id(offered: bytes | None) -> str:
