@@ -23,6 +23,7 @@ from hub.cluster.operator_secrets import SEALING_KEY, first_fingerprint, secret_
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.dispatch import Sender
 from hub.dispatch.channel_checks import ChannelCheck, check_channels
+from hub.dispatch.shared_holds import SharedHolds
 from hub.errors import HubError
 from hub.failpoints import Failpoint, failpoints
 from hub.maintenance.copy import refuse_half_copied
@@ -57,6 +58,7 @@ class Core:
     subscriptions: Subscriptions
     sources: Sources
     sender: Sender
+    shared_holds: SharedHolds
     channels: Mapping[str, Channel[Any]]
     rotation: SecretRotation
     failpoint: Failpoint
@@ -91,8 +93,9 @@ async def open_core(
     await catalogue.refresh()
     await _refuse_other_secret(catalogue, secrets)
     sources = Sources(catalogue, sealer, clock)
+    id_, sender = token_hex(8), Sender(channels, renderer, tracing, sandbox=settings.sandbox)
     return Core(
-        id=token_hex(8),
+        id=id_,
         roles=frozenset(roles),
         settings=settings,
         clock=clock,
@@ -101,7 +104,8 @@ async def open_core(
         catalogue=catalogue,
         subscriptions=Subscriptions(catalogue, codec, clock),
         sources=sources,
-        sender=Sender(channels, renderer, tracing, sandbox=settings.sandbox),
+        sender=sender,
+        shared_holds=SharedHolds(sender.holds, catalogue, store.reports, id_, clock),
         channels=channels,
         rotation=SecretRotation(settings, catalogue, codec, sources, sealer, failpoint, alone=not store.shared),
         failpoint=failpoint,

@@ -19,6 +19,7 @@ from hub.dispatch.channel_checks import ChannelCheck, check_channels
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.dispatch.search import Search
+from hub.dispatch.shared_holds import SharedHolds
 from hub.errors import HubError
 from hub.maintenance.housekeeping import Housekeeping
 from hub.maintenance.secret_rotation import SecretRotation
@@ -55,6 +56,7 @@ class Services:
     deliveries: Deliveries
     search: Search
     sender: Sender
+    shared_holds: SharedHolds
     check_channels: Callable[[], Awaitable[Sequence[ChannelCheck]]]
     stream: Broadcaster
     tickets: StreamTickets
@@ -99,6 +101,7 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
         deliveries=deliveries,
         search=Search(events, deliveries, event_types, clock),
         sender=core.sender,
+        shared_holds=core.shared_holds,
         check_channels=partial(check_channels, core.channels, catalogue),
         stream=await stack.enter_async_context(
             open_broadcaster(store.feed, clock, _limits(settings), catalogue.subscription_name)
