@@ -1,12 +1,12 @@
 """Publishing: events of any type, and order and user events under the thing that they are about."""
 
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BaseModel, Field
+from starlette import types as asgi
 
 from hub.api.access import RequirePublisher
 from hub.api.components import reference
@@ -29,19 +29,21 @@ Publishing = Annotated[Principal, Depends(_caller)]
 
 
 class DirectRoute(APIRoute):
-    """Documents its endpoint as every route does, and calls it without the general way of solving parameters.
+    """Documents its endpoint as every route does, and calls it without the general way of solving parameters
+    and of ending dependencies.
 
     That way takes as long as everything the hub itself does to accept an event, so the busiest route goes without. See
     docs/decisions/0008.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        async def handle(request: Request) -> Response:
-            # In step with the signature of the endpoint, which documents what is passed here.
-            response: Response = await self.endpoint(request, await _caller(request))
-            return response
-
-        return handle
+    async def handle(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if scope["method"] not in self.methods:
+            await super().handle(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        # In step with the signature of the endpoint, which documents what is passed here.
+        response: Response = await self.endpoint(request, await _caller(request))
+        await response(scope, receive, send)
 
 
 _WARNED = "What was accepted and has no effect; absent where there is nothing to say."
