@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from fastapi import Request
 
 from hub.catalogue.sources.schemes import EVENT_HEADERS, Headers
+from hub.clock import Clock
 from hub.errors import BadRequest, HubError, TooLarge, UnsupportedMedia
 from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON, media_type
 from hub.publishing import cloudevents
@@ -78,7 +79,7 @@ def _each(elements: Sequence[bytes], read: Callable[[bytes], ParsedEvent], adapt
     return items
 
 
-async def idempotency_of(request: Request, now: datetime) -> Idempotency | None:
+async def idempotency_of(request: Request, clock: Clock) -> Idempotency | None:
     """The client's key with a fingerprint of everything that makes up the request. Raises `BadRequest`.
 
     Source: draft-ietf-httpapi-idempotency-key-header-07, section 2.1 (a quoted string; bare ones are taken too).
@@ -95,4 +96,4 @@ async def idempotency_of(request: Request, now: datetime) -> Idempotency | None:
         if name == "content-type" or name in EVENT_HEADERS or name.startswith("ce-"):
             digest.update(f"\n{name}:{value}".encode())
     digest.update(b"\n\n" + await request.body())
-    return Idempotency(key, digest.hexdigest(), now + IDEMPOTENCY_LIFE)
+    return Idempotency(key, digest.hexdigest(), clock.now() + IDEMPOTENCY_LIFE)

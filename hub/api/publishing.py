@@ -37,7 +37,7 @@ class DirectRoute(APIRoute):
     """
 
     async def handle(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        if scope["method"] not in self.methods:
+        if self.methods is None or scope["method"] not in self.methods:
             await super().handle(scope, receive, send)
             return
         request = Request(scope, receive)
@@ -209,7 +209,7 @@ async def _publish(request: Request, caller: Principal, adapt: Adapt, *, only_ba
         raise Invalid("Send an array of events; `POST /v1/events` takes a single one.")
     if received is None:
         return Response(status_code=204)
-    idempotency = await idempotency_of(request, services.clock.now())
+    idempotency = await idempotency_of(request, services.clock)
     if isinstance(received, ParsedEvent):
         answer = await services.publisher.publish_one(caller.tenant, received, idempotency)
         (verdict,) = answer.verdicts
