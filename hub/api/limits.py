@@ -27,7 +27,8 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         try:
-            body = await self._read_in_time(scope, receive)
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await self._read(scope, receive)
         except TimeoutError:
             await respond(BadRequest("The body took too long to arrive."))(scope, receive, send)
             return
@@ -43,17 +44,6 @@ class BodyLimit:
             return waiting.pop() if waiting else await receive()
 
         await self._app(scope, replay, send)
-
-    async def _read_in_time(self, scope: Scope, receive: Receive) -> bytes | None:
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(None) as limit:
-            # Nearly every body has arrived already. The timer, which costs as much as the rest of a layer, is set only
-            # where the loop has to go on to wait for more.
-            waits = loop.call_soon(limit.reschedule, loop.time() + BODY_SECONDS)
-            try:
-                return await self._read(scope, receive)
-            finally:
-                waits.cancel()
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
         """The whole body, or None when the client went away."""

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.clock import Clock
 from hub.telemetry.access_log import Access, AccessLog
-from hub.telemetry.request_context import HEADER, begin_request, offered_id
+from hub.telemetry.request_context import HEADER, RequestContext, begin_request, offered_id
 
 REFUSALS_A_MINUTE = 20
 """Lines about refused keys; somebody who guesses keys must not fill the disk. Each has its access line all the same."""
@@ -66,23 +66,28 @@ class RequestLog:
         except Exception as error:  # noqa: BLE001 - the framework has answered it, and raises it for this line
             _log.error("request.failed", route=_route(scope), error=type(error).__name__, exc_info=error)
         finally:
-            route, address = _route(scope), scope["client"][0] if scope.get("client") else None
-            seconds, is_probe = self._clock.monotonic() - began, route in _PROBES
-            self._access_log.record(
-                Access(began, context, method, route, scope["query_string"], status, seconds, address, is_probe)
-            )
+            self._record(scope, context, began, status)
         if status in _REFUSALS:
-            self._log_refusal(scope, status, address)
+            self._log_refusal(scope, status)
         elif status is not None and 200 <= status < 300 and method not in _SAFE:
             _log_change(scope, headers)
 
-    def _log_refusal(self, scope: Scope, status: int, client: str | None) -> None:
+    def _record(self, scope: Scope, context: RequestContext, began: float, status: int | None) -> None:
+        method, route, query, client = scope["method"], _route(scope), scope["query_string"], _client(scope)
+        seconds = self._clock.monotonic() - began
+        self._access_log.record(
+            Access(began, context, method, route, query, status, seconds, client, is_probe=route in _PROBES)
+        )
+
+    def _log_refusal(self, scope: Scope, status: int) -> None:
         now = self._clock.monotonic()
         if now - self._refusals_since >= 60:
             self._refusals, self._refusals_since = 0, now
         self._refusals += 1
         if self._refusals <= REFUSALS_A_MINUTE:
-            _log.warning("key.refused", method=scope["method"], route=_route(scope), status=status, client=client)
+            _log.warning(
+                "key.refused", method=scope["method"], route=_route(scope), status=status, client=_client(scope)
+            )
         elif self._refusals == REFUSALS_A_MINUTE + 1:
             _log.warning("key.refusals_many", advice="The others of this minute have only their access lines.")
 
@@ -102,3 +107,8 @@ def _log_change(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> None:
 
 def _route(scope: Scope) -> str | None:
     return getattr(scope.get("route"), "path_format", None)
+
+
+def _client(scope: Scope) -> str | None:
+    client = scope.get("client")
+    return client[0] if client else None
