@@ -16,7 +16,7 @@ from hub.stores.base import Reports
 
 REPORT_SECONDS = 15.0
 """For how long a report counts: a process that died tells nothing for long."""
-TELL_SECONDS = 5.0
+REPORT_EVERY_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 """Between looks at whether there is something to tell, or something told."""
 SETTLE_SECONDS = 2.0
@@ -41,19 +41,19 @@ class SharedHolds:
         self._process_id = process_id
         self._clock = clock
 
-    async def tell(self) -> NoReturn:
+    async def report(self) -> NoReturn:
         """Tell the others, at once after each change, until cancelled."""
         told: object = None
         due = 0.0
         while True:
             known = self._catalogue.version, self._holds.changes
             if known != told or self._clock.monotonic() >= due:
-                due = self._clock.monotonic() + TELL_SECONDS
+                due = self._clock.monotonic() + REPORT_EVERY_SECONDS
                 try:
-                    await self._reports.tell(self._process_id, self._report(), REPORT_SECONDS)
+                    await self._reports.put(self._process_id, self._encoded(), REPORT_SECONDS)
                     told = known
                 except Unavailable as error:
-                    _log.warning("holds.tell_failed", reason=error.detail)
+                    _log.warning("holds.report_failed", reason=error.detail)
             await self._clock.sleep(LOOK_SECONDS)
 
     async def follow(self) -> NoReturn:
@@ -86,7 +86,7 @@ class SharedHolds:
                 await self._clock.sleep(_STEP_SECONDS)
                 await self.read()
 
-    def _report(self) -> bytes:
+    def _encoded(self) -> bytes:
         return msgspec.json.encode(self._holds.report(self._catalogue.every_subscription(), self._catalogue.version))
 
 

@@ -103,7 +103,7 @@ async def _start(stack: AsyncExitStack, core: Core) -> Process:
 async def _share_holds(stack: AsyncExitStack, core: Core) -> None:
     """Tell the other processes what this one holds, or learn it from those that deliver."""
     if Role.WORKER in core.roles:
-        run_in_background(stack, "holds", core.shared_holds.tell, core.clock)
+        run_in_background(stack, "holds", core.shared_holds.report, core.clock)
     else:
         await core.shared_holds.read()
         run_in_background(stack, "holds", core.shared_holds.follow, core.clock)

@@ -87,7 +87,7 @@ class Reports(ABC):
     """What processes tell each other of themselves, each under its own name, for a while."""
 
     @abstractmethod
-    async def tell(self, name: str, report: bytes, seconds: float) -> None:
+    async def put(self, name: str, report: bytes, seconds: float) -> None:
         """Keep a report in place of the last one with this name, for `seconds`."""
 
     @abstractmethod

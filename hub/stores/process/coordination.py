@@ -61,7 +61,7 @@ class ProcessReports(Reports):
         self._reports: dict[str, tuple[bytes, float]] = {}
         """The report and when its time is up, by the name of who told it."""
 
-    async def tell(self, name: str, report: bytes, seconds: float) -> None:
+    async def put(self, name: str, report: bytes, seconds: float) -> None:
         self._reports[name] = report, self._clock.monotonic() + seconds
 
     async def told(self) -> Mapping[str, bytes]:

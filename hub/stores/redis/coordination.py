@@ -19,7 +19,7 @@ _RELEASE: Final = script("release_lease")
 _PUT: Final = script("put_ticket")
 _REPLACE: Final = script("replace_ticket")
 _EXTEND: Final = script("extend_tickets")
-_TELL: Final = script("tell_report")
+_PUT_REPORT: Final = script("put_report")
 _RECORD: Final = script("record_run")
 
 # The hub's clock decides when a lease or a ticket ends (see docs/decisions/0011), and tests move that clock. The
@@ -159,10 +159,10 @@ class RedisReports(Reports):
         self._engine = engine
         self._keys = KeyNames(engine.prefix)
 
-    async def tell(self, name: str, report: bytes, seconds: float) -> None:
+    async def put(self, name: str, report: bytes, seconds: float) -> None:
         now = self._now()
         ends = f"{now + int(seconds * 1000):0{DIGITS}}".encode()
-        await self._engine.run(_TELL, now, name, ends + report, repeat=True)
+        await self._engine.run(_PUT_REPORT, now, name, ends + report, repeat=True)
 
     async def told(self) -> Mapping[str, bytes]:
         now = self._now()

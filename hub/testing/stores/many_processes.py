@@ -104,7 +104,7 @@ class SharedStoreConformance(StoreSuite):
         assert not await store.schedules.record("retention", b"a", token)
 
     async def test_what_one_process_tells_is_told_to_the_others(self, store: Store, other: Store) -> None:
-        await store.reports.tell("one", b"held", 15.0)
+        await store.reports.put("one", b"held", 15.0)
         assert await other.reports.told() == {"one": b"held"}
 
     async def test_a_ticket_of_one_process_is_replaced_at_another(self, store: Store, other: Store) -> None:

@@ -22,7 +22,7 @@ def web_beside(parts: Parts) -> tuple[ScriptedChannel, Holds, SharedHolds]:
 async def tell(parts: Parts, name: str = "worker", **changes: Any) -> None:
     report = parts.sender.holds.report(parts.catalogue.every_subscription(), parts.catalogue.version)
     report = msgspec.structs.replace(report, **changes)
-    await parts.store.reports.tell(name, msgspec.json.encode(report), REPORT_SECONDS)
+    await parts.store.reports.put(name, msgspec.json.encode(report), REPORT_SECONDS)
 
 
 async def test_what_those_who_deliver_tell_counts_and_not_the_settings_here(parts: Parts) -> None:
@@ -95,7 +95,7 @@ async def test_a_report_names_a_bounded_number_and_says_nothing_of_the_rest(part
 
 
 async def test_what_another_version_told_is_passed_over(parts: Parts) -> None:
-    await parts.store.reports.tell("newer", b'{"version":"two"}', REPORT_SECONDS)
+    await parts.store.reports.put("newer", b'{"version":"two"}', REPORT_SECONDS)
     _, holds, shared = web_beside(parts)
     await shared.read()
     assert holds.told == []
