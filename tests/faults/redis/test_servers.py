@@ -1,6 +1,10 @@
 """Drills F16 to F19, F22 and F24: Redis restarts, dies, comes back empty, short or damaged, and has no room."""
 
 import asyncio
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,6 +18,11 @@ from tests.redis_servers import RedisServer
 
 HEAL_SECONDS = PATIENCE_SECONDS
 """How long it may take until the hub works again once its server does."""
+SLOW_SYNCS = ("-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:delay_enter=1s")
+KEPT_BYTES = 100_000
+"""What a server with a slow disk has answered and not written: much more than 50 requests a second have under way."""
+LOST_SECONDS = 3.0
+"""How old a lost event may be: a server waits two seconds for a sync, then it writes; and a client hears late."""
 
 
 @pytest.fixture
@@ -57,8 +66,9 @@ async def publish_over(drill: Drill, trouble: str) -> None:
     assert all(process.running for process in drill.hub.processes)
 
 
-@pytest.mark.parametrize("trouble", ["stop", "kill"])
-@pytest.mark.parametrize("fsync", ["everysec", "always"])
+@pytest.mark.parametrize(
+    ("trouble", "fsync"), [("stop", "everysec"), ("stop", "always"), ("kill", "no"), ("kill", "always")]
+)
 async def test_f16_a_restart_of_the_server_loses_nothing_and_heals_without_one_of_the_hub(
     drill: Drill, redis: RedisServer, trouble: str, fsync: str
 ) -> None:
@@ -69,6 +79,50 @@ async def test_f16_a_restart_of_the_server_loses_nothing_and_heals_without_one_o
     verdict = await drill.verdict(f"F16-{trouble}-{fsync}")
     assert verdict.passed, verdict
     assert verdict.acked > 100
+
+
+@contextmanager
+def slow_disk(redis: RedisServer) -> Iterator[None]:
+    """Let each sync of the append-only file take a second, as on a busy disk, until the server or the block ends."""
+    command = ("strace", "-f", "-qq", "-o", "/dev/null", "-p", str(redis.pid), *SLOW_SYNCS)
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as strace:
+        try:
+            yield
+        finally:
+            strace.terminate()
+
+
+@pytest.mark.privileged
+async def test_f16_a_server_that_is_killed_while_its_disk_is_slow_loses_two_seconds_at_most_and_that_is_reported(
+    drill: Drill, redis: RedisServer
+) -> None:
+    """Red when `everysec` is taken for a promise, so that nobody says that something is gone."""
+    redis.set(appendfsync="everysec")
+    await drill.hub.start()
+    await drill.subscribe("steady")
+    done = asyncio.Event()
+    publishing = asyncio.create_task(drill.publisher.publish_at(50, done))
+    before = await drill.publisher.publish()
+
+    async def keeps_answered_writes() -> bool:
+        # More than the few that are under way: of these at least one was answered.
+        persistence = await asyncio.to_thread(redis.info, "persistence")
+        return int(persistence["aof_buffer_length"]) > KEPT_BYTES
+
+    with slow_disk(redis):
+        await until(keeps_answered_writes, PATIENCE_SECONDS, every=0.01)
+        await asyncio.to_thread(redis.kill)
+    killed_at = time.monotonic()
+    await asyncio.to_thread(redis.start)
+    await heals(drill)
+    done.set()
+    await publishing
+    verdict = await drill.verdict("F16-kill-everysec-slow", remembered_since=killed_at)
+    lost = [acked for acked in drill.publisher.acked if any(acked.event_id in each for each in verdict.complaints)]
+    assert 0 < len(lost) == verdict.lost == len(verdict.complaints)
+    assert before not in lost
+    assert all(killed_at - LOST_SECONDS < acked.at <= killed_at for acked in lost)
+    assert await is_reported(drill)
 
 
 async def is_reported(drill: Drill) -> bool:

@@ -166,7 +166,10 @@ def _persistence(info: Info, config: Info) -> Finding:
 def _append_only(fsync: str) -> Finding:
     losses: Mapping[str, tuple[State, str]] = {
         "always": ("ok", "what was accepted is on its disk"),
-        "everysec": ("ok", "a power cut may lose the last second or two, a crash of the server nothing"),
+        "everysec": (
+            "ok",
+            "a power cut may lose the last second or two, and so may a crash of the server while its disk is slow",
+        ),
         "no": ("warning", "a power cut may lose the last half minute"),
     }
     state, loss = losses.get(fsync, ("ok", "what a power cut may lose is the provider's to say"))
