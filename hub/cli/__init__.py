@@ -61,6 +61,11 @@ def main() -> None:
         _fail(_usage(error), error.exit_code)
     except ClientError as error:
         _fail(str(error), 1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # Most often a command that runs as another user than the hub.
+        _fail(f"{error.filename}: {error.strerror}.", 1)
 
 
 def _usage(error: typer.TyperException) -> str:

@@ -35,6 +35,14 @@ def test_the_file_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert Settings().port == 1
 
 
+def test_a_file_that_is_named_and_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HUB_CONFIG", str(tmp_path / "other.toml"))
+    with pytest.raises(ValueError, match=r"HUB_CONFIG names .*other\.toml, and there is no such file"):
+        Settings()
+    monkeypatch.setenv("HUB_CONFIG", "")
+    assert Settings().port == 8000
+
+
 def test_without_an_address_the_store_is_a_file_in_the_data_directory() -> None:
     assert Settings(data_dir=Path("/srv/hub")).store_url == "sqlite:////srv/hub/hub.db"
     assert Settings(store_url="redis://127.0.0.1").store_url == "redis://127.0.0.1"
@@ -94,6 +102,8 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         {"attempt_timeout": 31},
         {"port": 70_000},
         {"root_path": "hub"},
+        {"log_level": "loud"},
+        {"log_format": "xml"},
     ],
 )
 def test_a_wrong_setting_is_refused_and_not_repeated(wrong: dict[str, object]) -> None:
@@ -212,6 +222,6 @@ def test_what_nothing_reads_is_found_with_what_was_meant(monkeypatch: pytest.Mon
         ("HUB_PROT", "HUB_PORT"),
         ("HUB_RETENTOIN", "HUB_RETENTION"),
         ("HUB_XYZZY", None),
+        ("[smtp] in hub.toml", "smtp_url"),
         ("prot in hub.toml", "port"),
-        ("smtp in hub.toml", "smtp_url"),
     ]
