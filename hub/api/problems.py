@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from hub.errors import BadRequest, HubError, Invalid
+from hub.errors import BadRequest, HubError, Invalid, MethodNotAllowed, NotFound
 from hub.telemetry.request_context import current_request
 from hub.validation import request_faults
 
@@ -68,11 +68,11 @@ def _from_validation(error: RequestValidationError) -> HubError:
 
 def _from_http(error: HTTPException) -> HubError:
     """What the framework itself refuses: an unknown path, a method that a path does not have."""
-    phrase = HTTPStatus(error.status_code).phrase
-    refused = HubError(f"{phrase}: /docs shows which routes and methods there are.")
-    refused.status, refused.title = error.status_code, phrase
-    refused.code = phrase.lower().replace(" ", "_")
-    return refused
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return NotFound("There is no route with this path; /docs shows all routes.")
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return MethodNotAllowed("There is no route with this method for this path; /docs shows all routes.")
+    return BadRequest("The request cannot be read.")
 
 
 def install(app: FastAPI) -> None:

@@ -18,6 +18,9 @@ async def test_what_the_framework_refuses_is_a_problem_too(api: Api, method: str
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json().keys() == {"type", "title", "status", "detail", "request_id"}
     assert ("allow" in answer.headers) == (status == 405)
+    code, title = {404: ("not_found", "Not found"), 405: ("method_not_allowed", "Method not allowed")}[status]
+    assert (answer.json()["type"].rpartition(":")[2], answer.json()["title"]) == (code, title)
+    assert answer.json()["detail"].startswith("There is no route")
 
 
 @pytest.mark.parametrize(
