@@ -269,6 +269,14 @@ def test_only_web_addresses_become_links(shipped: Renderer, event_type: str, rea
     assert "javascript" not in str(shipped.content("slack", event, None))
 
 
+@pytest.mark.parametrize("event_type", ["order.created", "stock.low"])
+def test_an_overridden_text_is_the_whole_message_in_slack(shipped: Renderer, event_type: str) -> None:
+    event = seen({"order_id": "1"}, event_type)
+    assert shipped.content("slack", event, {"text": "{{ data.order_id }}"}) == {"text": "1"}
+    assert shipped.content("slack", event, {"text": "t", "blocks": []}) == {"text": "t", "blocks": []}
+    assert shipped.content("slack", event, {"blocks": []})["text"]
+
+
 @pytest.mark.parametrize("event_type", BUILT_IN)
 def test_blocks_are_what_slack_takes(shipped: Renderer, event_type: str) -> None:
     message = shipped.content("slack", seen(BUILT_IN[event_type].example, event_type), None)
