@@ -1,12 +1,14 @@
 """Errors as RFC 9457 problems: rendered in one place, and documented for every route with `problems(…)`."""
 
 import math
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -59,11 +61,21 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _from_validation(error: RequestValidationError) -> HubError:
+def _from_validation(error: RequestValidationError, known: Iterable[str]) -> HubError:
     """Strips pydantic's errors of the input they carry."""
     if any(item["type"] == "json_invalid" for item in error.errors()):
         return BadRequest("The body is not valid JSON.")
-    return Invalid("The request breaks a rule; see `errors`.", errors=request_faults(error.errors()))
+    return Invalid("The request breaks a rule; see `errors`.", errors=request_faults(error.errors(), known))
+
+
+def _body_members(request: Request) -> Iterable[str]:
+    """The members that the route of a request knows in its body, where that is an object."""
+    route = request.scope.get("route")
+    annotation = route.body_field.field_info.annotation if isinstance(route, APIRoute) and route.body_field else None
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind.model_fields
+    return ()
 
 
 def _from_http(error: HTTPException) -> HubError:
@@ -84,7 +96,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(request: Request, error: RequestValidationError) -> Response:
-        return respond(_from_validation(error))
+        return respond(_from_validation(error, _body_members(request)))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:

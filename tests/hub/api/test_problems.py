@@ -24,6 +24,29 @@ async def test_what_the_framework_refuses_is_a_problem_too(api: Api, method: str
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "pointer", "known"),
+    [
+        ("events", {"type": "stock.low", "data": 1, "tpye": 1}, "/tpye", "type, data, id"),
+        ("subscriptions", {"name": "x", "event_types": ["*"], "chanel": "file"}, "/chanel", "channel, target"),
+        (
+            "subscriptions",
+            {"name": "x", "event_types": ["*"], "channel": "slack", "target": {"url": "https://h"}},
+            "/target/url",
+            "webhook_url, bot_token, channel",
+        ),
+        ("keys", {"name": "x", "scopes": ["read"], "tennant": "t"}, "/tennant", "scopes"),
+    ],
+)
+async def test_an_unknown_member_is_answered_with_those_that_are_known(
+    api: Api, path: str, body: dict[str, object], pointer: str, known: str
+) -> None:
+    answer = await api.admin.post(f"/v1/{path}", json=body)
+    details = {fault["pointer"]: fault["detail"] for fault in answer.json()["errors"]}
+    assert details[pointer].startswith("is not a known member; known are ")
+    assert known in details[pointer]
+
+
+@pytest.mark.parametrize(
     ("method", "path", "body"),
     [
         ("POST", "/v1/events", {"type": CANARY, "data": 1, CANARY[:4]: CANARY}),
