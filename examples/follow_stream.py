@@ -2,8 +2,7 @@
 
 Run it beside a hub, with a key that may read, and optionally with event type patterns or names of stream events:
 
-    export HUB_URL=http://127.0.0.1:8000 HUB_KEY=$(hub keys create watcher --scope read)
-    python -m examples.follow_stream 'order.*'
+    HUB_KEY=$(hub keys create watcher --scope read) python -m examples.follow_stream 'order.*'
 """
 
 import asyncio
@@ -30,6 +29,9 @@ async def follow(
         headers = {"Last-Event-ID": cursor} if cursor else {}
         try:
             async with aconnect_sse(hub, "GET", "/v1/stream", params={"types": types}, headers=headers) as source:
+                if source.response.is_error:
+                    # What the hub says is wrong.
+                    await source.response.aread()
                 source.response.raise_for_status()
                 sys.stderr.write(f"Listening, from {cursor or 'now'} on.\n")
                 # A stream that ends without an event is a hub that is too busy or stops: wait longer each time.
@@ -63,6 +65,6 @@ if __name__ == "__main__":
     try:
         asyncio.run(main(",".join(sys.argv[1:])))
     except httpx.HTTPStatusError as refused:
-        sys.exit(f"The hub refuses: {refused.response.status_code} {refused.response.reason_phrase}.")
+        sys.exit(f"The hub refuses: {refused.response.text}")
     except KeyboardInterrupt:
         sys.exit(130)

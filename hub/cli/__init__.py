@@ -70,8 +70,11 @@ def main() -> None:
 
 def _usage(error: typer.TyperException) -> str:
     """Empty when the command, given no arguments, has printed its help."""
-    message = error.format_message().strip().rstrip(".")
-    return f"{message}. See `hub --help`." if message else ""
+    # The words of a value's type are for people; what stands before them is not.
+    message = error.format_message().replace("Value error, ", "").strip().rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "hub"
+    return f"{message}. See `{command} --help`." if message else ""
 
 
 def _fail(message: str, status: int) -> None:

@@ -87,6 +87,8 @@ def _json_text(given: str) -> bytes:
         orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise ClientError(f"--data is not JSON: {error}.") from None
-    except (OSError, UnicodeError) as error:
-        raise ClientError(f"--data cannot be read: {error}.") from None
+    except OSError as error:
+        raise ClientError(f"--data cannot be read: {given.removeprefix('@')}: {error.strerror or error}.") from None
+    except UnicodeError:
+        raise ClientError("--data cannot be read: it is not text in UTF-8.") from None
     return text

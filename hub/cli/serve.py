@@ -52,9 +52,13 @@ def run_roles(settings: Settings, roles: frozenset[Role], *, processes: int = 1)
     except gaierror as error:
         raise ClientError(f"Cannot listen on {settings.host}: {error.strerror}; correct HUB_HOST or --host.") from None
     except OSError as error:
-        port, option = (settings.port, "--port") if Role.WEB in roles else (settings.health_port, "--health-port")
+        port, names = (
+            (settings.port, "--port or HUB_PORT")
+            if Role.WEB in roles
+            else (settings.health_port, "--health-port or HUB_HEALTH_PORT")
+        )
         place = f"{settings.host}:{port}"
-        raise ClientError(f"Cannot listen on {place}: {error.strerror or error}; choose another {option}.") from None
+        raise ClientError(f"Cannot listen on {place}: {error.strerror or error}; choose another {names}.") from None
 
 
 def _announce(settings: Settings, roles: frozenset[Role], port: int, first_start: bool) -> None:

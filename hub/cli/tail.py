@@ -119,7 +119,7 @@ def as_line(event: ServerSentEvent) -> Text:
     facts = [
         data.get("event_type") or data.get("type") or data.get("kind") or data.get("name") or "",
         _ids(data),
-        ", ".join(_attempt(attempt)) or data.get("reason") or "",
+        ", ".join((*_attempt(attempt), *_next(data, instant))) or data.get("reason") or "",
     ]
     line = Text(f"{instant[11:23]:12}  ", style="dim")
     line.append(f"{event.event:21}", style=STYLES.get(event.event, ""))
@@ -151,3 +151,10 @@ def _attempt(attempt: dict[str, Any]) -> Iterator[str]:
         yield f"{attempt['duration_ms']} ms"
     if attempt.get("error"):
         yield str(attempt["error"])
+
+
+def _next(data: dict[str, Any], now: str) -> Iterator[str]:
+    """When another attempt follows the one that is shown; with the day, unless it is the same as that of `now`."""
+    due = str(data.get("next_attempt_at") or "")
+    if due and data.get("attempt"):
+        yield f"next at {due[11:19] if due[:10] == now[:10] else due[:19].replace('T', ' ')}"

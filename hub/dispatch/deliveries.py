@@ -16,6 +16,7 @@ from hub.dispatch.health import Health, health_of
 from hub.dispatch.holds import Holds
 from hub.dispatch.transitions import EVENT_CANCELLED, cancel, replay
 from hub.errors import Conflict, Fault, Invalid, NotFound
+from hub.instants import instant_text
 from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import (
     Archive,
@@ -265,6 +266,8 @@ def _explain_made(delivery: Delivery) -> tuple[Explained, str]:
     reason = f"the delivery {delivery.id} is {delivery.status}"
     if delivery.reason:
         reason = f"{reason}: {delivery.reason}"
+    if delivery.status is Status.PENDING and delivery.next_attempt_at is not None:
+        reason = f"{reason}; its next attempt is due at {instant_text(delivery.next_attempt_at)}"
     if delivery.status is Status.HELD:
         return "held", reason
     # Every reason that `transitions` gives for an expiry begins with this word.

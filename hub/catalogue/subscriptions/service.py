@@ -176,7 +176,8 @@ def _patched(current: Subscription, merge: dict[str, Any]) -> SubscriptionSpec:
     try:
         return SubscriptionSpec.model_validate({**_merged(document, patch), **whole})
     except ValidationError as error:
-        raise Invalid("The patched subscription is not valid; see `errors`.", errors=pydantic_faults(error)) from None
+        faults = pydantic_faults(error, known=SubscriptionSpec.model_fields)
+        raise Invalid("The patched subscription is not valid; see `errors`.", errors=faults) from None
 
 
 def _replaced(current: Subscription, spec: SubscriptionSpec) -> SubscriptionSpec:

@@ -72,9 +72,8 @@ def test_a_wrong_setting_of_the_platform_is_one_clear_line(tmp_path: Path) -> No
 
 def test_a_taken_health_port_is_one_clear_line(valkey: RedisServer, tmp_path: Path) -> None:
     refused = run("worker", "--health-port", str(valkey.port), directory=tmp_path, HUB_STORE_URL=valkey.url())
-    complaint = (
-        f"hub: Cannot listen on 127.0.0.1:{valkey.port}: Address already in use; choose another --health-port.\n"
-    )
+    why = "Address already in use; choose another --health-port or HUB_HEALTH_PORT."
+    complaint = f"hub: Cannot listen on 127.0.0.1:{valkey.port}: {why}\n"
     assert (refused.returncode, refused.stderr) == (1, complaint)
 
 

@@ -140,7 +140,7 @@ def test_a_taken_port_is_one_clear_line(hub: ServedHub, tmp_path: Path) -> None:
     second = subprocess.run(
         [HUB, "serve", "--port", port], cwd=tmp_path, env=surroundings(), capture_output=True, text=True, check=False
     )
-    complaint = f"hub: Cannot listen on 127.0.0.1:{port}: Address already in use; choose another --port.\n"
+    complaint = f"hub: Cannot listen on 127.0.0.1:{port}: Address already in use; choose another --port or HUB_PORT.\n"
     assert (second.returncode, second.stdout, second.stderr) == (1, "", complaint)
 
 

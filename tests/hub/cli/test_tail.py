@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from httpx_sse import ServerSentEvent
 
 from hub.cli.tail import as_line
@@ -66,6 +67,16 @@ def test_a_line_of_tail_tells_what_happened_and_steers_no_terminal() -> None:
     assert line.startswith("12:00:01.250  delivery.attempted")
     assert "order.paid  dlv_1 → sales\ufffd[2J room (slack, sub_1)  attempt 2, 500, 12 ms, red " in line
     assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("due", "shown"), [("2026-11-23T12:00:06.250Z", "12:00:06"), ("2026-11-24T08:00:00Z", "2026-11-24 08:00:00")]
+)
+def test_a_line_of_tail_says_when_the_next_attempt_follows(due: str, shown: str) -> None:
+    attempt = {"number": 1, "error": "the connection was refused"}
+    data = {"id": "dlv_1", "updated_at": "2026-11-23T12:00:01Z", "attempt": attempt, "next_attempt_at": due}
+    line = as_line(ServerSentEvent("delivery.attempted", json.dumps(data), "7", None)).plain
+    assert line.endswith(f"attempt 1, the connection was refused, next at {shown}")
 
 
 def test_a_line_of_tail_shows_the_id_alone_where_a_hub_tells_no_name() -> None:

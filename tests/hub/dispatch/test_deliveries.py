@@ -10,6 +10,7 @@ from hub.dispatch import deliveries as module
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.errors import Conflict, Invalid, NotFound
+from hub.instants import instant_text
 from hub.models import Delivery, Event, Status
 from hub.stores.base import DeliveryQuery, Page, Result, Signal
 from hub.testing.stores import samples
@@ -73,6 +74,11 @@ async def test_what_waits_for_a_channel_that_can_send_nothing_is_held_too(desk: 
     )
     desk.parts.channel.missing = None
     assert await desk.service.counts(TENANT, ALL) == {Status.PENDING: 1}
+    due = instant_text(event.accepted_at)
+    assert (await desk.explained(event))[subscription.id] == (
+        "matched",
+        f"the delivery {delivery.id} is pending; its next attempt is due at {due}",
+    )
 
 
 async def test_what_waits_for_a_disabled_subscription_is_shown_listed_and_counted_as_held(desk: Desk) -> None:
