@@ -65,8 +65,12 @@ def main() -> None:
 
 def _usage(error: typer.TyperException) -> str:
     """Empty when the command, given no arguments, has printed its help."""
-    message = error.format_message().strip().rstrip(".")
-    return f"{message}. See `hub --help`." if message else ""
+    message = error.format_message().strip().removesuffix(".")
+    if not message:
+        return ""
+    context = getattr(error, "ctx", None)
+    end = "" if message.endswith("?") else "."
+    return f"{message}{end} See `{context.command_path if context else 'hub'} --help`."
 
 
 def _fail(message: str, status: int) -> None:

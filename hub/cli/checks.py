@@ -130,7 +130,7 @@ def channel_findings(checks: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
             where = f" (subscription {problem['subscription_id']})" if problem["subscription_id"] else ""
             yield Finding(name, "failed", problem["detail"] + where, "Deliveries wait until it is fixed.")
         if check["subscriptions"] and not check["problems"]:
-            yield Finding(name, "ok", f"{check['subscriptions']} subscriptions can be sent to")
+            yield Finding(name, "ok", f"subscriptions that can be sent to: {check['subscriptions']}")
 
 
 def _data(path: Path) -> Iterator[Finding]:
