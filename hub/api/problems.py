@@ -76,7 +76,7 @@ def _from_http(error: HTTPException) -> HubError:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error that the app foresees a problem; `RequestLog` answers the others."""
+    """Make every error a problem. What nobody foresaw is raised on after its answer, for `RequestLog` to log it."""
 
     @app.exception_handler(HubError)
     async def hub_error(request: Request, error: HubError) -> Response:
@@ -91,3 +91,7 @@ def install(app: FastAPI) -> None:
         response = respond(_from_http(error))
         response.headers.update(error.headers or {})
         return response
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        return respond(HubError("Something went wrong here; try again, and look at the hub's log if it stays."))

@@ -85,6 +85,7 @@ async def test_the_process_is_told_to_stop_before_connections_are_waited_for_and
         yield
         steps.append("closed")
 
+    thresholds = gc.get_threshold()
     serves = asyncio.Event()
     server = server_of(app_with(lifespan), serves.set)
     with closing(listening_socket("127.0.0.1", 0)) as listening:
@@ -101,6 +102,7 @@ async def test_the_process_is_told_to_stop_before_connections_are_waited_for_and
             await soon(serving_)
         finally:
             gc.unfreeze()
+            gc.set_threshold(*thresholds)
     assert steps == ["asked", "told to stop", "closed"]
 
 
