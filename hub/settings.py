@@ -26,7 +26,6 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[
 _DEFAULT_PORT = re.compile(r"(?<=^http)(://.+):80$|(?<=^https)(://.+):443$")
 _LISTS = frozenset({"allow_private_targets", "cors_origins"})
 """Settings with several values, which may stand on lines of their own."""
-_EDGES = f"{string.whitespace}\ufeff\u00a0"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 KEY_LENGTH = 32
 """The fewest characters of a key of the operator."""
@@ -34,9 +33,21 @@ _OF_COMMANDS = frozenset({"url", "key", "config", "copy_from", "copy_to"})
 _KEYS = frozenset({"admin_key", "secret_key", "previous_secret_key"})
 
 
+# What files, editors and `echo` add around a value is taken off by two rules, which differ in rare characters. The rule
+# of keys for settings would let pass control characters at an end, which are refused wherever they stand. The rule of
+# settings for keys would make another key of one that was given or kept with such an end, and what an earlier version
+# sealed with it could not be read.
+
+
 def bare_key(text: object) -> object:
-    """A key without the byte order mark and the white space around it, which editors and `echo` add."""
+    """A key without the byte order mark and everything around it that Unicode counts as white space, control characters
+    among it. This must never change: secrets are sealed with the result."""
     return text.strip().strip("\ufeff").strip() if isinstance(text, str) else text
+
+
+def bare_setting(text: str) -> str:
+    """A setting without the byte order marks, blanks and line breaks of ASCII, and no-break spaces around it."""
+    return text.strip(f"{string.whitespace}\ufeff\u00a0")
 
 
 OperatorKey = Annotated[SecretStr, BeforeValidator(bare_key), Field(min_length=KEY_LENGTH)]
@@ -202,7 +213,7 @@ def _single_lines(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     cleaned: dict[str, Any] = {}
     for name, value in values.items():
-        text = value.strip(_EDGES) if isinstance(value, str) else value
+        text = bare_setting(value) if isinstance(value, str) else value
         if isinstance(text, str) and name not in _LISTS and _CONTROL.search(text):
             raise PydanticCustomError(
                 "control_character",

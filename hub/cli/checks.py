@@ -115,7 +115,7 @@ def _unknown_settings() -> Iterator[Finding]:
 def check_channels(settings: Settings) -> Iterator[Finding]:
     """The settings of channels, for when no hub answers that could check them."""
     try:
-        checks = asyncio.run(resolve("hub.runtime.core:check_settings")(settings))
+        checks = asyncio.run(resolve("hub.runtime.channels:check_settings")(settings))
     except (ClientError, ImportError, HubError) as error:
         yield Finding("channels", "failed", str(error), "No process of the hub starts until this is fixed.")
     else:

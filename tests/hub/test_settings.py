@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from hub.settings import Platform, Settings, read_key, unknown_settings
+from hub.settings import Platform, Settings, bare_key, bare_setting, read_key, unknown_settings
 
 SECRET = "s" * 40
 
@@ -161,6 +161,23 @@ def test_a_key_is_taken_without_what_editors_put_around_it(
     assert given.get_secret_value() == SECRET
     (tmp_path / "admin.key").write_text(around.format(SECRET))
     assert read_key(tmp_path / "admin.key") == SECRET
+
+
+@pytest.mark.parametrize(
+    ("end", "of_key", "of_setting"),
+    [
+        ("\u00a0", "", ""),
+        ("\u2003", "", "\u2003"),
+        ("\x85", "", "\x85"),
+        ("\u2028", "", "\u2028"),
+        ("\ufeff \ufeff", "\ufeff", ""),
+        ("\u200b", "\u200b", "\u200b"),
+    ],
+)
+def test_keys_keep_the_rule_that_secrets_were_sealed_by_and_settings_the_stricter_one(
+    end: str, of_key: str, of_setting: str
+) -> None:
+    assert (bare_key(f"a{end}"), bare_setting(f"a{end}")) == (f"a{of_key}", f"a{of_setting}")
 
 
 @pytest.mark.parametrize("name", ["HUB_ADMIN_KEY", "HUB_SECRET_KEY"])

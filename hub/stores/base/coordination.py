@@ -1,4 +1,5 @@
-"""The contracts by which the processes on one store work together: leases, signals, stream tickets, schedule runs."""
+"""The contracts by which the processes on one store work together: leases, signals, reports, stream tickets, schedule
+runs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
@@ -80,6 +81,18 @@ class Tickets(ABC):
     @abstractmethod
     async def extend(self, kept: Mapping[str, bytes], expires_at: datetime) -> frozenset[str]:
         """Give tickets another time, where this is what is kept; gives the hashes of these. At most 500 in a call."""
+
+
+class Reports(ABC):
+    """What processes tell each other of themselves, each under its own name, for a while."""
+
+    @abstractmethod
+    async def put(self, name: str, report: bytes, seconds: float) -> None:
+        """Keep a report in place of the last one with this name, for `seconds`."""
+
+    @abstractmethod
+    async def told(self) -> Mapping[str, bytes]:
+        """The reports whose time is not up, by name."""
 
 
 class Schedules(ABC):

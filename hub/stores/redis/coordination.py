@@ -1,4 +1,4 @@
-"""Leases, signals, stream tickets and schedule runs, shared by all processes that have the store open."""
+"""Leases, signals, reports, stream tickets and schedule runs, shared by all processes that have the store open."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from hub.errors import Unavailable
-from hub.stores.base import Leases, Schedules, Signal, Signals, Tickets
+from hub.stores.base import Leases, Reports, Schedules, Signal, Signals, Tickets
 from hub.stores.milliseconds import instant, milliseconds
 from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.keyspace.codec import fields, unpack
@@ -19,6 +19,7 @@ _RELEASE: Final = script("release_lease")
 _PUT: Final = script("put_ticket")
 _REPLACE: Final = script("replace_ticket")
 _EXTEND: Final = script("extend_tickets")
+_PUT_REPORT: Final = script("put_report")
 _RECORD: Final = script("record_run")
 
 # The hub's clock decides when a lease or a ticket ends (see docs/decisions/0011), and tests move that clock. The
@@ -146,6 +147,27 @@ class RedisTickets(Tickets):
         """The expiry as it is kept, and after how many milliseconds of real time the server forgets the ticket."""
         ends = milliseconds(expires_at)
         return f"{ends:0{DIGITS}}".encode(), max(ends - self._now(), 0) + _TICKET_FORGOTTEN_MS
+
+    def _now(self) -> int:
+        return milliseconds(self._engine.clock.now())
+
+
+class RedisReports(Reports):
+    """A report is 13 digits of its end in milliseconds, and what was told."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._keys = KeyNames(engine.prefix)
+
+    async def put(self, name: str, report: bytes, seconds: float) -> None:
+        now = self._now()
+        ends = f"{now + int(seconds * 1000):0{DIGITS}}".encode()
+        await self._engine.run(_PUT_REPORT, now, name, ends + report, repeat=True)
+
+    async def told(self) -> Mapping[str, bytes]:
+        now = self._now()
+        kept = fields(await self._engine.ask("HGETALL", self._keys.reports))
+        return {name: report[DIGITS:] for name, report in kept.items() if int(report[:DIGITS]) > now}
 
     def _now(self) -> int:
         return milliseconds(self._engine.clock.now())

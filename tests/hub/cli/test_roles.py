@@ -18,7 +18,7 @@ from hub.cli.roles import with_platform_port
 from hub.settings import Platform, Settings
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.plain_http import NO_TLS
-from tests.redis_servers import RedisServer, free_port, wait_until
+from tests.redis_servers import PROCFILE_PORTS, RedisServer, free_port, wait_until
 from tests.serving import HUB, serving, surroundings
 
 ROOT = Path(__file__).parents[3]
@@ -162,7 +162,7 @@ def test_the_procfile_names_each_role() -> None:
 @contextmanager
 def honcho(directory: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The Procfile with two web processes, a worker and a scheduler, and the port of the first."""
-    port = free_port()
+    port = free_port(PROCFILE_PORTS)
     (directory / "Procfile").write_text((ROOT / "Procfile").read_text())
     path = f"{HUB.parent}:{os.environ['PATH']}"
     process = subprocess.Popen(

@@ -16,6 +16,7 @@ class KeyNames:
         self.signals = f"{prefix}:signals"
         self.held_leases = f"{prefix}:rights"
         self.due = f"{prefix}:due"
+        self.reports = f"{prefix}:reports"
         self.schedules = f"{prefix}:schedules"
         self.fan_outs = f"{prefix}:fan-outs"
         self.tenants = f"{prefix}:tenants"
