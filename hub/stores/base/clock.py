@@ -20,6 +20,10 @@ class ClockMark:
     store_off: float = 0.0
     held: float = 0.0
 
+    @property
+    def trusted(self) -> bool:
+        return self.wall_off == 0.0 and self.store_off == 0.0
+
 
 class StoreClock(ABC):
     """The time by which a store judges leases, retry waits, tickets and idempotency keys, whatever any process's time

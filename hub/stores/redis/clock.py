@@ -2,9 +2,11 @@
 
 from typing import Final
 
+from hub.clock import Clock
 from hub.stores.base import ClockMark, StoreClock
-from hub.stores.clock_mark import decoded, encoded
+from hub.stores.clock_mark import accepted, decoded, encoded
 from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.url import read_address
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
 
@@ -27,3 +29,16 @@ class RedisClock(StoreClock):
 
     async def keep(self, mark: ClockMark) -> None:
         await self._engine.run(_KEEP, encoded(mark), repeat=True)
+
+
+async def accept_clock(url: str, clock: Clock) -> bool:
+    """Trust all clocks from now on, as they are; False where they were trusted. Raises `HubError`."""
+    engine = Engine(read_address(url), clock)
+    try:
+        kept = RedisClock(engine)
+        if (mark := accepted(await kept.mark())) is None:
+            return False
+        await kept.keep(mark)
+        return True
+    finally:
+        await engine.close()
