@@ -19,6 +19,7 @@ from hub.cluster.roles import EVERY_ROLE, Role
 from hub.dispatch import Sender
 from hub.dispatch.shared_holds import SharedHolds
 from hub.failpoints import Failpoint, failpoints
+from hub.maintenance.clock_watch import ClockWatch
 from hub.maintenance.copy import refuse_half_copied
 from hub.maintenance.secret_rotation import SecretRotation
 from hub.rendering import Renderer
@@ -50,6 +51,7 @@ class Core:
     rotation: SecretRotation
     failpoint: Failpoint
     notifier: Notifier
+    clock_watch: ClockWatch
 
 
 async def open_core(
@@ -72,6 +74,10 @@ async def open_core(
     await catalogue.refresh()
     await refuse_other_secret(catalogue, secrets)
     sources = Sources(catalogue, sealer, clock)
+    clock_watch = ClockWatch(clock, store.clock)
+    if Role.SCHEDULER in roles:
+        # Before anything is judged by its age.
+        await clock_watch.look()
     id_, sender = token_hex(8), Sender(channels, renderer, tracing, sandbox=settings.sandbox)
     return Core(
         id=id_,
@@ -89,6 +95,7 @@ async def open_core(
         rotation=SecretRotation(settings, catalogue, codec, sources, sealer, failpoint, alone=not store.shared),
         failpoint=failpoint,
         notifier=Notifier(),
+        clock_watch=clock_watch,
     )
 
 

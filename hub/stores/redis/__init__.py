@@ -1,8 +1,7 @@
 """The store for more than one machine: one Redis, Valkey, or slot of a Cluster; Lua for each atomic step."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from secrets import token_hex
 
@@ -12,6 +11,7 @@ from hub.stores.options import StoreOptions
 from hub.stores.redis.archive import RedisArchive
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.url import read_address
+from hub.stores.redis.clock import RedisClock
 from hub.stores.redis.coordination import RedisLeases, RedisReports, RedisSchedules, RedisTickets, open_signals
 from hub.stores.redis.feed import open_feed
 from hub.stores.redis.intake import RedisIntake
@@ -29,18 +29,10 @@ __all__ = ["open_engine", "open_redis"]
 
 @asynccontextmanager
 async def open_engine(url: str, clock: Clock) -> AsyncIterator[Engine]:
-    """Calls to the server of a URL; the clock agrees with the server's meanwhile. Raises `HubError` when the URL or the
-    server cannot be used."""
+    """Calls to the server of a URL. Raises `HubError` when the URL cannot be used."""
     engine = Engine(read_address(url), clock)
     try:
-        await engine.measure()
-        measuring = asyncio.create_task(engine.keep_measuring())
-        try:
-            yield engine
-        finally:
-            measuring.cancel()
-            with suppress(asyncio.CancelledError):
-                await measuring
+        yield engine
     finally:
         await engine.close()
 
@@ -72,6 +64,7 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
             records=RedisRecords(engine, losses),
             tasks=RedisTasks(engine, losses),
             upkeep=RedisUpkeep(engine, losses),
+            clock=RedisClock(engine),
             signals=signals,
             leases=RedisLeases(engine),
             reports=RedisReports(engine),

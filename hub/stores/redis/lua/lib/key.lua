@@ -17,7 +17,9 @@
 --                loss.lua
 --   feed         stream, ids <n>-0 without gaps, except where a server lost some: at (ms), entry (msgpack)
 --   signals      stream, ids <n>-0 without gaps, about the newest 10,000: due (msgpack map lane -> ms, 0 for now),
---                fans_out, catalogue
+--                now (ms, when it was written), fans_out, catalogue
+--   clock        hash, see clock.lua
+--   clock-mark   string: what was seen of clocks last (JSON)
 --   reports      hash: by process, 13 digits of its end (ms) and what it tells of itself
 --   i:<tenant>:<digest>  an idempotency record, whose index is `expiring`
 --   source:<tenant>:<digest>  string: the id of the event that came with this (source, source_id)
@@ -34,6 +36,8 @@
 local HUB = KEYS[1]
 
 local key = {
+  clock = HUB .. ':clock',
+  clock_mark = HUB .. ':clock-mark',
   due = HUB .. ':due',
   all_lanes = HUB .. ':lanes',
   lanes_under_way = HUB .. ':leases',
