@@ -19,7 +19,17 @@ from hub.stores.base.archive import (
 )
 from hub.stores.base.coordination import Leases, Notify, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
-from hub.stores.base.intake import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
+from hub.stores.base.intake import (
+    AcceptResult,
+    Batch,
+    BatchEntry,
+    FanOut,
+    Idempotency,
+    Intake,
+    ItemResult,
+    Match,
+    NewDelivery,
+)
 from hub.stores.base.lanes import UNBOUNDED, BreakerState, HealthMark, LaneHealth, LanePolicy
 from hub.stores.base.page import Listing, Page
 from hub.stores.base.queue import Claim, ClaimRequest, ClaimResult, Queue, Result, WriteOutcome
@@ -56,6 +66,7 @@ __all__ = [
     "LanePolicy",
     "Leases",
     "Listing",
+    "Match",
     "NewDelivery",
     "Notify",
     "Page",

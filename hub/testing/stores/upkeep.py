@@ -5,7 +5,19 @@ from datetime import timedelta
 from hub.models import Outcome, Status, TaskStatus
 from hub.stores.base import Backlog, DeliveryQuery, EventQuery, Page, Store
 from hub.testing.clock import START, ManualClock
-from hub.testing.stores.samples import OTHER, TENANT, batch, claim, entry, event, idempotency, publish, result, task
+from hub.testing.stores.samples import (
+    OTHER,
+    TENANT,
+    batch,
+    claim,
+    entry,
+    event,
+    idempotency,
+    match,
+    publish,
+    result,
+    task,
+)
 from hub.testing.stores.suite import StoreSuite
 
 LATER = START + timedelta(hours=1)
@@ -44,7 +56,7 @@ class UpkeepConformance(StoreSuite):
         pending = await publish(store, "sub_1", "sub_2")
         sending = await publish(store, "sub_3")
         fanning = event()
-        await store.intake.accept(batch(entry(fanning, fan_out=True)))
+        await store.intake.accept(batch(entry(fanning, fan_out=match())))
         (claimed,) = await claim(store, "sub_2")
         await store.queue.finish([result(claimed, Status.DEAD, Outcome.FAILED)])
         await claim(store, "sub_3")
@@ -53,7 +65,7 @@ class UpkeepConformance(StoreSuite):
 
     async def test_purging_goes_on_past_what_has_to_stay_up_to_its_limit(self, store: Store) -> None:
         staying = [await publish(store, "sub_1"), await publish(store, "sub_1"), event(), event()]
-        await store.intake.accept(batch(*(entry(one, index=n, fan_out=True) for n, one in enumerate(staying[2:]))))
+        await store.intake.accept(batch(*(entry(one, index=n, fan_out=match()) for n, one in enumerate(staying[2:]))))
         for _ in range(5):
             await publish(store)
         assert [await store.upkeep.purge(LATER, 2) for _ in range(4)] == [2, 2, 1, 0]

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- needs: key, calls, indexes
+-- needs: key, calls, indexes, matches
 -- Marks events cancelled and drops their fan-out cursors.
 --
 -- ARGV: process, number of the call, cancellations (msgpack): arrays of tenant, event id, at (ms).
@@ -18,7 +18,8 @@ local function cancel(tenant, id, cancelled_at)
   redis.call('HSET', state, 'cancelled', cancelled_at)
   if fan then
     redis.call('HDEL', state, 'fan')
-    indexes.fan_out_ended(id, at)
+    matches.drop(state)
+    indexes.fan_out_ended(id, tenant, at)
   end
   return 1
 end

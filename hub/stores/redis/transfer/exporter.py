@@ -13,7 +13,7 @@ from hub.stores.paging import cursor_of, position_of
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.keyspace import idempotency
-from hub.stores.redis.keyspace.codec import fields, unpack_entry
+from hub.stores.redis.keyspace.codec import fields, match_from, unpack_entry
 from hub.stores.redis.keyspace.index_scan import at_of, id_of
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.records import READ
@@ -115,6 +115,9 @@ class Exporter:
         bodies = [next(replies) for _ in ids]
         states = [fields(next(replies)) for _ in ids]
         hashes = [fields(next(replies)) for _ in sent]
+        names = [state["match"].decode() for state in states if "match" in state]
+        found = await self._engine.ask_all([("HGET", keys.match(name), "to") for name in names])
+        matches = {name: match_from(packed) for name, packed in zip(names, found, strict=True) if packed}
         deliveries = {
             id_: delivery_from_parts(id_, parts, fields(next(replies)))
             for id_, parts in zip(sent, hashes, strict=True)
@@ -123,7 +126,8 @@ class Exporter:
         documents = []
         for (event, taken), body, state in zip(plan.events, bodies, states, strict=True):
             of_event = [deliveries[id_] for member in taken if (id_ := id_of(member)) in deliveries]
-            document = event_from_parts(id_of(event), plan.tenant, body, state, of_event)
+            match = matches.get(state.get("match", b"").decode())
+            document = event_from_parts(id_of(event), plan.tenant, body, state, of_event, match)
             if goes_on:
                 document.goes_on, document.event.data = True, ""
             documents.append(encode(document))

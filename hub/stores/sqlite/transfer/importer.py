@@ -7,7 +7,7 @@ import orjson
 from msgspec.structs import astuple
 
 from hub.errors import HubError
-from hub.stores.base import Piece, Section
+from hub.stores.base import Match, Piece, Section
 from hub.stores.documents import (
     Counters,
     DeliveryDocument,
@@ -19,6 +19,7 @@ from hub.stores.documents import (
     decode,
 )
 from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.fan_outs import NewFanOuts
 from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, EVENT_COLUMNS, FEED_MEMBERS, event_row
 from hub.stores.sqlite.tasks import TASK_COLUMNS, task_row
 from hub.stores.stored import StoredEvent
@@ -59,6 +60,7 @@ def _put_events(transaction: Transaction, documents: Sequence[bytes]) -> None:
     seqs = _known(transaction, "events", [document.event.id for document in given])
     next_seq = _highest(transaction, "events") + 1
     rows: list[Cells] = []
+    fan_outs = NewFanOuts()
     for document in given:
         id_ = document.event.id
         if id_ not in seqs:
@@ -67,7 +69,11 @@ def _put_events(transaction: Transaction, documents: Sequence[bytes]) -> None:
             seqs[id_] = next_seq + len(rows)
             members, kept = astuple(document.event), (document.cancelled_at, document.fan_out_after)
             rows.append(event_row(seqs[id_], members, *kept))
+            if document.fan_out_after is not None:
+                match = None if document.match is None else Match(document.match)
+                fan_outs.add(document.event.tenant, id_, seqs[id_], match)
     transaction.insert("events", EVENT_COLUMNS, rows)
+    fan_outs.write(transaction)
     _put_deliveries(transaction, given, seqs)
 
 
