@@ -44,11 +44,6 @@ def remembered(record: bytes, asked: Idempotency) -> AcceptResult:
     return AcceptResult(with_duplicates(first, duplicates or ()), replayed=True)
 
 
-def expiry(record: bytes) -> int:
-    """Until when a record counts, in milliseconds."""
-    return int(unpack(record)[2])
-
-
 def fields(record: bytes) -> tuple[str, str, int, tuple[ItemResult, ...]]:
     """A record's key, fingerprint, expiry in milliseconds, and verdicts."""
     key, fingerprint, expires, verdicts, duplicates = unpack(record)
