@@ -22,6 +22,7 @@ from hub.cluster.notifier import Notifier
 from hub.cluster.operator_secrets import SEALING_KEY, first_fingerprint, secret_keys
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.dispatch import Sender
+from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.channel_checks import ChannelCheck, check_channels
 from hub.errors import HubError
 from hub.failpoints import Failpoint, failpoints
@@ -61,6 +62,7 @@ class Core:
     rotation: SecretRotation
     failpoint: Failpoint
     notifier: Notifier
+    changes: ChangeRunner
 
 
 async def open_core(
@@ -91,6 +93,8 @@ async def open_core(
     await catalogue.refresh()
     await _refuse_other_secret(catalogue, secrets)
     sources = Sources(catalogue, sealer, clock)
+    notifier, alone = Notifier(), not store.shared
+    changes = ChangeRunner(store.archive, store.queue, store.changes, clock, notifier.notify, alone=alone)
     return Core(
         id=token_hex(8),
         roles=frozenset(roles),
@@ -103,9 +107,10 @@ async def open_core(
         sources=sources,
         sender=Sender(channels, renderer, tracing, sandbox=settings.sandbox),
         channels=channels,
-        rotation=SecretRotation(settings, catalogue, codec, sources, sealer, failpoint, alone=not store.shared),
+        rotation=SecretRotation(settings, catalogue, codec, sources, sealer, failpoint, alone=alone),
         failpoint=failpoint,
-        notifier=Notifier(),
+        notifier=notifier,
+        changes=changes,
     )
 
 

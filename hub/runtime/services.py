@@ -77,7 +77,7 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
     keys, event_types = Keyring(catalogue, clock, await _admin_key(core)), EventTypes(catalogue, clock)
     events, notify = Events(store.archive), core.notifier.notify
     deliveries = Deliveries(
-        events, store.archive, store.intake, store.queue, catalogue, core.sender.holds, clock, notify
+        events, store.archive, store.intake, store.queue, core.changes, catalogue, core.sender.holds, clock, notify
     )
     services = Services(
         settings=settings,

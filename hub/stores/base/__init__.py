@@ -17,6 +17,7 @@ from hub.stores.base.archive import (
     Stats,
     TextSearch,
 )
+from hub.stores.base.changes import ChangeKind, EventChange, EventChanges
 from hub.stores.base.coordination import Leases, Notify, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import (
@@ -49,12 +50,15 @@ __all__ = [
     "Batch",
     "BatchEntry",
     "BreakerState",
+    "ChangeKind",
     "ChannelStats",
     "Claim",
     "ClaimRequest",
     "ClaimResult",
     "CopyState",
     "DeliveryQuery",
+    "EventChange",
+    "EventChanges",
     "EventQuery",
     "FanOut",
     "Feed",

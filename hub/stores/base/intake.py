@@ -133,4 +133,7 @@ class Intake(ABC):
 
     @abstractmethod
     async def cancel(self, tenant: str, event_id: str, at: datetime) -> bool:
-        """Mark the event cancelled and drop its fan-out cursor; False if it was cancelled before."""
+        """Mark the event cancelled, drop its fan-out cursor, and begin the change that cancels its deliveries, as one.
+
+        False, with nothing written, if the event is unknown or was cancelled before.
+        """

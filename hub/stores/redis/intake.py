@@ -18,6 +18,7 @@ from hub.stores.base import (
     Match,
     NewDelivery,
 )
+from hub.stores.change_documents import cancellation, encode_change
 from hub.stores.milliseconds import milliseconds, not_before_or_none
 from hub.stores.options import StoreOptions
 from hub.stores.redis.client.engine import Engine
@@ -215,6 +216,9 @@ class RedisIntake(Intake):
         return [outcome == 1 for outcome in outcomes]
 
     async def _cancel(self, number: int, cancellations: Sequence[Cancellation]) -> Sequence[bool]:
-        rows = [(tenant, event_id, milliseconds(at)) for tenant, event_id, at in cancellations]
+        rows = [
+            (tenant, event_id, milliseconds(at), as_str_bytes(encode_change(cancellation(tenant, event_id, at))))
+            for tenant, event_id, at in cancellations
+        ]
         outcomes = await self._engine.run(_CANCEL, self._process, number, pack(rows), repeat=True)
         return [outcome == 1 for outcome in outcomes]

@@ -12,6 +12,7 @@ from hub.stores.base import Store
 from hub.stores.options import StoreOptions
 from hub.stores.process import ProcessLeases, ProcessSchedules, ProcessSignals
 from hub.stores.sqlite.archive import SqliteArchive
+from hub.stores.sqlite.changes import SqliteEventChanges
 from hub.stores.sqlite.database.opening import connect, exclusive, prepare
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.reserve import Reserve
@@ -68,6 +69,7 @@ async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIte
             intake=SqliteIntake(writer, live, clock),
             queue=SqliteQueue(writer, live, clock, SystemRandom(), leased(connection)),
             archive=SqliteArchive(history),
+            changes=SqliteEventChanges(writer, live),
             feed=feed,
             records=SqliteRecords(writer, live),
             tasks=SqliteTasks(writer, history),

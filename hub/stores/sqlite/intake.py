@@ -21,7 +21,9 @@ from hub.stores.base import (
     Match,
     NewDelivery,
 )
+from hub.stores.change_documents import cancellation
 from hub.stores.milliseconds import milliseconds, not_before
+from hub.stores.sqlite.changes import save_changes
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
@@ -206,6 +208,7 @@ def _cancel_one(transaction: Transaction, tenant: str, event_id: str, at: dateti
             "UPDATE events SET cancelled_at = ?, fan_out_after = NULL WHERE seq = ?", (milliseconds(at), seq)
         )
         end_fan_out(transaction, tenant, seq)
+        save_changes(transaction, [cancellation(tenant, event_id, at)])
     return bool(found)
 
 

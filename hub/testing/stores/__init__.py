@@ -10,6 +10,7 @@ with `pytest.mark.xfail` and the reason.
 
 from hub.testing.stores.archive import ArchiveConformance
 from hub.testing.stores.breaker import BreakerConformance
+from hub.testing.stores.changes import EventChangesConformance
 from hub.testing.stores.copied import CopiedStoreConformance
 from hub.testing.stores.fan_outs import FanOutConformance
 from hub.testing.stores.feed import FeedConformance
@@ -33,6 +34,7 @@ __all__ = [
     "ArchiveConformance",
     "BreakerConformance",
     "CopiedStoreConformance",
+    "EventChangesConformance",
     "FanOutConformance",
     "FeedConformance",
     "IdempotencyConformance",
@@ -60,6 +62,7 @@ class StoreConformance(
     IntakeConformance,
     IdempotencyConformance,
     FanOutConformance,
+    EventChangesConformance,
     QueueConformance,
     ResultsConformance,
     LanesConformance,

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hub.dispatch import deliveries as module
+from hub.dispatch import change_runner
+from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.errors import Conflict, Invalid, NotFound
@@ -50,9 +51,10 @@ class Desk:
 def desk(parts: Parts) -> Desk:
     told: list[Signal] = []
     store = parts.store
-    events = Events(store.archive)
+    events, holds = Events(store.archive), parts.sender.holds
+    changes = ChangeRunner(store.archive, store.queue, store.changes, parts.clock, told.append, alone=True)
     service = Deliveries(
-        events, store.archive, store.intake, store.queue, parts.catalogue, parts.sender.holds, parts.clock, told.append
+        events, store.archive, store.intake, store.queue, changes, parts.catalogue, holds, parts.clock, told.append
     )
     return Desk(parts, service, told)
 
@@ -163,10 +165,10 @@ async def test_an_event_that_was_cancelled_or_has_expired_is_not_replayed(desk: 
     assert desk.told == []
 
 
-async def test_cancelling_an_event_cancels_what_waits_over_all_pages(
+async def test_cancelling_an_event_cancels_what_waits_over_all_steps(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAGE", 2)
+    monkeypatch.setattr(change_runner, "STEP", 2)
     event = await desk.publish(*(f"sub_{number}" for number in range(7)))
     await desk.end("sub_0")
     await samples.claim(desk.parts.store, "sub_1")

@@ -19,6 +19,7 @@ class KeyNames:
         self.schedules = f"{prefix}:schedules"
         self.fanning = f"{prefix}:fanning"
         self.tenants = f"{prefix}:tenants"
+        self.changes = f"{prefix}:changes"
         self.expiring = f"{prefix}:expiring"
         self.unfinished = f"{prefix}:tasks-unfinished"
         self.ended = f"{prefix}:tasks-ended"

@@ -30,6 +30,7 @@
 --   attempts:<tenant>:<channel>:<outcome>, members end in `:<number>:<duration in ms>`   by start
 --   expiring                                                               by expiry, members end in
 --                                                                          `<tenant>:<digest>`
+--   changes      hash: id -> a change to the deliveries of an event (JSON), while it is under way
 -- Sets: channels:<tenant> and lanes:<tenant> of the tenant's deliveries; tenants, of the events; fanning, of the
 -- tenants that have fan-outs. Format 1 had the fan-outs of all tenants in one index, fan-outs.
 
@@ -57,6 +58,7 @@ local key = {
   fanning = HUB .. ':fanning',
   expiring = HUB .. ':expiring',
   tenants = HUB .. ':tenants',
+  changes = HUB .. ':changes',
 }
 function key.event(id) return HUB .. ':e:' .. id end
 function key.state(id) return HUB .. ':s:' .. id end
