@@ -55,6 +55,7 @@ class Housekeeping:
         self._clock = clock
         self._sweep = sweep
         self._end_abandoned_tasks = end_abandoned_tasks
+        self._stopping = False
         every_process = [Job("temp-files", "every 10 min", self._clean_temp_files, at_start=True)]
         workers = [Job("lease-sweep", "every 5 s", self._sweep_leases)]
         leaders = [
@@ -74,7 +75,9 @@ class Housekeeping:
         self._timetable.start(self._own)
 
     async def stop(self, grace: float) -> None:
-        """Start no more jobs, and let those that run go on for up to `grace` seconds."""
+        """Start no more jobs, and let those that run go on for up to `grace` seconds. What is done in steps ends with
+        the step that it is at."""
+        self._stopping = True
         await self._timetable.stop(grace)
 
     @asynccontextmanager
@@ -129,7 +132,7 @@ class Housekeeping:
         return await self._drain(self._upkeep.purge_expired)
 
     async def _drain(self, step: Step) -> Mapping[str, Any]:
-        return {"removed": await drain(step, self._clock.sleep)}
+        return {"removed": await drain(step, self._clock.sleep, is_stopping=lambda: self._stopping)}
 
     async def _sweep_leases(self) -> Mapping[str, Any]:
         return {"found": await self._sweep()}

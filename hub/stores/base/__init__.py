@@ -38,7 +38,7 @@ from hub.stores.base.records import Records
 from hub.stores.base.store import Store
 from hub.stores.base.tasks import Tasks
 from hub.stores.base.transfer import CopyState, Piece, Section, Transfer
-from hub.stores.base.upkeep import Backlog, Upkeep
+from hub.stores.base.upkeep import Backlog, Removed, Upkeep
 
 __all__ = [
     "SEARCHED",
@@ -78,6 +78,7 @@ __all__ = [
     "Queue",
     "RecentFailure",
     "Records",
+    "Removed",
     "Result",
     "Schedules",
     "Section",

@@ -17,6 +17,7 @@ from hub.stores.base import Claim, DeliveryQuery, EventQuery, NewDelivery, Page,
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.testing.clock import ManualClock
 from hub.testing.stores.samples import OTHER, TENANT, batch, claim, entry, event, idempotency, match, result, task
+from schedules.drain import drain
 from tests.redis_servers import RedisServer, new_prefix
 
 LANES = ("sub_1", "sub_2", "sub_3")
@@ -57,6 +58,8 @@ class Life:
         for unfinished in await self._store.tasks.unfinished(1_000):
             ended = unfinished.model_copy(update={"status": TaskStatus.FAILED, "updated_at": self._clock.now()})
             await self._store.tasks.save(ended)
+        for change in await self._store.changes.unfinished(1_000):
+            await self._store.changes.end(change)
         self._clock.advance(8 * 86_400)
         while claims := [*await self._store.queue.reclaim(500), *await claim(self._store, *LANES, limit=500)]:
             await self._store.queue.finish([result(one, Status.DELIVERED) for one in claims])
@@ -226,8 +229,9 @@ async def test_indexes_hold_what_the_hashes_say_and_of_what_is_purged_nothing_st
                 assert kept.sets.get(f"channels:{tenant}", set()) == {d["chan"] for d in of_tenant}
                 assert kept.sets.get(f"lanes:{tenant}", set()) == {d["sub"] for d in of_tenant}
         await life.settle()
-        await store.upkeep.purge(clock.now() + timedelta(days=1), 10_000)
-        await store.upkeep.purge_expired(10_000)
-        await store.upkeep.trim_feed(clock.now() + timedelta(days=1), 0, 10_000)
+        later = clock.now() + timedelta(days=1)
+        await drain(lambda limit: store.upkeep.purge(later, limit), clock.sleep, pause_seconds=0)
+        await drain(store.upkeep.purge_expired, clock.sleep, pause_seconds=0)
+        await drain(lambda limit: store.upkeep.trim_feed(later, 0, limit), clock.sleep, pause_seconds=0)
         left = {name.partition(":")[0] for name in Kept(valkey, prefix).names}
         assert left <= {"clock", "meta", "signals", "feed", "call", "gate", "lanes"}, left
