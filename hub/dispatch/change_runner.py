@@ -25,7 +25,7 @@ from hub.stores.base import (
 )
 
 STEP: Final = 100
-"""How many deliveries are changed at a time. In Redis that takes some ten milliseconds, in which it serves nobody else."""
+"""How many deliveries are changed at a time. Redis needs some ten milliseconds for it, and serves nobody else then."""
 RETRY_SECONDS: Final = 1.0
 _RESUMED_AT_ONCE: Final = 100
 _ENDED: Final = (Status.DELIVERED, Status.DEAD, Status.CANCELLED)

@@ -13,8 +13,8 @@ class Recipients:
     Example:
 
         recipients = Recipients(500)
-        recipients.of(matched)  # 300 deliveries, None
-        recipients.of(matched)  # (), the match from which 300 deliveries are made later
+        made, match = recipients.of(catalogue.subscribed("default", "order.created"))
+        # of 300 subscriptions: 300 deliveries and None; of the next 300: none, and the match to make them from later
     """
 
     def __init__(self, room: int) -> None:
