@@ -86,10 +86,11 @@ class FanOutExpander:
         return True
 
     async def _remaining(self, fan_out: FanOut) -> Sequence[tuple[str, str]]:
-        """The subscriptions whose deliveries are not made yet, with their channels, in the order of ids."""
+        """The next subscriptions whose deliveries are not made yet, with their channels; at most one more than a chunk."""
         match = await self._match(fan_out.match) if fan_out.match else None
         recipients = await self._match_now(fan_out.event) if match is None else match.recipients
-        return recipients[bisect_right(recipients, fan_out.after, key=lambda recipient: recipient[0]) :]
+        place = bisect_right(recipients, fan_out.after, key=lambda recipient: recipient[0])
+        return recipients[place : place + CHUNK + 1]
 
     async def _match(self, name: str) -> Match | None:
         if name not in self._matches:

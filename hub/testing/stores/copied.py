@@ -155,6 +155,18 @@ class CopiedStoreConformance(CopyingSuite):
         assert await moved.intake.fan_outs(10) == []
         assert len(await claim(moved, "sub_fan", "sub_rest")) == 2
 
+    async def test_a_fan_out_is_for_those_that_it_was_for(self, moved: Store) -> None:
+        (fan_out,) = await moved.intake.fan_outs(10)
+        assert fan_out.match is not None
+        match = await moved.intake.match(fan_out.match)
+        assert match is not None
+        assert match.recipients == (("sub_fan", "webhook"), ("sub_rest", "slack"))
+
+    async def test_changes_of_events_go_on_where_they_were(self, moved: Store, files: Files) -> None:
+        changes = await moved.changes.unfinished(10)
+        assert list(changes) == list(await files[0].changes.unfinished(10))
+        assert [change.kind for change in changes] == ["cancel"]
+
     async def test_a_cancelled_event_stays_so(self, moved: Store, origin: Mapping[str, Event]) -> None:
         assert not await moved.intake.cancel(TENANT, origin["cancelled"].id, START)
         (claimed,) = await claim(moved, "sub_cancelled")

@@ -43,6 +43,12 @@ class Exporter:
             documents.append(RecordDocument(kind, tenant, id_, at_of(member), doc.decode() or None))
         return _piece(documents, after, rows[-2:-1])
 
+    async def changes(self, after: str, limit: int) -> Piece:
+        (place,) = position_of(after, str) if after else [""]
+        kept: dict[str, bytes] = fields(await self._engine.ask("HGETALL", self._keys.changes))
+        found = sorted((id_, document) for id_, document in kept.items() if id_ > place)[:limit]
+        return _piece([msgspec.Raw(document) for _, document in found], after, [id_ for id_, _ in found[-1:]])
+
     async def idempotency(self, after: str, limit: int) -> Piece:
         (place,) = position_of(after, str) if after else [""]
         members = await self._members(self._keys.expiring, place, limit)
@@ -162,7 +168,7 @@ class _Plan:
         return not cut and self._bytes > 0 and self._deliveries > 0
 
 
-def _piece(documents: Sequence[object], after: str, last: Sequence[bytes | int]) -> Piece:
+def _piece(documents: Sequence[object], after: str, last: Sequence[bytes | str | int]) -> Piece:
     """`last` is where it ended, empty where nothing was found."""
     place = cursor_of(*(part.decode() if isinstance(part, bytes) else part for part in last)) if last else after
     return Piece(list(map(encode, documents)), place, len(documents))

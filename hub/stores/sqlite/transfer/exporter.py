@@ -33,6 +33,7 @@ _RECORDS: Final = """
     SELECT json_array(kind, tenant, id, version, doc) AS row FROM records
     WHERE (kind, tenant, id) > (?, ?, ?) ORDER BY kind, tenant, id LIMIT ?
 """
+_CHANGES: Final = "SELECT json_array(id, doc) AS row FROM event_changes WHERE id > ? ORDER BY id LIMIT ?"
 _KEYS: Final = """
     SELECT json_array(tenant, key, fingerprint, expires_at, json(verdicts)) AS row FROM idempotency
     WHERE (tenant, key) > (?, ?) ORDER BY tenant, key LIMIT ?
@@ -77,6 +78,8 @@ def read_piece(connection: apsw.Connection, section: Section, after: str, limit:
             return _records(connection, after, limit)
         case Section.EVENTS:
             return _events(connection, after, limit)
+        case Section.EVENT_CHANGES:
+            return _changes(connection, after, limit)
         case Section.IDEMPOTENCY:
             return _keys(connection, after, limit)
         case Section.TASKS:
@@ -95,6 +98,12 @@ def _records(connection: apsw.Connection, after: str, limit: int) -> Piece:
     place = position_of(after, str, str, str) if after else ["", "", ""]
     rows = fetch(connection, _RECORDS, (*place, limit))
     return _piece([RecordDocument(*row) for row in rows], after, rows and rows[-1][:3])
+
+
+def _changes(connection: apsw.Connection, after: str, limit: int) -> Piece:
+    place = position_of(after, str) if after else [""]
+    rows = fetch(connection, _CHANGES, (*place, limit))
+    return _piece([msgspec.Raw(doc) for _, doc in rows], after, rows and rows[-1][:1])
 
 
 def _keys(connection: apsw.Connection, after: str, limit: int) -> Piece:

@@ -8,6 +8,7 @@ from msgspec.structs import astuple
 
 from hub.errors import HubError
 from hub.stores.base import Match, Piece, Section
+from hub.stores.change_documents import decode_change
 from hub.stores.documents import (
     Counters,
     DeliveryDocument,
@@ -18,6 +19,7 @@ from hub.stores.documents import (
     TaskDocument,
     decode,
 )
+from hub.stores.sqlite.changes import save_changes
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.fan_outs import NewFanOuts
 from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, EVENT_COLUMNS, FEED_MEMBERS, event_row
@@ -97,6 +99,10 @@ def _put_deliveries(transaction: Transaction, given: Sequence[EventDocument], ev
     transaction.insert("attempts", ATTEMPT_COLUMNS, attempts)
 
 
+def _put_changes(transaction: Transaction, documents: Sequence[bytes]) -> None:
+    save_changes(transaction, list(map(decode_change, documents)))
+
+
 def _put_keys(transaction: Transaction, documents: Sequence[bytes]) -> None:
     rows = [
         (kept.tenant, kept.key, kept.fingerprint, orjson.dumps(kept.verdicts).decode(), kept.expires_at)
@@ -119,6 +125,7 @@ _PUT: Final[Mapping[Section, Callable[[Transaction, Sequence[bytes]], None]]] = 
     Section.COUNTERS: _put_counters,
     Section.RECORDS: _put_records,
     Section.EVENTS: _put_events,
+    Section.EVENT_CHANGES: _put_changes,
     Section.IDEMPOTENCY: _put_keys,
     Section.TASKS: _put_tasks,
     Section.FEED: _put_feed,
