@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 
 from fastapi import Request
 
@@ -16,7 +15,7 @@ from hub.publishing.sources import announced_event
 from hub.stores.base import Idempotency
 
 MAX_KEY_LENGTH = 255
-IDEMPOTENCY_LIFE = timedelta(hours=24)
+IDEMPOTENCY_SECONDS = 86_400.0
 
 Adapt = Callable[[ParsedEvent], ParsedEvent]
 Items = list[ParsedEvent | HubError]
@@ -78,7 +77,7 @@ def _each(elements: Sequence[bytes], read: Callable[[bytes], ParsedEvent], adapt
     return items
 
 
-async def idempotency_of(request: Request, now: datetime) -> Idempotency | None:
+async def idempotency_of(request: Request) -> Idempotency | None:
     """The client's key with a fingerprint of everything that makes up the request. Raises `BadRequest`.
 
     Source: draft-ietf-httpapi-idempotency-key-header-07, section 2.1 (a quoted string; bare ones are taken too).
@@ -95,4 +94,4 @@ async def idempotency_of(request: Request, now: datetime) -> Idempotency | None:
         if name == "content-type" or name in EVENT_HEADERS or name.startswith("ce-"):
             digest.update(f"\n{name}:{value}".encode())
     digest.update(b"\n\n" + await request.body())
-    return Idempotency(key, digest.hexdigest(), now + IDEMPOTENCY_LIFE)
+    return Idempotency(key, digest.hexdigest(), IDEMPOTENCY_SECONDS)

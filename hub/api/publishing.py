@@ -207,7 +207,7 @@ async def _publish(request: Request, caller: Principal, adapt: Adapt, *, only_ba
         raise Invalid("Send an array of events; `POST /v1/events` takes a single one.")
     if received is None:
         return Response(status_code=204)
-    idempotency = await idempotency_of(request, services.clock.now())
+    idempotency = await idempotency_of(request)
     if isinstance(received, ParsedEvent):
         answer = await services.publisher.publish_one(caller.tenant, received, idempotency)
         (verdict,) = answer.verdicts

@@ -86,7 +86,7 @@ class FanOutExpander:
         return True
 
     async def _remaining(self, fan_out: FanOut) -> Sequence[tuple[str, str]]:
-        """The next subscriptions whose deliveries are not made yet, with their channels; at most one more than a chunk."""
+        """The next recipients whose deliveries are not made yet, by id and channel; at most one more than a chunk."""
         match = await self._match(fan_out.match) if fan_out.match else None
         recipients = await self._match_now(fan_out.event) if match is None else match.recipients
         place = bisect_right(recipients, fan_out.after, key=lambda recipient: recipient[0])

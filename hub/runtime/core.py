@@ -26,6 +26,7 @@ from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.channel_checks import ChannelCheck, check_channels
 from hub.errors import HubError
 from hub.failpoints import Failpoint, failpoints
+from hub.maintenance.clock_watch import ClockWatch
 from hub.maintenance.copy import refuse_half_copied
 from hub.maintenance.secret_rotation import SecretRotation
 from hub.rendering import Renderer
@@ -63,6 +64,7 @@ class Core:
     failpoint: Failpoint
     notifier: Notifier
     changes: ChangeRunner
+    clock_watch: ClockWatch
 
 
 async def open_core(
@@ -83,6 +85,10 @@ async def open_core(
     store = await stack.enter_async_context(open_store(settings.store_url, clock, options))
     # Before anything is written: a store that is being copied must stay as it is.
     await refuse_half_copied(store)
+    clock_watch = ClockWatch(clock, store.clock)
+    if Role.SCHEDULER in roles:
+        # Before anything is judged by its age.
+        await clock_watch.look()
     channels = await _open_channels(stack, settings)
     _report_unknown(channels)
     renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
@@ -111,6 +117,7 @@ async def open_core(
         failpoint=failpoint,
         notifier=notifier,
         changes=changes,
+        clock_watch=clock_watch,
     )
 
 

@@ -52,6 +52,7 @@ def make_worker(core: Core) -> Worker:
         attempt_timeout=settings.attempt_timeout,
         failpoint=core.failpoint,
         random=SystemRandom(),
+        time_of_day=core.clock_watch.time_of_day,
         lease=settings.lease,
     )
     fan_out = FanOutExpander(core.store.intake, core.catalogue, core.clock, core.notifier.notify)

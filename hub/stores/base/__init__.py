@@ -18,6 +18,7 @@ from hub.stores.base.archive import (
     TextSearch,
 )
 from hub.stores.base.changes import ChangeKind, EventChange, EventChanges
+from hub.stores.base.clock import ClockMark, StoreClock
 from hub.stores.base.coordination import Leases, Notify, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import (
@@ -55,6 +56,7 @@ __all__ = [
     "Claim",
     "ClaimRequest",
     "ClaimResult",
+    "ClockMark",
     "CopyState",
     "DeliveryQuery",
     "EventChange",
@@ -86,6 +88,7 @@ __all__ = [
     "Signals",
     "Stats",
     "Store",
+    "StoreClock",
     "Tasks",
     "TextSearch",
     "Tickets",

@@ -2,12 +2,11 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import timedelta
 from typing import Any, Final
 
 from hub.errors import Unavailable
 from hub.stores.base import Leases, Schedules, Signal, Signals, Tickets
-from hub.stores.milliseconds import instant
 from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.keyspace.codec import fields, unpack
 from hub.stores.redis.keyspace.key_names import KeyNames
@@ -26,6 +25,7 @@ _LEASE_FORGOTTEN_SECONDS: Final = 86_400.0
 """What is kept of a lease decides when it ends, by the time that tests move. The server's own expiry, by real time,
 only clears what was left behind, so it comes much later."""
 
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _SIGNALS_AT_ONCE: Final = 1_000
 _MISSED: Final = Signal(fans_out=True, catalogue=True)
 """What is given when some signals may have been missed: the reader looks at everything that it cannot look up later."""
@@ -57,6 +57,7 @@ class RedisSignals(Signals):
     def __init__(self, engine: Engine, reader: Reader, last: int) -> None:
         """`last` is the number of the last signal that is not given any more."""
         self._keys = KeyNames(engine.prefix)
+        self._clock = engine.clock
         self._reader = reader
         self._last = last
         self._lost = False
@@ -86,7 +87,7 @@ class RedisSignals(Signals):
         return await self._reader.ask("XREAD", "COUNT", _SIGNALS_AT_ONCE, "BLOCK", BLOCK_SECONDS * 1000, *place)
 
     def _merged(self, found: list[Any]) -> Signal:
-        due: dict[str, int] = {}
+        waits: dict[str, int] = {}
         numbers = [int(id_.partition(b"-")[0]) for id_, _ in found]
         # Numbers have no gaps: what is missing before the first was trimmed before it could be read.
         missed = numbers[0] > self._last + 1
@@ -95,10 +96,14 @@ class RedisSignals(Signals):
         for _, values in found:
             told = fields(values)
             names |= told.keys()
-            for lane, at in unpack(told["due"]).items() if "due" in told else ():
-                due[lane] = min(at, due.get(lane, at))
-        told_due: dict[str, datetime | None] = {lane: instant(at) if at else None for lane, at in due.items()}
-        return Signal(told_due, fans_out=missed or "fans_out" in names, catalogue=missed or "catalogue" in names)
+            # A wait is counted from when it is read; what that finds too late, the sweep finds. Signals of release
+            # 0.2.0 do not say when they were written, so their lanes are looked at.
+            for lane, due_ms in unpack(told["due"]).items() if "due" in told else ():
+                wait = max(due_ms - int(told["now"]), 0) if "now" in told else 0
+                waits[lane] = min(wait, waits.get(lane, wait))
+        at = self._clock.now()
+        due = {lane: at + wait * _MILLISECOND if wait else None for lane, wait in waits.items()}
+        return Signal(due, fans_out=missed or "fans_out" in names, catalogue=missed or "catalogue" in names)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hub.stores.base import Idempotency, ItemResult, Piece, Section
+from hub.stores.base import ItemResult, Piece, Section
 from hub.stores.change_documents import decode_change
 from hub.stores.documents import (
     Counters,
@@ -13,7 +13,6 @@ from hub.stores.documents import (
     TaskDocument,
     decode,
 )
-from hub.stores.milliseconds import instant
 from hub.stores.redis.changes import RedisEventChanges
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
@@ -63,8 +62,8 @@ class Importer:
     async def idempotency(self, piece: Piece) -> None:
         rows: list[Argument] = []
         for kept in decode(piece.documents, IdempotencyDocument):
-            known = Idempotency(kept.key, kept.fingerprint, instant(kept.expires_at))
-            record = idempotency.record(known, [ItemResult(*verdict) for verdict in kept.verdicts])
+            verdicts = [ItemResult(*verdict) for verdict in kept.verdicts]
+            record = idempotency.record(kept.key, kept.fingerprint, kept.expires_at, verdicts)
             rows += (kept.tenant, idempotency.digest(kept.key), kept.expires_at, record)
         await self._put(_KEYS, piece, *rows)
 

@@ -78,7 +78,7 @@ class Life:
         fan_out = self._random.random() < 0.2
         whom = match(*LANES) if fan_out else None
         accepted = entry(new, () if fan_out else lanes, channel=choose(("webhook", "slack")), fan_out=whom)
-        key = choose((None, idempotency(new.id, expires_at=at + timedelta(seconds=60))))
+        key = choose((None, idempotency(new.id, seconds=60)))
         await self._store.intake.accept(batch(accepted, tenant=tenant, idempotency=key))
 
     async def _claim(self) -> None:
