@@ -23,6 +23,7 @@ from hub.stores.base import (
     Signal,
     WriteOutcome,
 )
+from hub.telemetry.metrics import Metrics
 
 STEP: Final = 100
 """How many deliveries are changed at a time. Redis needs some ten milliseconds for it, and serves nobody else then."""
@@ -41,7 +42,15 @@ class ChangeRunner:
     """
 
     def __init__(
-        self, archive: Archive, queue: Queue, changes: EventChanges, clock: Clock, notify: Notify, *, alone: bool
+        self,
+        archive: Archive,
+        queue: Queue,
+        changes: EventChanges,
+        clock: Clock,
+        notify: Notify,
+        metrics: Metrics,
+        *,
+        alone: bool,
     ) -> None:
         """`alone` says that no other process can have the store open."""
         self._archive = archive
@@ -49,6 +58,7 @@ class ChangeRunner:
         self._changes = changes
         self._clock = clock
         self._notify = notify
+        self._metrics = metrics
         self._alone = alone
         self._awake = asyncio.Event()
         self._ours: set[str] = set()
@@ -133,4 +143,7 @@ class ChangeRunner:
         changed = [r.delivery for r, w in zip(results, written, strict=True) if w is WriteOutcome.RECORDED]
         if change.kind is ChangeKind.REPLAY:
             self._notify(Signal({delivery.subscription_id: None for delivery in changed}))
+        else:
+            for delivery in changed:
+                self._metrics.ended(delivery.channel, Status.CANCELLED)
         return changed

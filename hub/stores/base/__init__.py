@@ -19,7 +19,7 @@ from hub.stores.base.archive import (
 )
 from hub.stores.base.changes import ChangeKind, EventChange, EventChanges
 from hub.stores.base.clock import ClockMark, StoreClock
-from hub.stores.base.coordination import Leases, Notify, Schedules, Signal, Signals, Tickets
+from hub.stores.base.coordination import Leases, Notify, Reports, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import (
     AcceptResult,
@@ -81,6 +81,7 @@ __all__ = [
     "RecentFailure",
     "Records",
     "Removed",
+    "Reports",
     "Result",
     "Schedules",
     "Section",

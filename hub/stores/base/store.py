@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hub.stores.base.archive import Archive
 from hub.stores.base.changes import EventChanges
 from hub.stores.base.clock import StoreClock
-from hub.stores.base.coordination import Leases, Schedules, Signals, Tickets
+from hub.stores.base.coordination import Leases, Reports, Schedules, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import Intake
 from hub.stores.base.queue import Queue
@@ -40,6 +40,7 @@ class Store:
     clock: StoreClock
     signals: Signals
     leases: Leases
+    reports: Reports
     tickets: Tickets
     schedules: Schedules
     transfer: Transfer

@@ -10,6 +10,7 @@ from hub.dispatch import change_runner
 from hub.dispatch.change_runner import ChangeRunner
 from hub.models import Event, Status
 from hub.stores.base import ChangeKind, DeliveryQuery, EventChange, Page, Signal, Store
+from hub.telemetry.metrics import Metrics
 from hub.testing.clock import START, ManualClock
 from hub.testing.patience import patience
 from hub.testing.stores.samples import TENANT, claim, publish, result
@@ -33,7 +34,7 @@ def runner(store: Store, clock: ManualClock, told: list[Signal]) -> MakeRunner:
     """Makes the runner of a process of its own."""
 
     def make(*, alone: bool = True) -> ChangeRunner:
-        return ChangeRunner(store.archive, store.queue, store.changes, clock, told.append, alone=alone)
+        return ChangeRunner(store.archive, store.queue, store.changes, clock, told.append, Metrics(), alone=alone)
 
     return make
 

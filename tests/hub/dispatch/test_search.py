@@ -47,9 +47,18 @@ def events(parts: Parts) -> SlowEvents:
 @pytest.fixture
 def search(parts: Parts, events: SlowEvents) -> Search:
     store, holds = parts.store, parts.sender.holds
-    changes = ChangeRunner(store.archive, store.queue, store.changes, parts.clock, print, alone=True)
+    changes = ChangeRunner(store.archive, store.queue, store.changes, parts.clock, print, parts.metrics, alone=True)
     deliveries = Deliveries(
-        events, store.archive, store.intake, store.queue, changes, parts.catalogue, holds, parts.clock, print
+        events,
+        store.archive,
+        store.intake,
+        store.queue,
+        changes,
+        parts.catalogue,
+        holds,
+        parts.clock,
+        print,
+        parts.metrics,
     )
     return Search(events, deliveries, EventTypes(parts.catalogue, parts.clock), parts.clock)
 
