@@ -35,6 +35,7 @@ from hub.stores.base import (
 from hub.telemetry.metrics import Metrics
 
 PAGE = 200
+_EVENT_CANCELLED = "The event was cancelled; publish it again instead."
 _BUSY = "The delivery is being sent right now; try again in a moment."
 Explained = Literal["matched", "filtered", "disabled", "held", "no_match", "expired"]
 
@@ -215,7 +216,7 @@ class Deliveries:
     async def _refuse_cancelled(self, tenant: str, event_id: str) -> Event:
         event = await self._events.find(tenant, event_id)
         if event.cancelled_at is not None:
-            raise Conflict("The event was cancelled; publish it again instead.")
+            raise Conflict(_EVENT_CANCELLED)
         if event.expires_at is not None and event.expires_at <= self._clock.now():
             raise Conflict("The event has expired; publish it again instead.")
         return event
@@ -224,6 +225,8 @@ class Deliveries:
         (written,) = await self._queue.finish([result])
         if written is WriteOutcome.FENCED:
             raise Conflict("The delivery changed in the meantime; read it again before you repeat this.", retry_after=1)
+        if written is WriteOutcome.EVENT_CANCELLED:
+            raise Conflict(_EVENT_CANCELLED)
         return self._as_shown(result.delivery)
 
     async def _of_event(self, event: Event, only: frozenset[str] | None = None) -> AsyncIterator[Delivery]:

@@ -183,6 +183,24 @@ async def test_an_event_that_was_cancelled_or_has_expired_is_not_replayed(desk: 
     assert desk.told == []
 
 
+async def test_a_replay_is_refused_when_the_event_is_cancelled_while_it_is_asked_for(desk: Desk) -> None:
+    event = await desk.publish("sub_1")
+    await desk.end("sub_1")
+    (delivery,) = await desk.of(event)
+
+    class Late(Events):
+        """The event as it was before someone cancelled it."""
+
+        async def find(self, tenant: str, event_id: str) -> Event:
+            await desk.parts.cancel(event)
+            return event
+
+    desk.service._events = Late(desk.parts.store.archive)
+    with pytest.raises(Conflict, match="cancelled"):
+        await desk.service.replay(TENANT, delivery.id)
+    assert [one.status for one in await desk.of(event)] == [Status.DELIVERED]
+
+
 async def test_cancelling_an_event_cancels_what_waits_over_all_steps(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
