@@ -17,6 +17,7 @@ from hub.cluster.notifier import Notifier
 from hub.cluster.operator_secrets import SEALING_KEY, refuse_other_secret, secret_keys
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.dispatch import Sender
+from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.shared_holds import SharedHolds
 from hub.failpoints import Failpoint, failpoints
 from hub.maintenance.clock_watch import ClockWatch
@@ -51,6 +52,7 @@ class Core:
     rotation: SecretRotation
     failpoint: Failpoint
     notifier: Notifier
+    changes: ChangeRunner
     clock_watch: ClockWatch
 
 
@@ -79,22 +81,24 @@ async def open_core(
         # Before anything is judged by its age.
         await clock_watch.look()
     id_, sender = token_hex(8), Sender(channels, renderer, tracing, sandbox=settings.sandbox)
+    metrics, notifier, alone = Metrics(channels), Notifier(), not store.shared
     return Core(
         id=id_,
         roles=frozenset(roles),
         settings=settings,
         clock=clock,
         store=store,
-        metrics=Metrics(channels),
+        metrics=metrics,
         catalogue=catalogue,
         subscriptions=Subscriptions(catalogue, codec, clock),
         sources=sources,
         sender=sender,
         shared_holds=SharedHolds(sender.holds, catalogue, store.reports, id_, clock),
         channels=channels,
-        rotation=SecretRotation(settings, catalogue, codec, sources, sealer, failpoint, alone=not store.shared),
+        rotation=SecretRotation(settings, catalogue, codec, sources, sealer, failpoint, alone=alone),
         failpoint=failpoint,
-        notifier=Notifier(),
+        notifier=notifier,
+        changes=ChangeRunner(store.archive, store.queue, store.changes, clock, notifier.notify, metrics, alone=alone),
         clock_watch=clock_watch,
     )
 

@@ -9,6 +9,7 @@ from hub.clock import Clock
 from hub.stores.base import Store
 from hub.stores.options import StoreOptions
 from hub.stores.redis.archive import RedisArchive
+from hub.stores.redis.changes import RedisEventChanges
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.url import read_address
 from hub.stores.redis.clock import RedisClock
@@ -60,6 +61,7 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
             intake=intake,
             queue=queue,
             archive=RedisArchive(engine),
+            changes=RedisEventChanges(engine),
             feed=feed,
             records=RedisRecords(engine, losses),
             tasks=RedisTasks(engine, losses),

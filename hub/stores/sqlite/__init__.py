@@ -12,6 +12,7 @@ from hub.stores.base import Store
 from hub.stores.options import StoreOptions
 from hub.stores.process import ProcessLeases, ProcessReports, ProcessSchedules, ProcessSignals
 from hub.stores.sqlite.archive import SqliteArchive
+from hub.stores.sqlite.changes import SqliteEventChanges
 from hub.stores.sqlite.clock import SqliteClock, read_mark
 from hub.stores.sqlite.database.opening import connect, exclusive, prepare
 from hub.stores.sqlite.database.readers import Readers
@@ -71,6 +72,7 @@ async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIte
             intake=SqliteIntake(writer, live, timeline),
             queue=SqliteQueue(writer, live, clock, timeline, SystemRandom(), leased(connection)),
             archive=SqliteArchive(history, timeline),
+            changes=SqliteEventChanges(writer, live),
             feed=feed,
             records=SqliteRecords(writer, live),
             tasks=SqliteTasks(writer, history),
