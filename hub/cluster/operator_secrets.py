@@ -5,10 +5,9 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
-import orjson
 from pydantic import SecretStr
 
-from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.catalogue import Catalogue, SecretMark
 from hub.catalogue.sealing import fingerprint
 from hub.errors import HubError
 from hub.models import FeedEntry, Record
@@ -82,15 +81,17 @@ async def first_fingerprint(catalogue: Catalogue, name: str, secret: str, *, rep
     ours = fingerprint(secret)
 
     def build() -> tuple[list[Record], list[FeedEntry]]:
-        kept = catalogue.fingerprints.get(name)
+        catalogue.refuse_passed_over("secret", name)
+        kept = catalogue.secrets.get(name)
         # Looked at again here, because another process may have written its own since the catalogue was read.
-        if kept is not None and (not replace or kept == ours):
+        if kept is not None and (not replace or kept.fingerprint == ours):
             return [], []
-        return [Record("secret", "", name, orjson.dumps({"fingerprint": ours}))], []
+        mark = SecretMark(fingerprint=ours) if kept is None else kept.model_copy(update={"fingerprint": ours})
+        return [Record("secret", "", name, mark.written())], []
 
-    if catalogue.fingerprints.get(name) != ours:
+    if catalogue.fingerprint(name) != ours:
         await catalogue.change(build)
-    return catalogue.fingerprints[name]
+    return catalogue.secrets[name].fingerprint
 
 
 def sync_directory(directory: Path) -> None:

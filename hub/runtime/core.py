@@ -31,6 +31,7 @@ from hub.rendering import Renderer
 from hub.settings import Settings, unknown_settings
 from hub.stores import StoreOptions, open_store
 from hub.stores.base import Store
+from hub.stores.unreadable import Unreadable
 from hub.telemetry.metrics import Metrics
 from hub.telemetry.tracing import Tracing
 
@@ -72,11 +73,13 @@ async def open_core(
     """
     _make_private(settings)
     failpoint = failpoints(settings.failpoints)
+    unreadable = Unreadable()
     options = StoreOptions(
         failpoint,
         settings.redis_wait_replicas,
         settings.redis_wait_timeout,
         shared=frozenset(roles) != EVERY_ROLE,
+        unreadable=unreadable,
     )
     store = await stack.enter_async_context(open_store(settings.store_url, clock, options))
     # Before anything is written: a store that is being copied must stay as it is.
@@ -85,19 +88,21 @@ async def open_core(
     _report_unknown(channels)
     renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
     secrets = secret_keys(settings)
-    sealer = Sealer(*secrets, active=lambda: catalogue.fingerprints.get(SEALING_KEY))
+    sealer = Sealer(*secrets, active=lambda: catalogue.fingerprint(SEALING_KEY))
     codec = SubscriptionCodec(channels, renderer, sealer)
-    catalogue = Catalogue(store.records, codec.decode)
+    catalogue = Catalogue(store.records, codec.decode, unreadable)
     await catalogue.refresh()
     await _refuse_other_secret(catalogue, secrets)
-    sources = Sources(catalogue, sealer, clock)
+    sources = Sources(catalogue, sealer, clock, unreadable)
+    metrics = Metrics(channels)
+    metrics.watch_total("unreadable", "Stored things that this version cannot read.", lambda: unreadable.total)
     return Core(
         id=token_hex(8),
         roles=frozenset(roles),
         settings=settings,
         clock=clock,
         store=store,
-        metrics=Metrics(channels),
+        metrics=metrics,
         catalogue=catalogue,
         subscriptions=Subscriptions(catalogue, codec, clock),
         sources=sources,
@@ -111,7 +116,7 @@ async def open_core(
 
 async def _refuse_other_secret(catalogue: Catalogue, secrets: Sequence[str]) -> None:
     """Raises `HubError` for a process without the key of the hub: what it sealed could be read by no other."""
-    first_start = SEALING_KEY not in catalogue.fingerprints
+    first_start = catalogue.fingerprint(SEALING_KEY) is None
     unreadable = any(isinstance(one.target, UnreadableTarget) for one in catalogue.every_subscription())
     # A store of before fingerprints were kept has none, and its subscriptions tell.
     if first_start and unreadable:

@@ -22,15 +22,15 @@ class Readiness:
         leases: Leases,
         follower: Follower,
         roles: Collection[Role],
-        holds: Callable[[], Sequence[str]],
+        catalogue: Callable[[], Sequence[str]],
     ) -> None:
-        """`holds` gives a sentence for each reason why deliveries are held."""
+        """`catalogue` gives a sentence for each thing in it that an operator should know."""
         self.stopping = False
         self._upkeep = upkeep
         self._leases = leases
         self._follower = follower
         self._roles = frozenset(roles)
-        self._holds = holds
+        self._catalogue = catalogue
 
     async def reasons(self) -> Sequence[str]:
         """Why this process is not ready, each a sentence that says what to do; empty when it is ready.
@@ -52,4 +52,4 @@ class Readiness:
             warnings.append(_NO_WORKER)
         if Role.SCHEDULER not in self._roles and not await self._leases.held({LEADER}):
             warnings.append(_NO_SCHEDULER)
-        return [*warnings, *self._holds()]
+        return [*warnings, *self._catalogue()]

@@ -134,7 +134,7 @@ async def _admin_key(core: Core) -> str:
     given = core.settings.admin_key
     key = kept_secret(given, core.settings.data_dir / "admin.key")
     if core.store.shared:
-        kept = core.catalogue.fingerprints.get("admin_key")
+        kept = core.catalogue.fingerprint("admin_key")
         if given is not None and kept not in (None, fingerprint(key)):
             _log.warning("admin_key.changed", advice="Give every web process the same HUB_ADMIN_KEY.")
         if await first_fingerprint(core.catalogue, "admin_key", key, replace=given is not None) != fingerprint(key):

@@ -84,7 +84,8 @@ class TaskDocument(msgspec.Struct):
     shown: msgspec.Raw
 
     def task(self) -> Task:
-        return Task.model_validate({**msgspec.json.decode(self.shown), "tenant": self.tenant, "owner": self.owner})
+        """Raises `READ_ERRORS`."""
+        return Task.read(bytes(self.shown), tenant=self.tenant, owner=self.owner)
 
 
 class FeedDocument(msgspec.Struct):

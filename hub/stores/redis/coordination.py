@@ -1,6 +1,6 @@
 """Leases, signals, stream tickets and schedule runs, shared by all processes that have the store open."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -13,6 +13,7 @@ from hub.stores.redis.keyspace.codec import fields, unpack
 from hub.stores.redis.keyspace.index_scan import DIGITS
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
+from hub.stores.unreadable import READ_ERRORS
 
 _ACQUIRE: Final = script("acquire_lease")
 _RELEASE: Final = script("release_lease")
@@ -99,12 +100,22 @@ class RedisSignals(Signals):
         self._last = numbers[-1]
         names: set[str] = set()
         for _, values in found:
+            # Kinds of signals that only a newer version knows are passed over.
             told = fields(values)
             names |= told.keys()
-            for lane, at in unpack(told["due"]).items() if "due" in told else ():
+            for lane, at in _told_due(told.get("due")):
                 due[lane] = min(at, due.get(lane, at))
         told_due: dict[str, datetime | None] = {lane: instant(at) if at else None for lane, at in due.items()}
         return Signal(told_due, fans_out=missed or "fans_out" in names, catalogue=missed or "catalogue" in names)
+
+
+def _told_due(packed: bytes | None) -> Iterable[tuple[str, int]]:
+    """Lanes with the instants from which they have work; none where this cannot be read, which the sweep makes up
+    for."""
+    try:
+        return [(str(lane), int(at)) for lane, at in unpack(packed).items()] if packed else ()
+    except READ_ERRORS:
+        return ()
 
 
 @asynccontextmanager

@@ -12,11 +12,12 @@ from hub.stores.options import StoreOptions
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.group_commit import GroupCommit
 from hub.stores.redis.keyspace.codec import as_str_bytes, document_digest, event_from, pack, packed_entry, packed_event
-from hub.stores.redis.keyspace.idempotency import digest, expiry, given, remembered, with_duplicates
+from hub.stores.redis.keyspace.idempotency import digest, given, is_valid, remembered, with_duplicates
 from hub.stores.redis.keyspace.index_scan import id_of
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
 from hub.stores.redis.safety.loss_detection import LossDetection
+from hub.stores.unreadable import READ_ERRORS
 
 _ACCEPT: Final = script("accept")
 _EXPAND: Final = script("expand")
@@ -103,13 +104,25 @@ class RedisIntake(Intake):
 
     async def recall(self, tenant: str, idempotency: Idempotency) -> AcceptResult | None:
         record = await self._engine.ask("GET", self._keys.idempotency(tenant, digest(idempotency.key)))
-        if record is None or expiry(record) <= self._now():
+        if record is None or not is_valid(record, self._now()):
             return None
         return remembered(record, idempotency)
 
     async def fan_outs(self, limit: int) -> Sequence[FanOut]:
-        members = await self._engine.ask("ZRANGE", self._keys.fan_outs, 0, limit - 1)
-        ids = [id_of(member) for member in members]
+        found: list[FanOut] = []
+        after = "-"
+        # An event that was lost, or that only a newer version can read, stays in the index and hides none behind it.
+        while len(found) < limit:
+            bounds = (after, "+", "LIMIT", 0, limit)
+            members = await self._engine.ask("ZRANGEBYLEX", self._keys.fan_outs, *bounds)
+            found += await self._fan_outs([id_of(member) for member in members])
+            if len(members) < limit:
+                break
+            after = f"({members[-1].decode()}"
+        return found[:limit]
+
+    async def _fan_outs(self, ids: Sequence[str]) -> list[FanOut]:
+        """Those of these events that can be read."""
         replies = await self._engine.ask_all(
             [
                 command
@@ -120,11 +133,15 @@ class RedisIntake(Intake):
                 )
             ]
         )
-        return [
-            FanOut(event_from(document, cancelled), fan.decode())
-            for document, (fan, cancelled) in zip(replies[::2], replies[1::2], strict=True)
-            if document is not None and fan is not None
-        ]
+        found = []
+        for id_, document, (fan, cancelled) in zip(ids, replies[::2], replies[1::2], strict=True):
+            if document is None or fan is None:
+                continue
+            try:
+                found.append(FanOut(event_from(document, cancelled), fan.decode()))
+            except READ_ERRORS as error:
+                self._engine.unreadable.note("event", id_, error)
+        return found
 
     async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
         return await self._expanding.submit((fan_out, deliveries, after), rows=1 + len(deliveries), vital=True)

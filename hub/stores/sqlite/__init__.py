@@ -61,16 +61,16 @@ async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIte
         reserve = Reserve(path.with_suffix(".reserve"))
         feed = SqliteFeed(live, read_bounds(connection)[1])
         stack.callback(feed.close)
-        writer = Writer(connection, clock, reserve, feed.announce, options.failpoint)
+        writer = Writer(connection, clock, reserve, feed.announce, options.failpoint, options.unreadable)
         stack.push_async_callback(writer.close)
         yield Store(
             shared=False,
-            intake=SqliteIntake(writer, live, clock),
+            intake=SqliteIntake(writer, live, clock, options.unreadable),
             queue=SqliteQueue(writer, live, clock, SystemRandom(), leased(connection)),
-            archive=SqliteArchive(history),
+            archive=SqliteArchive(history, options.unreadable),
             feed=feed,
             records=SqliteRecords(writer, live),
-            tasks=SqliteTasks(writer, history),
+            tasks=SqliteTasks(writer, history, options.unreadable),
             upkeep=SqliteUpkeep(writer, history),
             signals=ProcessSignals(),
             leases=ProcessLeases(clock),

@@ -8,28 +8,38 @@ import apsw
 import orjson
 
 from hub.clock import Clock
-from hub.errors import HubError, Invalid, StaleCatalogue
+from hub.errors import HubError, StaleCatalogue
 from hub.models import Event
 from hub.stores.base import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
+from hub.stores.kept_answers import another_request, results, unreadable_answer, written
 from hub.stores.milliseconds import milliseconds, not_before
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
-from hub.stores.sqlite.rows import EVENT_COLUMNS, EVENT_JSON, event_from, event_row, fetch
+from hub.stores.sqlite.rows import EVENT_COLUMNS, EVENT_JSON, event_from, event_id, event_row, fetch
 from hub.stores.stored import events
+from hub.stores.unreadable import READ_ERRORS, Unreadable
 
 _DELIVERY_COLUMNS = (
     "id, event_seq, tenant, event_type, subscription_id, channel, status, due_at, created_at, updated_at"
 )
 _IDEMPOTENCY_COLUMNS = "tenant, key, fingerprint, verdicts, expires_at"
+_FAN_OUTS = f"""
+    SELECT json_array(fan_out_after, {EVENT_JSON}) AS row FROM events WHERE fan_out_after IS NOT NULL AND seq > ?
+    ORDER BY seq LIMIT ?
+"""
 _RECALL = "SELECT json_array(fingerprint, verdicts, expires_at) AS row FROM idempotency WHERE tenant = ? AND key = ?"
 
 
 def remembered(fingerprint: str, verdicts: str, given: Idempotency) -> AcceptResult:
-    """The answer kept with a key. Raises `Invalid` when the key came with another request then."""
+    """The answer kept with a key. Raises `Invalid` when the key came with another request then, and `Unavailable` when
+    the answer cannot be read."""
     if fingerprint != given.fingerprint:
-        raise Invalid("This Idempotency-Key was used for another request; use a new one.")
-    return AcceptResult(tuple(ItemResult(*verdict) for verdict in orjson.loads(verdicts)), replayed=True)
+        raise another_request()
+    try:
+        return AcceptResult(tuple(results(verdicts)), replayed=True)
+    except READ_ERRORS:
+        raise unreadable_answer() from None
 
 
 def delivery_rows(
@@ -87,7 +97,7 @@ class _Acceptance:
         if given and (known := self._keys.get((batch.tenant, given.key))) and known[2] > self._transaction.now:
             try:
                 return remembered(known[0], known[1], given)
-            except Invalid as error:
+            except HubError as error:
                 return error
         if batch.catalogue_version != self._version:
             return StaleCatalogue("The catalogue has changed meanwhile; try again.", retry_after=0.0)
@@ -111,7 +121,7 @@ class _Acceptance:
         return ItemResult(entry.index, "accepted", event.id)
 
     def _remember(self, tenant: str, given: Idempotency, verdicts: Sequence[ItemResult]) -> None:
-        kept = orjson.dumps([(v.index, v.status, v.id, v.problem) for v in verdicts]).decode()
+        kept = written(verdicts)
         expires_at = milliseconds(given.expires_at)
         self._keys[tenant, given.key] = (given.fingerprint, kept, expires_at)
         self._new_keys[tenant, given.key] = (tenant, given.key, given.fingerprint, kept, expires_at)
@@ -193,21 +203,29 @@ def _recall(connection: apsw.Connection, tenant: str, idempotency: Idempotency, 
     return None
 
 
-def _fan_outs(connection: apsw.Connection, limit: int) -> list[FanOut]:
-    rows = fetch(
-        connection,
-        f"SELECT json_array(fan_out_after, {EVENT_JSON}) AS row FROM events WHERE fan_out_after IS NOT NULL"
-        " ORDER BY seq LIMIT ?",
-        (limit,),
-    )
-    return [FanOut(event_from(connection, row), after) for after, row in rows]
+def _fan_outs(connection: apsw.Connection, limit: int, unreadable: Unreadable) -> list[FanOut]:
+    found: list[FanOut] = []
+    seq = 0
+    # One that cannot be read stays where it is, and hides none behind it.
+    while len(found) < limit:
+        rows = fetch(connection, _FAN_OUTS, (seq, limit))
+        for after, row in rows:
+            try:
+                found.append(FanOut(event_from(connection, row), after))
+            except READ_ERRORS as error:
+                unreadable.note("event", event_id(row), error)
+        if len(rows) < limit:
+            break
+        seq = rows[-1][1][0]
+    return found[:limit]
 
 
 class SqliteIntake(Intake):
-    def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
+    def __init__(self, writer: Writer, readers: Readers, clock: Clock, unreadable: Unreadable) -> None:
         self._writer = writer
         self._readers = readers
         self._clock = clock
+        self._unreadable = unreadable
 
     async def accept(self, batch: Batch) -> AcceptResult:
         rows = sum(1 + len(entry.deliveries) for entry in batch.entries)
@@ -217,7 +235,7 @@ class SqliteIntake(Intake):
         return await self._readers.run(_recall, tenant, idempotency, milliseconds(self._clock.now()))
 
     async def fan_outs(self, limit: int) -> Sequence[FanOut]:
-        return await self._readers.run(_fan_outs, limit)
+        return await self._readers.run(_fan_outs, limit, self._unreadable)
 
     async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
         expansion: Expansion = (fan_out, deliveries, after)

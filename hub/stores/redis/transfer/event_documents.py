@@ -8,12 +8,12 @@ from hub.stores.milliseconds import instant
 from hub.stores.redis.keyspace.codec import (
     as_str_bytes,
     document_digest,
-    lost_event,
     pack,
     unpack_attempt,
     unpack_event,
 )
 from hub.stores.stored import events
+from hub.stores.unreadable import placeholder
 
 DAMAGED: Final = "the stored event was lost or damaged in the store from which it was moved"
 _OPEN: Final = ("pending", "sending")
@@ -32,7 +32,7 @@ def event_from_parts(
     """
     if body is None or document_digest(body) != state.get("sum"):
         at = instant(int(state.get("at", 0)))
-        lost = lost_event(id_, tenant, state.get("type", b"").decode(), at)
+        lost = placeholder(id_, tenant, state.get("type", b"").decode(), at)
         return EventDocument(events.stored(lost), deliveries=[_ended(delivery) for delivery in deliveries])
     return EventDocument(
         unpack_event(body),
