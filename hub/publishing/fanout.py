@@ -1,9 +1,11 @@
 """Expanding an event with very many matching subscriptions into its deliveries, in chunks, so that it can resume."""
 
 import asyncio
+from collections.abc import Sequence
 from itertools import islice
 
 import orjson
+import structlog
 
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.subscriptions import Subscription
@@ -12,9 +14,13 @@ from hub.errors import Unavailable
 from hub.publishing.publisher import new_delivery
 from hub.stores.base import FanOut, Intake, Notify, Signal
 
+_log = structlog.get_logger(__name__)
+
 CHUNK = 500
 EVENTS_AT_ONCE = 10
 RETRY_SECONDS = 1.0
+FAILED_SECONDS = 60.0
+"""How long to leave an event alone whose expansion failed unexpectedly."""
 YIELD_SECONDS = 0.5
 """How long to leave an event to the other process that is expanding it."""
 
@@ -32,6 +38,8 @@ class FanOutExpander:
         self._clock = clock
         self._notify = notify
         self._awake = asyncio.Event()
+        self._failed: dict[str, float] = {}
+        """Until when each event that failed is left alone, by the monotonic clock."""
 
     def wake(self) -> None:
         self._awake.set()
@@ -42,11 +50,11 @@ class FanOutExpander:
             # Before the look: an event that is accepted while this looks sets it again.
             self._awake.clear()
             try:
-                fan_outs = await self._intake.fan_outs(EVENTS_AT_ONCE)
+                fan_outs = await self._waiting()
                 if fan_outs:
                     # Another process may have accepted the event for a subscription that is not known here yet.
                     await self._catalogue.refresh()
-                ours = [await self._expand(fan_out) for fan_out in fan_outs]
+                ours = [await self._try(fan_out) for fan_out in fan_outs]
             except Unavailable as error:
                 await self._clock.sleep(error.retry_after or RETRY_SECONDS)
                 continue
@@ -54,6 +62,24 @@ class FanOutExpander:
                 await self._awake.wait()
             elif not any(ours):
                 await self._clock.sleep(YIELD_SECONDS)
+
+    async def _waiting(self) -> Sequence[FanOut]:
+        """The next events, without those that failed a short time ago: they must not hide what is behind them."""
+        now = self._clock.monotonic()
+        self._failed = {event: until for event, until in self._failed.items() if until > now}
+        found = await self._intake.fan_outs(EVENTS_AT_ONCE + len(self._failed))
+        return [fan_out for fan_out in found if fan_out.event.id not in self._failed]
+
+    async def _try(self, fan_out: FanOut) -> bool:
+        """As `_expand`. Raises nothing but `Unavailable`."""
+        try:
+            return await self._expand(fan_out)
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001 - one event that fails must not hold up the others
+            _log.exception("fan_out.failed", event_id=fan_out.event.id)
+            self._failed[fan_out.event.id] = self._clock.monotonic() + FAILED_SECONDS
+            return True
 
     async def _expand(self, fan_out: FanOut) -> bool:
         """Create deliveries in the order of subscription ids until none is left.

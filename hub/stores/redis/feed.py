@@ -15,7 +15,7 @@ from hub.stores.unreadable import READ_ERRORS
 
 _PART: Final = 1_000
 _PAUSE_SECONDS: Final = 0.2
-_UNREADABLE: Final = FeedEntry("", FeedKind("unreadable"), b"{}")
+UNREADABLE: Final = FeedEntry("", FeedKind("unreadable"), b"{}")
 """Stands in for an entry that cannot be read. It is of no tenant, so no listener gets it."""
 
 
@@ -91,7 +91,7 @@ class RedisFeed(Feed):
         except READ_ERRORS as error:
             self._engine.unreadable.note("feed entry", id_.decode(), error)
             # Left out, it would make a page look like the last one.
-            return _UNREADABLE
+            return UNREADABLE
 
     async def _look(self, reader: Reader) -> None:
         """Wake those who wait if there is something new, or wait for it for at most `BLOCK_SECONDS`."""

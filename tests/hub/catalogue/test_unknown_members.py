@@ -1,9 +1,14 @@
 """What only a newer version knows of a document is set aside when it is read, and put back when it is written."""
 
+from typing import Any
+
 from channels.base import TargetModel
 from hub.catalogue.unknown_members import split, with_unknown
 
-KNOWN = {"plain": {"url": "u", "headers": {"a": None}}, "sealed": {'["headers","a"]': "v1:a"}}
+KNOWN: dict[str, dict[str, Any]] = {
+    "plain": {"url": "u", "headers": {"a": None}},
+    "sealed": {'["headers","a"]': "v1:a"},
+}
 
 
 class Target(TargetModel):

@@ -49,14 +49,6 @@ def remembered(record: bytes, asked: Idempotency) -> AcceptResult:
     return AcceptResult(verdicts, replayed=True)
 
 
-def is_valid(record: bytes, now: int) -> bool:
-    """Whether a record counts at this instant. One that is damaged does not, as in `lua/accept.lua`."""
-    try:
-        return int(unpack(record)[2]) > now
-    except READ_ERRORS:
-        return False
-
-
 def fields(record: bytes) -> tuple[str, str, int, tuple[ItemResult, ...]]:
     """A record's key, fingerprint, expiry in milliseconds, and verdicts. Raises `READ_ERRORS`."""
     # A newer version may have added members at the end.

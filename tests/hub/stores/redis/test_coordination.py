@@ -41,10 +41,10 @@ async def test_a_ticket_is_kept_as_release_0_2_0_kept_it(valkey: RedisServer) ->
     async with engine_on(valkey.url()) as engine:
         tickets, key = RedisTickets(engine), f"{engine.prefix}:ticket:digest"
         ends = engine.clock.now() + timedelta(seconds=60)
-        await tickets.put("digest", b'{"tenant":"a"}', ends)
+        await tickets.put("digest", b'{"tenant":"a"}', 60.0)
         kept = await engine.ask("GET", key)
         assert kept == b"%d" % milliseconds(ends) + b'{"tenant":"a"}'
-        assert await tickets.replace("digest", b'{"tenant":"a"}', b'{"tenant":"b"}', ends)
+        assert await tickets.replace("digest", b'{"tenant":"a"}', b'{"tenant":"b"}', 60.0)
         assert await engine.ask("GET", key) == kept.replace(b'"a"', b'"b"')
         assert 0 < await engine.ask("PTTL", key) <= 60_000 + 3_600_000
 

@@ -224,4 +224,4 @@ async def test_indexes_hold_what_the_hashes_say_and_of_what_is_purged_nothing_st
         await store.upkeep.purge_expired(10_000)
         await store.upkeep.trim_feed(clock.now() + timedelta(days=1), 0, 10_000)
         left = {name.partition(":")[0] for name in Kept(valkey, prefix).names}
-        assert left <= {"meta", "signals", "feed", "call", "gate", "lanes"}, left
+        assert left <= {"clock", "meta", "signals", "feed", "call", "gate", "lanes"}, left
