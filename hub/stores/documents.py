@@ -16,6 +16,8 @@ from hub.stores.unreadable import READ_ERRORS
 
 Document = TypeVar("Document", bound=msgspec.Struct)
 VerdictStatus = Literal["accepted", "duplicate", "rejected"]
+FOREIGN: Final = "cannot be read by this version of the hub. Copy with the version that the hub had."
+"""Why a copy stops: what it left out would be missing in the new store."""
 
 
 class Counters(msgspec.Struct, omit_defaults=True):
@@ -90,9 +92,7 @@ class TaskDocument(msgspec.Struct):
         try:
             return Task.read(bytes(self.shown), tenant=self.tenant, owner=self.owner)
         except READ_ERRORS:
-            raise HubError(
-                f"A task of {self.tenant} cannot be read by this version of the hub. Copy with the version that the hub had."
-            ) from None
+            raise HubError(f"A task of {self.tenant} {FOREIGN}") from None
 
 
 class FeedDocument(msgspec.Struct):

@@ -9,15 +9,23 @@ import orjson
 
 from hub.errors import HubError
 from hub.stores.base import Piece
-from hub.stores.documents import Counters, FeedDocument, IdempotencyDocument, RecordDocument, TaskDocument, encode
+from hub.stores.documents import (
+    FOREIGN,
+    Counters,
+    FeedDocument,
+    IdempotencyDocument,
+    RecordDocument,
+    TaskDocument,
+    encode,
+)
 from hub.stores.paging import cursor_of, position_of
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.feed import UNREADABLE
 from hub.stores.redis.keyspace import idempotency
 from hub.stores.redis.keyspace.codec import fields, unpack_entry
 from hub.stores.redis.keyspace.index_scan import at_of, id_of
 from hub.stores.redis.keyspace.key_names import KeyNames
-from hub.stores.redis.feed import UNREADABLE
 from hub.stores.redis.records import READ
 from hub.stores.redis.transfer.event_documents import delivery_from_parts, event_from_parts
 from hub.stores.stored import StoredFeedEntry, feed_entries
@@ -25,7 +33,6 @@ from hub.stores.unreadable import READ_ERRORS
 
 PIECE_BYTES: Final = 1_000_000
 PIECE_DELIVERIES: Final = 500
-_FOREIGN: Final = "cannot be read by this version of the hub. Copy with the version that the hub had."
 
 
 class Exporter:
@@ -59,7 +66,7 @@ class Exporter:
                 try:
                     key, fingerprint, expires_at, verdicts = idempotency.fields(record)
                 except READ_ERRORS:
-                    raise HubError(f"An answer kept with an Idempotency-Key of {tenant} {_FOREIGN}") from None
+                    raise HubError(f"An answer kept with an Idempotency-Key of {tenant} {FOREIGN}") from None
                 rows = [(v.index, v.status, v.id, v.problem) for v in verdicts]
                 documents.append(IdempotencyDocument(tenant, key, fingerprint, expires_at, rows))
         return _piece(documents, after, members[-1:])
