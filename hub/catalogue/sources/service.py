@@ -165,7 +165,7 @@ class Sources:
         def build() -> tuple[list[Record], list[FeedEntry]]:
             # Runs again when another process has changed the catalogue, and then edits what that process wrote.
             current = self.find(tenant, source_id)
-            edited = _source(current.id, tenant, edit(current.document))
+            edited = _source(current.id, tenant, edit(current.document), current.document)
             return [self._encoded(replace(edited, unknown=current.unknown))], []
 
         await self._catalogue.change(build)
@@ -201,12 +201,14 @@ def _document(spec: SourceSpec, **members: Any) -> SourceDocument:
     return SourceDocument.model_construct(**{name: getattr(spec, name) for name in SourceSpec.model_fields}, **members)
 
 
-def _source(id_: str, tenant: str, document: SourceDocument) -> Source:
-    """The source of a document that a client wrote. Raises `Invalid` with a pointer to each place that is wrong."""
+def _source(id_: str, tenant: str, document: SourceDocument, current: SourceDocument | None = None) -> Source:
+    """The source of a document that a client wrote, in place of the current one. Raises `Invalid` with a pointer to
+    each place that is wrong."""
     scheme = SCHEMES.get(document.scheme)
     if scheme is None:
         raise Invalid("There is no such scheme.", errors=[Fault(f"must be one of {', '.join(SCHEMES)}", "/scheme")])
-    configured = _configured(scheme, document.options)
+    kept = current.options if current is not None and current.scheme == document.scheme else {}
+    configured = _configured(scheme, document.options, kept)
     try:
         configured.key(document.secret.get_secret_value())
     except ValueError:
@@ -215,9 +217,12 @@ def _source(id_: str, tenant: str, document: SourceDocument) -> Source:
     return Source(id_, tenant, document, configured)
 
 
-def _configured(scheme: type[Scheme], options: Mapping[str, Any]) -> Scheme:
+def _configured(scheme: type[Scheme], options: Mapping[str, Any], kept: Mapping[str, Any]) -> Scheme:
+    # An unknown option that stays as it is comes from a newer version.
     unknown = [
-        Fault("is not a known member", pointer("options", name)) for name in options.keys() - scheme.model_fields
+        Fault("is not a known member", pointer("options", name))
+        for name in options.keys() - scheme.model_fields.keys()
+        if name not in kept or options[name] != kept[name]
     ]
     if unknown:
         raise Invalid("The options are not those of the scheme.", errors=unknown)

@@ -1,15 +1,17 @@
 """Events with very many deliveries are expanded once, by whoever comes to it, for every subscription of their time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from hub.catalogue.catalogue import Catalogue
 from hub.publishing.fanout import YIELD_SECONDS, FanOutExpander
-from hub.stores.base import DeliveryQuery, FanOut, Page
+from hub.stores.base import AcceptResult, Batch, DeliveryQuery, FanOut, Idempotency, Intake, NewDelivery, Page
 from tests.api_support import Api, open_api, settings_for
 
 SUBSCRIPTIONS = 5
@@ -69,6 +71,48 @@ async def test_several_expanders_make_each_delivery_once(api: Api) -> None:
         await api.publish()
     async with running(expander(api), expander(api), expander(api)):
         await made(api, SUBSCRIPTIONS * 4)
+
+
+class BrokenIntake(Intake):
+    """Fails for one event, as a defect that depends on its content would."""
+
+    def __init__(self, intake: Intake, broken: str) -> None:
+        self._intake = intake
+        self._broken = broken
+
+    async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
+        if fan_out.event.id == self._broken:
+            raise ValueError
+        return await self._intake.expand(fan_out, deliveries, after)
+
+    async def fan_outs(self, limit: int) -> Sequence[FanOut]:
+        return await self._intake.fan_outs(limit)
+
+    async def accept(self, batch: Batch) -> AcceptResult:
+        raise NotImplementedError
+
+    async def recall(self, tenant: str, idempotency: Idempotency) -> AcceptResult | None:
+        raise NotImplementedError
+
+    async def cancel(self, tenant: str, event_id: str, at: datetime) -> bool:
+        raise NotImplementedError
+
+
+async def test_an_event_that_fails_holds_up_no_other(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.publishing.fanout.EVENTS_AT_ONCE", 1)
+    for _ in range(SUBSCRIPTIONS):
+        await api.subscribe()
+    broken, _ = await api.publish(), await api.publish()
+    catalogue = Catalogue(api.store.records, api.services.subscriptions._codec.decode)
+    intake = BrokenIntake(api.store.intake, broken)
+    with capture_logs() as lines:
+        async with running(FanOutExpander(intake, catalogue, api.clock, lambda signal: None)):
+
+            async def the_other_is_done() -> bool:
+                return [one.event.id for one in await api.store.intake.fan_outs(9)] == [broken]
+
+            await api.until(the_other_is_done)
+    assert [line["event_id"] for line in lines if line["event"] == "fan_out.failed"] == [broken]
 
 
 async def test_an_expander_goes_on_where_another_died(api: Api) -> None:
