@@ -89,7 +89,8 @@ class Kept(Resource):
     def read(cls, document: bytes, **members: Any) -> Self:
         """The model of a document, and of `members` that are stored beside it. Raises `ValueError`."""
         stored = {**from_json(document), **members}
-        kept = cls.model_validate(stored)
+        # Bytes are validated in a fraction of the time that the same members take as Python objects.
+        kept = cls.model_validate(stored) if members else cls.model_validate_json(document)
         if unknown := stored.keys() - member_names(cls):
             kept._unknown = {name: stored[name] for name in unknown}
         return kept

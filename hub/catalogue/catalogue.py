@@ -173,7 +173,7 @@ class Catalogue:
             for record in records:
                 self._apply(record)
             self.version = version
-            self._notify_watchers(lost)
+            self._notify_watchers([*lost, *(record.id for record in records if record.kind == "subscription")])
 
     def _apply(self, record: Record) -> None:
         place = (record.kind, record.tenant, record.id)
@@ -212,7 +212,6 @@ class Catalogue:
             made = of_tenant[record.id] = self._subscriptions[record.id] = self._decode_subscription(record)
             if isinstance(made.target, ForeignTarget):
                 self._unreadable.note(record.kind, record.id, made.target.held)
-        self._notify_watchers([record.id])
 
     def _notify_watchers(self, subscription_ids: Iterable[str]) -> None:
         for subscription_id in subscription_ids:

@@ -31,9 +31,9 @@ class NewTenant(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=200, examples=["Acme Ltd"])]
 
 
-def known_scopes(stored: Iterable[str]) -> frozenset[Scope]:
+def known_scopes(stored: Iterable[str]) -> list[str]:
     """Those of the stored scopes that this version knows. One that only a newer version knows gives nothing here."""
-    return frozenset(Scope(scope) for scope in stored if scope in _SCOPES)
+    return [scope for scope in stored if scope in _SCOPES]
 
 
 class Key(Kept):

@@ -221,11 +221,11 @@ class SubscriptionCodec:
 def _split(doc: Document) -> tuple[Document, dict[str, Any]]:
     """The members of a record that a spec has, and those that only a newer version knows."""
     known = {name: value for name, value in doc.items() if name in _SPEC_NAMES}
-    unknown = {name: value for name, value in doc.items() if name not in _RECORD_NAMES}
-    if rate := doc.get("rate_limit"):
-        known["rate_limit"] = {name: value for name, value in rate.items() if name in _RATE_NAMES}
-        if len(known["rate_limit"]) < len(rate):
-            unknown["rate_limit"] = {name: value for name, value in rate.items() if name not in _RATE_NAMES}
+    unknown: dict[str, Any] = {name: doc[name] for name in doc.keys() - _RECORD_NAMES}
+    rate = doc.get("rate_limit")
+    if rate and (names := rate.keys() - _RATE_NAMES):
+        known["rate_limit"] = {name: value for name, value in rate.items() if name not in names}
+        unknown["rate_limit"] = {name: rate[name] for name in names}
     return known, unknown
 
 
