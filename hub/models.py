@@ -79,8 +79,11 @@ class Kept(Resource):
 
     Example:
 
-        task = Task.read(document)
-        task.model_copy(update={"progress": 50}).document()  # with every member of the document that was read
+        class Note(Kept):
+            text: str
+
+        note = Note.read(b'{"text": "one", "zone": "eu"}')
+        note.model_copy(update={"text": "two"}).document()  # {"zone": "eu", "text": "two"}
     """
 
     _unknown: dict[str, Any] = PrivateAttr(default_factory=dict)

@@ -19,7 +19,10 @@ def split(document: Document, model: type[BaseModel]) -> tuple[Document, Documen
 
     Example:
 
-        split({"plain": {"url": "…", "zone": "eu"}, "sealed": {}}, WebhookTarget)
+        class Target(BaseModel):
+            url: str
+
+        split({"plain": {"url": "…", "zone": "eu"}, "sealed": {}}, Target)
         # ({"plain": {"url": "…"}, "sealed": {}}, {"plain": {"zone": "eu"}, "sealed": {}})
     """
     plain, sealed = document["plain"], document["sealed"]

@@ -29,7 +29,7 @@ class Unreadable:
 
         unreadable = Unreadable()
         try:
-            task = Task.model_validate_json(document)
+            int("tomorrow")
         except READ_ERRORS as error:
             unreadable.note("task", "tsk_1", error)
         unreadable.total  # 1
