@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,7 @@ from hub.telemetry.metrics import Metrics
 ACCEPT_TRIES = 8
 PATIENCE_SECONDS = 5.0
 """How long a request waits for another one with the same idempotency key before it is answered with 409."""
+_NO_TURN = nullcontext()
 _IN_FLIGHT = "A request with this Idempotency-Key is still in flight; try again when it has been answered."
 
 
@@ -93,7 +94,7 @@ class Publisher:
         """Commit a batch; build it again when the catalogue has changed meanwhile (see docs/decisions/0006)."""
         started = self._clock.monotonic()
         batch = build()
-        async with self._turn(batch.tenant, batch.idempotency):
+        async with self._turn(batch.tenant, batch.idempotency) if batch.idempotency else _NO_TURN:
             for _ in range(ACCEPT_TRIES):
                 try:
                     answer = await self._intake.accept(batch)
@@ -109,11 +110,8 @@ class Publisher:
         raise StaleCatalogue("The catalogue is being changed by many callers at once; try again.", retry_after=1)
 
     @asynccontextmanager
-    async def _turn(self, tenant: str, idempotency: Idempotency | None) -> AsyncIterator[None]:
+    async def _turn(self, tenant: str, idempotency: Idempotency) -> AsyncIterator[None]:
         """Requests with the same idempotency key wait until the first of them is answered, and then find its answer."""
-        if idempotency is None:
-            yield
-            return
         request = tenant, idempotency.key
         if (first := self._under_way.get(request)) is not None:
             try:

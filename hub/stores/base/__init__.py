@@ -17,7 +17,7 @@ from hub.stores.base.archive import (
     Stats,
     TextSearch,
 )
-from hub.stores.base.coordination import Leases, Notify, Schedules, Signal, Signals, Tickets
+from hub.stores.base.coordination import Leases, Notify, Reports, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
 from hub.stores.base.lanes import UNBOUNDED, BreakerState, HealthMark, LaneHealth, LanePolicy
@@ -63,6 +63,7 @@ __all__ = [
     "Queue",
     "RecentFailure",
     "Records",
+    "Reports",
     "Result",
     "Schedules",
     "Section",

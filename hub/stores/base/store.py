@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hub.stores.base.archive import Archive
-from hub.stores.base.coordination import Leases, Schedules, Signals, Tickets
+from hub.stores.base.coordination import Leases, Reports, Schedules, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import Intake
 from hub.stores.base.queue import Queue
@@ -36,6 +36,7 @@ class Store:
     upkeep: Upkeep
     signals: Signals
     leases: Leases
+    reports: Reports
     tickets: Tickets
     schedules: Schedules
     transfer: Transfer

@@ -11,7 +11,7 @@ from hub.stores.options import StoreOptions
 from hub.stores.redis.archive import RedisArchive
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.url import read_address
-from hub.stores.redis.coordination import RedisLeases, RedisSchedules, RedisTickets, open_signals
+from hub.stores.redis.coordination import RedisLeases, RedisReports, RedisSchedules, RedisTickets, open_signals
 from hub.stores.redis.feed import open_feed
 from hub.stores.redis.intake import RedisIntake
 from hub.stores.redis.queue import RedisQueue
@@ -66,6 +66,7 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
             upkeep=RedisUpkeep(engine, losses),
             signals=signals,
             leases=RedisLeases(engine),
+            reports=RedisReports(engine),
             tickets=RedisTickets(engine),
             schedules=RedisSchedules(engine),
             transfer=RedisTransfer(engine),

@@ -207,8 +207,13 @@ async def _shown_by_both(side: Side, lanes: dict[str, str]) -> None:
 async def _held(side: Side, subscription_id: str) -> None:
     """This version shows everywhere why the subscription waits."""
     why = "cannot be read by this version of the hub: it has no channel pager"
-    shown = await side.ask(side.older, "GET", f"/v1/subscriptions/{subscription_id}")
-    assert (shown["channel"], shown["unavailable"]) == ("pager", why)
+
+    async def is_shown() -> bool:
+        # What the worker that is gone told counts for some seconds more.
+        shown = await side.ask(side.older, "GET", f"/v1/subscriptions/{subscription_id}")
+        return (shown["channel"], shown["unavailable"]) == ("pager", why)
+
+    await until(is_shown, PATIENCE_SECONDS)
     explained = await side.ask(side.older, "GET", f"/v1/events/{side.accepted[0]}/explain")
     (found,) = [item for item in explained["items"] if item["subscription_id"] == subscription_id]
     assert (found["outcome"], why in found["reason"]) == ("held", True)

@@ -19,6 +19,7 @@
 --   signals      stream, ids <n>-0 without gaps, about the newest 10,000: due (msgpack map lane -> ms, 0 for now),
 --                fans_out, catalogue
 --   clock        hash, see clock.lua
+--   reports      hash: by process, 13 digits of its end (ms) and what it tells of itself
 --   i:<tenant>:<digest>  an idempotency record, whose index is `expiring`
 --   source:<tenant>:<digest>  string: the id of the event that came with this (source, source_id)
 -- Indexes are sorted sets whose members are `<13 digits of milliseconds><id>`. Their scores are all 0, so that members
@@ -44,6 +45,7 @@ local key = {
   tasks_unfinished = HUB .. ':tasks-unfinished',
   tasks_ended = HUB .. ':tasks-ended',
   leases = HUB .. ':rights',
+  reports = HUB .. ':reports',
   schedules = HUB .. ':schedules',
   schedule_tokens = HUB .. ':schedule-tokens',
   transfer = HUB .. ':transfer',
