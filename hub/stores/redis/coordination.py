@@ -2,12 +2,11 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import timedelta
 from typing import Any, Final
 
 from hub.errors import Unavailable
 from hub.stores.base import Leases, Reports, Schedules, Signal, Signals, Tickets
-from hub.stores.milliseconds import instant
 from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.keyspace.codec import fields, unpack
 from hub.stores.redis.keyspace.key_names import KeyNames
@@ -29,6 +28,7 @@ _LEASE_FORGOTTEN_SECONDS: Final = 86_400.0
 """What is kept of a lease decides when it ends, by the time that tests move. The server's own expiry, by real time,
 only clears what was left behind, so it comes much later."""
 
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _SIGNALS_AT_ONCE: Final = 1_000
 _MISSED: Final = Signal(fans_out=True, catalogue=True)
 """What is given when some signals may have been missed: the reader looks at everything that it cannot look up later."""
@@ -60,6 +60,7 @@ class RedisSignals(Signals):
     def __init__(self, engine: Engine, reader: Reader, last: int) -> None:
         """`last` is the number of the last signal that is not given any more."""
         self._keys = KeyNames(engine.prefix)
+        self._clock = engine.clock
         self._reader = reader
         self._last = last
         self._lost = False
@@ -89,7 +90,7 @@ class RedisSignals(Signals):
         return await self._reader.ask("XREAD", "COUNT", _SIGNALS_AT_ONCE, "BLOCK", BLOCK_SECONDS * 1000, *place)
 
     def _merged(self, found: list[Any]) -> Signal:
-        due: dict[str, int] = {}
+        waits: dict[str, int] = {}
         numbers = [int(id_.partition(b"-")[0]) for id_, _ in found]
         # Numbers have no gaps: what is missing before the first was trimmed before it could be read.
         missed = numbers[0] > self._last + 1
@@ -99,17 +100,22 @@ class RedisSignals(Signals):
             # Kinds of signals that only a newer version knows are passed over.
             told = fields(values)
             names |= told.keys()
-            for lane, at in _told_due(told.get("due")):
-                due[lane] = min(at, due.get(lane, at))
-        told_due: dict[str, datetime | None] = {lane: instant(at) if at else None for lane, at in due.items()}
-        return Signal(told_due, fans_out=missed or "fans_out" in names, catalogue=missed or "catalogue" in names)
+            for lane, wait in _waits(told):
+                waits[lane] = min(wait, waits.get(lane, wait))
+        at = self._clock.now()
+        due = {lane: at + wait * _MILLISECOND if wait else None for lane, wait in waits.items()}
+        return Signal(due, fans_out=missed or "fans_out" in names, catalogue=missed or "catalogue" in names)
 
 
-def _told_due(packed: bytes | None) -> Iterable[tuple[str, int]]:
-    """Lanes with the instants from which they have work; none where this cannot be read, which the sweep makes up
-    for."""
+def _waits(told: Mapping[str, bytes]) -> Iterable[tuple[str, int]]:
+    """Lanes, and in how many milliseconds each has work; none where this cannot be read, which the sweep makes up for.
+
+    A wait is counted from when it is read; what that finds too late, the sweep finds too. Signals of release 0.2.0 do
+    not say when they were written, so their lanes are looked at.
+    """
     try:
-        return [(str(lane), int(at)) for lane, at in unpack(packed).items()] if packed else ()
+        due = unpack(told["due"]).items() if "due" in told else ()
+        return [(str(lane), max(int(at) - int(told["now"]), 0) if "now" in told else 0) for lane, at in due]
     except READ_ERRORS:
         return ()
 

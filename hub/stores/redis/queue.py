@@ -21,7 +21,7 @@ from hub.stores.base import (
     Result,
     WriteOutcome,
 )
-from hub.stores.milliseconds import instant, milliseconds, wait_ms
+from hub.stores.milliseconds import milliseconds, wait_ms
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.errors import Lost
 from hub.stores.redis.client.group_commit import GroupCommit
@@ -45,6 +45,8 @@ _RENEW: Final = script("renew")
 _RECLAIM: Final = script("reclaim")
 _RECONCILE: Final = script("reconcile")
 _HEALTH: Final = script("health")
+_DUE: Final = script("due")
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _RECLAIM_LEASE_MS: Final = 60_000
 _RECONCILED_AT_ONCE: Final = 500
 _RENEWED_AT_ONCE: Final = 1_000
@@ -140,18 +142,22 @@ class RedisQueue(Queue):
         """Outcomes of results whose writers got `Unavailable`, by delivery and token."""
 
     async def due(self) -> Mapping[str, datetime]:
-        found = await self._engine.ask("ZRANGE", self._keys.due, 0, -1, "WITHSCORES")
-        return {lane.decode(): instant(int(at)) for lane, at in zip(found[::2], found[1::2], strict=True)}
+        waits = await self._engine.run(_DUE, repeat=True)
+        at = self._engine.clock.now()
+        return {
+            lane.decode(): at + int(wait) * _MILLISECOND for lane, wait in zip(waits[::2], waits[1::2], strict=True)
+        }
 
     async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         async with self._claiming:
             rows, events, outlooks = await self._call_claim(
                 [_want_row(want, lease_seconds[want.lane]) for want in wants]
             )
+        at = self._engine.clock.now()
         told = [(want.lane, *outlook) for want, outlook in zip(wants, outlooks, strict=True)]
         return ClaimResult(
             tuple(self._claims(rows, events)),
-            {lane: instant(at) for lane, at, _, _, _ in told if at >= 0},
+            {lane: at + wait * _MILLISECOND for lane, wait, _, _, _ in told if wait is not None},
             full=frozenset(lane for lane, _, full, _, _ in told if full),
             breaker_open=frozenset(lane for lane, _, _, is_open, _ in told if is_open),
             barred=frozenset(lane for lane, _, _, _, barred in told if barred),
@@ -210,7 +216,7 @@ class RedisQueue(Queue):
             return LaneHealth(failures)
         if open_ms == 0:
             return LaneHealth(failures, BreakerState.HALF_OPEN)
-        until = self._engine.clock.now() + timedelta(milliseconds=open_ms)
+        until = self._engine.clock.now() + open_ms * _MILLISECOND
         return LaneHealth(failures, BreakerState.OPEN, until)
 
     async def _call_claim(self, wants: Sequence[tuple[Any, ...]]) -> Any:

@@ -5,7 +5,6 @@ from hashlib import sha1
 
 from hub.stores.base import AcceptResult, Idempotency, ItemResult
 from hub.stores.kept_answers import another_request, results, unreadable_answer, written
-from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.keyspace.codec import pack, unpack
 from hub.stores.unreadable import READ_ERRORS
 
@@ -21,7 +20,7 @@ def given(idempotency: Idempotency, verdicts: Sequence[ItemResult]) -> tuple[str
         digest(idempotency.key),
         idempotency.key,
         idempotency.fingerprint,
-        milliseconds(idempotency.expires_at),
+        int(idempotency.seconds * 1000),
         written(verdicts),
     )
 
@@ -56,9 +55,9 @@ def fields(record: bytes) -> tuple[str, str, int, tuple[ItemResult, ...]]:
     return key, fingerprint, expires, with_duplicates(results(verdicts), duplicates or ())
 
 
-def record(idempotency: Idempotency, verdicts: Sequence[ItemResult]) -> bytes:
-    """A record whole."""
-    return pack((*given(idempotency, verdicts)[1:], ()))
+def record(key: str, fingerprint: str, expires: int, verdicts: Sequence[ItemResult]) -> bytes:
+    """A record whole; `expires` is in milliseconds."""
+    return pack((key, fingerprint, expires, written(verdicts), ()))
 
 
 def _text(value: int | str | bytes) -> str:

@@ -3,7 +3,7 @@
 -- Accepts the events of many requests at once, each request as if it came alone, in this order.
 --
 -- ARGV: process, number of the call, epoch, feed id seen, batches (msgpack). A batch is an array of
---   tenant, catalogue version, key (nil, or an array of digest, key, fingerprint, expiry in ms, verdicts as JSON),
+--   tenant, catalogue version, key (nil, or an array of digest, key, fingerprint, for how long it is kept in ms, verdicts as JSON),
 --   entries: arrays of index, event id, document, digest of it, type, subject, source, source id, accepted (ms),
 --   due (ms, or nil: now), feed entry, fans out, deliveries: arrays of id, lane, channel.
 -- Reply: epoch, lost feed entries, last feed id, and for each batch an array of its outcome: 0 and the duplicates
@@ -83,9 +83,10 @@ local function accept(batch)
     end
   end
   if given then
+    local expires = now + given[4]
     redis.call('SET', key.idempotency(tenant, given[1]),
-      cmsgpack.pack({ given[2], given[3], given[4], given[5], duplicates }))
-    indexes.key_kept(tenant, given[1], given[4], expired)
+      cmsgpack.pack({ given[2], given[3], expires, given[5], duplicates }))
+    indexes.key_kept(tenant, given[1], expires, expired)
   end
   return { ACCEPTED, duplicates }
 end

@@ -5,8 +5,9 @@
 --
 -- ARGV: process, number of the call, number of the last call whose answer arrived (or 0), requests (msgpack): arrays of
 --   lane, limit, retries first, lease (ms), cap, rate (or nil), revision.
--- Reply: rows and events as in lib/claims.lua; and for each request when to ask again (ms, or -1), whether the lane is
---   full, whether its breaker is open, whether nothing may start before that instant.
+-- Reply: rows and events as in lib/claims.lua; and for each request how long to wait before the lane is asked for again
+--   (ms, less than 0 where it could have been sooner, or nil), whether it is full, whether its breaker is open, whether
+--   nothing may start before that.
 
 local now, process, number, answered = clock.now, ARGV[1], ARGV[2], ARGV[3]
 local handed = {}
@@ -57,16 +58,16 @@ end
 local function outlook(lane)
   local is_open = gate.breaker(lane) == 'open' and 1 or 0
   local first = ready.first_due(lane.id)
-  if not first then return { -1, 0, is_open, 0 } end
+  if not first then return { false, 0, is_open, 0 } end
   local opens = gate.not_before(lane)
   local possible = opens > now and math.max(first, opens) or first
   local barred = opens > now and opens >= first and 1 or 0
   if possible <= now and gate.is_full(lane) then
     -- No instant can be named: an attempt has to end first, perhaps in another process, which then sends a signal.
     gate.asked(lane, process)
-    return { -1, 1, is_open, 0 }
+    return { false, 1, is_open, 0 }
   end
-  return { possible, 0, is_open, barred }
+  return { possible - now, 0, is_open, barred }
 end
 
 local repeated = hand_out_again() == tonumber(number)

@@ -17,7 +17,7 @@
 --                loss.lua
 --   feed         stream, ids <n>-0 without gaps, except where a server lost some: at (ms), entry (msgpack)
 --   signals      stream, ids <n>-0 without gaps, about the newest 10,000: due (msgpack map lane -> ms, 0 for now),
---                fans_out, catalogue
+--                now (ms, when it was written), fans_out, catalogue
 --   clock        hash, see clock.lua
 --   reports      hash: by process, 13 digits of its end (ms) and what it tells of itself
 --   i:<tenant>:<digest>  an idempotency record, whose index is `expiring`

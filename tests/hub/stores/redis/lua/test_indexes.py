@@ -74,7 +74,7 @@ class Life:
         lanes = self._random.sample(LANES, self._random.randrange(len(LANES) + 1))
         fan_out = self._random.random() < 0.2
         accepted = entry(new, () if fan_out else lanes, channel=choose(("webhook", "slack")), fan_out=fan_out)
-        key = choose((None, idempotency(new.id, expires_at=at + timedelta(seconds=60))))
+        key = choose((None, idempotency(new.id, seconds=60)))
         await self._store.intake.accept(batch(accepted, tenant=tenant, idempotency=key))
 
     async def _claim(self) -> None:
