@@ -133,13 +133,16 @@ async def test_hearing_goes_on_when_the_server_comes_back_with_less_than_it_had(
 
 async def test_a_signal_of_another_clock_is_taken_for_as_long_as_it_waits(valkey: RedisServer) -> None:
     prefix = new_prefix()
-    async with engine_on(valkey.url(prefix)) as engine, engine_on(valkey.url(prefix), SystemClock()) as other:
-        async with open_signals(other) as signals:
-            await tell(engine, f"signals.lane('sub_1', {START_MS + 60_000})")
-            before = other.clock.now()
-            due_at = (await signals.next()).due["sub_1"]
-            assert due_at is not None
-            assert before <= due_at - timedelta(minutes=1) <= other.clock.now()
+    async with (
+        engine_on(valkey.url(prefix)) as engine,
+        engine_on(valkey.url(prefix), SystemClock()) as other,
+        open_signals(other) as signals,
+    ):
+        await tell(engine, f"signals.lane('sub_1', {START_MS + 60_000})")
+        before = other.clock.now()
+        due_at = (await signals.next()).due["sub_1"]
+        assert due_at is not None
+        assert before <= due_at - timedelta(minutes=1) <= other.clock.now()
 
 
 async def test_the_lanes_that_release_0_2_0_tells_of_are_looked_at(valkey: RedisServer) -> None:
