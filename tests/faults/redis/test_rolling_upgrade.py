@@ -106,7 +106,7 @@ class Side:
 
 
 async def test_what_a_newer_version_stores_is_served_by_this_one_and_keeps_what_was_added(
-    hub: Hub, newer: list[NewerProcess], receiver: ReceiverProcess
+    hub: Hub, newer: list[NewerProcess], receiver: ReceiverProcess, server: RedisServer
 ) -> None:
     await hub.start()
     await asyncio.gather(*(process.start() for process in newer))
@@ -130,6 +130,7 @@ async def test_what_a_newer_version_stores_is_served_by_this_one_and_keeps_what_
     assert {arrival.lane for arrival in receiver.arrivals()} == {*lanes}
     assert max(side.statuses) < 500
     await _kept(hub, lanes, made)
+    _kept_on(server)
     for process in (*hub.processes, *newer):
         assert "Traceback" not in process.said(), process.said()
 
@@ -220,6 +221,16 @@ async def _held(side: Side, subscription_id: str) -> None:
     assert any(why in warning for warning in (await side.ask(side.older, "GET", "/readyz"))["warnings"])
     checks = {item["kind"]: item for item in (await side.ask(side.older, "POST", "/v1/channels/check"))["items"]}
     assert [problem["detail"] for problem in checks["pager"]["problems"]] == [why]
+
+
+def _kept_on(server: RedisServer) -> None:
+    """What the server holds beside the catalogue: what the newer version made has its members, whoever changed it."""
+    deliveries = server.ask("KEYS", "*:d:dlv_*")
+    made_by_newer = [name for name in deliveries if server.ask("HGET", name, "zone") == ZONE.encode()]
+    assert 0 < len(made_by_newer) < len(deliveries) == 3 * EVENTS
+    assert {server.ask("HGET", name, "st") for name in deliveries} == {b"delivered"}
+    (ticket,) = server.ask("KEYS", "*:ticket:*")
+    assert b'"zone":"%b"' % ZONE.encode() in server.ask("GET", ticket)
 
 
 async def _kept(hub: Hub, lanes: dict[str, str], made: dict[str, str]) -> None:
