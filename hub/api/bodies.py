@@ -6,13 +6,17 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from hub.api.access import RequireScope
 from hub.errors import UnsupportedMedia
 from hub.media_types import JSON, media_type
+from hub.models import Scope
 from hub.publishing.rawjson import parse
+
+_with_any_key = RequireScope(*Scope)
 
 
 class JsonRoute(APIRoute):
-    """Reads UTF-8 JSON, also without a media type.
+    """Reads UTF-8 JSON, also without a media type, from a client that has a key.
 
     It refuses NaN, lone surrogates and very deep nesting: the hub could not show them again.
 
@@ -23,8 +27,12 @@ class JsonRoute(APIRoute):
         # What is called nothing is JSON when it parses as JSON, here as on the routes that publish.
         self.strict_content_type = False
         handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
 
         async def read_and_handle(request: Request) -> Response:
+            # Before a byte is read; whether the key has the scope of the route is looked at where it is asked for.
+            await _with_any_key(request)
             strict = _JsonRequest(request.scope, request.receive)
             await strict.read()
             return await handle(strict)

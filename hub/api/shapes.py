@@ -11,10 +11,12 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.dependencies.models import Dependant
 from pydantic import AfterValidator, BaseModel, Field
 
+from hub.api.answers import LargeAnswer
 from hub.catalogue.patterns import is_pattern
 from hub.errors import Fault, Invalid
 from hub.instants import UNESCAPED_PLUS, Instant
 from hub.media_types import JSON
+from hub.memory.budget import ALLOWANCE_BYTES
 from hub.models import Attempt, Delivery, Event, Status
 from hub.runtime import Services
 from hub.stores.base import Listing, Page
@@ -177,7 +179,8 @@ def shown_delivery(delivery: Delivery, name_of: Callable[[Delivery], str | None]
 
 def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """JSON of plain values, resources and aware UTC instants."""
-    return Response(orjson.dumps(content, _members, _JSON_OPTIONS), status, headers, JSON)
+    body = orjson.dumps(content, _members, _JSON_OPTIONS)
+    return (LargeAnswer if len(body) > ALLOWANCE_BYTES else Response)(body, status, headers, JSON)
 
 
 def location(services: Services, path: str) -> dict[str, str]:

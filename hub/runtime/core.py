@@ -21,6 +21,7 @@ from hub.dispatch.shared_holds import SharedHolds
 from hub.failpoints import Failpoint, failpoints
 from hub.maintenance.copy import refuse_half_copied
 from hub.maintenance.secret_rotation import SecretRotation
+from hub.memory import MemoryBudget
 from hub.rendering import Renderer
 from hub.runtime.channels import open_channels, report_unknown
 from hub.settings import Settings
@@ -50,6 +51,7 @@ class Core:
     rotation: SecretRotation
     failpoint: Failpoint
     notifier: Notifier
+    memory: MemoryBudget
 
 
 async def open_core(
@@ -72,6 +74,7 @@ async def open_core(
     await catalogue.refresh()
     await refuse_other_secret(catalogue, secrets)
     sources = Sources(catalogue, sealer, clock)
+    metrics = Metrics(channels)
     id_, sender = token_hex(8), Sender(channels, renderer, tracing, sandbox=settings.sandbox)
     return Core(
         id=id_,
@@ -79,7 +82,7 @@ async def open_core(
         settings=settings,
         clock=clock,
         store=store,
-        metrics=Metrics(channels),
+        metrics=metrics,
         catalogue=catalogue,
         subscriptions=Subscriptions(catalogue, codec, clock),
         sources=sources,
@@ -89,6 +92,7 @@ async def open_core(
         rotation=SecretRotation(settings, catalogue, codec, sources, sealer, failpoint, alone=not store.shared),
         failpoint=failpoint,
         notifier=Notifier(),
+        memory=_memory(settings, metrics),
     )
 
 
@@ -105,6 +109,14 @@ async def _open_store(
     # Before anything is written: a store that is being copied must stay as it is.
     await refuse_half_copied(store)
     return store
+
+
+def _memory(settings: Settings, metrics: Metrics) -> MemoryBudget:
+    # A tenant alone gets half of it, and must be able to send a batch while another one is sent.
+    memory = MemoryBudget(max(settings.buffer_bytes, 4 * settings.max_batch_bytes))
+    metrics.watch("buffered_bytes", "Bodies, answers and entries of the stream in memory.", lambda: memory.held)
+    metrics.watch_total("buffer_refusals", "What found no room in memory.", lambda: memory.refusals)
+    return memory
 
 
 def _make_private(settings: Settings) -> None:

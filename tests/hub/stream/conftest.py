@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hub.ids import new_id
+from hub.memory import MemoryBudget
 from hub.models import FeedEntry, FeedKind, Task, TaskStatus
 from hub.stores import open_store
 from hub.stores.base import Feed, Store
@@ -93,9 +94,13 @@ async def stage(tmp_path: Path, limits: Limits) -> AsyncIterator[Stage]:
     clock = ManualClock()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(f"sqlite:///{tmp_path / 'hub.db'}", clock))
-        stream = await stack.enter_async_context(open_broadcaster(store.feed, clock, limits, NAMES.get))
+        stream = await stack.enter_async_context(
+            open_broadcaster(store.feed, clock, limits, NAMES.get, MemoryBudget(10**8))
+        )
 
         async def another(feed: Feed, limits: Limits) -> Broadcaster:
-            return await stack.enter_async_context(open_broadcaster(feed, clock, limits, NAMES.get))
+            return await stack.enter_async_context(
+                open_broadcaster(feed, clock, limits, NAMES.get, MemoryBudget(10**8))
+            )
 
         yield Stage(store, clock, stream, another)
