@@ -58,7 +58,8 @@ class Broadcaster:
 
     Example:
 
-        async with open_broadcaster(store.feed, clock, Limits(), names, MemoryBudget(10**8)) as stream:
+        memory, name_of = MemoryBudget(10**8), catalogue.subscription_name
+        async with open_broadcaster(store.feed, clock, Limits(), name_of, memory) as stream:
             async for chunk in await stream.listen("default", Selection(), None, lambda: True):
                 ...
     """
