@@ -99,7 +99,9 @@ KnownParameters = Annotated[None, Depends(_known_parameters)]
 
 async def _page(
     known: KnownParameters,
-    limit: Annotated[int, Query(ge=1, le=200, description="How many items at most.")] = 50,
+    limit: Annotated[
+        int, Query(ge=1, le=200, description="How many items at most; events of more than 4 MiB take several pages.")
+    ] = 50,
     cursor: Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")] = None,
 ) -> Page:
     return Page(limit, cursor)
@@ -142,8 +144,8 @@ class Found(BaseModel):
     next_cursor: str | None
     searched_to: datetime | None = Field(
         default=None,
-        description="Given when a search with `q` ended because its time was up: what is older than this has not been "
-        "looked at. `next_cursor` goes on there.",
+        description="Given when the time was up before the page was full: what is older than this has not been looked "
+        "at. `next_cursor` goes on there.",
     )
 
 
