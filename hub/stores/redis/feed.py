@@ -11,8 +11,9 @@ from hub.stores.base import Feed
 from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.keyspace.codec import entry_from
 from hub.stores.redis.keyspace.key_names import KeyNames
+from hub.stores.redis.keyspace.scripts import script
 
-_PART: Final = 1_000
+READ: Final = script("read_feed")
 _PAUSE_SECONDS: Final = 0.2
 
 
@@ -33,15 +34,12 @@ class RedisFeed(Feed):
     async def read(self, after: int, limit: int, tenant: str | None = None) -> Sequence[FeedRow]:
         if tenant is None:
             return await self._rows(after, limit)
-        # One stream for all tenants, because ids are one sequence: read on until enough entries are this tenant's.
         rows: list[FeedRow] = []
-        while len(rows) < limit:
-            part = await self._rows(after, _PART)
-            rows += [row for row in part if row.entry.tenant == tenant]
-            if len(part) < _PART:
-                break
-            after = part[-1].id
-        return rows[:limit]
+        while len(rows) < limit and after >= 0:
+            # Each call looks at a bounded number of entries, most of which may be of other tenants.
+            after, *found = await self._engine.run(READ, tenant, after, limit - len(rows), repeat=True)
+            rows += [FeedRow(int(id_), entry_from(entry)) for id_, entry in zip(found[::2], found[1::2], strict=True)]
+        return rows
 
     async def wait(self, after: int) -> None:
         self._waiting += 1
