@@ -102,7 +102,7 @@ class _Acceptance:
     def _is_stale(self, batch: Batch) -> bool:
         seen = batch.catalogue_version
         if seen >= self._version:
-            return seen > self._version
+            return bool(seen > self._version)
         # What other tenants changed since cannot have changed what matches.
         if seen not in self._moved:
             changed = self._transaction.fetch(_CHANGED_SINCE, (seen,))
