@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -11,7 +12,7 @@ from hub.clock import Clock
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.models import Delivery, Event
-from hub.stores.base import DeliveryQuery, EventQuery, Listing, Page, TextSearch
+from hub.stores.base import DeliveryQuery, EventQuery, Listing, Page, Stats, TextSearch
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ class Search:
         self._clock = clock
         # One step at a time: however many search at once, they take no more of the store than one does.
         self._turn = asyncio.Lock()
-        # And of the lists of a tenant, so that one who asks for many leaves readers to the others.
+        # And of the lists and numbers of a tenant, so that one who asks for many leaves readers to the others.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def events(self, tenant: str, text: str | None, query: EventQuery, page: Page) -> Listing[Event]:
@@ -53,13 +54,21 @@ class Search:
         asked = query if text is None else replace(query, search=self._search(tenant, text))
         return await self._run(tenant, text, lambda step: self._deliveries.listing(tenant, asked, step), page)
 
+    async def stats(self, tenant: str, since: datetime, channel: str | None) -> Stats:
+        """What happened since an instant: on one channel, or on all of them."""
+        async with self._turn_of(tenant):
+            return await self._deliveries.stats(tenant, since, channel)
+
+    def _turn_of(self, tenant: str) -> asyncio.Lock:
+        return self._turns.setdefault(tenant, asyncio.Lock())
+
     def _search(self, tenant: str, text: str) -> TextSearch:
         return TextSearch(text, self._event_types.searched(tenant))
 
     async def _run(
         self, tenant: str, text: str | None, read: Callable[[Page], Awaitable[Listing[T]]], page: Page
     ) -> Listing[T]:
-        turn = self._turns.setdefault(tenant, asyncio.Lock()) if text is None else self._turn
+        turn = self._turn_of(tenant) if text is None else self._turn
         deadline = self._clock.monotonic() + (LIST_SECONDS if text is None else SEARCH_SECONDS)
         found: list[T] = []
         cursor = page.cursor

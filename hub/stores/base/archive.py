@@ -87,6 +87,8 @@ class Stats:
     total: ChannelStats
     channels: Mapping[str, ChannelStats]
     recent_failures: tuple[RecentFailure, ...]
+    at_least: bool = False
+    """Whether some number is larger than it says, because the store stopped counting."""
 
 
 class Archive(ABC):
