@@ -6,8 +6,8 @@ from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
 from hub.api.problems import respond
-from hub.memory import MemoryBudget
-from hub.memory.budget import full
+from hub.shares import MemoryBudget
+from hub.shares.budget import full
 from hub.telemetry.request_context import current_request
 
 PIECE_BYTES = 32 * 1024
@@ -18,7 +18,7 @@ ANSWER_SECONDS = 120.0
 class LargeAnswer(Response):
     """Sent piece by piece, each after the client has made room for it.
 
-    Until then it is held by its tenant's share of the memory (`hub.memory`). Where that has no room, the request is
+    Until then it is held by its tenant's share of the memory (`hub.shares`). Where that has no room, the request is
     answered 503 instead.
     """
 

@@ -7,8 +7,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.errors import BadRequest, TooLarge
 from hub.media_types import CLOUDEVENTS_BATCH, NDJSON, media_type
-from hub.memory.budget import ALLOWANCE_BYTES, MemoryBudget, full
 from hub.publishing.rawjson import first_byte
+from hub.shares.budget import ALLOWANCE_BYTES, MemoryBudget, full
 from hub.telemetry.request_context import current_request
 
 BODY_SECONDS = 30.0
@@ -20,7 +20,7 @@ class BodyLimit:
     """ASGI middleware. A batch (NDJSON, CloudEvents batch, JSON that begins with `[`) may be larger than one event.
 
     Nothing is read before the app asks for it, which is after it has looked at the key. What is read is held by the
-    tenant's share of the memory (`hub.memory`) until the request is answered.
+    tenant's share of the memory (`hub.shares`) until the request is answered.
     """
 
     def __init__(self, app: ASGIApp, *, max_body_bytes: int, max_batch_bytes: int) -> None:

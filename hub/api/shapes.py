@@ -16,9 +16,9 @@ from hub.catalogue.patterns import is_pattern
 from hub.errors import Fault, Invalid
 from hub.instants import UNESCAPED_PLUS, Instant
 from hub.media_types import JSON
-from hub.memory.budget import ALLOWANCE_BYTES
 from hub.models import Attempt, Delivery, Event, Status
 from hub.runtime import Services
+from hub.shares.budget import ALLOWANCE_BYTES
 from hub.stores.base import Listing, Page
 from hub.validation import MAX_FAULTS, pointer
 

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
-from weakref import WeakValueDictionary
 
 from hub.catalogue.event_types.service import EventTypes
 from hub.clock import Clock
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.models import Delivery, Event
+from hub.shares import TenantTurns
 from hub.stores.base import DeliveryQuery, EventQuery, Listing, Page, Stats, TextSearch
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Search:
         # One step at a time: however many search at once, they take no more of the store than one does.
         self._turn = asyncio.Lock()
         # And of the lists and numbers of a tenant, so that one who asks for many leaves readers to the others.
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = TenantTurns()
 
     async def events(self, tenant: str, text: str | None, query: EventQuery, page: Page) -> Listing[Event]:
         """Newest first; those in which the text is found, unless it is None."""
@@ -56,11 +56,8 @@ class Search:
 
     async def stats(self, tenant: str, since: datetime, channel: str | None) -> Stats:
         """What happened since an instant: on one channel, or on all of them."""
-        async with self._turn_of(tenant):
+        async with self._turns.of(tenant):
             return await self._deliveries.stats(tenant, since, channel)
-
-    def _turn_of(self, tenant: str) -> asyncio.Lock:
-        return self._turns.setdefault(tenant, asyncio.Lock())
 
     def _search(self, tenant: str, text: str) -> TextSearch:
         return TextSearch(text, self._event_types.searched(tenant))
@@ -68,7 +65,7 @@ class Search:
     async def _run(
         self, tenant: str, text: str | None, read: Callable[[Page], Awaitable[Listing[T]]], page: Page
     ) -> Listing[T]:
-        turn = self._turn_of(tenant) if text is None else self._turn
+        turn = self._turns.of(tenant) if text is None else self._turn
         deadline = self._clock.monotonic() + (LIST_SECONDS if text is None else SEARCH_SECONDS)
         found: list[T] = []
         cursor = page.cursor

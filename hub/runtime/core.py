@@ -21,10 +21,10 @@ from hub.dispatch.shared_holds import SharedHolds
 from hub.failpoints import Failpoint, failpoints
 from hub.maintenance.copy import refuse_half_copied
 from hub.maintenance.secret_rotation import SecretRotation
-from hub.memory import MemoryBudget
 from hub.rendering import Renderer
 from hub.runtime.channels import open_channels, report_unknown
 from hub.settings import Settings
+from hub.shares import MemoryBudget
 from hub.stores import StoreOptions, open_store
 from hub.stores.base import Store
 from hub.telemetry.metrics import Metrics

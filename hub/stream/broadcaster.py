@@ -17,7 +17,7 @@ import structlog
 
 from hub.clock import Clock
 from hub.errors import Unavailable
-from hub.memory import MemoryBudget
+from hub.shares import MemoryBudget, TenantTurns
 from hub.stores.base import Feed
 from hub.stream import frames
 from hub.stream.chunk import pieces
@@ -73,6 +73,7 @@ class Broadcaster:
         self._clock = clock
         self._limits = limits
         self._memory = memory
+        self._turns = TenantTurns()
         self._registry = Registry(limits.max_listeners)
         self._encode = partial(frames.entry, name_of=name_of)
         self._live = LiveTail(
@@ -180,7 +181,9 @@ class Broadcaster:
 
     async def _page(self, listener: Listener, cursor: int, until: int) -> tuple[list[bytes], int]:
         """The frames of the next page after the cursor, and the cursor after it."""
-        rows = await self._feed.read(cursor, PAGE, listener.tenant)
+        # The live tail reads through the same store, and must not wait behind the history of many listeners.
+        async with self._turns.of(listener.tenant):
+            rows = await self._feed.read(cursor, PAGE, listener.tenant)
         # What comes after `until` is read in a later turn, or comes through the buffer: here it would come twice.
         page = [row for row in rows if row.id <= until]
         trimmed, _ = await self._feed.bounds()

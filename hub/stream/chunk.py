@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from hub.memory import MemoryBudget
+from hub.shares import MemoryBudget
 
 PIECE_BYTES = 32 * 1024
 """What is given to a connection at once. The server copies it for each, so each that does not read holds as much."""

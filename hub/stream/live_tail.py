@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from hub.clock import Clock
-from hub.memory import MemoryBudget
 from hub.models import FeedRow
+from hub.shares import MemoryBudget
 from hub.stores.base import Feed
 from hub.stream import frames
 from hub.stream.chunk import Chunk, pieces

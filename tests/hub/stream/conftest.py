@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from hub.ids import new_id
-from hub.memory import MemoryBudget
 from hub.models import FeedEntry, FeedKind, Task, TaskStatus
+from hub.shares import MemoryBudget
 from hub.stores import open_store
 from hub.stores.base import Feed, Store
 from hub.stream import Broadcaster, Limits, Selection, open_broadcaster

@@ -1,6 +1,6 @@
 """Listeners share what waits for them, and it is counted once, as long as one of them has it."""
 
-from hub.memory import MemoryBudget
+from hub.shares import MemoryBudget
 from hub.stream.chunk import Chunk, pieces
 
 

@@ -1,6 +1,6 @@
 """What waits in memory is bounded, and each tenant has a share of it."""
 
-from hub.memory import MemoryBudget
+from hub.shares import MemoryBudget
 
 
 def test_one_tenant_alone_gets_half_and_leaves_room_for_others() -> None:
