@@ -17,8 +17,10 @@ from hub.cluster.notifier import Notifier
 from hub.cluster.operator_secrets import SEALING_KEY, refuse_other_secret, secret_keys
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.dispatch import Sender
+from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.shared_holds import SharedHolds
 from hub.failpoints import Failpoint, failpoints
+from hub.maintenance.clock_watch import ClockWatch
 from hub.maintenance.copy import refuse_half_copied
 from hub.maintenance.secret_rotation import SecretRotation
 from hub.rendering import Renderer
@@ -27,6 +29,7 @@ from hub.settings import Settings
 from hub.shares import MemoryBudget
 from hub.stores import StoreOptions, open_store
 from hub.stores.base import Store
+from hub.stores.unreadable import Unreadable
 from hub.telemetry.metrics import Metrics
 from hub.telemetry.tracing import Tracing
 
@@ -52,6 +55,8 @@ class Core:
     failpoint: Failpoint
     notifier: Notifier
     memory: MemoryBudget
+    changes: ChangeRunner
+    clock_watch: ClockWatch
 
 
 async def open_core(
@@ -63,19 +68,26 @@ async def open_core(
     """
     _make_private(settings)
     failpoint = failpoints(settings.failpoints)
-    store = await _open_store(stack, settings, roles, clock, failpoint)
+    unreadable = Unreadable()
+    store = await _open_store(stack, settings, roles, clock, failpoint, unreadable)
     channels = await open_channels(stack, settings)
     report_unknown(channels)
     renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
     secrets = secret_keys(settings)
-    sealer = Sealer(*secrets, active=lambda: catalogue.fingerprints.get(SEALING_KEY))
+    sealer = Sealer(*secrets, active=lambda: catalogue.fingerprint(SEALING_KEY))
     codec = SubscriptionCodec(channels, renderer, sealer)
-    catalogue = Catalogue(store.records, codec.decode)
+    catalogue = Catalogue(store.records, codec.decode, unreadable)
     await catalogue.refresh()
     await refuse_other_secret(catalogue, secrets)
-    sources = Sources(catalogue, sealer, clock)
+    sources = Sources(catalogue, sealer, clock, unreadable)
     metrics = Metrics(channels)
+    metrics.watch_total("unreadable", "Stored things that this version cannot read.", lambda: unreadable.total)
+    clock_watch = ClockWatch(clock, store.clock)
+    if Role.SCHEDULER in roles:
+        # Before anything is judged by its age.
+        await clock_watch.look()
     id_, sender = token_hex(8), Sender(channels, renderer, tracing, sandbox=settings.sandbox)
+    notifier, alone = Notifier(), not store.shared
     return Core(
         id=id_,
         roles=frozenset(roles),
@@ -89,21 +101,29 @@ async def open_core(
         sender=sender,
         shared_holds=SharedHolds(sender.holds, catalogue, store.reports, id_, clock),
         channels=channels,
-        rotation=SecretRotation(settings, catalogue, codec, sources, sealer, failpoint, alone=not store.shared),
+        rotation=SecretRotation(settings, catalogue, codec, sources, sealer, failpoint, alone=alone),
         failpoint=failpoint,
-        notifier=Notifier(),
+        notifier=notifier,
+        changes=ChangeRunner(store.archive, store.queue, store.changes, clock, notifier.notify, metrics, alone=alone),
+        clock_watch=clock_watch,
         memory=_memory(settings, metrics),
     )
 
 
 async def _open_store(
-    stack: AsyncExitStack, settings: Settings, roles: Collection[Role], clock: Clock, failpoint: Failpoint
+    stack: AsyncExitStack,
+    settings: Settings,
+    roles: Collection[Role],
+    clock: Clock,
+    failpoint: Failpoint,
+    unreadable: Unreadable,
 ) -> Store:
     options = StoreOptions(
         failpoint,
         settings.redis_wait_replicas,
         settings.redis_wait_timeout,
         shared=frozenset(roles) != EVERY_ROLE,
+        unreadable=unreadable,
     )
     store = await stack.enter_async_context(open_store(settings.store_url, clock, options))
     # Before anything is written: a store that is being copied must stay as it is.

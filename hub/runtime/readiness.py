@@ -6,6 +6,7 @@ from hub.cluster.follower import STALE_SECONDS, Follower
 from hub.cluster.leadership import LEADER
 from hub.cluster.lease import WORKERS
 from hub.cluster.roles import Role
+from hub.maintenance.clock_watch import ClockWatch
 from hub.stores.base import Leases, Upkeep
 
 _NO_WORKER = "No worker is alive: events are accepted and wait. Start `hub worker`."
@@ -22,15 +23,17 @@ class Readiness:
         leases: Leases,
         follower: Follower,
         roles: Collection[Role],
-        holds: Callable[[], Sequence[str]],
+        clock_watch: ClockWatch,
+        catalogue: Callable[[], Sequence[str]],
     ) -> None:
-        """`holds` gives a sentence for each reason why deliveries are held."""
+        """`catalogue` gives a sentence for each thing in it that an operator should know."""
         self.stopping = False
         self._upkeep = upkeep
         self._leases = leases
         self._follower = follower
         self._roles = frozenset(roles)
-        self._holds = holds
+        self._clock_watch = clock_watch
+        self._catalogue = catalogue
 
     async def reasons(self) -> Sequence[str]:
         """Why this process is not ready, each a sentence that says what to do; empty when it is ready.
@@ -52,4 +55,6 @@ class Readiness:
             warnings.append(_NO_WORKER)
         if Role.SCHEDULER not in self._roles and not await self._leases.held({LEADER}):
             warnings.append(_NO_SCHEDULER)
-        return [*warnings, *self._holds()]
+        if (reason := await self._clock_watch.reason()) is not None:
+            warnings.append(reason)
+        return [*warnings, *self._catalogue()]

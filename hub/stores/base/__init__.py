@@ -19,9 +19,21 @@ from hub.stores.base.archive import (
     Stats,
     TextSearch,
 )
+from hub.stores.base.changes import ChangeKind, EventChange, EventChanges
+from hub.stores.base.clock import ClockMark, StoreClock
 from hub.stores.base.coordination import Leases, Notify, Reports, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
-from hub.stores.base.intake import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
+from hub.stores.base.intake import (
+    AcceptResult,
+    Batch,
+    BatchEntry,
+    FanOut,
+    Idempotency,
+    Intake,
+    ItemResult,
+    Match,
+    NewDelivery,
+)
 from hub.stores.base.lanes import UNBOUNDED, BreakerState, HealthMark, LaneHealth, LanePolicy
 from hub.stores.base.page import Listing, Page
 from hub.stores.base.queue import Claim, ClaimRequest, ClaimResult, Queue, Result, WriteOutcome
@@ -29,7 +41,7 @@ from hub.stores.base.records import Records
 from hub.stores.base.store import Store
 from hub.stores.base.tasks import Tasks
 from hub.stores.base.transfer import CopyState, Piece, Section, Transfer
-from hub.stores.base.upkeep import Backlog, Upkeep
+from hub.stores.base.upkeep import Backlog, Removed, Upkeep
 
 __all__ = [
     "LIST_STEP",
@@ -43,12 +55,16 @@ __all__ = [
     "Batch",
     "BatchEntry",
     "BreakerState",
+    "ChangeKind",
     "ChannelStats",
     "Claim",
     "ClaimRequest",
     "ClaimResult",
+    "ClockMark",
     "CopyState",
     "DeliveryQuery",
+    "EventChange",
+    "EventChanges",
     "EventQuery",
     "FanOut",
     "Feed",
@@ -60,6 +76,7 @@ __all__ = [
     "LanePolicy",
     "Leases",
     "Listing",
+    "Match",
     "NewDelivery",
     "Notify",
     "Page",
@@ -67,6 +84,7 @@ __all__ = [
     "Queue",
     "RecentFailure",
     "Records",
+    "Removed",
     "Reports",
     "Result",
     "Schedules",
@@ -75,6 +93,7 @@ __all__ = [
     "Signals",
     "Stats",
     "Store",
+    "StoreClock",
     "Tasks",
     "TextSearch",
     "Tickets",

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from hub.stores.base.archive import Archive
+from hub.stores.base.changes import EventChanges
+from hub.stores.base.clock import StoreClock
 from hub.stores.base.coordination import Leases, Reports, Schedules, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import Intake
@@ -30,10 +32,12 @@ class Store:
     intake: Intake
     queue: Queue
     archive: Archive
+    changes: EventChanges
     feed: Feed
     records: Records
     tasks: Tasks
     upkeep: Upkeep
+    clock: StoreClock
     signals: Signals
     leases: Leases
     reports: Reports

@@ -1,8 +1,7 @@
 """The store for more than one machine: one Redis, Valkey, or slot of a Cluster; Lua for each atomic step."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from secrets import token_hex
 
@@ -10,8 +9,10 @@ from hub.clock import Clock
 from hub.stores.base import Store
 from hub.stores.options import StoreOptions
 from hub.stores.redis.archive import RedisArchive
+from hub.stores.redis.changes import RedisEventChanges
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.url import read_address
+from hub.stores.redis.clock import RedisClock
 from hub.stores.redis.coordination import RedisLeases, RedisReports, RedisSchedules, RedisTickets, open_signals
 from hub.stores.redis.feed import open_feed
 from hub.stores.redis.intake import RedisIntake
@@ -23,24 +24,17 @@ from hub.stores.redis.safety.server_check import ensure_usable
 from hub.stores.redis.tasks import RedisTasks
 from hub.stores.redis.transfer import RedisTransfer
 from hub.stores.redis.upkeep import RedisUpkeep
+from hub.stores.unreadable import Unreadable
 
 __all__ = ["open_engine", "open_redis"]
 
 
 @asynccontextmanager
-async def open_engine(url: str, clock: Clock) -> AsyncIterator[Engine]:
-    """Calls to the server of a URL; the clock agrees with the server's meanwhile. Raises `HubError` when the URL or the
-    server cannot be used."""
-    engine = Engine(read_address(url), clock)
+async def open_engine(url: str, clock: Clock, unreadable: Unreadable | None = None) -> AsyncIterator[Engine]:
+    """Calls to the server of a URL. Raises `HubError` when the URL cannot be used."""
+    engine = Engine(read_address(url), clock, unreadable)
     try:
-        await engine.measure()
-        measuring = asyncio.create_task(engine.keep_measuring())
-        try:
-            yield engine
-        finally:
-            measuring.cancel()
-            with suppress(asyncio.CancelledError):
-                await measuring
+        yield engine
     finally:
         await engine.close()
 
@@ -49,7 +43,7 @@ async def open_engine(url: str, clock: Clock) -> AsyncIterator[Engine]:
 async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIterator[Store]:
     """The store at a URL."""
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(open_engine(url, clock))
+        engine = await stack.enter_async_context(open_engine(url, clock, options.unreadable))
         await ensure_usable(engine, options.wait_replicas)
         await mark_format(engine)
         # New at each start, because the numbers of calls begin at 1 again: see lua/lib/calls.lua.
@@ -68,10 +62,12 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
             intake=intake,
             queue=queue,
             archive=RedisArchive(engine),
+            changes=RedisEventChanges(engine),
             feed=feed,
             records=RedisRecords(engine, losses),
             tasks=RedisTasks(engine, losses),
             upkeep=RedisUpkeep(engine, losses),
+            clock=RedisClock(engine),
             signals=signals,
             leases=RedisLeases(engine),
             reports=RedisReports(engine),

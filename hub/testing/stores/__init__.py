@@ -10,6 +10,8 @@ with `pytest.mark.xfail` and the reason.
 
 from hub.testing.stores.archive import ArchiveConformance
 from hub.testing.stores.breaker import BreakerConformance
+from hub.testing.stores.changes import EventChangesConformance
+from hub.testing.stores.clock import ClockConformance
 from hub.testing.stores.copied import CopiedStoreConformance
 from hub.testing.stores.fan_outs import FanOutConformance
 from hub.testing.stores.feed import FeedConformance
@@ -33,7 +35,9 @@ from hub.testing.stores.upkeep import UpkeepConformance
 __all__ = [
     "ArchiveConformance",
     "BreakerConformance",
+    "ClockConformance",
     "CopiedStoreConformance",
+    "EventChangesConformance",
     "FanOutConformance",
     "FeedConformance",
     "IdempotencyConformance",
@@ -62,6 +66,7 @@ class StoreConformance(
     IntakeConformance,
     IdempotencyConformance,
     FanOutConformance,
+    EventChangesConformance,
     QueueConformance,
     ResultsConformance,
     LanesConformance,
@@ -72,6 +77,7 @@ class StoreConformance(
     RecordsConformance,
     TasksConformance,
     UpkeepConformance,
+    ClockConformance,
     LeasesConformance,
     ReportsConformance,
     TicketsConformance,

@@ -13,7 +13,7 @@ from hub.stores.base import ClaimRequest, FanOut, HealthMark, LanePolicy, NewDel
 from hub.stores.gate import THRESHOLD
 from hub.testing.clock import START, ManualClock
 from hub.testing.patience import soon
-from hub.testing.stores.samples import batch, entry, event, publish, result
+from hub.testing.stores.samples import batch, entry, event, match, publish, result
 from hub.testing.stores.suite import OpenStore, StoreSuite
 
 LANE = "sub_1"
@@ -108,10 +108,10 @@ class SharedStoreConformance(StoreSuite):
         assert await other.reports.told() == {"one": b"held"}
 
     async def test_a_ticket_of_one_process_is_replaced_at_another(self, store: Store, other: Store) -> None:
-        await store.tickets.put("digest", b"one", SOON)
+        await store.tickets.put("digest", b"one", 30.0)
         assert await other.tickets.find("digest") == b"one"
-        assert await other.tickets.replace("digest", b"one", b"two", SOON)
-        assert await store.tickets.extend({"digest": b"one"}, SOON) == frozenset()
+        assert await other.tickets.replace("digest", b"one", b"two", 30.0)
+        assert await store.tickets.extend({"digest": b"one"}, 30.0) == frozenset()
         assert await store.tickets.find("digest") == b"two"
 
     async def test_an_accepted_event_is_heard_of_with_its_lanes_and_when_they_are_due(
@@ -133,7 +133,7 @@ class SharedStoreConformance(StoreSuite):
         self, store: Store, other: Store
     ) -> None:
         new = event()
-        await store.intake.accept(batch(entry(new, fan_out=True)))
+        await store.intake.accept(batch(entry(new, fan_out=match())))
         assert (await heard(other)).fans_out
         assert await store.intake.expand(FanOut(new, ""), [NewDelivery("dlv_1", LANE, "webhook")], None)
         assert LANE in (await heard(other)).due

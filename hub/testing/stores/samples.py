@@ -1,7 +1,6 @@
 """Sample data for a store, and short forms of what is done with it."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from hub.ids import new_id
@@ -13,6 +12,7 @@ from hub.stores.base import (
     Claim,
     ClaimRequest,
     Idempotency,
+    Match,
     NewDelivery,
     Result,
     Store,
@@ -38,10 +38,20 @@ def event(**changes: Any) -> Event:
 
 
 def entry(
-    event: Event, subscriptions: Sequence[str] = (), *, index: int = 0, channel: str = "webhook", fan_out: bool = False
+    event: Event,
+    subscriptions: Sequence[str] = (),
+    *,
+    index: int = 0,
+    channel: str = "webhook",
+    fan_out: Match | None = None,
 ) -> BatchEntry:
     deliveries = tuple(NewDelivery(new_id("dlv"), subscription, channel) for subscription in subscriptions)
     return BatchEntry(index, event, deliveries, accepted(event), fan_out)
+
+
+def match(*subscriptions: str, channel: str = "webhook") -> Match:
+    """Whom an event is for that fans out; the ids in their order."""
+    return Match(tuple((subscription, channel) for subscription in subscriptions or (SUBSCRIPTION,)))
 
 
 def accepted(event: Event) -> FeedEntry:
@@ -52,8 +62,8 @@ def batch(*entries: BatchEntry, tenant: str = TENANT, **changes: Any) -> Batch:
     return Batch(tenant, entries, **changes)
 
 
-def idempotency(key: str = "key", fingerprint: str = "print", expires_at: datetime | None = None) -> Idempotency:
-    return Idempotency(key, fingerprint, expires_at or START.replace(day=24))
+def idempotency(key: str = "key", fingerprint: str = "print", seconds: float = 86_400.0) -> Idempotency:
+    return Idempotency(key, fingerprint, seconds)
 
 
 async def publish(store: Store, *subscriptions: str, channel: str = "webhook", **changes: Any) -> Event:

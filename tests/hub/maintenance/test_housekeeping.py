@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,12 @@ from hub.cluster.leadership import Leadership
 from hub.cluster.roles import EVERY_ROLE
 from hub.errors import NotFound
 from hub.ids import new_id
+from hub.maintenance.clock_watch import ClockWatch
 from hub.maintenance.housekeeping import Housekeeping
 from hub.models import Event, FeedEntry, FeedKind
 from hub.settings import Settings
 from hub.stores.base import Batch, BatchEntry, EventQuery, Idempotency, Page, Store
-from hub.testing.clock import START, ManualClock
+from hub.testing.clock import ManualClock
 from hub.testing.patience import patience
 
 DAY = 86_400.0
@@ -42,6 +42,7 @@ def housekeeping(settings: Settings, store: Store, clock: ManualClock) -> Housek
         clock,
         leadership,
         EVERY_ROLE,
+        ClockWatch(clock, store.clock),
         sweep=sweep,
         count_run=lambda *run: None,
         end_abandoned_tasks=end_abandoned_tasks,
@@ -72,6 +73,7 @@ async def run_through(job: Awaitable[Mapping[str, Any]], clock: ManualClock) -> 
 async def test_the_timetable_names_every_job(housekeeping: Housekeeping) -> None:
     assert {entry.name: entry.trigger for entry in await housekeeping.entries()} == {
         "abandoned-tasks": "every 15 s",
+        "clock-watch": "every 1 min",
         "expired-records": "every 15 min",
         "feed-trim": "every 5 min",
         "lease-sweep": "every 5 s",
@@ -115,6 +117,19 @@ async def test_events_go_after_their_retention_in_as_many_steps_as_it_takes(
     assert len(left.items) == 2
 
 
+async def test_a_hub_that_stops_does_not_wait_for_a_long_retention(
+    housekeeping: Housekeeping, store: Store, clock: ManualClock
+) -> None:
+    await accept(store, clock, 1_200)
+    clock.advance(31 * DAY)
+    running = asyncio.ensure_future(housekeeping.job("retention")())
+    async with patience():
+        while not clock.sleepers:
+            await asyncio.sleep(0)
+    await housekeeping.stop(grace=5)
+    assert await run_through(running, clock) == {"removed": 500}
+
+
 async def test_the_feed_is_trimmed_by_age_and_by_number(
     housekeeping: Housekeeping, store: Store, clock: ManualClock
 ) -> None:
@@ -129,7 +144,7 @@ async def test_the_feed_is_trimmed_by_age_and_by_number(
 async def test_idempotency_records_go_when_they_expire(
     housekeeping: Housekeeping, store: Store, clock: ManualClock
 ) -> None:
-    await accept(store, clock, 1, Idempotency("k", "f", START + timedelta(days=1)))
+    await accept(store, clock, 1, Idempotency("k", "f", 86_400.0))
     assert await run_through(housekeeping.job("expired-records")(), clock) == {"removed": 0}
     clock.advance(1.1 * DAY)
     assert await run_through(housekeeping.job("expired-records")(), clock) == {"removed": 1}

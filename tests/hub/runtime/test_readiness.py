@@ -10,9 +10,10 @@ from hub.cluster.leadership import LEADER
 from hub.cluster.lease import WORKERS, Lease, heartbeat_lease
 from hub.cluster.notifier import Notifier
 from hub.cluster.roles import EVERY_ROLE, Role
+from hub.maintenance.clock_watch import ClockWatch
 from hub.models import Record
 from hub.runtime.readiness import Readiness
-from hub.stores.base import Backlog, Store, Upkeep
+from hub.stores.base import Backlog, Removed, Store, Upkeep
 from hub.testing.clock import ManualClock
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.patience import until
@@ -24,14 +25,14 @@ LOSS = "The server lost three feed entries."
 class LossyUpkeep(Upkeep):
     """Of a store that works, and has lost something."""
 
-    async def purge(self, before: datetime, limit: int) -> int:
-        return 0
+    async def purge(self, before: datetime, limit: int) -> Removed:
+        return Removed(0, more=False)
 
-    async def purge_expired(self, limit: int) -> int:
-        return 0
+    async def purge_expired(self, limit: int) -> Removed:
+        return Removed(0, more=False)
 
-    async def trim_feed(self, before: datetime, keep: int, limit: int) -> int:
-        return 0
+    async def trim_feed(self, before: datetime, keep: int, limit: int) -> Removed:
+        return Removed(0, more=False)
 
     async def backlog(self, tenant: str, lanes: Mapping[str, str], held: Collection[str]) -> Mapping[str, Backlog]:
         return {}
@@ -52,7 +53,8 @@ def readiness(
 ) -> Readiness:
     catalogue = Catalogue(store.records, no_subscription)
     follower = Follower(store.signals, catalogue, clock, Notifier())
-    return Readiness(upkeep or store.upkeep, store.leases, follower, roles, lambda: holds)
+    watch = ClockWatch(clock, store.clock)
+    return Readiness(upkeep or store.upkeep, store.leases, follower, roles, watch, lambda: holds)
 
 
 async def test_one_that_works_is_ready_and_one_that_stops_is_not(store: Store, clock: ManualClock) -> None:

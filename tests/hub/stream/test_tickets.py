@@ -1,10 +1,12 @@
 """A ticket opens one stream, within a minute, and re-opens that one only, for as long as its key and its time allow."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+import orjson
 import pytest
 from pydantic import TypeAdapter
 
@@ -196,7 +198,7 @@ async def test_a_ticket_of_release_0_2_0_is_opened_and_re_opened(
     kept = TypeAdapter(Principal).dump_json(caller)
     ticket = await office.issue(caller)
     digest = (await office.open(ticket.text, ALL)).digest
-    await api.store.tickets.put(digest, kept, api.clock.now() + timedelta(seconds=60))
+    await api.store.tickets.put(digest, kept, 60.0)
     for _ in range(2):
         assert (await office.open(ticket.text, ORDERS)).caller == caller
 
@@ -208,6 +210,23 @@ async def test_release_0_2_0_reads_what_is_kept_of_a_ticket(office: StreamTicket
     assert TypeAdapter(Principal).validate_json(kept or b"") == caller
 
 
+async def test_what_only_a_newer_version_knows_of_a_ticket_stays_with_it(
+    api: Api, office: StreamTickets, caller: Principal
+) -> None:
+    text = (await office.issue(caller)).text
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    kept = orjson.loads(await api.store.tickets.find(digest) or b"")
+    newer = {**kept, "scopes": [*kept["scopes"], "of-a-newer-version"], "zone": "eu"}
+    await api.store.tickets.put(digest, orjson.dumps(newer), MINUTES)
+    for _ in range(2):
+        assert (await office.open(text, ALL)).caller == caller
+    written = orjson.loads(await api.store.tickets.find(digest) or b"")
+    assert (written["scopes"], written["zone"]) == (newer["scopes"], "eu")
+    await api.store.tickets.put(digest, b'{"stream": 7}', MINUTES)
+    with pytest.raises(Unavailable):
+        await office.open(text, ALL)
+
+
 class TroubledTickets(Tickets):
     """Tickets of a store that cannot always be asked."""
 
@@ -216,19 +235,19 @@ class TroubledTickets(Tickets):
         self.away = True
         self.extended: list[frozenset[str]] = []
 
-    async def put(self, digest: str, kept: bytes, expires_at: datetime) -> None:
-        await self._tickets.put(digest, kept, expires_at)
+    async def put(self, digest: str, kept: bytes, seconds: float) -> None:
+        await self._tickets.put(digest, kept, seconds)
 
     async def find(self, digest: str) -> bytes | None:
         return await self._tickets.find(digest)
 
-    async def replace(self, digest: str, former: bytes, kept: bytes, expires_at: datetime) -> bool:
-        return await self._tickets.replace(digest, former, kept, expires_at)
+    async def replace(self, digest: str, former: bytes, kept: bytes, seconds: float) -> bool:
+        return await self._tickets.replace(digest, former, kept, seconds)
 
-    async def extend(self, kept: Mapping[str, bytes], expires_at: datetime) -> frozenset[str]:
+    async def extend(self, kept: Mapping[str, bytes], seconds: float) -> frozenset[str]:
         if self.away:
             raise Unavailable("The disk is full.")
-        self.extended.append(await self._tickets.extend(kept, expires_at))
+        self.extended.append(await self._tickets.extend(kept, seconds))
         return self.extended[-1]
 
 
@@ -251,4 +270,4 @@ async def test_a_store_that_does_not_answer_ends_no_connection(api: Api, caller:
 async def settled(api: Api) -> None:
     """Once what was submitted to the store before is done."""
     for _ in range(3):
-        await api.store.tickets.put("another", b"{}", api.clock.now())
+        await api.store.tickets.put("another", b"{}", 0.0)

@@ -11,15 +11,16 @@ class KeyNames:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         # The parts after the prefix stand on users' servers. A name of Python may change, the key's may not.
+        self.clock = f"{prefix}:clock"
+        self.clock_mark = f"{prefix}:clock-mark"
         self.meta = f"{prefix}:meta"
         self.feed = f"{prefix}:feed"
         self.signals = f"{prefix}:signals"
-        self.held_leases = f"{prefix}:rights"
         self.due = f"{prefix}:due"
-        self.reports = f"{prefix}:reports"
         self.schedules = f"{prefix}:schedules"
-        self.fan_outs = f"{prefix}:fan-outs"
+        self.fanning = f"{prefix}:fanning"
         self.tenants = f"{prefix}:tenants"
+        self.changes = f"{prefix}:changes"
         self.expiring = f"{prefix}:expiring"
         self.unfinished = f"{prefix}:tasks-unfinished"
         self.ended = f"{prefix}:tasks-ended"
@@ -40,6 +41,12 @@ class KeyNames:
 
     def attempts_of(self, delivery: str) -> str:
         return f"{self._prefix}:a:{delivery}"
+
+    def match(self, name: str) -> str:
+        return f"{self._prefix}:m:{name}"
+
+    def fan_outs(self, tenant: str) -> str:
+        return f"{self._prefix}:fan-outs:{tenant}"
 
     def events(self, tenant: str) -> str:
         return f"{self._prefix}:events:{tenant}"
@@ -70,15 +77,6 @@ class KeyNames:
 
     def tasks(self, tenant: str) -> str:
         return f"{self._prefix}:tasks:{tenant}"
-
-    def gate(self, lane: str) -> str:
-        return f"{self._prefix}:gate:{lane}"
-
-    def lease(self, name: str) -> str:
-        return f"{self._prefix}:lease:{name}"
-
-    def ticket(self, digest: str) -> str:
-        return f"{self._prefix}:ticket:{digest}"
 
     def idempotency(self, tenant: str, digest: str) -> str:
         return f"{self._prefix}:i:{tenant}:{digest}"

@@ -7,7 +7,8 @@ import orjson
 from msgspec.structs import astuple
 
 from hub.errors import HubError
-from hub.stores.base import Piece, Section
+from hub.stores.base import Match, Piece, Section
+from hub.stores.change_documents import decode_change
 from hub.stores.documents import (
     Counters,
     DeliveryDocument,
@@ -18,7 +19,9 @@ from hub.stores.documents import (
     TaskDocument,
     decode,
 )
+from hub.stores.sqlite.changes import save_changes
 from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.fan_outs import NewFanOuts
 from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, EVENT_COLUMNS, FEED_MEMBERS, event_row
 from hub.stores.sqlite.tasks import TASK_COLUMNS, task_row
 from hub.stores.stored import StoredEvent
@@ -28,7 +31,7 @@ Cells = tuple[str | int | None, ...]
 _RECORD_COLUMNS: Final = "kind, tenant, id, doc, version"
 _DELIVERY_COLUMNS: Final = (
     "seq, id, event_seq, tenant, event_type, subscription_id, channel, status, reason, attempt_count, schedule_base,"
-    " token, cause, due_at, lease_until, created_at, updated_at, checkpoint"
+    " token, cause, due_at, appointed, lease_until, created_at, updated_at, checkpoint"
 )
 _KEY_COLUMNS: Final = "tenant, key, fingerprint, verdicts, expires_at"
 
@@ -59,6 +62,7 @@ def _put_events(transaction: Transaction, documents: Sequence[bytes]) -> None:
     seqs = _known(transaction, "events", [document.event.id for document in given])
     next_seq = _highest(transaction, "events") + 1
     rows: list[Cells] = []
+    fan_outs = NewFanOuts()
     for document in given:
         id_ = document.event.id
         if id_ not in seqs:
@@ -67,7 +71,11 @@ def _put_events(transaction: Transaction, documents: Sequence[bytes]) -> None:
             seqs[id_] = next_seq + len(rows)
             members, kept = astuple(document.event), (document.cancelled_at, document.fan_out_after)
             rows.append(event_row(seqs[id_], members, *kept))
+            if document.fan_out_after is not None:
+                match = None if document.match is None else Match(document.match)
+                fan_outs.add(document.event.tenant, id_, seqs[id_], match)
     transaction.insert("events", EVENT_COLUMNS, rows)
+    fan_outs.write(transaction)
     _put_deliveries(transaction, given, seqs)
 
 
@@ -82,7 +90,7 @@ def _put_deliveries(transaction: Transaction, given: Sequence[EventDocument], ev
         for sent in document.deliveries:
             if sent.id not in there:
                 seq = next_seq + len(rows)
-                rows.append(_delivery_row(seq, event_seqs[event.id], event, sent))
+                rows.append(_delivery_row(seq, event_seqs[event.id], event, sent, transaction.ahead))
                 attempts += [
                     (seq, number, event.tenant, sent.channel, *astuple(attempt))
                     for number, attempt in sent.attempts.items()
@@ -91,9 +99,14 @@ def _put_deliveries(transaction: Transaction, given: Sequence[EventDocument], ev
     transaction.insert("attempts", ATTEMPT_COLUMNS, attempts)
 
 
+def _put_changes(transaction: Transaction, documents: Sequence[bytes]) -> None:
+    save_changes(transaction, list(map(decode_change, documents)))
+
+
 def _put_keys(transaction: Transaction, documents: Sequence[bytes]) -> None:
+    ahead = transaction.ahead
     rows = [
-        (kept.tenant, kept.key, kept.fingerprint, orjson.dumps(kept.verdicts).decode(), kept.expires_at)
+        (kept.tenant, kept.key, kept.fingerprint, orjson.dumps(kept.verdicts).decode(), kept.expires_at - ahead)
         for kept in decode(documents, IdempotencyDocument)
     ]
     transaction.insert("idempotency", _KEY_COLUMNS, rows, replace=True)
@@ -113,6 +126,7 @@ _PUT: Final[Mapping[Section, Callable[[Transaction, Sequence[bytes]], None]]] = 
     Section.COUNTERS: _put_counters,
     Section.RECORDS: _put_records,
     Section.EVENTS: _put_events,
+    Section.EVENT_CHANGES: _put_changes,
     Section.IDEMPOTENCY: _put_keys,
     Section.TASKS: _put_tasks,
     Section.FEED: _put_feed,
@@ -130,7 +144,15 @@ def _highest(transaction: Transaction, table: str) -> int:
     return highest
 
 
-def _delivery_row(seq: int, event_seq: int, event: StoredEvent, sent: DeliveryDocument) -> Cells:
+def _is_appointed(event: StoredEvent, sent: DeliveryDocument) -> bool:
+    """Whether it waits for the instant that its publisher gave, which a store rounds up to a millisecond."""
+    if event.deliver_at is None or sent.due_at is None or sent.attempt_count:
+        return False
+    return 0 <= sent.due_at - event.deliver_at <= 1
+
+
+def _delivery_row(seq: int, event_seq: int, event: StoredEvent, sent: DeliveryDocument, ahead: int) -> Cells:
+    appointed = _is_appointed(event, sent)
     return (
         seq,
         sent.id,
@@ -145,7 +167,8 @@ def _delivery_row(seq: int, event_seq: int, event: StoredEvent, sent: DeliveryDo
         sent.schedule_base,
         sent.token,
         sent.cause,
-        sent.due_at,
+        sent.due_at if sent.due_at is None or appointed else sent.due_at - ahead,
+        appointed,
         sent.updated_at if sent.status == "sending" else None,
         sent.created_at,
         sent.updated_at,
