@@ -5,7 +5,7 @@ sleeps, logs or stores. It returns a `Receipt` or raises `SendFailed`, and its c
 """
 
 from channels.base.channel import Channel, ChannelContext, TargetT
-from channels.base.message import ChannelUnavailable, Message, Receipt, SendFailed
+from channels.base.message import SENDING_FOR, ChannelUnavailable, Message, Receipt, SendFailed
 from channels.base.target import (
     SECRET_PREFIX,
     Escape,
@@ -20,6 +20,7 @@ from channels.base.target import (
 
 __all__ = [
     "SECRET_PREFIX",
+    "SENDING_FOR",
     "Channel",
     "ChannelContext",
     "ChannelUnavailable",

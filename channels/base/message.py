@@ -1,9 +1,14 @@
 """What a channel is given to send, and how an attempt to send it can end."""
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+SENDING_FOR: ContextVar[str] = ContextVar("sending_for", default="")
+"""The tenant for whom the running task sends, as its caller sets it: for what all tenants share, where no message is at
+hand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class RequireScope(HTTPBearer):
     def _holder(self, request: Request, key: str) -> Principal:
         services: Services = request.app.state.services
         principal = services.keys.identify(key.strip())
-        identified(principal.key_id)
+        identified(principal.tenant, principal.key_id)
         if not self._enough & principal.scopes:
             raise Forbidden(f"This key lacks the scope {self.names}; ask an administrator for one that has it.")
         return principal

@@ -56,10 +56,7 @@ async def list_deliveries(
         since=since,
         until=until,
     )
-    if q is None:
-        listing = await services.deliveries.listing(caller.tenant, query, page)
-    else:
-        listing = await services.search.deliveries(caller.tenant, q, query, page)
+    listing = await services.search.deliveries(caller.tenant, q, query, page)
     return page_response(listing, (shown_delivery(one, services.subscriptions.name_of) for one in listing.items))
 
 

@@ -108,7 +108,7 @@ class Deliveries:
             held = held if asked is None else held & asked
             query = replace(query, status=Status.PENDING, subscription_ids=held)
         found = await self._archive.deliveries(tenant, query, page)
-        return Listing(tuple(map(self._as_shown, found.items)), found.next_cursor)
+        return replace(found, items=tuple(map(self._as_shown, found.items)))
 
     async def attempts(self, tenant: str, delivery_id: str) -> Sequence[Attempt]:
         """Every attempt of a delivery, by number; none for an unknown delivery."""

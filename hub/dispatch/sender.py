@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import structlog
 
-from channels.base import Channel, ChannelUnavailable, Message, Receipt, SendFailed, TargetModel
+from channels.base import SENDING_FOR, Channel, ChannelUnavailable, Message, Receipt, SendFailed, TargetModel
 from hub.catalogue.subscriptions import Subscription
 from hub.dispatch.holds import SANDBOX, Holds
 from hub.models import Delivery, Event
@@ -67,6 +67,7 @@ class Sender:
         test: bool,
     ) -> Receipt | SendFailed:
         channel = self._channels[subscription.spec.channel]
+        SENDING_FOR.set(event.tenant)
         try:
             with self._tracing.attempt(delivery, event.traceparent):
                 message, target = self._compose(channel, event, delivery, subscription, at)

@@ -10,7 +10,7 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.event_types import BUILT_IN, validate_builtin
 from hub.catalogue.subscriptions import Subscription
 from hub.clock import Clock
-from hub.errors import Conflict, Fault, HubError, Invalid, StaleCatalogue
+from hub.errors import Conflict, Fault, HubError, Invalid, StaleCatalogue, Unavailable
 from hub.ids import new_id
 from hub.models import Event, FeedEntry, FeedKind
 from hub.publishing.event import ParsedEvent
@@ -28,6 +28,8 @@ from hub.stores.base import (
 from hub.telemetry.metrics import Metrics
 
 ACCEPT_TRIES = 8
+FREE_TRIES = 3
+"""After so many, this process does not change the catalogue during a further one."""
 MATCHED_AT_ONCE = 2_000
 """After matching with this many subscriptions, a batch lets other requests have their turn."""
 PATIENCE_SECONDS = 5.0
@@ -95,19 +97,22 @@ class Publisher:
         started = self._clock.monotonic()
         batch = await build()
         async with self._turn(batch.tenant, batch.idempotency) if batch.idempotency else _NO_TURN:
-            for _ in range(ACCEPT_TRIES):
+            for attempt in range(ACCEPT_TRIES):
                 try:
-                    answer = await self._intake.accept(batch)
+                    async with self._catalogue.unchanged() if attempt >= FREE_TRIES else _NO_TURN:
+                        # Only now, because those who wait for their turn wait while others change the catalogue.
+                        if attempt > 0:
+                            await self._catalogue.refresh()
+                            batch = await build()
+                        answer = await self._intake.accept(batch)
                 except StaleCatalogue:
-                    await self._catalogue.refresh()
-                    batch = await build()
                     continue
                 self._count(answer, self._clock.monotonic() - started)
                 # After a replayed answer too: the earlier one may have been this very call, repeated by the store after
                 # a lost connection, and then nobody was notified.
                 self._notify(Signal(_due(batch), any(entry.fan_out is not None for entry in batch.entries)))
                 return answer
-        raise StaleCatalogue("The catalogue is being changed by many callers at once; try again.", retry_after=1)
+        raise Unavailable("The catalogue is being changed without pause; nothing was accepted.", retry_after=1)
 
     @asynccontextmanager
     async def _turn(self, tenant: str, idempotency: Idempotency) -> AsyncIterator[None]:

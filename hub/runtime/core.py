@@ -26,6 +26,7 @@ from hub.maintenance.secret_rotation import SecretRotation
 from hub.rendering import Renderer
 from hub.runtime.channels import open_channels, report_unknown
 from hub.settings import Settings
+from hub.shares import MemoryBudget
 from hub.stores import StoreOptions, open_store
 from hub.stores.base import Store
 from hub.stores.unreadable import Unreadable
@@ -53,6 +54,7 @@ class Core:
     rotation: SecretRotation
     failpoint: Failpoint
     notifier: Notifier
+    memory: MemoryBudget
     changes: ChangeRunner
     clock_watch: ClockWatch
 
@@ -104,6 +106,7 @@ async def open_core(
         notifier=notifier,
         changes=ChangeRunner(store.archive, store.queue, store.changes, clock, notifier.notify, metrics, alone=alone),
         clock_watch=clock_watch,
+        memory=_memory(settings, metrics),
     )
 
 
@@ -126,6 +129,14 @@ async def _open_store(
     # Before anything is written: a store that is being copied must stay as it is.
     await refuse_half_copied(store)
     return store
+
+
+def _memory(settings: Settings, metrics: Metrics) -> MemoryBudget:
+    # A tenant alone gets half of it, and must be able to send a batch while another one is sent.
+    memory = MemoryBudget(max(settings.buffer_bytes, 4 * settings.max_batch_bytes))
+    metrics.watch("buffered_bytes", "Bodies, answers and entries of the stream in memory.", lambda: memory.held)
+    metrics.watch_total("buffer_refusals", "What found no room in memory.", lambda: memory.refusals)
+    return memory
 
 
 def _make_private(settings: Settings) -> None:

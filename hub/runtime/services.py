@@ -135,7 +135,7 @@ async def _open_stream(stack: AsyncExitStack, core: Core) -> Broadcaster:
         max_age=settings.stream_max_age,
     )
     stream = await stack.enter_async_context(
-        open_broadcaster(core.store.feed, core.clock, limits, core.catalogue.subscription_name)
+        open_broadcaster(core.store.feed, core.clock, limits, core.catalogue.subscription_name, core.memory)
     )
     core.metrics.watch("stream_listeners", "Live listeners.", lambda: stream.listeners)
     core.metrics.watch_total("stream_overflows", "Listeners that fell behind.", lambda: stream.overflows)

@@ -7,6 +7,8 @@ Instants are aware UTC, kept to the millisecond.
 """
 
 from hub.stores.base.archive import (
+    LIST_STEP,
+    PAGE_BYTES,
     SEARCH_STEP,
     SEARCHED,
     Archive,
@@ -42,6 +44,8 @@ from hub.stores.base.transfer import CopyState, Piece, Section, Transfer
 from hub.stores.base.upkeep import Backlog, Removed, Upkeep
 
 __all__ = [
+    "LIST_STEP",
+    "PAGE_BYTES",
     "SEARCHED",
     "SEARCH_STEP",
     "UNBOUNDED",

@@ -37,6 +37,7 @@ _DELIVERY_COLUMNS = (
     "id, event_seq, tenant, event_type, subscription_id, channel, status, due_at, appointed, created_at, updated_at"
 )
 _IDEMPOTENCY_COLUMNS = "tenant, key, fingerprint, verdicts, expires_at"
+_CHANGED_SINCE = "SELECT json_array(tenant) AS row FROM records WHERE version > ? GROUP BY tenant"
 _RECALL = "SELECT json_array(fingerprint, verdicts, expires_at) AS row FROM idempotency WHERE tenant = ? AND key = ?"
 
 
@@ -98,6 +99,7 @@ class _Acceptance:
                 if e.event.source_id is not None
             ]
         )
+        self._moved: dict[int, frozenset[str]] = {}
         self._events: list[tuple[str | int | None, ...]] = []
         self._deliveries: list[tuple[str | int, ...]] = []
         self._feed: list[BatchEntry] = []
@@ -111,13 +113,23 @@ class _Acceptance:
                 return remembered(known[0], known[1], given)
             except HubError as error:
                 return error
-        if batch.catalogue_version != self._version:
+        if self._is_stale(batch):
             return StaleCatalogue("The catalogue has changed meanwhile; try again.", retry_after=0.0)
         verdicts = [self._judge_entry(batch.tenant, entry) for entry in batch.entries] + list(batch.rejected)
         verdicts.sort(key=lambda verdict: verdict.index)
         if given:
             self._remember(batch.tenant, given, verdicts)
         return AcceptResult(tuple(verdicts))
+
+    def _is_stale(self, batch: Batch) -> bool:
+        seen = batch.catalogue_version
+        if seen >= self._version:
+            return bool(seen > self._version)
+        # What other tenants changed since cannot have changed what matches.
+        if seen not in self._moved:
+            changed = self._transaction.fetch(_CHANGED_SINCE, (seen,))
+            self._moved[seen] = frozenset(tenant for (tenant,) in changed)
+        return batch.tenant in self._moved[seen]
 
     def _judge_entry(self, tenant: str, entry: BatchEntry) -> ItemResult:
         event = entry.event

@@ -15,7 +15,7 @@ from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.subscriptions import SubscriptionSpec
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.errors import BadRequest, Conflict, HubError, Invalid, StaleCatalogue, Unavailable
-from hub.models import FeedKind
+from hub.models import FeedEntry, FeedKind, Record
 from hub.publishing import publisher as module
 from hub.publishing.event import ParsedEvent, parse_native
 from hub.publishing.publisher import ACCEPT_TRIES, Publisher
@@ -220,9 +220,33 @@ async def test_an_event_is_matched_with_what_other_processes_subscribed_meanwhil
 
 async def test_a_catalogue_that_is_always_ahead_is_given_up(press: Press) -> None:
     press.intake.failures = [StaleCatalogue("It moved on.")] * ACCEPT_TRIES
-    with pytest.raises(StaleCatalogue) as given_up:
+    with pytest.raises(Unavailable) as given_up:
         await press.publisher().publish_one(TENANT, parsed(), None)
     assert (given_up.value.retry_after, press.intake.calls, press.told) == (1, ACCEPT_TRIES, [])
+
+
+async def test_a_publisher_is_accepted_while_its_tenant_changes_the_catalogue_without_pause(press: Press) -> None:
+    parts, changes = press.parts, 0
+
+    def rename() -> tuple[list[Record], list[FeedEntry]]:
+        return [Record("event_type", TENANT, "churn", None)], []
+
+    async def churn() -> None:
+        nonlocal changes
+        while True:
+            await parts.catalogue.change(rename)
+            changes += 1
+
+    churning = [asyncio.create_task(churn()) for _ in range(3)]
+    publisher = press.publisher()
+    try:
+        for _ in range(20):
+            assert statuses(await publisher.publish_one(TENANT, parsed(), None)) == ["accepted"]
+    finally:
+        for task in churning:
+            task.cancel()
+        await asyncio.gather(*churning, return_exceptions=True)
+    assert changes > 0
 
 
 async def test_of_requests_with_one_key_the_first_is_answered_and_the_others_get_its_answer(press: Press) -> None:

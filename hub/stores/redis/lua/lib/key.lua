@@ -13,7 +13,7 @@
 --                what is empty is absent. Fields that are numbers are its short attempts, by number
 --   a:<delivery> hash: its long attempts, by number. Redis keeps a small hash in one compact block, but only while each
 --                value is at most 64 bytes (hash-max-listpack-value); with a longer one it takes three times the memory
---   meta         hash of counters: feed, trimmed (feed ids), signals, version (of the catalogue), leases (tokens
+--   meta         hash of counters: feed, trimmed (feed ids), blocks_from and blocks_to (see feed.lua), signals, version (of the catalogue), leases (tokens
 --                given); and of marks: format (STORE_FORMAT), written (the last call that wrote records), and those of
 --                loss.lua
 --   feed         stream, ids <n>-0 without gaps, except where a server lost some: at (ms), entry (msgpack)
@@ -32,6 +32,7 @@
 --   attempts:<tenant>:<channel>:<outcome>, members end in `:<number>:<duration in ms>`   by start
 --   expiring                                                               by expiry, members end in
 --                                                                          `<tenant>:<digest>`
+-- feed-blocks:<tenant>  sorted set: the blocks of a thousand feed ids that have an entry of this tenant, see feed.lua
 --   changes      hash: id -> a change to the deliveries of an event (JSON), while it is under way
 -- Sets: channels:<tenant> and lanes:<tenant> of the tenant's deliveries; tenants, of the events; fanning, of the
 -- tenants that have fan-outs. Format 1 had the fan-outs of all tenants in one index, fan-outs.
@@ -79,6 +80,7 @@ function key.by_status(tenant, channel, status) return HUB .. ':status:' .. tena
 function key.by_lane(tenant, lane, status) return HUB .. ':lane:' .. tenant .. ':' .. lane .. ':' .. status end
 function key.dead(tenant, channel) return HUB .. ':dead:' .. tenant .. ':' .. channel end
 function key.attempts(tenant, channel, outcome) return HUB .. ':attempts:' .. tenant .. ':' .. channel .. ':' .. outcome end
+function key.feed_blocks(tenant) return HUB .. ':feed-blocks:' .. tenant end
 function key.channels(tenant) return HUB .. ':channels:' .. tenant end
 function key.lanes(tenant) return HUB .. ':lanes:' .. tenant end
 function key.call(process, kind) return HUB .. ':call:' .. process .. ':' .. kind end
