@@ -19,3 +19,9 @@ class Budget:
         self.seconds = seconds
         """What there was at the beginning."""
         self.left = seconds
+
+    def spend(self, seconds: float) -> None:
+        """Count what was computed here. Raises `OverBudget` when nothing is left."""
+        self.left -= seconds
+        if self.left <= 0:
+            raise OverBudget

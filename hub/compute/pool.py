@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import Self, TypeVar, TypeVarTuple, Unpack
 
 from hub.compute.budget import Budget
 from hub.compute.process import ComputeProcess
@@ -36,7 +36,7 @@ class ComputePool:
         self._busy: Counter[str] = Counter()
         self._queues: OrderedDict[str, deque[Turn]] = OrderedDict()
 
-    async def __aenter__(self) -> "ComputePool":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -58,7 +58,7 @@ class ComputePool:
         if len(self._queues.get(tenant, ())) >= MAX_WAITING:
             raise Unavailable("Too much of this tenant waits to be computed; nothing was accepted.", retry_after=1)
 
-    async def run(self, tenant: str, budget: Budget, function: Callable[[Unpack[Args]], T], *args: Unpack[Args]) -> T:
+    async def run(self, tenant: str, budget: Budget, function: Callable[[Unpack[Args]], T], *args: *Args) -> T:
         """What the function returns. Raises what it raises, and `OverBudget`.
 
         How long it waits for its turn is not counted, and neither is what others take from the processor.

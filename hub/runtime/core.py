@@ -16,6 +16,7 @@ from hub.clock import Clock
 from hub.cluster.notifier import Notifier
 from hub.cluster.operator_secrets import SEALING_KEY, refuse_other_secret, secret_keys
 from hub.cluster.roles import EVERY_ROLE, Role
+from hub.compute import ComputePool
 from hub.dispatch import Sender
 from hub.dispatch.shared_holds import SharedHolds
 from hub.failpoints import Failpoint, failpoints
@@ -50,6 +51,7 @@ class Core:
     rotation: SecretRotation
     failpoint: Failpoint
     notifier: Notifier
+    compute: ComputePool
 
 
 async def open_core(
@@ -61,6 +63,7 @@ async def open_core(
     """
     _make_private(settings)
     failpoint = failpoints(settings.failpoints)
+    compute = await stack.enter_async_context(ComputePool())
     store = await _open_store(stack, settings, roles, clock, failpoint)
     channels = await open_channels(stack, settings)
     report_unknown(channels)
@@ -72,7 +75,7 @@ async def open_core(
     await catalogue.refresh()
     await refuse_other_secret(catalogue, secrets)
     sources = Sources(catalogue, sealer, clock)
-    id_, sender = token_hex(8), Sender(channels, renderer, tracing, sandbox=settings.sandbox)
+    id_, sender = token_hex(8), Sender(channels, renderer, tracing, compute, sandbox=settings.sandbox)
     return Core(
         id=id_,
         roles=frozenset(roles),
@@ -81,7 +84,7 @@ async def open_core(
         store=store,
         metrics=Metrics(channels),
         catalogue=catalogue,
-        subscriptions=Subscriptions(catalogue, codec, clock),
+        subscriptions=Subscriptions(catalogue, codec, clock, compute),
         sources=sources,
         sender=sender,
         shared_holds=SharedHolds(sender.holds, catalogue, store.reports, id_, clock),
@@ -89,6 +92,7 @@ async def open_core(
         rotation=SecretRotation(settings, catalogue, codec, sources, sealer, failpoint, alone=not store.shared),
         failpoint=failpoint,
         notifier=Notifier(),
+        compute=compute,
     )
 
 

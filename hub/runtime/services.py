@@ -78,7 +78,11 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
 
 def _services(core: Core, keys: Keyring, stream: Broadcaster, housekeeping: Housekeeping) -> Services:
     settings, store, clock, catalogue = core.settings, core.store, core.clock, core.catalogue
-    event_types, events, notify = EventTypes(catalogue, clock), Events(store.archive), core.notifier.notify
+    event_types, events, notify = (
+        EventTypes(catalogue, clock, core.compute),
+        Events(store.archive),
+        core.notifier.notify,
+    )
     deliveries = Deliveries(
         events, store.archive, store.intake, store.queue, catalogue, core.sender.holds, clock, notify
     )
@@ -112,6 +116,7 @@ def _publisher(core: Core) -> Publisher:
         core.clock,
         core.metrics,
         core.notifier.notify,
+        core.compute,
         strict_types=core.settings.strict_types,
         fanout_inline_max=core.settings.fanout_inline_max,
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from hub.catalogue.event_types.schema import Schema
+from hub.catalogue.event_types.checking import TenantSchema
 from hub.models import Resource
 
 MAX_SEARCH = 5
@@ -61,6 +61,6 @@ class EventType(Resource):
     updated_at: datetime | None = None
 
     @cached_property
-    def validator(self) -> Schema | None:
-        """The compiled schema, which checks an event's data; compiled once for each change of the type."""
-        return None if self.schema_ is None else Schema.compile(self.schema_)
+    def validator(self) -> TenantSchema | None:
+        """The schema, which checks an event's data; compiled once for each change of the type."""
+        return None if self.schema_ is None else TenantSchema(self.schema_)

@@ -1,6 +1,6 @@
 """Makes subscriptions of what clients write, and encodes them as records of the store."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -15,6 +15,7 @@ from hub.catalogue.sealing import SealBroken, Sealer, mask_model
 from hub.catalogue.subscriptions.filters import Filter, compile_filter, refuse_contradiction
 from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
 from hub.catalogue.subscriptions.unreadable import UnreadableTarget
+from hub.compute import ComputePool
 from hub.errors import Conflict, Fault, Forbidden, Invalid
 from hub.ids import new_id
 from hub.models import Event, Record
@@ -65,6 +66,10 @@ class SubscriptionCodec:
             created_at=current.created_at if current else at,
             updated_at=at,
         )
+
+    async def prepare(self, tenant: str, values: Sequence[Any], compute: ComputePool) -> None:
+        """Compile the templates in these values where that does not delay others; see `Renderer.prepare`."""
+        await self._renderer.prepare(tenant, values, compute)
 
     def check_examples(self, subscription: Subscription, examples: Iterable[Event]) -> None:
         """Try the template with those of the events that the subscription would get, the first few. Raises `Invalid`

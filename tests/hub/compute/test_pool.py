@@ -62,9 +62,7 @@ async def test_one_tenant_leaves_a_process_for_others(pool: ComputePool) -> None
 
 async def test_a_crowd_of_one_tenant_is_told_to_come_back() -> None:
     async with ComputePool() as pool:
-        tasks = [
-            asyncio.create_task(pool.run("one", Budget(10.0), time.sleep, 3600.0)) for _ in range(MAX_WAITING + 1)
-        ]
+        tasks = [asyncio.create_task(pool.run("one", Budget(10.0), time.sleep, 3600.0)) for _ in range(MAX_WAITING + 1)]
         while pool.waiting < MAX_WAITING:
             await asyncio.sleep(0)
         with pytest.raises(Unavailable):

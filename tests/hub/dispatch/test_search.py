@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from hub.catalogue.event_types.service import EventTypes
+from hub.compute import ComputePool
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.dispatch.search import SEARCH_SECONDS, Search
@@ -49,7 +50,7 @@ def search(parts: Parts, events: SlowEvents) -> Search:
     deliveries = Deliveries(
         events, store.archive, store.intake, store.queue, parts.catalogue, parts.sender.holds, parts.clock, print
     )
-    return Search(events, deliveries, EventTypes(parts.catalogue, parts.clock), parts.clock)
+    return Search(events, deliveries, EventTypes(parts.catalogue, parts.clock, ComputePool()), parts.clock)
 
 
 async def test_a_search_ends_when_its_time_is_up_and_its_cursor_goes_on(

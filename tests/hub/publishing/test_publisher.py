@@ -14,6 +14,7 @@ from hub.catalogue.event_types import BUILT_IN, EventTypeSpec
 from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.subscriptions import SubscriptionSpec
 from hub.catalogue.subscriptions.service import Subscriptions
+from hub.compute import ComputePool
 from hub.errors import BadRequest, Conflict, HubError, Invalid, StaleCatalogue, Unavailable
 from hub.models import FeedKind
 from hub.publishing import publisher as module
@@ -83,7 +84,7 @@ class Press:
     def publisher(self, *, strict_types: bool = False, fanout_inline_max: int = 3) -> Publisher:
         parts = self.parts
         return Publisher(
-            self.intake, parts.catalogue, parts.clock, self.metrics, self.told.append,
+            self.intake, parts.catalogue, parts.clock, self.metrics, self.told.append, ComputePool(),
             strict_types=strict_types, fanout_inline_max=fanout_inline_max,
         )  # fmt: skip
 
@@ -169,7 +170,7 @@ async def test_lanes_are_told_when_the_first_of_their_deliveries_is_due(press: P
 async def test_an_event_that_breaks_a_rule_of_its_type_or_of_time_is_refused(
     press: Press, event: ParsedEvent, pointers: list[str]
 ) -> None:
-    event_types = EventTypes(press.parts.catalogue, press.parts.clock)
+    event_types = EventTypes(press.parts.catalogue, press.parts.clock, ComputePool())
     for name in ("stock.low", "user.deleted"):
         await event_types.put(TENANT, name, EventTypeSpec.model_validate({"schema": {"required": ["sku"]}}))
     with pytest.raises(Invalid) as refused:
@@ -183,7 +184,7 @@ async def test_only_where_types_are_strict_an_unknown_one_is_refused(press: Pres
     with pytest.raises(Invalid) as refused:
         await strict.publish_one(TENANT, parsed(), None)
     assert [fault.pointer for fault in refused.value.errors] == ["/type"]
-    await EventTypes(press.parts.catalogue, press.parts.clock).put(TENANT, "stock.low", EventTypeSpec())
+    await EventTypes(press.parts.catalogue, press.parts.clock, ComputePool()).put(TENANT, "stock.low", EventTypeSpec())
     for publisher in (strict, press.publisher()):
         assert statuses(await publisher.publish_one(TENANT, parsed(), None)) == ["accepted"]
 
@@ -191,7 +192,7 @@ async def test_only_where_types_are_strict_an_unknown_one_is_refused(press: Pres
 async def test_an_event_is_matched_with_what_other_processes_subscribed_meanwhile(press: Press) -> None:
     parts = press.parts
     codec = parts.subscriptions._codec
-    elsewhere = Subscriptions(Catalogue(parts.store.records, codec.decode), codec, parts.clock)
+    elsewhere = Subscriptions(Catalogue(parts.store.records, codec.decode), codec, parts.clock, ComputePool())
     spec = SubscriptionSpec(name="new", event_types=("*",), channel="scripted", target={})
     new = await elsewhere.create(OPERATOR, spec)
     await press.publisher().publish_one(TENANT, parsed(), None)
