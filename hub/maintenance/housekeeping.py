@@ -4,7 +4,6 @@ A job is run by every process (what is on its own disk), by each worker, or only
 process can list all jobs, and run one on request.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -20,6 +19,7 @@ from hub.errors import NotFound, Unavailable
 from hub.maintenance.run_history import CountRun, RunHistory
 from hub.settings import Settings
 from hub.stores.base import Store
+from hub.threads import Threads
 from schedules.drain import Step, drain
 from schedules.temp_files import clean
 from schedules.timetable import CannotRunNow, Job, Timetable, TimetableEntry
@@ -45,6 +45,7 @@ class Housekeeping:
         clock: Clock,
         leadership: Leadership,
         roles: Collection[Role],
+        threads: Threads,
         *,
         sweep: Work,
         end_abandoned_tasks: Work,
@@ -53,6 +54,7 @@ class Housekeeping:
         self._settings = settings
         self._upkeep = store.upkeep
         self._clock = clock
+        self._threads = threads
         self._sweep = sweep
         self._end_abandoned_tasks = end_abandoned_tasks
         every_process = [Job("temp-files", "every 10 min", self._clean_temp_files, at_start=True)]
@@ -113,8 +115,8 @@ class Housekeeping:
 
     async def _clean_temp_files(self) -> Mapping[str, Any]:
         directory, age = self._settings.data_dir / "tmp", timedelta(seconds=self._settings.temp_retention)
-        # On a thread, because a slow disk would hold up the event loop.
-        return asdict(await asyncio.to_thread(clean, directory, age, self._clock.now()))
+        # On a thread of its own, because a disk that hangs would hold up the event loop, or all that uses threads.
+        return asdict(await self._threads.run(clean, directory, age, self._clock.now()))
 
     async def _purge_events(self) -> Mapping[str, Any]:
         before = self._clock.now() - timedelta(seconds=self._settings.retention)

@@ -31,7 +31,7 @@ from hub.stores.base import (
 from hub.telemetry.metrics import Metrics
 
 ACCEPT_TRIES = 8
-COMPUTE_SECONDS = 5.0
+COMPUTE_SECONDS = 2.0
 """Processor time in which all events of one request must be checked and matched."""
 AT_ONCE_SECONDS = 0.02
 """After this time a batch lets other requests have their turn."""

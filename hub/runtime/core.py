@@ -27,8 +27,13 @@ from hub.runtime.channels import open_channels, report_unknown
 from hub.settings import Settings
 from hub.stores import StoreOptions, open_store
 from hub.stores.base import Store
+from hub.telemetry.loop_lag import LoopLag
 from hub.telemetry.metrics import Metrics
 from hub.telemetry.tracing import Tracing
+from hub.threads import Threads
+
+THREADS = {"channels": 32, "cleanup": 1}
+"""For what calls that block are made, and how many of each at once. None of them waits for those of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,9 @@ class Core:
     failpoint: Failpoint
     notifier: Notifier
     compute: ComputePool
+    loop_lag: LoopLag
+    threads: Mapping[str, Threads]
+    """By what they are for; see `THREADS`."""
 
 
 async def open_core(
@@ -65,7 +73,11 @@ async def open_core(
     failpoint = failpoints(settings.failpoints)
     compute = await stack.enter_async_context(ComputePool())
     store = await _open_store(stack, settings, roles, clock, failpoint)
-    channels = await open_channels(stack, settings)
+    threads = {name: Threads(name, size) for name, size in THREADS.items()}
+    for some in threads.values():
+        stack.callback(some.close)
+    channels = await open_channels(stack, settings, threads["channels"].run)
+    metrics = Metrics(channels)
     report_unknown(channels)
     renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
     secrets = secret_keys(settings)
@@ -82,7 +94,7 @@ async def open_core(
         settings=settings,
         clock=clock,
         store=store,
-        metrics=Metrics(channels),
+        metrics=metrics,
         catalogue=catalogue,
         subscriptions=Subscriptions(catalogue, codec, clock, compute),
         sources=sources,
@@ -93,6 +105,8 @@ async def open_core(
         failpoint=failpoint,
         notifier=Notifier(),
         compute=compute,
+        loop_lag=LoopLag(metrics.lagged),
+        threads=threads,
     )
 
 

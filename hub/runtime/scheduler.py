@@ -34,6 +34,7 @@ def make_housekeeping(
         core.clock,
         leadership,
         core.roles,
+        core.threads["cleanup"],
         sweep=sweep,
         end_abandoned_tasks=recovery.recover,
         count_run=core.metrics.ran,

@@ -25,6 +25,7 @@ from hub.runtime.core import Core
 from hub.settings import Settings
 from hub.stream import Broadcaster, KnownTypes, Limits, StreamTickets, open_broadcaster
 from hub.tasks import TaskRunner
+from hub.telemetry.loop_lag import LoopLag
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Services:
     tickets: StreamTickets
     known_types: KnownTypes
     tasks: TaskRunner
+    loop_lag: LoopLag
     rotation: SecretRotation
     housekeeping: Housekeeping
 
@@ -104,6 +106,7 @@ def _services(core: Core, keys: Keyring, stream: Broadcaster, housekeeping: Hous
         tickets=StreamTickets(store.tickets, keys, clock),
         known_types=KnownTypes(event_types, catalogue, strict=settings.strict_types),
         tasks=TaskRunner(store.tasks, clock, core.id),
+        loop_lag=core.loop_lag,
         rotation=core.rotation,
         housekeeping=housekeeping,
     )

@@ -33,8 +33,10 @@ class TenantSchema:
 
     def __init__(self, document: Any) -> None:
         self._document = document
-        light = Schema.compile_light(document)
-        self._light, self._weight = light or (None, 0)
+        self._light: Schema | None = None
+        self._weight = 0
+        if (light := Schema.compile_light(document)) is not None:
+            self._light, self._weight = light
 
     async def refuse_unusable(self, tenant: str, budget: Budget, compute: ComputePool) -> None:
         """Raises `Invalid`, with pointers under `/schema`, `OverBudget` where it takes too long to be compiled, and

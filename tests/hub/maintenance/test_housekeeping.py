@@ -18,6 +18,7 @@ from hub.settings import Settings
 from hub.stores.base import Batch, BatchEntry, EventQuery, Idempotency, Page, Store
 from hub.testing.clock import START, ManualClock
 from hub.testing.patience import patience
+from hub.threads import Threads
 
 DAY = 86_400.0
 
@@ -42,6 +43,7 @@ def housekeeping(settings: Settings, store: Store, clock: ManualClock) -> Housek
         clock,
         leadership,
         EVERY_ROLE,
+        Threads("cleanup", 1),
         sweep=sweep,
         count_run=lambda *run: None,
         end_abandoned_tasks=end_abandoned_tasks,
