@@ -62,7 +62,3 @@ def _write(stream: IO[bytes], message: bytes) -> None:
     stream.write(LENGTH.pack(len(message)))
     stream.write(message)
     stream.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -59,7 +59,8 @@ class ComputePool:
             raise Unavailable("Too much of this tenant waits to be computed; nothing was accepted.", retry_after=1)
 
     async def run(self, tenant: str, budget: Budget, function: Callable[[Unpack[Args]], T], *args: *Args) -> T:
-        """What the function returns. Raises what it raises, and `OverBudget`.
+        """What the function returns. Raises what it raises, `OverBudget`, and `Unavailable` where no process can be
+        started.
 
         How long it waits for its turn is not counted, and neither is what others take from the processor.
         """

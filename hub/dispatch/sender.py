@@ -12,6 +12,7 @@ from channels.base import Channel, ChannelUnavailable, Message, Receipt, SendFai
 from hub.catalogue.subscriptions import Subscription
 from hub.compute import ComputePool
 from hub.dispatch.holds import SANDBOX, Holds
+from hub.errors import Unavailable
 from hub.models import Delivery, Event
 from hub.rendering import Composer, Renderer, RenderFailed
 from hub.telemetry.tracing import Tracing, current_traceparent
@@ -88,6 +89,8 @@ class Sender:
             return failure
         except RenderFailed as failure:
             return SendFailed(f"the template cannot be rendered: {failure}", permanent=True)
+        except Unavailable as error:
+            return SendFailed(f"the message cannot be rendered now: {error.detail}")
         except TimeoutError:
             return SendFailed(f"no answer within {seconds:g} s")
         except Exception as error:  # noqa: BLE001 - a channel may be code of others, whose defects must stop nothing else

@@ -81,10 +81,12 @@ class Press:
     metrics: Metrics = field(default_factory=Metrics)
     told: list[Signal] = field(default_factory=list)
 
-    def publisher(self, *, strict_types: bool = False, fanout_inline_max: int = 3) -> Publisher:
+    def publisher(
+        self, *, strict_types: bool = False, fanout_inline_max: int = 3, compute: ComputePool | None = None
+    ) -> Publisher:
         parts = self.parts
         return Publisher(
-            self.intake, parts.catalogue, parts.clock, self.metrics, self.told.append, ComputePool(),
+            self.intake, parts.catalogue, parts.clock, self.metrics, self.told.append, compute or ComputePool(),
             strict_types=strict_types, fanout_inline_max=fanout_inline_max,
         )  # fmt: skip
 
@@ -253,3 +255,30 @@ async def test_an_event_that_would_be_refused_now_still_gets_the_answer_of_its_k
     assert (again.replayed, again.verdicts) == (True, first.verdicts)
     with pytest.raises(Invalid):
         await publisher.publish_one(TENANT, event, None)
+
+
+COSTLY_FILTER = {"any": [{"data.a": {"contains": "y" * 1_000 + f"z{number}"}} for number in range(100)]}
+COSTLY_SCHEMA = {
+    "$defs": {"a": {"oneOf": [{"type": "string", "pattern": "^(a|aa)+$"}] * 60}},
+    "items": {"anyOf": [{"$ref": "#/$defs/a"}] * 60},
+}
+
+
+async def test_an_event_that_costs_too_much_is_refused_and_takes_nothing_from_others(
+    press: Press, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.publishing.publisher.COMPUTE_SECONDS", 0.1)
+    for _ in range(8):
+        await press.parts.subscribe(filter=COSTLY_FILTER)
+    async with ComputePool() as compute:
+        await EventTypes(press.parts.catalogue, press.parts.clock, compute).put(
+            TENANT, "stock.high", EventTypeSpec(schema=COSTLY_SCHEMA)
+        )
+        publisher = press.publisher(compute=compute)
+        costly = parsed({"a": "y" * 250_000}), parsed(["a" * 2_000] * 120, type="stock.high")
+        for item, how in zip(costly, ("matched with the filters", "checked against the schema"), strict=True):
+            with pytest.raises(Invalid) as refused:
+                await publisher.publish_one(TENANT, item, None)
+            assert refused.value.errors[0].detail.startswith(f"takes more than 0.1 s of processor time to be {how}")
+        answer = await publisher.publish(TENANT, [parsed({"a": "x"}), *costly, parsed({"a": "x"})], None)
+        assert statuses(answer) == ["accepted", "rejected", "rejected", "accepted"]

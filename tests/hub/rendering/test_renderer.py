@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from channels.base import Escape
+from hub.compute import ComputePool
 from hub.errors import Invalid
 from hub.rendering import Renderer, RenderFailed
 from hub.rendering.compiled import trusted, untrusted
@@ -222,3 +223,15 @@ def test_compiled_templates_are_cached_up_to_a_size(renderer: Renderer) -> None:
     compiled = untrusted(None)
     assert sum(map(len, compiled._cache)) == compiled._characters <= 2 * 1_048_576
     assert len(compiled._cache) > 30
+
+
+async def test_large_templates_are_compiled_elsewhere_before_they_are_checked(renderer: Renderer) -> None:
+    template = {"plain": "{{ data.a }}" * 200 + "{% nothing %}"}
+    with pytest.raises(Invalid) as here:
+        renderer.check("note", template)
+    async with ComputePool() as compute:
+        await renderer.prepare("acme", [template, None, {"plain": "{{ data.b }}" * 200}], compute)
+    assert [*renderer._known.values()] == [here.value.errors[0].detail, None]
+    with pytest.raises(Invalid) as prepared:
+        renderer.check("note", template)
+    assert prepared.value.errors == here.value.errors
