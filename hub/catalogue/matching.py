@@ -2,11 +2,11 @@
 loop."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -25,6 +25,7 @@ HEAVY_SECONDS = 0.0005
 """A filter that may cost more for one event is tried in another process, where so much is to be done."""
 _SENT_AT_ONCE = 64
 _COMPILED = 2_048
+R = TypeVar("R")
 
 
 class Matcher:
@@ -58,41 +59,58 @@ class Matcher:
         seen = event.seen(data)
         if tests * TEST_SECONDS + scans * len(event.data) * SCAN_SECONDS <= AT_ONCE_SECONDS:
             return [s for s in subscribed if s.filter is None or s.filter.holds(seen)]
-        held = await self._held(subscribed, event, seen, budget)
-        return [s for s in subscribed if s.id in held]
+        held = await self._applied(subscribed, event, seen, budget, Filter.holds, held_of)
+        return [s for s in subscribed if held.get(s.id, True)]
 
-    async def _held(
-        self, subscribed: Sequence[Subscription], event: Event, seen: Mapping[str, Any], budget: Budget
-    ) -> set[str]:
-        """The ids of those that the event is for. The light filters are applied here, a few at a time."""
-        heavy = [s for s in subscribed if s.filter and _seconds(s.filter, event) > HEAVY_SECONDS]
-        away = {s.id for s in heavy}
-        held = set[str]()
-        for some in _slices((s for s in subscribed if s.id not in away), event):
+    async def mismatches(
+        self, subscribed: Sequence[Subscription], event: Event, data: Any, budget: Budget
+    ) -> Mapping[str, str | None]:
+        """By the ids of the subscriptions that have a filter, why it does not hold for the event; None where it does.
+
+        Raises as `matched`.
+        """
+        return await self._applied(subscribed, event, event.seen(data), budget, Filter.check, mismatches_of)
+
+    async def _applied(
+        self,
+        subscribed: Sequence[Subscription],
+        event: Event,
+        seen: Mapping[str, Any],
+        budget: Budget,
+        here: Callable[[Filter, Mapping[str, Any]], R],
+        elsewhere: Callable[[Sequence[bytes], Mapping[str, Any], bytes], list[R]],
+    ) -> dict[str, R]:
+        """What the filters give, by the ids of the subscriptions. The light ones are applied here, a few at a time."""
+        with_filter = [(s, s.filter) for s in subscribed if s.filter is not None]
+        heavy = [s for s, filter_ in with_filter if _seconds(filter_, event) > HEAVY_SECONDS]
+        given = dict[str, R]()
+        for some in _slices([one for one in with_filter if _seconds(one[1], event) <= HEAVY_SECONDS], event):
             began = perf_counter()
-            held.update(s.id for s in some if s.filter is None or s.filter.holds(seen))
+            given.update((s.id, here(filter_, seen)) for s, filter_ in some)
             budget.spend(perf_counter() - began)
             await asyncio.sleep(0)
         if heavy:
             self._compute.refuse_crowd(event.tenant)
         rest, head = iter(heavy), {name: value for name, value in seen.items() if name != "data"}
-        while some := list(islice(rest, _SENT_AT_ONCE)):
-            documents = [orjson.dumps(s.spec.filter) for s in some]
-            found = await self._compute.run(event.tenant, budget, held_of, documents, head, event.data)
-            held.update(s.id for s, holds in zip(some, found, strict=True) if holds)
-        return held
+        while some_heavy := list(islice(rest, _SENT_AT_ONCE)):
+            documents = [orjson.dumps(s.spec.filter) for s in some_heavy]
+            found = await self._compute.run(event.tenant, budget, elsewhere, documents, head, event.data)
+            given.update(zip((s.id for s in some_heavy), found, strict=True))
+        return given
 
 
 def _seconds(filter_: Filter, event: Event) -> float:
     return filter_.tests * TEST_SECONDS + filter_.scans * len(event.data) * SCAN_SECONDS
 
 
-def _slices(subscriptions: Iterable[Subscription], event: Event) -> Iterator[list[Subscription]]:
-    """The subscriptions, as many at a time as may be matched at once."""
-    some, seconds = list[Subscription](), 0.0
-    for subscription in subscriptions:
-        some.append(subscription)
-        seconds += 0.0 if subscription.filter is None else _seconds(subscription.filter, event)
+def _slices(
+    filters: Iterable[tuple[Subscription, Filter]], event: Event
+) -> Iterator[list[tuple[Subscription, Filter]]]:
+    """The filters, as many at a time as may be applied at once."""
+    some, seconds = list[tuple[Subscription, Filter]](), 0.0
+    for one in filters:
+        some.append(one)
+        seconds += _seconds(one[1], event)
         if seconds > AT_ONCE_SECONDS:
             yield some
             some, seconds = [], 0.0
@@ -103,6 +121,12 @@ def held_of(filters: Sequence[bytes], head: Mapping[str, Any], data: bytes) -> l
     """Whether each of the filters, as JSON, holds for the event with these other members."""
     seen = {**head, "data": orjson.loads(data)}
     return [_compiled(document).holds(seen) for document in filters]
+
+
+def mismatches_of(filters: Sequence[bytes], head: Mapping[str, Any], data: bytes) -> list[str | None]:
+    """Why each of the filters, as JSON, does not hold for the event; None where it does."""
+    seen = {**head, "data": orjson.loads(data)}
+    return [_compiled(document).check(seen) for document in filters]
 
 
 @lru_cache(maxsize=_COMPILED)

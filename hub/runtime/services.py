@@ -7,6 +7,7 @@ from functools import partial
 
 from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.keys.service import Keyring
+from hub.catalogue.matching import Matcher
 from hub.catalogue.sources.service import Sources
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
@@ -86,7 +87,15 @@ def _services(core: Core, keys: Keyring, stream: Broadcaster, housekeeping: Hous
         core.notifier.notify,
     )
     deliveries = Deliveries(
-        events, store.archive, store.intake, store.queue, catalogue, core.sender.holds, clock, notify
+        events,
+        store.archive,
+        store.intake,
+        store.queue,
+        catalogue,
+        core.sender.holds,
+        clock,
+        notify,
+        Matcher(core.compute),
     )
     return Services(
         settings=settings,

@@ -89,3 +89,17 @@ async def test_what_takes_seconds_is_given_up(subscribed: list[Subscription], co
 def test_a_stored_filter_is_read_elsewhere_as_it_is_read_here() -> None:
 
     assert held_of([b'{"data.a[x": 1}'], {"id": "evt_1"}, b'{"a[x": 1}') == [True]
+
+
+async def test_the_same_reasons_are_given_for_small_and_large_events(
+    subscribed: list[Subscription], compute: ComputePool
+) -> None:
+    matcher = Matcher(compute)
+    for data in ({"a": "xx", "b": [1]}, {"a": "x" * 100_000, "b": [1]}):
+        found = await matcher.mismatches([*subscribed[:3], *subscribed[4:]], event(data), data, Budget(30.0))
+        assert [*found.values()] == [
+            'data.a prefix "y": began otherwise',
+            'data.a prefix "z": began otherwise',
+            'data.a contains "yy": did not contain it',
+            "data.b[] gt 5: held for no element",
+        ]

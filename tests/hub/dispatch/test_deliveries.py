@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from hub.catalogue.matching import Matcher
+from hub.compute import ComputePool
 from hub.dispatch import deliveries as module
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
@@ -53,7 +55,15 @@ def desk(parts: Parts) -> Desk:
     store = parts.store
     events = Events(store.archive)
     service = Deliveries(
-        events, store.archive, store.intake, store.queue, parts.catalogue, parts.sender.holds, parts.clock, told.append
+        events,
+        store.archive,
+        store.intake,
+        store.queue,
+        parts.catalogue,
+        parts.sender.holds,
+        parts.clock,
+        told.append,
+        Matcher(ComputePool()),
     )
     return Desk(parts, service, told)
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from hub.catalogue.event_types.service import EventTypes
+from hub.catalogue.matching import Matcher
 from hub.compute import ComputePool
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
@@ -48,7 +49,15 @@ def events(parts: Parts) -> SlowEvents:
 def search(parts: Parts, events: SlowEvents) -> Search:
     store = parts.store
     deliveries = Deliveries(
-        events, store.archive, store.intake, store.queue, parts.catalogue, parts.sender.holds, parts.clock, print
+        events,
+        store.archive,
+        store.intake,
+        store.queue,
+        parts.catalogue,
+        parts.sender.holds,
+        parts.clock,
+        print,
+        Matcher(ComputePool()),
     )
     return Search(events, deliveries, EventTypes(parts.catalogue, parts.clock, ComputePool()), parts.clock)
 
