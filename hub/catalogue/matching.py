@@ -41,13 +41,10 @@ class Matcher:
     def __init__(self, compute: ComputePool) -> None:
         self._compute = compute
 
-    async def matched(
-        self, subscribed: Sequence[Subscription], event: Event, data: Any, budget: Budget
-    ) -> Sequence[Subscription]:
-        """Those of the subscriptions whose filters hold for the event, in their order; `data` is its data, parsed.
-
-        Raises `OverBudget`, and `Unavailable` when too much of this tenant waits to be computed.
-        """
+    def matched_at_once(
+        self, subscribed: Sequence[Subscription], event: Event, data: Any
+    ) -> Sequence[Subscription] | None:
+        """As `matched`, where that costs little; None where it may cost more."""
         tests = scans = 0
         for subscription in subscribed:
             if (filter_ := subscription.filter) is not None:
@@ -56,10 +53,22 @@ class Matcher:
         # What filters see is built only where one looks.
         if not tests:
             return subscribed
+        if tests * TEST_SECONDS + scans * len(event.data) * SCAN_SECONDS > AT_ONCE_SECONDS:
+            return None
         seen = event.seen(data)
-        if tests * TEST_SECONDS + scans * len(event.data) * SCAN_SECONDS <= AT_ONCE_SECONDS:
-            return [s for s in subscribed if s.filter is None or s.filter.holds(seen)]
-        held = await self._applied(subscribed, event, seen, budget, Filter.holds, held_of)
+        return [s for s in subscribed if s.filter is None or s.filter.holds(seen)]
+
+    async def matched(
+        self, subscribed: Sequence[Subscription], event: Event, data: Any, budget: Budget
+    ) -> Sequence[Subscription]:
+        """Those of the subscriptions whose filters hold for the event, in their order; `data` is its data, parsed.
+
+        Raises `OverBudget`, and `Unavailable` when too much of this tenant waits to be computed.
+        """
+        found = self.matched_at_once(subscribed, event, data)
+        if found is not None:
+            return found
+        held = await self._applied(subscribed, event, event.seen(data), budget, Filter.holds, held_of)
         return [s for s in subscribed if held.get(s.id, True)]
 
     async def mismatches(

@@ -15,6 +15,8 @@ class Budget:
         budget.left  # 1.98
     """
 
+    __slots__ = ("left", "seconds")
+
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         """What there was at the beginning."""

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
-from typing import Any
 
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.event_types import BUILT_IN, EventType
@@ -15,7 +14,7 @@ from hub.clock import Clock
 from hub.compute import Budget, ComputePool, OverBudget
 from hub.errors import Conflict, Fault, HubError, Invalid, StaleCatalogue
 from hub.ids import new_id
-from hub.models import Event, FeedEntry, FeedKind
+from hub.models import FeedEntry, FeedKind
 from hub.publishing.event import ParsedEvent
 from hub.stores.base import (
     AcceptResult,
@@ -167,15 +166,14 @@ class Publisher:
         """Raises `Invalid` when the event breaks the schema of its type, or a rule of time."""
         faults: Sequence[Fault] = ()
         registered = self._catalogue.event_type(tenant, item.type)
-        if registered is None and item.type not in BUILT_IN:
-            if self._strict_types:
-                raise Invalid(
-                    "This hub accepts registered event types only: register it with PUT /v1/event-types/{type}. The "
-                    "operator can switch HUB_STRICT_TYPES off.",
-                    errors=[Fault("is not registered", "/type")],
-                )
-        else:
+        if item.type in BUILT_IN or (registered is not None and registered.validator is not None):
             faults = await self._faults(tenant, item, registered, budget)
+        elif registered is None and self._strict_types:
+            raise Invalid(
+                "This hub accepts registered event types only: register it with PUT /v1/event-types/{type}. The "
+                "operator can switch HUB_STRICT_TYPES off.",
+                errors=[Fault("is not registered", "/type")],
+            )
         if item.expires_at is not None and item.expires_at <= self._clock.now():
             faults = [*faults, Fault("must be in the future", "/expires_at")]
         if faults:
@@ -196,19 +194,18 @@ class Publisher:
 
     async def _entry(self, tenant: str, index: int, item: ParsedEvent, budget: Budget) -> BatchEntry:
         event = item.accepted(new_id("evt"), tenant, self._clock.now())
-        matched = await self._matched(event, item.data_value, budget)
+        subscribed = self._catalogue.subscribed(tenant, event.type)
+        matched = self._matcher.matched_at_once(subscribed, event, item.data_value)
+        if matched is None:
+            try:
+                matched = await self._matcher.matched(subscribed, event, item.data_value, budget)
+            except OverBudget:
+                raise _too_costly("matched with the filters of its subscriptions") from None
         fan_out = len(matched) > self._fanout_inline_max
         deliveries = () if fan_out else tuple(new_delivery(subscription) for subscription in matched)
         shown = event.model_dump_json(exclude={"data"}).encode()
         feed = FeedEntry(tenant, FeedKind.EVENT_ACCEPTED, shown, event_type=event.type, event_id=event.id)
         return BatchEntry(index, event, deliveries, feed, fan_out)
-
-    async def _matched(self, event: Event, data: Any, budget: Budget) -> Sequence[Subscription]:
-        subscribed = self._catalogue.subscribed(event.tenant, event.type)
-        try:
-            return await self._matcher.matched(subscribed, event, data, budget)
-        except OverBudget:
-            raise _too_costly("matched with the filters of its subscriptions") from None
 
     def _count(self, answer: AcceptResult, seconds: float) -> None:
         if answer.replayed:

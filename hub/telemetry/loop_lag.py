@@ -25,13 +25,10 @@ class LoopLag:
     def __init__(self, observe: Callable[[float], None]) -> None:
         """`observe` is given each measure, in seconds."""
         self._observe = observe
-        self._before = self._latest = 0.0
+        self._latest = 0.0
+        self.is_behind = False
         self.refused = 0
         """Requests that were refused."""
-
-    @property
-    def is_behind(self) -> bool:
-        return min(self._before, self._latest) > LIMIT_SECONDS
 
     def refuse_when_behind(self) -> None:
         """Raises `Unavailable`."""
@@ -46,5 +43,6 @@ class LoopLag:
         while True:
             due = loop.time() + INTERVAL_SECONDS
             await asyncio.sleep(INTERVAL_SECONDS)
-            self._before, self._latest = self._latest, max(0.0, loop.time() - due)
+            before, self._latest = self._latest, max(0.0, loop.time() - due)
+            self.is_behind = min(before, self._latest) > LIMIT_SECONDS
             self._observe(self._latest)
