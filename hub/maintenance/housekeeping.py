@@ -15,11 +15,11 @@ import structlog
 from hub.clock import Clock
 from hub.cluster.leadership import Leadership
 from hub.cluster.roles import Role
+from hub.compute import Threads
 from hub.errors import NotFound, Unavailable
 from hub.maintenance.run_history import CountRun, RunHistory
 from hub.settings import Settings
 from hub.stores.base import Store
-from hub.threads import Threads
 from schedules.drain import Step, drain
 from schedules.temp_files import clean
 from schedules.timetable import CannotRunNow, Job, Timetable, TimetableEntry

@@ -16,7 +16,7 @@ from hub.clock import Clock
 from hub.cluster.notifier import Notifier
 from hub.cluster.operator_secrets import SEALING_KEY, refuse_other_secret, secret_keys
 from hub.cluster.roles import EVERY_ROLE, Role
-from hub.compute import ComputePool
+from hub.compute import ComputePool, Threads
 from hub.dispatch import Sender
 from hub.dispatch.shared_holds import SharedHolds
 from hub.failpoints import Failpoint, failpoints
@@ -30,7 +30,6 @@ from hub.stores.base import Store
 from hub.telemetry.loop_lag import LoopLag
 from hub.telemetry.metrics import Metrics
 from hub.telemetry.tracing import Tracing
-from hub.threads import Threads
 
 THREADS = {"channels": 32, "cleanup": 1}
 """For what calls that block are made, and how many of each at once. None of them waits for those of another."""

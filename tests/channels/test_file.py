@@ -4,9 +4,10 @@ import fcntl
 import os
 import stat
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import pytest
@@ -17,6 +18,7 @@ from channels.file import FileChannel, FileTarget
 from hub.testing.messages import MESSAGE, message
 from tests.channels.conftest import MakeContext
 
+T = TypeVar("T")
 TARGET = FileTarget(name="orders")
 
 
@@ -149,7 +151,7 @@ class Threads:
         self.go_on = threading.Event()
         self.under_way: list[str] = []
 
-    async def run(self, function: Any, /, *args: Any) -> Any:
+    async def run(self, function: Callable[..., T], /, *args: Any) -> T:
         self.under_way.append(args[1])
         if args[1] == self.hanging:
             await asyncio.to_thread(self.go_on.wait)

@@ -10,6 +10,7 @@ import pytest
 
 from hub.cluster.leadership import Leadership
 from hub.cluster.roles import EVERY_ROLE
+from hub.compute import Threads
 from hub.errors import NotFound
 from hub.ids import new_id
 from hub.maintenance.housekeeping import Housekeeping
@@ -18,7 +19,6 @@ from hub.settings import Settings
 from hub.stores.base import Batch, BatchEntry, EventQuery, Idempotency, Page, Store
 from hub.testing.clock import START, ManualClock
 from hub.testing.patience import patience
-from hub.threads import Threads
 
 DAY = 86_400.0
 

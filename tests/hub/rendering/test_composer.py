@@ -8,6 +8,7 @@ import pytest
 
 from channels.slack import SlackChannel
 from hub.compute import ComputePool
+from hub.compute.process import ComputeProcess
 from hub.models import Event
 from hub.rendering import Composer, Renderer, RenderFailed
 from hub.rendering.composer import AT_ONCE_BYTES
@@ -20,9 +21,9 @@ SLOW = "{% for i in (1..1900) %}{{ data.a | upcase | downcase | upcase | downcas
 class Counting(ComputePool):
     calls = 0
 
-    async def run(self, *args: Any) -> Any:
+    async def _turn(self, tenant: str) -> ComputeProcess:
         self.calls += 1
-        return await super().run(*args)
+        return await super()._turn(tenant)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 
 from hub.catalogue.event_types.checking import TenantSchema, check_builtin
 from hub.compute import Budget, ComputePool, OverBudget
+from hub.compute.process import ComputeProcess
 from hub.errors import Fault, Invalid
 
 LIGHT = {"type": "object", "required": ["sku"]}
@@ -33,7 +34,7 @@ async def check(schema: Any, data: Any, compute: ComputePool, seconds: float = 1
 
 async def test_small_data_of_a_light_schema_are_checked_at_once() -> None:
     class Refusing(ComputePool):
-        async def run(self, *_: Any) -> Any:
+        async def _turn(self, tenant: str) -> ComputeProcess:
             raise AssertionError("nothing is to be computed elsewhere")
 
     assert await check(LIGHT, {"sku": "A-1"}, Refusing()) == ()

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
+from hub.compute.threads import Threads
 from hub.testing.patience import patience
-from hub.threads import Threads
 
 
 async def test_a_function_runs_in_a_thread_and_its_result_or_error_comes_back() -> None:
@@ -36,7 +36,7 @@ async def test_no_more_calls_than_threads_are_under_way_and_the_others_wait() ->
 
 PROGRAM = """
 import asyncio, threading
-from hub.threads import Threads
+from hub.compute.threads import Threads
 
 async def main():
     asyncio.get_running_loop().create_task(Threads("some", 1).run(threading.Event().wait))
