@@ -71,10 +71,12 @@ def main() -> None:
 def _usage(error: typer.TyperException) -> str:
     """Empty when the command, given no arguments, has printed its help."""
     # The words of a value's type are for people; what stands before them is not.
-    message = error.format_message().replace("Value error, ", "").strip().rstrip(".")
+    message = error.format_message().replace("Value error, ", "").strip().removesuffix(".")
+    if not message:
+        return ""
     context = getattr(error, "ctx", None)
-    command = context.command_path if context else "hub"
-    return f"{message}. See `{command} --help`." if message else ""
+    end = "" if message.endswith("?") else "."
+    return f"{message}{end} See `{context.command_path if context else 'hub'} --help`."
 
 
 def _fail(message: str, status: int) -> None:

@@ -134,8 +134,8 @@ def channel_findings(checks: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
         for problem in check["problems"]:
             where = f" (subscription {problem['subscription_id']})" if problem["subscription_id"] else ""
             yield Finding(name, "failed", problem["detail"] + where, UNTIL_THEN)
-        if (count := check["subscriptions"]) and not check["problems"]:
-            yield Finding(name, "ok", f"{count} subscription{'' if count == 1 else 's'} can be sent to")
+        if check["subscriptions"] and not check["problems"]:
+            yield Finding(name, "ok", f"subscriptions that can be sent to: {check['subscriptions']}")
 
 
 def _data(path: Path) -> Iterator[Finding]:

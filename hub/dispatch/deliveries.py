@@ -33,6 +33,7 @@ from hub.stores.base import (
     Stats,
     WriteOutcome,
 )
+from hub.telemetry.metrics import Metrics
 
 PAGE = 200
 EXPLAIN_SECONDS = 2.0
@@ -77,6 +78,7 @@ class Deliveries:
         holds: Holds,
         clock: Clock,
         notify: Notify,
+        metrics: Metrics,
         matcher: Matcher,
     ) -> None:
         self._events = events
@@ -87,6 +89,7 @@ class Deliveries:
         self._holds = holds
         self._clock = clock
         self._notify = notify
+        self._metrics = metrics
         self._matcher = matcher
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -179,7 +182,10 @@ class Deliveries:
         await self._intake.cancel(tenant, event_id, now)
         waiting = [d async for d in self._of_event(event) if d.status in (Status.PENDING, Status.HELD)]
         written = await self._queue.finish([cancel(d, EVENT_CANCELLED, now) for d in waiting])
-        return sum(result is WriteOutcome.RECORDED for result in written)
+        cancelled = [d for d, result in zip(waiting, written, strict=True) if result is WriteOutcome.RECORDED]
+        for delivery in cancelled:
+            self._metrics.ended(delivery.channel, Status.CANCELLED)
+        return len(cancelled)
 
     async def cancel(self, tenant: str, delivery_id: str) -> Delivery:
         """Cancel a delivery. Raises `Conflict` when it is being sent or has ended, and `NotFound`."""
@@ -188,7 +194,9 @@ class Deliveries:
             raise Conflict(_BUSY, retry_after=1)
         if delivery.status not in (Status.PENDING, Status.HELD):
             raise Conflict(f"The delivery is already {delivery.status}: there is nothing to cancel.")
-        return await self._write(cancel(delivery, "cancelled on request", self._clock.now()))
+        cancelled = await self._write(cancel(delivery, "cancelled on request", self._clock.now()))
+        self._metrics.ended(cancelled.channel, cancelled.status)
+        return cancelled
 
     async def replay(self, tenant: str, delivery_id: str) -> Delivery:
         """Send a delivery again, at once.

@@ -101,8 +101,10 @@ class Recorder:
             return
         elif delivery.status is Status.PENDING:
             self._notify(delivery.subscription_id, delivery.next_attempt_at)
-        elif delivery.status is Status.DEAD:
-            report_dead(delivery)
+        else:
+            self._metrics.ended(delivery.channel, delivery.status)
+            if delivery.status is Status.DEAD:
+                report_dead(delivery)
 
     async def _disable(self, subscription: Subscription) -> None:
         """Take a target at its word that it wants no more messages; the subscription may be deleted meanwhile."""

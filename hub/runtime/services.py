@@ -95,6 +95,7 @@ def _services(core: Core, keys: Keyring, stream: Broadcaster, housekeeping: Hous
         core.sender.holds,
         clock,
         notify,
+        core.metrics,
         Matcher(core.compute),
     )
     return Services(

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import orjson
 import pytest
@@ -18,6 +18,7 @@ from channels.file import FileChannel, FileTarget
 from hub.testing.messages import MESSAGE, message
 from tests.channels.conftest import MakeContext
 
+Args = TypeVarTuple("Args")
 T = TypeVar("T")
 TARGET = FileTarget(name="orders")
 
@@ -151,9 +152,10 @@ class Threads:
         self.go_on = threading.Event()
         self.under_way: list[str] = []
 
-    async def run(self, function: Callable[..., T], /, *args: Any) -> T:
-        self.under_way.append(args[1])
-        if args[1] == self.hanging:
+    async def run(self, function: Callable[[Unpack[Args]], T], /, *args: *Args) -> T:
+        named: tuple[Any, ...] = args
+        self.under_way.append(named[1])
+        if named[1] == self.hanging:
             await asyncio.to_thread(self.go_on.wait)
         return await asyncio.to_thread(function, *args)
 

@@ -36,7 +36,7 @@ def test_every_block_of_the_page_runs_as_pasted(tmp_path: Path, path: str) -> No
         ran = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", f"trap 'kill $(jobs -p)' EXIT\n{script}"],
             cwd=tmp_path, env=surroundings(PATH=path), capture_output=True, text=True,
-            timeout=PATIENCE_SECONDS, check=False,
+            timeout=2 * PATIENCE_SECONDS, check=False,
         )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert "verified: order.created evt_" in (tmp_path / "receiver.log").read_text()

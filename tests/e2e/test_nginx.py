@@ -220,3 +220,10 @@ async def test_under_a_prefix_every_address_that_the_hub_gives_leads_back_to_it(
                 assert (await client.get(str(page.url.join(place)))).status_code == 200
             assert (await client.get("/hub/metrics")).status_code == 404
             assert (await client.get("/v1/events")).status_code == 404
+
+
+async def test_under_a_prefix_a_listener_comes_back_when_no_web_process_answers(tmp_path: Path) -> None:
+    with Nginx(tmp_path / "nginx", [free_port(), free_port()], block=prefixed_block(cut_off=False)) as nginx:
+        async with visitor(nginx) as client:
+            answer = await client.get("/hub/v1/stream")
+    assert (answer.status_code, answer.text) == (200, "retry: 3000\n")

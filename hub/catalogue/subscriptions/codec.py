@@ -30,6 +30,8 @@ class SubscriptionCodec:
 
     def __init__(self, channels: Mapping[str, Channel[Any]], renderer: Renderer, sealer: Sealer) -> None:
         self._channels = channels
+        self.channels = frozenset(channels)
+        """The names of those that there are."""
         self._renderer = renderer
         self._sealer = sealer
 

@@ -51,6 +51,10 @@ class Subscriptions:
         """The present name of a delivery's subscription; None where that is gone."""
         return self._catalogue.subscription_name(delivery.subscription_id)
 
+    def channels(self, tenant: str) -> set[str]:
+        """The channels that there are, and those that subscriptions of the tenant still name."""
+        return {*self._codec.channels, *(one.spec.channel for one in self.listing(tenant))}
+
     def listing(self, tenant: str) -> list[Subscription]:
         """Newest first."""
         return sorted(self._catalogue.subscriptions(tenant).values(), key=lambda s: s.id, reverse=True)

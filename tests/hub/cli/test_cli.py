@@ -27,6 +27,9 @@ def test_the_version_is_printed(hub: Hub) -> None:
         (["keys", "list", "--url", "http://127.0.0.1:1"], "start one with `hub serve`"),
         (["tail", "--url", "http://127.0.0.1:1"], "start one with `hub serve`"),
         (["nonsense"], "No such command 'nonsense'. See `hub --help`."),
+        (["play"], "Did you mean 'replay'? See `hub --help`."),
+        (["tail", "order.paid"], "extra argument(s) (order.paid). See `hub tail --help`."),
+        (["tail", "--since", "yesterday"], "must be a cursor"),
     ],
 )
 def test_every_failure_is_one_line_and_a_status(hub: Hub, arguments: list[str], complaint: str) -> None:

@@ -63,6 +63,7 @@ def desk(parts: Parts) -> Desk:
         parts.sender.holds,
         parts.clock,
         told.append,
+        parts.metrics,
         Matcher(ComputePool()),
     )
     return Desk(parts, service, told)
@@ -128,6 +129,7 @@ async def test_a_delivery_is_cancelled_once_and_not_while_it_is_sent(desk: Desk)
         with pytest.raises(Conflict) as refused:
             await desk.service.cancel(TENANT, delivery.id)
         assert refused.value.retry_after == retry_after
+    assert desk.parts.counted == {"cancelled": 1}
 
 
 async def test_a_change_that_another_write_overtook_is_refused(desk: Desk) -> None:
@@ -189,6 +191,7 @@ async def test_cancelling_an_event_cancels_what_waits_over_all_pages(
     assert await desk.service.cancel_event(TENANT, event.id) == 5
     assert await desk.service.cancel_event(TENANT, event.id) == 0
     assert await desk.service.counts(TENANT, ALL) == {Status.DELIVERED: 1, Status.SENDING: 1, Status.CANCELLED: 5}
+    assert desk.parts.counted == {"cancelled": 5}
 
 
 async def test_every_subscription_is_told_what_became_of_an_event_for_it_and_why(desk: Desk) -> None:

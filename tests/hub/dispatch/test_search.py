@@ -57,6 +57,7 @@ def search(parts: Parts, events: SlowEvents) -> Search:
         parts.sender.holds,
         parts.clock,
         print,
+        parts.metrics,
         Matcher(ComputePool()),
     )
     return Search(events, deliveries, EventTypes(parts.catalogue, parts.clock, ComputePool()), parts.clock)
