@@ -4,7 +4,7 @@ A channel is one module of `channels`, named for its kind, that defines one `Cha
 sleeps, logs or stores. It returns a `Receipt` or raises `SendFailed`, and its caller decides what happens next.
 """
 
-from channels.base.channel import Channel, ChannelContext, TargetT
+from channels.base.channel import Channel, ChannelContext, RunInThread, TargetT
 from channels.base.message import SENDING_FOR, ChannelUnavailable, Message, Receipt, SendFailed
 from channels.base.target import (
     SECRET_PREFIX,
@@ -30,6 +30,7 @@ __all__ = [
     "PreviousSecret",
     "Receipt",
     "Rendered",
+    "RunInThread",
     "SendFailed",
     "SignedTarget",
     "TargetModel",

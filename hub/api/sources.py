@@ -165,6 +165,7 @@ async def receive_source_event(request: Request, source_id: SourceId, services: 
 
 
 async def _event(request: Request, source: Source, services: Services) -> ParsedEvent | None:
+    services.loop_lag.refuse_when_behind()
     headers, body = await read(request)
     limit = services.settings.max_body_bytes
     # A body that begins as an array came through under the limit of a batch; here it is the data of one event.

@@ -8,9 +8,11 @@ from typing import Literal
 import orjson
 
 from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.matching import Matcher
 from hub.catalogue.patterns import matches
 from hub.catalogue.subscriptions import Subscription
 from hub.clock import Clock
+from hub.compute import Budget, OverBudget
 from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.events import Events
 from hub.dispatch.health import Health, health_of
@@ -36,6 +38,8 @@ from hub.telemetry.metrics import Metrics
 
 PAGE = 200
 _EVENT_CANCELLED = "The event was cancelled; publish it again instead."
+EXPLAIN_SECONDS = 2.0
+"""Processor time in which the filters of all subscriptions must be tried."""
 _BUSY = "The delivery is being sent right now; try again in a moment."
 Explained = Literal["matched", "filtered", "disabled", "held", "no_match", "expired"]
 
@@ -78,6 +82,7 @@ class Deliveries:
         clock: Clock,
         notify: Notify,
         metrics: Metrics,
+        matcher: Matcher,
     ) -> None:
         self._events = events
         self._archive = archive
@@ -89,6 +94,7 @@ class Deliveries:
         self._clock = clock
         self._notify = notify
         self._metrics = metrics
+        self._matcher = matcher
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -148,10 +154,15 @@ class Deliveries:
         """What became of the event for each subscription of the tenant, and why; in the order of subscription ids."""
         event = await self._events.find(tenant, event_id)
         made = {delivery.subscription_id: delivery async for delivery in self._of_event(event)}
-        seen = event.seen(orjson.loads(event.data))
         subscriptions = self._catalogue.subscriptions(tenant)
+        open_ = [s for s in self._catalogue.subscribed(tenant, event.type) if s.id not in made]
+        try:
+            budget = Budget(EXPLAIN_SECONDS)
+            mismatches = await self._matcher.mismatches(open_, event, orjson.loads(event.data), budget)
+        except OverBudget:
+            raise Invalid(f"This takes more than {EXPLAIN_SECONDS:g} s of processor time to be explained.") from None
         known = [
-            Explanation(s.id, s.spec.name, s.spec.channel, *_explain(event, seen, s, made.get(s.id)))
+            Explanation(s.id, s.spec.name, s.spec.channel, *_explain(event, mismatches.get(s.id), s, made.get(s.id)))
             for s in subscriptions.values()
         ]
         gone = [
@@ -241,7 +252,7 @@ class Deliveries:
 
 
 def _explain(
-    event: Event, seen: Mapping[str, object], subscription: Subscription, delivery: Delivery | None
+    event: Event, mismatch: str | None, subscription: Subscription, delivery: Delivery | None
 ) -> tuple[Explained, str]:
     if delivery is not None:
         return _explain_made(delivery)
@@ -251,7 +262,6 @@ def _explain(
         return "no_match", f"no pattern matches the type {event.type}"
     if subscription.created_at > event.accepted_at:
         return "no_match", "the subscription was created after the event was accepted"
-    mismatch = subscription.filter.check(seen) if subscription.filter else None
     if mismatch is not None:
         return "filtered", mismatch
     if not subscription.spec.enabled:

@@ -14,6 +14,8 @@ from hub.stream.registry import Registry
 
 PAGE = 500
 """Entries in one read, of the live tail and of history."""
+CHECKED_AT_ONCE = 10_000
+"""After holding so many entries against selections, the broadcast yields to the loop."""
 MAX_BUFFER_BYTES = 1024 * 1024
 SLICE = 64
 PAUSE_PER_LISTENER = 0.000_1
@@ -121,7 +123,7 @@ class LiveTail:
     async def _broadcast(self, rows: Sequence[FeedRow]) -> None:
         """Offer entries to the listeners that select them, `SLICE` listeners at a time."""
         woken = 0
-        for tenant, selected, listeners in self._plan(rows):
+        for tenant, selected, listeners in await self._plan(rows):
             chunks = self._chunks(tenant, [frame for _, frame in selected])
             for place in range(0, len(listeners), SLICE):
                 some = listeners[place : place + SLICE]
@@ -131,7 +133,7 @@ class LiveTail:
                     woken -= await self._yield_to_loop(woken)
         await self._yield_to_loop(woken)
 
-    def _plan(self, rows: Sequence[FeedRow]) -> list[tuple[str, Frames, list[Listener]]]:
+    async def _plan(self, rows: Sequence[FeedRow]) -> list[tuple[str, Frames, list[Listener]]]:
         """Which frames of which tenant go to which listeners.
 
         A listener that is attached later reads these entries as history.
@@ -140,11 +142,17 @@ class LiveTail:
         for row in rows:
             by_tenant.setdefault(row.entry.tenant, []).append(row)
         plan: list[tuple[str, Frames, list[Listener]]] = []
+        checked = 0
         for tenant, own in by_tenant.items():
-            groups = self._registry.groups(tenant)
+            # A copy, because listeners come and go while this yields to the loop.
+            groups = [*self._registry.groups(tenant)]
             entries = [(row, self._encode(row)) for row in own] if groups else ()
             for selection, listeners in groups:
                 selected = [(row.id, frame) for row, frame in entries if selection.passes(row.entry)]
+                checked += len(own)
+                if checked > CHECKED_AT_ONCE:
+                    checked = 0
+                    await asyncio.sleep(0)
                 if selected:
                     # A copy, because listeners come and go while the broadcast yields to the loop.
                     plan.append((tenant, selected, list(listeners)))

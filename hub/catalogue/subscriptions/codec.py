@@ -1,6 +1,6 @@
 """Makes subscriptions of what clients write, and encodes them as records of the store."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -16,6 +16,7 @@ from hub.catalogue.subscriptions.filters import Filter, compile_filter, refuse_c
 from hub.catalogue.subscriptions.model import RateLimit, Subscription, SubscriptionSpec
 from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 from hub.catalogue.unknown_members import Document, split, with_unknown
+from hub.compute import ComputePool
 from hub.errors import Fault, Forbidden, HubError, Invalid
 from hub.ids import new_id
 from hub.instants import parse_instant
@@ -74,6 +75,10 @@ class SubscriptionCodec:
             updated_at=at,
             unknown=_still_unknown(spec, current),
         )
+
+    async def prepare(self, tenant: str, values: Sequence[Any], compute: ComputePool) -> None:
+        """Compile the templates in these values where that does not delay others; see `Renderer.prepare`."""
+        await self._renderer.prepare(tenant, values, compute)
 
     def check_examples(self, subscription: Subscription, examples: Iterable[Event]) -> None:
         """Try the template with those of the events that the subscription would get, the first few. Raises `Invalid`

@@ -16,6 +16,7 @@ from hub.catalogue.subscriptions.codec import SubscriptionCodec
 from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
 from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 from hub.clock import Clock
+from hub.compute import ComputePool
 from hub.errors import Conflict, Invalid, NotFound
 from hub.models import Delivery, FeedEntry, FeedKind, Record
 from hub.validation import pydantic_faults
@@ -32,11 +33,12 @@ class Subscriptions:
         subscriptions.find(created.tenant, created.id).spec.enabled  # False
     """
 
-    def __init__(self, catalogue: Catalogue, codec: SubscriptionCodec, clock: Clock) -> None:
+    def __init__(self, catalogue: Catalogue, codec: SubscriptionCodec, clock: Clock, compute: ComputePool) -> None:
         self._catalogue = catalogue
         self._codec = codec
         self._clock = clock
-        self._event_types = EventTypes(catalogue, clock)
+        self._compute = compute
+        self._event_types = EventTypes(catalogue, clock, compute)
 
     def find(self, tenant: str, subscription_id: str) -> Subscription:
         """Raises `NotFound`."""
@@ -59,6 +61,7 @@ class Subscriptions:
 
     async def create(self, principal: Principal, spec: SubscriptionSpec) -> Subscription:
         """Raises `Invalid` where the spec breaks a rule."""
+        await self._prepare(principal.tenant, spec.template, spec.target)
         made = self._built(principal, spec)
         await self._catalogue.change(lambda: ([self._codec.encode(made)], []))
         return made
@@ -66,12 +69,20 @@ class Subscriptions:
     async def patch(self, principal: Principal, subscription_id: str, merge: dict[str, Any]) -> Subscription:
         """Apply a JSON merge patch (RFC 7396), in which `filter`, `template` and `retry_schedule` are values that are
         replaced whole. A secret that comes back as it is shown, masked, stays as it is."""
+        await self._prepare(principal.tenant, merge.get("template"), merge.get("target"), of=subscription_id)
         return await self._rebuild(principal, subscription_id, lambda current: _patched(current, merge))
 
     async def put(self, principal: Principal, subscription_id: str, spec: SubscriptionSpec) -> Subscription:
         """Replace all that clients write. A secret that comes back masked stays as it is, and so does the signing
         secret where the target names none: receivers verify with it."""
+        await self._prepare(principal.tenant, spec.template, spec.target)
         return await self._rebuild(principal, subscription_id, lambda current: _replaced(current, spec))
+
+    async def _prepare(self, tenant: str, *values: Any, of: str | None = None) -> None:
+        """Compile the templates of a request, and those of the subscription that stay: all of them are checked."""
+        current = None if of is None else self._catalogue.subscriptions(tenant).get(of)
+        stay = () if current is None else (current.spec.template, current.spec.target)
+        await self._codec.prepare(tenant, (*values, *stay), self._compute)
 
     async def _rebuild(
         self, principal: Principal, subscription_id: str, change: Callable[[Subscription], SubscriptionSpec]

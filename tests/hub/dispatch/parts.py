@@ -14,6 +14,7 @@ from hub.catalogue.keys.model import Principal
 from hub.catalogue.sealing import Sealer
 from hub.catalogue.subscriptions import Subscription, SubscriptionCodec, SubscriptionSpec
 from hub.catalogue.subscriptions.service import Subscriptions
+from hub.compute import ComputePool
 from hub.dispatch.attempting import Attempter
 from hub.dispatch.recording import Recorder
 from hub.dispatch.sender import Sender
@@ -103,11 +104,11 @@ class Parts:
 
 
 def make_parts(store: Store, clock: ManualClock) -> Parts:
-    channel = ScriptedChannel(take)
+    channel, compute = ScriptedChannel(take), ComputePool()
     renderer = Renderer({"scripted": ScriptedChannel})
     codec = SubscriptionCodec({"scripted": channel}, renderer, Sealer("a secret of these tests"))
     catalogue = Catalogue(store.records, codec.decode)
-    subscriptions = Subscriptions(catalogue, codec, clock)
+    subscriptions = Subscriptions(catalogue, codec, clock, compute)
     backoff = StoreBackoff(clock)
     notified: list[tuple[str, datetime | None]] = []
     ended: list[str] = []
@@ -122,7 +123,7 @@ def make_parts(store: Store, clock: ManualClock) -> Parts:
         backoff,
         notify=lambda lane, due_at: notified.append((lane, due_at)),
     )
-    sender = Sender({"scripted": channel}, renderer, Tracing(""))
+    sender = Sender({"scripted": channel}, renderer, Tracing(""), compute)
     attempter = Attempter(
         sender,
         catalogue,

@@ -120,7 +120,7 @@ async def test_a_subscription_whose_news_has_not_come_yet_is_not_taken_for_delet
     operator = Principal("key_1", "default", frozenset({Scope.ADMIN}))
     async with Receiver() as receiver:
         spec = SubscriptionSpec(name="new", event_types=("*",), channel="webhook", target={"url": receiver.url})
-        made = await Subscriptions(elsewhere, codec, api.clock).create(operator, spec)
+        made = await Subscriptions(elsewhere, codec, api.clock, api.process.core.compute).create(operator, spec)
         new = event(tenant="default")
         await api.store.intake.accept(
             batch(entry(new, [made.id]), tenant="default", catalogue_version=elsewhere.version)

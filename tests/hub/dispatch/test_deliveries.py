@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from hub.catalogue.matching import Matcher
+from hub.compute import ComputePool
 from hub.dispatch import change_runner
 from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.deliveries import Deliveries
@@ -67,6 +69,7 @@ def desk(parts: Parts) -> Desk:
         parts.clock,
         told.append,
         parts.metrics,
+        Matcher(ComputePool()),
     )
     return Desk(parts, service, told)
 

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from hub.catalogue.event_types.service import EventTypes
+from hub.catalogue.matching import Matcher
+from hub.compute import ComputePool
 from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
@@ -59,8 +61,9 @@ def search(parts: Parts, events: SlowEvents) -> Search:
         parts.clock,
         print,
         parts.metrics,
+        Matcher(ComputePool()),
     )
-    return Search(events, deliveries, EventTypes(parts.catalogue, parts.clock), parts.clock)
+    return Search(events, deliveries, EventTypes(parts.catalogue, parts.clock, ComputePool()), parts.clock)
 
 
 async def test_a_search_ends_when_its_time_is_up_and_its_cursor_goes_on(

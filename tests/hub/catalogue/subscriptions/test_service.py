@@ -12,6 +12,7 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.keys import Principal
 from hub.catalogue.subscriptions import Subscription, SubscriptionCodec, SubscriptionSpec
 from hub.catalogue.subscriptions.service import Subscriptions, signed_target
+from hub.compute import ComputePool
 from hub.errors import Conflict, Invalid, NotFound
 from hub.models import Scope
 from hub.stores.base import Store
@@ -24,7 +25,7 @@ HOOK = {"url": "https://example.com/hooks", "secret": SECRET, "headers": {"X-Tok
 
 @pytest.fixture
 def subscriptions(catalogue: Catalogue, codec: SubscriptionCodec, clock: ManualClock) -> Subscriptions:
-    return Subscriptions(catalogue, codec, clock)
+    return Subscriptions(catalogue, codec, clock, ComputePool())
 
 
 async def create(subscriptions: Subscriptions, **members: Any) -> Subscription:
