@@ -11,7 +11,7 @@ class Budget:
     Example:
 
         budget = Budget(2.0)
-        await pool.run("default", budget, sum, range(1_000_000))
+        await compute.run("default", budget, sum, range(1_000_000))
         budget.left  # 1.98
     """
 

@@ -20,7 +20,7 @@ class Threads:
     Example:
 
         threads = Threads("cleanup", 1)
-        await threads.run(os.listdir, "/tmp")
+        await threads.run(sorted, [2, 1])
         threads.close()
     """
 

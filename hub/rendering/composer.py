@@ -29,6 +29,8 @@ class Composer:
 
     Example:
 
+        from channels.slack import SlackChannel
+
         composer = Composer(Renderer({"slack": SlackChannel}), compute)
         content, target = await composer.compose("sub_1", "slack", event, {"text": "{{ data.total }}"}, target)
     """

@@ -19,6 +19,8 @@ class LogWriter:
 
     Example:
 
+        import sys
+
         writer = LogWriter(sys.stderr)
         writer.write("a line")
         writer.flush(2.0)

@@ -17,7 +17,7 @@ class LoopLag:
 
     Example:
 
-        lag = LoopLag(metrics.lagged)
+        lag = LoopLag(print)
         watching = asyncio.create_task(lag.watch())
         lag.refuse_when_behind()
     """
