@@ -107,6 +107,7 @@ def _result_row(result: Result, random: Random) -> tuple[Any, ...]:
         random.uniform(-1, 1) if result.health_mark is HealthMark.BAD else 0.0,
         None if result.pause_seconds is None else ceil(result.pause_seconds * 1000),
         delivery.checkpoint,
+        delivery.steps_spared,
     )
 
 

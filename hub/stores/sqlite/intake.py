@@ -15,7 +15,7 @@ from hub.stores.milliseconds import milliseconds, not_before
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
-from hub.stores.sqlite.rows import EVENT_COLUMNS, EVENT_JSON, event_from, event_row, fetch
+from hub.stores.sqlite.rows import EVENT_COLUMNS, EVENT_JSON, Cells, event_from, event_row, fetch
 from hub.stores.stored import events
 
 _DELIVERY_COLUMNS = (
@@ -77,7 +77,7 @@ class _Acceptance:
                 if e.event.source_id is not None
             ]
         )
-        self._events: list[tuple[str | int | None, ...]] = []
+        self._events: list[Cells] = []
         self._deliveries: list[tuple[str | int, ...]] = []
         self._feed: list[BatchEntry] = []
         self._new_keys: dict[tuple[str, str], tuple[str | int, ...]] = {}

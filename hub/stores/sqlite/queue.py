@@ -16,7 +16,16 @@ from hub.stores.process import GatedQueue
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
-from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, DELIVERY_JSON, EVENT_JSON, Row, delivery_from, event_from, fetch
+from hub.stores.sqlite.rows import (
+    ATTEMPT_COLUMNS,
+    DELIVERY_JSON,
+    EVENT_JSON,
+    Cells,
+    Row,
+    delivery_from,
+    event_from,
+    fetch,
+)
 from hub.stores.stored import attempts
 
 _RECLAIM_LEASE: Final = timedelta(minutes=1)
@@ -81,7 +90,7 @@ _LEASED: Final = (
 _UNDER_WAY: Final = "SELECT json_array(subscription_id, id, token) AS row FROM deliveries WHERE status = 'sending'"
 
 _STATE_COLUMNS: Final = (
-    "seq, status, reason, attempt_count, schedule_base, checkpoint, token, cause, due_at, updated_at"
+    "seq, status, reason, attempt_count, schedule_base, steps_spared, checkpoint, token, cause, due_at, updated_at"
 )
 
 
@@ -141,8 +150,8 @@ class _Finishing:
         self._now = now
         self._states = states
         """By delivery id: seq, token, whether the event is cancelled."""
-        self._next: dict[int, tuple[str | int | None, ...]] = {}
-        self._attempts: list[tuple[str | int | None, ...]] = []
+        self._next: dict[int, Cells] = {}
+        self._attempts: list[Cells] = []
         self._recorded: list[Result] = []
 
     def judge(self, result: Result) -> WriteOutcome:
@@ -164,7 +173,7 @@ class _Finishing:
     def write(self, transaction: Transaction) -> None:
         transaction.change_each(
             "UPDATE OR FAIL deliveries SET status = new.status, reason = new.reason, attempt_count = new.attempt_count,"
-            " schedule_base = new.schedule_base, checkpoint = new.checkpoint,"
+            " schedule_base = new.schedule_base, steps_spared = new.steps_spared, checkpoint = new.checkpoint,"
             " token = new.token, cause = new.cause, due_at = new.due_at, lease_until = NULL,"
             " updated_at = new.updated_at FROM new WHERE deliveries.seq = new.seq",
             _STATE_COLUMNS,
@@ -174,7 +183,7 @@ class _Finishing:
         transaction.append(entry for result in self._recorded for entry in result.feed)
 
 
-def _state_row(seq: int, token: int, result: Result, now: int) -> tuple[str | int | None, ...]:
+def _state_row(seq: int, token: int, result: Result, now: int) -> Cells:
     """The delivery's next state as `_STATE_COLUMNS`."""
     delivery = result.delivery
     wait = wait_ms(delivery)
@@ -184,6 +193,7 @@ def _state_row(seq: int, token: int, result: Result, now: int) -> tuple[str | in
         delivery.reason,
         delivery.attempt_count,
         delivery.schedule_base,
+        delivery.steps_spared,
         delivery.checkpoint,
         token,
         result.cause,

@@ -15,15 +15,17 @@ from hub.testing.stores.suite import StoreSuite
 class ResultsConformance(StoreSuite):
     """The port `Queue`: results and fencing tokens."""
 
-    async def test_where_the_present_schedule_began_is_kept(self, store: Store) -> None:
+    async def test_where_the_present_schedule_began_and_how_far_it_is_used_up_is_kept(self, store: Store) -> None:
         await publish(store, LANE)
         (claimed,) = await claim(store)
         ended = result(claimed, Status.DEAD, Outcome.FAILED)
-        based = dataclasses.replace(ended, delivery=ended.delivery.model_copy(update={"schedule_base": 1}))
+        based = dataclasses.replace(
+            ended, delivery=ended.delivery.model_copy(update={"schedule_base": 1, "steps_spared": 0.3})
+        )
         assert await store.queue.finish([based]) == [WriteOutcome.RECORDED]
         kept = await store.archive.delivery(TENANT, claimed.delivery.id)
         assert kept is not None
-        assert kept.schedule_base == 1
+        assert (kept.schedule_base, kept.steps_spared) == (1, 0.3)
 
     async def test_what_a_channel_has_done_so_far_is_kept_with_the_attempt(self, store: Store) -> None:
         await publish(store, LANE)

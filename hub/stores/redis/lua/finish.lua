@@ -5,7 +5,7 @@
 -- ARGV: process, number of the call, epoch, feed id seen, results (msgpack): arrays of delivery id, token, status, reason
 --   (or nil), attempts, schedule base, cause, wait (ms from now until it is due, or nil), updated (ms),
 --   number of the attempt and the attempt (or nil both), feed entries, health mark, spread of the breaker's open time,
---   pause (ms, or nil), checkpoint (or nil).
+--   pause (ms, or nil), checkpoint (or nil), steps spared.
 -- Reply: epoch, lost feed entries, last feed id, and for each result 0 (recorded), 1 (fenced) or 2 (its event is
 --   cancelled).
 
@@ -48,6 +48,7 @@ local function write(delivery, result)
   set(key.delivery(delivery.id), {
     st = status, why = reason or false, n = attempts, base = base > 0 and base, tok = delivery.tok + 1,
     by = cause ~= 'automatic' and cause, due = due or false, upd = updated, place = false, cp = result[16] or false,
+    spare = result[17] ~= 0 and result[17],
   })
   indexes.delivery_moved(indexed, delivery.st, delivery.upd, status, updated)
   if attempt then indexes.attempt_logged(indexed, number, attempt) end

@@ -6,7 +6,7 @@
 --   document (false where an earlier piece had it), digest of it, fan-out cursor (or false), cancelled (ms, or false),
 --   deliveries: arrays of id, lane, channel, status, reason (or false), attempts, schedule base, token, cause,
 --   due (ms, or false), created (ms), updated (ms), of each attempt its number and the attempt in turn, checkpoint (or
---   false).
+--   false), steps spared.
 
 local function is_open(status)
   return status == 'pending' or status == 'sending'
@@ -39,6 +39,7 @@ local function put_hash(event, sent)
   if cause ~= 'automatic' then also('by', cause) end
   if due then also('due', due) end
   if sent[14] then also('cp', sent[14]) end
+  if sent[15] ~= 0 then also('spare', sent[15]) end
   redis.call('HSET', key.delivery(id), unpack(fields))
 end
 

@@ -65,6 +65,7 @@ def delivery_from_parts(id_: str, parts: Parts, long: Parts) -> DeliveryDocument
         cause=parts.get("by", b"automatic").decode(),
         due_at=int(parts["due"]) if "due" in parts else None,
         checkpoint=parts["cp"].decode() if "cp" in parts else None,
+        steps_spared=float(parts.get("spare", 0)),
         attempts={number: unpack_attempt(packed[number]) for number in sorted(packed)},
     )
 
@@ -105,4 +106,5 @@ def _delivery_row(delivery: DeliveryDocument) -> tuple[Any, ...]:
         delivery.updated_at,
         [part for number, attempt in delivery.attempts.items() for part in (number, as_str_bytes(pack(attempt)))],
         delivery.checkpoint,
+        delivery.steps_spared,
     )

@@ -19,16 +19,14 @@ from hub.stores.documents import (
     decode,
 )
 from hub.stores.sqlite.database.transaction import Transaction
-from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, EVENT_COLUMNS, FEED_MEMBERS, event_row
+from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, EVENT_COLUMNS, FEED_MEMBERS, Cells, event_row
 from hub.stores.sqlite.tasks import TASK_COLUMNS, task_row
 from hub.stores.stored import StoredEvent
-
-Cells = tuple[str | int | None, ...]
 
 _RECORD_COLUMNS: Final = "kind, tenant, id, doc, version"
 _DELIVERY_COLUMNS: Final = (
     "seq, id, event_seq, tenant, event_type, subscription_id, channel, status, reason, attempt_count, schedule_base,"
-    " token, cause, due_at, lease_until, created_at, updated_at, checkpoint"
+    " token, cause, due_at, lease_until, created_at, updated_at, checkpoint, steps_spared"
 )
 _KEY_COLUMNS: Final = "tenant, key, fingerprint, verdicts, expires_at"
 
@@ -150,4 +148,5 @@ def _delivery_row(seq: int, event_seq: int, event: StoredEvent, sent: DeliveryDo
         sent.created_at,
         sent.updated_at,
         sent.checkpoint,
+        sent.steps_spared,
     )

@@ -8,7 +8,7 @@
 --                sending), fan (the fan-out cursor, while there is one), cancelled (ms, once it is)
 --   o:<event>    index of its deliveries
 --   d:<delivery> hash: ten, evt, type, sub (its lane), chan, st (status), why (reason), n (attempts), base (schedule
---                base), tok (token), cp (checkpoint), by (cause), due (ms), at (created, ms), upd (updated, ms), place (see ready.lua);
+--                base), spare (steps spared of the schedule), tok (token), cp (checkpoint), by (cause), due (ms), at (created, ms), upd (updated, ms), place (see ready.lua);
 --                what is empty is absent. Fields that are numbers are its short attempts, by number
 --   a:<delivery> hash: its long attempts, by number. Redis keeps a small hash in one compact block, but only while each
 --                value is at most 64 bytes (hash-max-listpack-value); with a longer one it takes three times the memory
