@@ -55,8 +55,15 @@ class Timing:
     duration_ms: int | None
 
 
-def settle(claim: Claim, attempted: AttemptResult, timing: Timing, schedule: Sequence[float], random: Random) -> Result:
-    """The next state of a claimed delivery after one attempt, with the attempt and its feed entries.
+def settle(
+    claim: Claim,
+    attempted: AttemptResult,
+    timing: Timing,
+    schedule: Sequence[float],
+    random: Random,
+    address: str | None = None,
+) -> Result:
+    """The next state of a claimed delivery after one attempt to this address, with the attempt and its feed entries.
 
     Example:
 
@@ -76,7 +83,7 @@ def settle(claim: Claim, attempted: AttemptResult, timing: Timing, schedule: Seq
     if delivery.status in ENDINGS:
         feed.append(entry(ENDINGS[delivery.status], delivery))
     health_mark, pause_seconds = _health(attempted)
-    return Result(delivery, attempt, tuple(feed), claim.cause, health_mark, pause_seconds)
+    return Result(delivery, attempt, tuple(feed), claim.cause, health_mark, pause_seconds, address)
 
 
 def reason_to_skip(claim: Claim, now: datetime) -> Skipped | None:
@@ -118,14 +125,15 @@ def release(claim: Claim, now: datetime) -> Result:
     return Result(delivery, cause=claim.cause)
 
 
-def hold(claim: Claim, unavailable: ChannelUnavailable, now: datetime, seconds: float) -> Result:
-    """Give a claim back because its channel can send nothing, and leave its lane alone for `seconds`.
+def hold(claim: Claim, unavailable: ChannelUnavailable, now: datetime, seconds: float, address: str) -> Result:
+    """Give a claim back because its channel can send nothing, and leave its lane alone for `seconds`
+    while its target is at this address.
 
     The attempt that the claim counted is taken back.
     """
     released = release(claim, now)
     delivery = released.delivery.model_copy(update={"reason": unavailable.detail[:ERROR_CHARS]})
-    return replace(released, delivery=delivery, pause_seconds=seconds)
+    return replace(released, delivery=delivery, pause_seconds=seconds, address=address)
 
 
 def cancel(delivery: Delivery, reason: str, now: datetime) -> Result:

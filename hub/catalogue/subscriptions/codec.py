@@ -13,7 +13,7 @@ from channels.base import Channel, SignedTarget, TargetModel
 from hub.catalogue.patterns import check_patterns
 from hub.catalogue.sealing import SealBroken, Sealer, mask_model
 from hub.catalogue.subscriptions.filters import Filter, compile_filter, refuse_contradiction
-from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
+from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec, new_address
 from hub.catalogue.subscriptions.unreadable import UnreadableTarget
 from hub.errors import Conflict, Fault, Forbidden, Invalid
 from hub.ids import new_id
@@ -62,6 +62,7 @@ class SubscriptionCodec:
             target=target,
             # A change of something else keeps the reason for which it was disabled.
             disabled_reason=None if spec.enabled else (current and current.disabled_reason) or "disabled on request",
+            address=_address(spec, target, current),
             created_at=current.created_at if current else at,
             updated_at=at,
         )
@@ -110,6 +111,7 @@ class SubscriptionCodec:
             else self._sealer.seal_model(subscription.target, tenant=subscription.tenant, owner=subscription.id)
         )
         doc["disabled_reason"] = subscription.disabled_reason
+        doc["address"] = subscription.address
         doc["created_at"] = subscription.created_at
         doc["updated_at"] = subscription.updated_at
         return Record("subscription", subscription.tenant, subscription.id, orjson.dumps(doc))
@@ -122,6 +124,7 @@ class SubscriptionCodec:
         if channel is None:
             raise Conflict(f"Subscription {record.id} uses the channel {doc['channel']}: install it and start again.")
         target, sealed_with = self._open(channel, doc.pop("target"), record)
+        address = doc.pop("address", "")
         members = {name: doc.pop(name) for name in ("disabled_reason", "created_at", "updated_at")}
         for name in ("created_at", "updated_at"):
             members[name] = datetime.fromisoformat(members[name])
@@ -132,6 +135,7 @@ class SubscriptionCodec:
             spec=spec,
             target=target,
             filter=compile_filter(spec.filter, stored=True) if spec.filter else None,
+            address=address,
             version=record.version,
             sealed_with=sealed_with,
             **members,
@@ -158,6 +162,20 @@ def _built_filter(spec: SubscriptionSpec, current: Subscription | None) -> Filte
     found = compile_filter(spec.filter)
     refuse_contradiction(found, spec.event_types)
     return found
+
+
+def _address(spec: SubscriptionSpec, target: TargetModel, current: Subscription | None) -> str:
+    """That of the current subscription, as long as its messages go to the same place in the same way."""
+    if current is None or spec.channel != current.spec.channel or _place(target) != _place(current.target):
+        return new_address()
+    # A person who enables a subscription wants it to be tried now.
+    return new_address() if spec.enabled and not current.spec.enabled else current.address
+
+
+def _place(target: TargetModel) -> dict[str, Any]:
+    """All of a target but the secrets that its messages are signed with: a receiver that was away is not back because
+    they changed."""
+    return target.model_dump(exclude={*SignedTarget.model_fields} if isinstance(target, SignedTarget) else None)
 
 
 def _with_previous_secrets(target: TargetModel, current: Subscription | None) -> TargetModel:

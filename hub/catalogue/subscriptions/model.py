@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from secrets import token_hex
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -61,6 +62,11 @@ class SubscriptionView(SubscriptionSpec):
     updated_at: datetime
 
 
+def new_address() -> str:
+    """See `Subscription.address`."""
+    return token_hex(8)
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """A subscription ready to be matched and sent to."""
@@ -76,6 +82,9 @@ class Subscription:
     disabled_reason: str | None
     created_at: datetime
     updated_at: datetime
+    address: str = ""
+    """Names where its target is; a new name when that changes, or when the subscription is enabled again. What is known
+    of a target's health belongs to it. Those of older releases have none until then."""
     version: int = 0
     """The version of the catalogue in which it was written; 0 before that."""
     sealed_with: frozenset[str] = frozenset()

@@ -22,7 +22,7 @@ from hub.stores.base.feed import Feed
 from hub.stores.base.intake import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
 from hub.stores.base.lanes import UNBOUNDED, BreakerState, HealthMark, LaneHealth, LanePolicy
 from hub.stores.base.page import Listing, Page
-from hub.stores.base.queue import Claim, ClaimRequest, ClaimResult, Queue, Result, WriteOutcome
+from hub.stores.base.queue import Claim, ClaimRequest, ClaimResult, Effect, Queue, Result, WriteOutcome
 from hub.stores.base.records import Records
 from hub.stores.base.store import Store
 from hub.stores.base.tasks import Tasks
@@ -45,6 +45,7 @@ __all__ = [
     "ClaimResult",
     "CopyState",
     "DeliveryQuery",
+    "Effect",
     "EventQuery",
     "FanOut",
     "Feed",

@@ -15,6 +15,7 @@ from hub.stores.base import (
     Claim,
     ClaimRequest,
     ClaimResult,
+    Effect,
     HealthMark,
     LaneHealth,
     Queue,
@@ -37,6 +38,7 @@ from hub.stores.redis.keyspace.codec import (
 )
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.records import record_name
 from hub.stores.redis.safety.loss_detection import LossDetection
 
 _CLAIM: Final = script("claim")
@@ -50,7 +52,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 _RECLAIM_LEASE_MS: Final = 60_000
 _RECONCILED_AT_ONCE: Final = 500
 _RENEWED_AT_ONCE: Final = 1_000
-_WRITTEN: Final = (WriteOutcome.RECORDED, WriteOutcome.FENCED, WriteOutcome.EVENT_CANCELLED)
+_WRITTEN: Final = (WriteOutcome.RECORDED, WriteOutcome.FENCED, WriteOutcome.EVENT_CANCELLED, WriteOutcome.STALE)
 _LOST_EVENT: Final = "the stored event is gone: the Redis server lost it"
 _DAMAGED_EVENT: Final = "the stored event is not what was accepted: the Redis server damaged it"
 
@@ -84,8 +86,8 @@ def _claim(id_: bytes, stored: Event | str, fields: Sequence[bytes | None]) -> C
 def _want_row(want: ClaimRequest, lease_seconds: float) -> tuple[Any, ...]:
     policy = want.policy
     lease_ms = round(lease_seconds * 1000)
-    cap, rate, revision = policy.max_in_flight, policy.per_second, policy.revision
-    return (want.lane, want.limit, want.retries_first, lease_ms, cap, rate, revision)
+    gate = policy.max_in_flight, policy.per_second, policy.revision, policy.address
+    return (want.lane, want.limit, want.retries_first, lease_ms, *gate)
 
 
 def _result_row(result: Result, random: Random) -> tuple[Any, ...]:
@@ -108,7 +110,15 @@ def _result_row(result: Result, random: Random) -> tuple[Any, ...]:
         None if result.pause_seconds is None else ceil(result.pause_seconds * 1000),
         delivery.checkpoint,
         delivery.steps_spared,
+        result.address,
+        [_effect_row(effect) for effect in result.effects],
     )
+
+
+def _effect_row(effect: Effect) -> tuple[Any, ...]:
+    record = effect.record
+    shown = [as_str_bytes(packed_entry(entry)) for entry in effect.feed]
+    return (record_name(record), effect.version, as_str_bytes(record.doc or b""), shown)
 
 
 def _key(result: Result) -> tuple[str, int]:

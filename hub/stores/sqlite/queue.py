@@ -1,6 +1,6 @@
 """Pending deliveries in the SQLite store."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
@@ -9,13 +9,14 @@ import apsw
 import orjson
 
 from hub.clock import Clock
-from hub.models import Cause, Status
+from hub.models import Cause, FeedEntry, Status
 from hub.stores.base import Claim, ClaimRequest, ClaimResult, Result, WriteOutcome
 from hub.stores.milliseconds import instant, milliseconds, wait_ms
 from hub.stores.process import GatedQueue
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
+from hub.stores.sqlite.records import Effects
 from hub.stores.sqlite.rows import (
     ATTEMPT_COLUMNS,
     DELIVERY_JSON,
@@ -137,17 +138,18 @@ def _finish(transaction: Transaction, calls: Sequence[Sequence[Result]]) -> list
     ids = [result.delivery.id for results in calls for result in results]
     states: Any = transaction.fetch(_STATES, (orjson.dumps(ids).decode(),))
     known = {id_: (seq, token, bool(cancelled)) for id_, seq, token, cancelled in states}
-    finishing = _Finishing(known, transaction.now)
+    finishing = _Finishing(transaction, known)
     outcomes = [[finishing.judge(result) for result in results] for results in calls]
-    finishing.write(transaction)
+    finishing.write()
     return outcomes
 
 
 class _Finishing:
     """Decides on results one after the other, and collects what is to be written for all of them."""
 
-    def __init__(self, states: dict[str, tuple[int, int, bool]], now: int) -> None:
-        self._now = now
+    def __init__(self, transaction: Transaction, states: dict[str, tuple[int, int, bool]]) -> None:
+        self._transaction = transaction
+        self._effects = Effects(transaction)
         self._states = states
         """By delivery id: seq, token, whether the event is cancelled."""
         self._next: dict[int, Cells] = {}
@@ -162,16 +164,18 @@ class _Finishing:
             return WriteOutcome.FENCED
         if delivery.status is Status.PENDING and cancelled:
             return WriteOutcome.EVENT_CANCELLED
+        if result.effects and not self._effects.apply(result.effects):
+            return WriteOutcome.STALE
         self._states[delivery.id] = (seq, token + 1, cancelled)
-        self._next[seq] = _state_row(seq, token + 1, result, self._now)
+        self._next[seq] = _state_row(seq, token + 1, result, self._transaction.now)
         if result.attempt:
             place = seq, result.attempt.number, delivery.tenant, delivery.channel
             self._attempts.append((*place, *attempts.values(result.attempt)))
         self._recorded.append(result)
         return WriteOutcome.RECORDED
 
-    def write(self, transaction: Transaction) -> None:
-        transaction.change_each(
+    def write(self) -> None:
+        self._transaction.change_each(
             "UPDATE OR FAIL deliveries SET status = new.status, reason = new.reason, attempt_count = new.attempt_count,"
             " schedule_base = new.schedule_base, steps_spared = new.steps_spared, checkpoint = new.checkpoint,"
             " token = new.token, cause = new.cause, due_at = new.due_at, lease_until = NULL,"
@@ -179,8 +183,15 @@ class _Finishing:
             _STATE_COLUMNS,
             list(self._next.values()),
         )
-        transaction.insert("attempts", ATTEMPT_COLUMNS, self._attempts, replace=True)
-        transaction.append(entry for result in self._recorded for entry in result.feed)
+        self._transaction.insert("attempts", ATTEMPT_COLUMNS, self._attempts, replace=True)
+        self._effects.write()
+        self._transaction.append(entry for result in self._recorded for entry in _feed(result))
+
+
+def _feed(result: Result) -> Iterator[FeedEntry]:
+    yield from result.feed
+    for effect in result.effects:
+        yield from effect.feed
 
 
 def _state_row(seq: int, token: int, result: Result, now: int) -> Cells:

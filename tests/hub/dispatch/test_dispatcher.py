@@ -100,6 +100,42 @@ async def test_410_disables_the_subscription_and_holds_what_comes_after(api: Api
         await api.deliveries("delivered")
 
 
+async def test_late_answers_of_an_old_address_say_nothing_of_the_new_one(api: Api, gate: Gate) -> None:
+    async def old(arrival: Arrival) -> Reply:
+        await gate.opened.wait()
+        return Reply(410 if arrival is receiver.requests[0] else 500)
+
+    async with Receiver(old) as receiver, Receiver() as other:
+        subscription = await subscribe(api, receiver, retry_schedule=[3600], max_in_flight=THRESHOLD + 1)
+        for _ in range(THRESHOLD + 1):
+            await api.publish()
+        await receiver.arrived(THRESHOLD + 1)
+        patch = {"target": {"url": other.url}}
+        (await api.admin.patch(f"/v1/subscriptions/{subscription}", json=patch)).raise_for_status()
+        gate.opened.set()
+        await api.deliveries("dead")
+        await api.deliveries("pending", THRESHOLD)
+        shown = (await api.admin.get(f"/v1/subscriptions/{subscription}")).json()
+        assert (shown["enabled"], shown["health"]["state"]) == (True, "healthy")
+        await api.publish()
+        await other.arrived(1)
+
+
+async def test_a_renamed_subscription_keeps_what_a_429_asked_for(api: Api) -> None:
+    async with Receiver([Reply(429, headers={"Retry-After": "30"})]) as receiver:
+        subscription = await subscribe(api, receiver)
+        await api.publish()
+        await due_again(api)
+        (await api.admin.patch(f"/v1/subscriptions/{subscription}", json={"name": "another"})).raise_for_status()
+        await api.publish()
+        api.clock.advance(29.9)
+        await api.dispatcher.sweep()
+        await turn()
+        assert len(receiver.requests) == 1
+        api.clock.advance(0.1)
+        await api.deliveries("delivered", 2)
+
+
 async def test_a_subscription_never_has_more_under_way_than_it_allows(api: Api) -> None:
     under_way, most = 0, 0
     gate = asyncio.Event()
