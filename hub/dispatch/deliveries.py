@@ -33,6 +33,8 @@ from hub.stores.base import (
 
 PAGE = 200
 _BUSY = "The delivery is being sent right now; try again in a moment."
+_CANCELLED = "The event was cancelled; publish it again instead."
+_DELETED = "The subscription is deleted, so there is nowhere to send it; publish the event again instead."
 Explained = Literal["matched", "filtered", "disabled", "held", "no_match", "expired"]
 
 
@@ -181,11 +183,14 @@ class Deliveries:
     async def replay(self, tenant: str, delivery_id: str) -> Delivery:
         """Send a delivery again, at once.
 
-        Raises `Conflict` when it is being sent, or when its event was cancelled or has expired, and `NotFound`.
+        Raises `Conflict` when it is being sent, when its subscription is deleted, or when its event was cancelled or
+        has expired, and `NotFound`.
         """
         delivery = await self.delivery(tenant, delivery_id)
         if delivery.status is Status.SENDING:
             raise Conflict(_BUSY, retry_after=1)
+        if not await self._existing([delivery]):
+            raise Conflict(_DELETED)
         await self._refuse_cancelled(tenant, delivery.event_id)
         # Fenced by the token that was read: of two people who replay it at the same time, one gets the conflict.
         replayed = await self._write(replay(delivery, self._clock.now()))
@@ -195,8 +200,9 @@ class Deliveries:
     async def replay_event(self, tenant: str, event_id: str, subscription_ids: Sequence[str] | None) -> list[Delivery]:
         """Send an event again to all of the subscriptions that it was meant for, or to these; gives their deliveries.
 
-        Deliveries that are still to be sent stay as they are. Raises `Conflict` when the event was cancelled or has
-        expired, `Invalid` for a subscription that has no delivery of the event, and `NotFound`.
+        Deliveries that are still to be sent stay as they are, and so do those of subscriptions that are deleted. Raises
+        `Conflict` when all of its subscriptions or one of these are, and when the event was cancelled or has expired,
+        `Invalid` for a subscription that has no delivery of the event, and `NotFound`.
         """
         event = await self._refuse_cancelled(tenant, event_id)
         made = {delivery.subscription_id: delivery async for delivery in self._of_event(event)}
@@ -205,23 +211,38 @@ class Deliveries:
                 fault = Fault("has no delivery of this event", f"/subscription_ids/{index}")
                 raise Invalid("The event was not meant for one of these subscriptions.", errors=[fault])
         asked = [d for d in made.values() if subscription_ids is None or d.subscription_id in subscription_ids]
-        results = [replay(d, self._clock.now()) for d in asked if d.status in _ENDED]
+        left = await self._existing(asked)
+        if len(left) < len(asked) and (subscription_ids is not None or not left):
+            raise Conflict(_DELETED)
+        results = [replay(d, self._clock.now()) for d in left if d.status in _ENDED]
         written = await self._queue.finish(results)
+        if WriteOutcome.EVENT_CANCELLED in written:
+            raise Conflict(_CANCELLED)
         # Another write came first where the result is fenced; that delivery is not this call's to report.
         replayed = [r.delivery for r, w in zip(results, written, strict=True) if w is WriteOutcome.RECORDED]
         self._notify(Signal({delivery.subscription_id: None for delivery in replayed}))
         return replayed
 
+    async def _existing(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Those whose subscriptions are not deleted."""
+        known = self._catalogue.subscription
+        if not all(known(delivery.subscription_id) for delivery in deliveries):
+            # Another process may have made one a moment ago.
+            await self._catalogue.refresh()
+        return [delivery for delivery in deliveries if known(delivery.subscription_id) is not None]
+
     async def _refuse_cancelled(self, tenant: str, event_id: str) -> Event:
         event = await self._events.find(tenant, event_id)
         if event.cancelled_at is not None:
-            raise Conflict("The event was cancelled; publish it again instead.")
+            raise Conflict(_CANCELLED)
         if event.expires_at is not None and event.expires_at <= self._clock.now():
             raise Conflict("The event has expired; publish it again instead.")
         return event
 
     async def _write(self, result: Result) -> Delivery:
         (written,) = await self._queue.finish([result])
+        if written is WriteOutcome.EVENT_CANCELLED:
+            raise Conflict(_CANCELLED)
         if written is WriteOutcome.FENCED:
             raise Conflict("The delivery changed in the meantime; read it again before you repeat this.", retry_after=1)
         return self._as_shown(result.delivery)
