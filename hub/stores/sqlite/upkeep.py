@@ -22,8 +22,9 @@ from hub.stores.sqlite.rows import fetch
 _DELIVERIES_AT_ONCE: Final = 1_000
 _TASK_AGE: Final = timedelta(days=7)
 
+_STAYS: Final = "(status IN ('pending', 'sending') OR updated_at >= :before)"
 # The index orders events by tenant and then time, so the oldest events are found one tenant after the other.
-_PURGEABLE: Final = """
+_PURGEABLE: Final = f"""
     WITH RECURSIVE tenants (id) AS (
         SELECT min(tenant) FROM events
         UNION ALL
@@ -32,15 +33,15 @@ _PURGEABLE: Final = """
         SELECT json_group_array(seq) FROM (
             SELECT seq FROM events WHERE tenant = tenants.id AND accepted_at < :before AND fan_out_after IS NULL
                 AND NOT EXISTS (
-                    SELECT 1 FROM deliveries WHERE event_seq = events.seq AND status IN ('pending', 'sending'))
+                    SELECT 1 FROM deliveries WHERE event_seq = events.seq AND {_STAYS})
             ORDER BY accepted_at LIMIT :limit))) AS old
     LIMIT :limit
 """
 # Deliveries of what was found outside a transaction may have been replayed in the meantime.
-_STILL_PURGEABLE: Final = """
-    SELECT seq AS row FROM json_each(?) AS old CROSS JOIN events ON events.seq = old.value
+_STILL_PURGEABLE: Final = f"""
+    SELECT seq AS row FROM json_each(:old) AS old CROSS JOIN events ON events.seq = old.value
     WHERE fan_out_after IS NULL AND NOT EXISTS (
-        SELECT 1 FROM deliveries WHERE event_seq = events.seq AND status IN ('pending', 'sending'))
+        SELECT 1 FROM deliveries WHERE event_seq = events.seq AND {_STAYS})
 """
 _DELIVERIES_OF: Final = """
     SELECT seq AS row FROM deliveries WHERE event_seq IN (SELECT value FROM json_each(?)) LIMIT ?
@@ -53,13 +54,14 @@ def _purgeable(connection: apsw.Connection, before: int, limit: int) -> list[int
     return fetch(connection, _PURGEABLE, {"before": before, "limit": limit})
 
 
-def _purge(transaction: Transaction, calls: Sequence[Sequence[int]]) -> list[tuple[int, bool]]:
-    return [_purge_part(transaction, seqs) for seqs in calls]
+def _purge(transaction: Transaction, calls: Sequence[tuple[Sequence[int], int]]) -> list[tuple[int, bool]]:
+    return [_purge_part(transaction, *call) for call in calls]
 
 
-def _purge_part(transaction: Transaction, seqs: Sequence[int]) -> tuple[int, bool]:
+def _purge_part(transaction: Transaction, seqs: Sequence[int], before: int) -> tuple[int, bool]:
     """How many events were removed, and whether some are left because they had too many deliveries for one step."""
-    events = orjson.dumps(transaction.fetch(_STILL_PURGEABLE, (orjson.dumps(seqs).decode(),))).decode()
+    old = {"old": orjson.dumps(seqs).decode(), "before": before}
+    events = orjson.dumps(transaction.fetch(_STILL_PURGEABLE, old)).decode()
     found = transaction.fetch(_DELIVERIES_OF, (events, _DELIVERIES_AT_ONCE))
     deliveries = orjson.dumps(found).decode()
     transaction.change("DELETE FROM attempts WHERE delivery_seq IN (SELECT value FROM json_each(?))", (deliveries,))
@@ -125,7 +127,7 @@ class SqliteUpkeep(Upkeep):
         # The same events again while one has deliveries left; what is gone by then costs nothing.
         removed, more = 0, bool(seqs)
         while more:
-            part, more = await self._writer.submit(_purge, seqs, vital=True)
+            part, more = await self._writer.submit(_purge, (seqs, milliseconds(before)), vital=True)
             removed += part
         return removed
 

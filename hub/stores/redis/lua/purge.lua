@@ -1,6 +1,6 @@
 -- needs: key, indexes
 -- Removes closed events, the oldest first, with everything that belongs to them.
--- ARGV: only those accepted before this (ms); how many events at most; how many deliveries at most.
+-- ARGV: only those whose last delivery ended before this (ms), or that were accepted before it and have none; how many events at most; how many deliveries at most.
 -- Reply: how many events were removed, and 1 when it stopped because of the number of deliveries or of bytes, else 0.
 --
 -- A script holds up every other call while it runs, so the work of one is bounded in three ways. An event with more
@@ -73,9 +73,10 @@ local function remove_event(entry)
     bytes_left = bytes_left - #document
     local event = cmsgpack.unpack(document)
     local tenant, subject, source_id = event[EVENT_TENANT], event[EVENT_SUBJECT], event[EVENT_SOURCE_ID]
-    redis.call('ZREM', key.events(tenant), entry)
+    local accepted = indexes.member(event[EVENT_ACCEPTED_AT], id)
+    redis.call('ZREM', key.events(tenant), accepted)
     touch(key.tenants, tenant, function() return { key.events(tenant) } end)
-    if subject then redis.call('ZREM', key.subject(tenant, subject), entry) end
+    if subject then redis.call('ZREM', key.subject(tenant, subject), accepted) end
     if source_id then
       local first = key.source(tenant, event[EVENT_SOURCE], source_id)
       -- After a loss, the same source and source id may have come again.

@@ -5,7 +5,7 @@
 --   e:<event>    string: the event as it was accepted, a msgpack array as StoredEvent has it
 --   s:<event>    hash, the event's state:
 --                at (accepted, ms), type, sum (digest of the document), open (how many deliveries are pending or
---                sending), fan (the fan-out cursor, while there is one), cancelled (ms, once it is)
+--                sending), ended (when the last of its deliveries ended, ms, once none was open), fan (the fan-out cursor, while there is one), cancelled (ms, once it is)
 --   o:<event>    index of its deliveries
 --   d:<delivery> hash: ten, evt, type, sub (its lane), chan, st (status), why (reason), n (attempts), base (schedule
 --                base), spare (steps spared of the schedule), tok (token), cp (checkpoint), by (cause), due (ms), at (created, ms), upd (updated, ms), place (see ready.lua);
@@ -24,7 +24,9 @@
 --   source:<tenant>:<digest>  string: the id of the event that came with this (source, source_id)
 -- Indexes are sorted sets whose members are `<13 digits of milliseconds><id>`. Their scores are all 0, so that members
 -- are in the order of their bytes and ranges of them can be read (ZRANGEBYLEX), from a cursor too:
---   events:<tenant>, subject:<tenant>:<digest>, closed, fan-outs           by acceptance
+--   events:<tenant>, subject:<tenant>:<digest>, fan-outs                   by acceptance
+--   closed                                                                 by the end of the last delivery, or by
+--                                                                          acceptance
 --   status:<tenant>:<channel>:<status>, lane:<tenant>:<lane>:<status>      by creation; a delivery is in one of each
 --   dead:<tenant>:<channel>                                                by last update
 --   attempts:<tenant>:<channel>:<outcome>, members end in `:<number>:<duration in ms>`   by start

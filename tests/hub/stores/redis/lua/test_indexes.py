@@ -198,7 +198,9 @@ def expected_indexes(kept: Kept) -> dict[str, set[bytes]]:
         if "fan" in state:
             indexes["fan-outs"].add(entry)
         elif not open_ones[id_]:
-            indexes["closed"].add(entry)
+            updated = {delivery["upd"] for delivery in deliveries.values() if delivery["evt"].decode() == id_}
+            assert updated == set() or state["ended"] in updated
+            indexes["closed"].add(b"%013d%s" % (int(state.get("ended", document[5])), id_.encode()))
     return indexes
 
 
