@@ -1,14 +1,14 @@
 """The web application: every router over one open hub."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from hub.api import (
     channels,
-    cors,
     deliveries,
     docs,
     document,
@@ -26,12 +26,12 @@ from hub.api import (
     subscriptions,
     tasks,
 )
+from hub.api.cors import Cors
 from hub.api.head import HeadAsGet
 from hub.api.limits import BodyLimit
 from hub.api.paths import TrailingSlash
-from hub.api.request_count import RequestCount
 from hub.api.request_log import RequestLog
-from hub.clock import SystemClock
+from hub.clock import Clock, SystemClock
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.runtime import open_process
 from hub.settings import Settings
@@ -69,20 +69,11 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
     output, clock = configure(settings.log_level, settings.log_format, role=role), SystemClock()
     access_log = AccessLog(output, settings.access_log, clock)
     tracing = Tracing(settings.otlp_endpoint)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # The lines of the last requests are written after the process has ended.
-        with access_log.running():
-            async with open_process(settings, tracing, roles=roles) as process:
-                app.state.process, app.state.services = process, process.services
-                yield
-
     app = FastAPI(
         title="Notification hub",
         version=version("notification-hub"),
         description=DESCRIPTION,
-        lifespan=lifespan,
+        lifespan=_lifespan(settings, tracing, access_log, roles),
         telemetry=tracing.telemetry,
         servers=[{"url": settings.root_path or "/"}],
         docs_url=None,
@@ -97,10 +88,35 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
     document.install(app)
     # Before everything else of the app: no route ever reads more of a body than its limit.
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, max_batch_bytes=settings.max_batch_bytes)
-    cors.install(app, settings.cors_origins)
-    app.add_middleware(RequestCount)
-    app.add_middleware(RequestLog, access_log=access_log, clock=clock)
-    # Outside of those that look at the route, because they pass on a copy of what the server gave them.
-    app.add_middleware(TrailingSlash)
-    app.add_middleware(HeadAsGet)
+    _put_around(app, settings, access_log, clock)
     return app
+
+
+def _lifespan(
+    settings: Settings, tracing: Tracing, access_log: AccessLog, roles: frozenset[Role]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # The lines of the last requests are written after the process has ended.
+        with access_log.running():
+            async with open_process(settings, tracing, roles=roles) as process:
+                app.state.process, app.state.services = process, process.services
+                yield
+
+    return lifespan
+
+
+def _put_around(app: FastAPI, settings: Settings, access_log: AccessLog, clock: Clock) -> None:
+    """Put around the app, and around what the framework answers for it, what is to see every answer."""
+    build = app.build_middleware_stack
+
+    def count(method: str, route: str, status: int) -> None:
+        app.state.process.core.metrics.requested(method, route, status)
+
+    def build_all() -> ASGIApp:
+        stack = Cors(build(), settings.cors_origins) if settings.cors_origins else build()
+        logged = RequestLog(stack, access_log=access_log, clock=clock, count=count)
+        # Outside of what looks at the route, because they pass on a copy of what the server gave them.
+        return HeadAsGet(TrailingSlash(logged))
+
+    app.build_middleware_stack = build_all  # type: ignore[method-assign] # middleware that is added stands inside

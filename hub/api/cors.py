@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 
-from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,7 +21,8 @@ PREFLIGHT_SECONDS = 7_200
 
 
 class Cors:
-    """ASGI middleware that lets pages of these origins call `/v1/…`.
+    """ASGI middleware that lets pages of these origins call `/v1/…`. It stands around all that answers: a page has to
+    be able to read errors too, those that nobody foresaw among them.
 
     The routes that need no key stay closed to them: a page on the internet could otherwise have the browsers of a
     private network read the metrics of a hub there.
@@ -46,17 +46,3 @@ class Cors:
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
         is_open = scope["type"] == "http" and path.startswith("/v1/")
         await (self._open if is_open else self._app)(scope, receive, send)
-
-
-def install(app: FastAPI, origins: Collection[str]) -> None:
-    """Put it around everything else: a page has to be able to read errors too, those that nobody foresaw among them.
-
-    Without origins nothing is put there.
-    """
-    build = app.build_middleware_stack
-
-    def around() -> ASGIApp:
-        return Cors(build(), origins)
-
-    if origins:
-        app.build_middleware_stack = around  # type: ignore[method-assign] # middleware that is added stands inside

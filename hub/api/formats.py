@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from fastapi import Request
 
@@ -22,32 +23,42 @@ Items = list[ParsedEvent | HubError]
 """A batch. Each item is an event, or the error for which it is refused."""
 
 
-async def receive(
-    request: Request, adapt: Adapt, *, max_events: int, max_event_bytes: int
-) -> ParsedEvent | Items | None:
-    """Read a request's event, or its batch of them, each passed through `adapt`.
+class Sent(NamedTuple):
+    """What a client has sent, read once: a look-up in the framework's headers goes through all of them."""
+
+    headers: Headers
+    """By lower-case name; of several with one name the last."""
+    body: bytes
+
+
+async def read(request: Request) -> Sent:
+    """Raises `UnsupportedMedia` when the body has a content encoding."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMedia("Send the body as it is, without a content encoding.")
+    return Sent(headers, await request.body())
+
+
+def events_of(sent: Sent, adapt: Adapt, *, max_events: int, max_event_bytes: int) -> ParsedEvent | Items | None:
+    """The event that was sent, or the batch of them, each passed through `adapt`.
 
     None when the request only tests the connection. Raises `UnsupportedMedia`; `BadRequest` when the body as a whole
     cannot be read; `TooLarge`; and, outside of a batch, the error of the one event.
     """
-    # Read once: a look-up in the framework's headers goes through all of them.
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMedia("Send the body as it is, without a content encoding.")
-    body = await request.body()
+    headers, body = sent
     content_type = headers.get("content-type")
     mode = cloudevents.mode(content_type, headers)
     if mode == "binary":
         return adapt(cloudevents.parse_binary(headers, body))
-    read = parse_native if mode is None else cloudevents.parse_structured
+    parse = parse_native if mode is None else cloudevents.parse_structured
     media = media_type(content_type) or JSON
     if mode == "batch" or (media == JSON and first_byte(body) == b"["):
-        return _each(split_array(body, max_events), read, adapt, max_event_bytes)
+        return _each(split_array(body, max_events), parse, adapt, max_event_bytes)
     if media == NDJSON:
-        return _each(split_lines(body, max_events), read, adapt, max_event_bytes)
+        return _each(split_lines(body, max_events), parse, adapt, max_event_bytes)
     if media in (JSON, CLOUDEVENT):
         try:
-            return adapt(read(body))
+            return adapt(parse(body))
         except MissingType as refused:
             # Looked at only now, so that events in the hub's own form, which are nearly all, cost nothing more.
             event = _in_form_of_sender(headers, body, refused)
@@ -63,7 +74,7 @@ def _in_form_of_sender(headers: Headers, body: bytes, refused: MissingType) -> P
     raise refused
 
 
-def _each(elements: Sequence[bytes], read: Callable[[bytes], ParsedEvent], adapt: Adapt, max_bytes: int) -> Items:
+def _each(elements: Sequence[bytes], parse: Callable[[bytes], ParsedEvent], adapt: Adapt, max_bytes: int) -> Items:
     items: Items = []
     for element in elements:
         try:
@@ -71,18 +82,18 @@ def _each(elements: Sequence[bytes], read: Callable[[bytes], ParsedEvent], adapt
                 raise TooLarge(
                     f"An event may have {max_bytes} bytes at most; the operator can raise HUB_MAX_BODY_BYTES."
                 )
-            items.append(adapt(read(element)))
+            items.append(adapt(parse(element)))
         except HubError as error:
             items.append(error)
     return items
 
 
-async def idempotency_of(request: Request) -> Idempotency | None:
+def idempotency_of(request: Request, sent: Sent) -> Idempotency | None:
     """The client's key with a fingerprint of everything that makes up the request. Raises `BadRequest`.
 
     Source: draft-ietf-httpapi-idempotency-key-header-07, section 2.1 (a quoted string; bare ones are taken too).
     """
-    header = request.headers.get("idempotency-key")
+    header = sent.headers.get("idempotency-key")
     if header is None:
         return None
     key = header[1:-1] if len(header) > 1 and header[0] == header[-1] == '"' else header
@@ -93,5 +104,5 @@ async def idempotency_of(request: Request) -> Idempotency | None:
     for name, value in sorted(request.headers.items()):
         if name == "content-type" or name in EVENT_HEADERS or name.startswith("ce-"):
             digest.update(f"\n{name}:{value}".encode())
-    digest.update(b"\n\n" + await request.body())
+    digest.update(b"\n\n" + sent.body)
     return Idempotency(key, digest.hexdigest(), IDEMPOTENCY_SECONDS)

@@ -1,16 +1,16 @@
 """Publishing: events of any type, and order and user events under the thing that they are about."""
 
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BaseModel, Field
+from starlette import types as asgi
 
 from hub.api.access import RequirePublisher
 from hub.api.components import reference
-from hub.api.formats import Adapt, idempotency_of, receive
+from hub.api.formats import Adapt, Sent, events_of, idempotency_of, read
 from hub.api.problems import Problem, problems
 from hub.api.shapes import json_response, location
 from hub.catalogue.event_types import BUILT_IN
@@ -29,19 +29,21 @@ Publishing = Annotated[Principal, Depends(_caller)]
 
 
 class DirectRoute(APIRoute):
-    """Documents its endpoint as every route does, and calls it without the general way of solving parameters.
+    """Documents its endpoint as every route does, and calls it without the general way of solving parameters
+    and of ending dependencies.
 
     That way takes as long as everything the hub itself does to accept an event, so the busiest route goes without. See
     docs/decisions/0008.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        async def handle(request: Request) -> Response:
-            # In step with the signature of the endpoint, which documents what is passed here.
-            response: Response = await self.endpoint(request, await _caller(request))
-            return response
-
-        return handle
+    async def handle(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if self.methods is None or scope["method"] not in self.methods:
+            await super().handle(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        # In step with the signature of the endpoint, which documents what is passed here.
+        response: Response = await self.endpoint(request, await _caller(request))
+        await response(scope, receive, send)
 
 
 _WARNED = "What was accepted and has no effect; absent where there is nothing to say."
@@ -134,7 +136,8 @@ async def publish_event(request: Request, caller: Publishing) -> Response:
     What GitHub and Shopify post, an object without `type` that comes with `X-GitHub-Event` or `X-Shopify-Topic`,
     becomes the data of an event `github.…` or `shopify.…`. The `ping` of GitHub is answered with 204.
     """
-    return await _publish(request, caller, _from_client(request))
+    sent = await read(request)
+    return await _publish(request, sent, caller, _from_client(sent))
 
 
 async def publish_events(request: Request, caller: Publishing) -> Response:
@@ -142,7 +145,8 @@ async def publish_events(request: Request, caller: Publishing) -> Response:
 
     The answer is given once everything is on disk. An event that is refused does not affect the others.
     """
-    return await _publish(request, caller, _from_client(request), only_batch=True)
+    sent = await read(request)
+    return await _publish(request, sent, caller, _from_client(sent), only_batch=True)
 
 
 for path, endpoint, answers, body in (
@@ -164,20 +168,22 @@ for path, endpoint, answers, body in (
 @router.post("/orders/{order_id:path}/events", status_code=202, responses=_ONE, openapi_extra=_request("order.paid"))
 async def publish_order_event(request: Request, order_id: SubjectId, caller: Publishing) -> Response:
     """Accept an event of one order, or a batch: subject and `data.order_id` are filled in."""
-    adapt = _about(request, "order", f"orders/{order_id}", "order_id", order_id)
-    return await _publish(request, caller, adapt)
+    sent = await read(request)
+    adapt = _about(sent, "order", f"orders/{order_id}", "order_id", order_id)
+    return await _publish(request, sent, caller, adapt)
 
 
 @router.post("/users/{user_id:path}/events", status_code=202, responses=_ONE, openapi_extra=_request("user.registered"))
 async def publish_user_event(request: Request, user_id: SubjectId, caller: Publishing) -> Response:
     """Accept an event of one user, or a batch: subject and `data.user_id` are filled in."""
-    adapt = _about(request, "user", f"users/{user_id}", "user_id", user_id)
-    return await _publish(request, caller, adapt)
+    sent = await read(request)
+    adapt = _about(sent, "user", f"users/{user_id}", "user_id", user_id)
+    return await _publish(request, sent, caller, adapt)
 
 
-def _from_client(request: Request) -> Adapt:
+def _from_client(sent: Sent) -> Adapt:
     """Events have no name that is the hub's own. They carry the trace context of the request, or their own."""
-    traceparent = current_traceparent(request.headers.get("traceparent"))
+    traceparent = current_traceparent(sent.headers.get("traceparent"))
 
     def adapt(event: ParsedEvent) -> ParsedEvent:
         refuse_reserved(event)
@@ -186,8 +192,8 @@ def _from_client(request: Request) -> Adapt:
     return adapt
 
 
-def _about(request: Request, family: str, subject: str, member: str, value: str) -> Adapt:
-    from_client = _from_client(request)
+def _about(sent: Sent, family: str, subject: str, member: str, value: str) -> Adapt:
+    from_client = _from_client(sent)
 
     def adapt(event: ParsedEvent) -> ParsedEvent:
         if not event.type.startswith(f"{family}."):
@@ -197,17 +203,17 @@ def _about(request: Request, family: str, subject: str, member: str, value: str)
     return adapt
 
 
-async def _publish(request: Request, caller: Principal, adapt: Adapt, *, only_batch: bool = False) -> Response:
+async def _publish(
+    request: Request, sent: Sent, caller: Principal, adapt: Adapt, *, only_batch: bool = False
+) -> Response:
     services: Services = request.app.state.services
     settings = services.settings
-    received = await receive(
-        request, adapt, max_events=settings.max_batch_events, max_event_bytes=settings.max_body_bytes
-    )
+    received = events_of(sent, adapt, max_events=settings.max_batch_events, max_event_bytes=settings.max_body_bytes)
     if only_batch and not isinstance(received, list):
         raise Invalid("Send an array of events; `POST /v1/events` takes a single one.")
     if received is None:
         return Response(status_code=204)
-    idempotency = await idempotency_of(request)
+    idempotency = idempotency_of(request, sent)
     if isinstance(received, ParsedEvent):
         answer = await services.publisher.publish_one(caller.tenant, received, idempotency)
         (verdict,) = answer.verdicts

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from hub.api.access import CurrentServices, Manager
 from hub.api.bodies import JsonRoute
 from hub.api.components import reference
+from hub.api.formats import read
 from hub.api.paging import page_of
 from hub.api.problems import problems
 from hub.api.publishing import AcceptedEvent
@@ -19,7 +20,7 @@ from hub.api.shapes import Paging, json_response, listed, location
 from hub.catalogue.sources import Source, SourceSpec, SourceView
 from hub.catalogue.sources.model import Secret
 from hub.catalogue.sources.schemes.base import REFUSED, BadSignature
-from hub.errors import HubError, TooLarge, Unauthorized, UnsupportedMedia
+from hub.errors import HubError, TooLarge, Unauthorized
 from hub.media_types import JSON
 from hub.publishing.event import ParsedEvent
 from hub.publishing.sources import signed_event
@@ -162,10 +163,8 @@ async def receive_source_event(request: Request, source_id: SourceId, services: 
 
 
 async def _event(request: Request, source: Source, services: Services) -> ParsedEvent | None:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMedia("Send the body as it is, without a content encoding.")
-    body, limit = await request.body(), services.settings.max_body_bytes
+    headers, body = await read(request)
+    limit = services.settings.max_body_bytes
     # A body that begins as an array came through under the limit of a batch; here it is the data of one event.
     if len(body) > limit:
         raise TooLarge(f"The body may have {limit} bytes at most; HUB_MAX_BODY_BYTES sets how many.")

@@ -11,11 +11,13 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.patterns import matches
 from hub.catalogue.subscriptions import Subscription
 from hub.clock import Clock
+from hub.dispatch.change_runner import CANCELLED, ChangeRunner
 from hub.dispatch.events import Events
 from hub.dispatch.health import Health, health_of
 from hub.dispatch.holds import Holds
-from hub.dispatch.transitions import EVENT_CANCELLED, cancel, replay
+from hub.dispatch.transitions import cancel, replay
 from hub.errors import Conflict, Fault, Invalid, NotFound
+from hub.instants import instant_text
 from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import (
     Archive,
@@ -30,10 +32,10 @@ from hub.stores.base import (
     Stats,
     WriteOutcome,
 )
+from hub.telemetry.metrics import Metrics
 
 PAGE = 200
 _BUSY = "The delivery is being sent right now; try again in a moment."
-_CANCELLED = "The event was cancelled; publish it again instead."
 _DELETED = "The subscription is deleted, so there is nowhere to send it; publish the event again instead."
 Explained = Literal["matched", "filtered", "disabled", "held", "no_match", "expired"]
 
@@ -70,19 +72,23 @@ class Deliveries:
         archive: Archive,
         intake: Intake,
         queue: Queue,
+        changes: ChangeRunner,
         catalogue: Catalogue,
         holds: Holds,
         clock: Clock,
         notify: Notify,
+        metrics: Metrics,
     ) -> None:
         self._events = events
         self._archive = archive
         self._intake = intake
         self._queue = queue
+        self._changes = changes
         self._catalogue = catalogue
         self._holds = holds
         self._clock = clock
         self._notify = notify
+        self._metrics = metrics
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -163,13 +169,9 @@ class Deliveries:
         Attempts under way are not interrupted, and not repeated when they fail. Raises `NotFound`.
         """
         event = await self._events.find(tenant, event_id)
-        now = self._clock.now()
-        # The event first: from here on no attempt can put its delivery back to wait. What the second step does not
-        # reach, as when the process dies between the two, is cancelled when it is claimed.
-        await self._intake.cancel(tenant, event_id, now)
-        waiting = [d async for d in self._of_event(event) if d.status in (Status.PENDING, Status.HELD)]
-        written = await self._queue.finish([cancel(d, EVENT_CANCELLED, now) for d in waiting])
-        return sum(result is WriteOutcome.RECORDED for result in written)
+        # The event first: from here on no attempt can put its delivery back to wait, and nothing more is made of it.
+        await self._intake.cancel(tenant, event_id, self._clock.now())
+        return await self._changes.cancel(event)
 
     async def cancel(self, tenant: str, delivery_id: str) -> Delivery:
         """Cancel a delivery. Raises `Conflict` when it is being sent or has ended, and `NotFound`."""
@@ -178,7 +180,9 @@ class Deliveries:
             raise Conflict(_BUSY, retry_after=1)
         if delivery.status not in (Status.PENDING, Status.HELD):
             raise Conflict(f"The delivery is already {delivery.status}: there is nothing to cancel.")
-        return await self._write(cancel(delivery, "cancelled on request", self._clock.now()))
+        cancelled = await self._write(cancel(delivery, "cancelled on request", self._clock.now()))
+        self._metrics.ended(cancelled.channel, cancelled.status)
+        return cancelled
 
     async def replay(self, tenant: str, delivery_id: str) -> Delivery:
         """Send a delivery again, at once.
@@ -189,7 +193,7 @@ class Deliveries:
         delivery = await self.delivery(tenant, delivery_id)
         if delivery.status is Status.SENDING:
             raise Conflict(_BUSY, retry_after=1)
-        if not await self._existing([delivery]):
+        if not await self._catalogue.existing([delivery.subscription_id]):
             raise Conflict(_DELETED)
         await self._refuse_cancelled(tenant, delivery.event_id)
         # Fenced by the token that was read: of two people who replay it at the same time, one gets the conflict.
@@ -205,36 +209,28 @@ class Deliveries:
         `Invalid` for a subscription that has no delivery of the event, and `NotFound`.
         """
         event = await self._refuse_cancelled(tenant, event_id)
-        made = {delivery.subscription_id: delivery async for delivery in self._of_event(event)}
-        for index, subscription_id in enumerate(subscription_ids or ()):
-            if subscription_id not in made:
-                fault = Fault("has no delivery of this event", f"/subscription_ids/{index}")
-                raise Invalid("The event was not meant for one of these subscriptions.", errors=[fault])
-        asked = [d for d in made.values() if subscription_ids is None or d.subscription_id in subscription_ids]
-        left = await self._existing(asked)
-        if len(left) < len(asked) and (subscription_ids is not None or not left):
+        if subscription_ids is not None:
+            made = await self._meant_for(event, subscription_ids)
+            for index, subscription_id in enumerate(subscription_ids):
+                if subscription_id not in made:
+                    fault = Fault("has no delivery of this event", f"/subscription_ids/{index}")
+                    raise Invalid("The event was not meant for one of these subscriptions.", errors=[fault])
+            if await self._catalogue.existing(made) != made:
+                raise Conflict(_DELETED)
+        replayed = await self._changes.replay(event, subscription_ids)
+        if not replayed and (made := await self._meant_for(event)) and not await self._catalogue.existing(made):
             raise Conflict(_DELETED)
-        results = [replay(d, self._clock.now()) for d in left if d.status in _ENDED]
-        written = await self._queue.finish(results)
-        if WriteOutcome.EVENT_CANCELLED in written:
-            raise Conflict(_CANCELLED)
-        # Another write came first where the result is fenced; that delivery is not this call's to report.
-        replayed = [r.delivery for r, w in zip(results, written, strict=True) if w is WriteOutcome.RECORDED]
-        self._notify(Signal({delivery.subscription_id: None for delivery in replayed}))
         return replayed
 
-    async def _existing(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Those whose subscriptions are not deleted."""
-        known = self._catalogue.subscription
-        if not all(known(delivery.subscription_id) for delivery in deliveries):
-            # Another process may have made one a moment ago.
-            await self._catalogue.refresh()
-        return [delivery for delivery in deliveries if known(delivery.subscription_id) is not None]
+    async def _meant_for(self, event: Event, only: Sequence[str] | None = None) -> frozenset[str]:
+        """The subscriptions that the event has deliveries for."""
+        asked = None if only is None else frozenset(only)
+        return frozenset([delivery.subscription_id async for delivery in self._of_event(event, asked)])
 
     async def _refuse_cancelled(self, tenant: str, event_id: str) -> Event:
         event = await self._events.find(tenant, event_id)
         if event.cancelled_at is not None:
-            raise Conflict(_CANCELLED)
+            raise Conflict(CANCELLED)
         if event.expires_at is not None and event.expires_at <= self._clock.now():
             raise Conflict("The event has expired; publish it again instead.")
         return event
@@ -242,23 +238,20 @@ class Deliveries:
     async def _write(self, result: Result) -> Delivery:
         (written,) = await self._queue.finish([result])
         if written is WriteOutcome.EVENT_CANCELLED:
-            raise Conflict(_CANCELLED)
+            raise Conflict(CANCELLED)
         if written is WriteOutcome.FENCED:
             raise Conflict("The delivery changed in the meantime; read it again before you repeat this.", retry_after=1)
         return self._as_shown(result.delivery)
 
-    async def _of_event(self, event: Event) -> AsyncIterator[Delivery]:
-        page = Page(PAGE)
+    async def _of_event(self, event: Event, only: frozenset[str] | None = None) -> AsyncIterator[Delivery]:
+        page, query = Page(PAGE), DeliveryQuery(event_id=event.id, subscription_ids=only)
         while True:
-            found = await self._archive.deliveries(event.tenant, DeliveryQuery(event_id=event.id), page)
+            found = await self._archive.deliveries(event.tenant, query, page)
             for delivery in found.items:
                 yield self._as_shown(delivery)
             if found.next_cursor is None:
                 return
             page = Page(PAGE, found.next_cursor)
-
-
-_ENDED = (Status.DELIVERED, Status.DEAD, Status.CANCELLED)
 
 
 def _explain(
@@ -286,6 +279,8 @@ def _explain_made(delivery: Delivery) -> tuple[Explained, str]:
     reason = f"the delivery {delivery.id} is {delivery.status}"
     if delivery.reason:
         reason = f"{reason}: {delivery.reason}"
+    if delivery.status is Status.PENDING and delivery.next_attempt_at is not None:
+        reason = f"{reason}; its next attempt is due at {instant_text(delivery.next_attempt_at)}"
     if delivery.status is Status.HELD:
         return "held", reason
     # Every reason that `transitions` gives for an expiry begins with this word.

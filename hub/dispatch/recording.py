@@ -111,8 +111,10 @@ class Recorder:
             return
         elif delivery.status is Status.PENDING:
             self._notify(delivery.subscription_id, delivery.next_attempt_at)
-        elif delivery.status is Status.DEAD:
-            report_dead(delivery)
+        else:
+            self._metrics.ended(delivery.channel, delivery.status)
+            if delivery.status is Status.DEAD:
+                report_dead(delivery)
 
     async def _catch_up(self) -> None:
         """See what the catalogue is like after an effect, or why the effect could not be written."""

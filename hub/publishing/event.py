@@ -36,7 +36,8 @@ _NOT_TEXT = re.compile(
 def is_text(text: str) -> bool:
     """Whether it holds neither control characters nor code points that are no characters: the rule for strings of
     CloudEvents 1.0.2 (section 3.1), which the hub applies to every name and attribute."""
-    return _NOT_TEXT.search(text) is None
+    # Printable ASCII, which nearly all of them are, is known without a search.
+    return (text.isascii() and text.isprintable()) or _NOT_TEXT.search(text) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def parse_native(raw: bytes) -> ParsedEvent:
     try:
         event = NewEvent.model_validate(members)
     except ValidationError as error:
-        faults = pydantic_faults(error)
+        faults = pydantic_faults(error, known=NewEvent.model_fields)
         raise Invalid("The event is malformed.", errors=faults) if "type" in members else MissingType(faults) from None
     check_times(event.deliver_at, event.expires_at)
     native = vars(event)

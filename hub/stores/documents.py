@@ -58,13 +58,17 @@ class DeliveryDocument(msgspec.Struct, omit_defaults=True):
 
 
 class EventDocument(msgspec.Struct, omit_defaults=True):
-    """An event with deliveries. With `goes_on`, an earlier document had its data and its first deliveries."""
+    """An event with deliveries. With `goes_on`, an earlier document had its data and its first deliveries.
+
+    `match` is whom it is for, as pairs of subscription and channel, while `fan_out_after` says how far its fan-out is.
+    """
 
     event: StoredEvent
     goes_on: bool = False
     cancelled_at: int | None = None
     fan_out_after: str | None = None
     deliveries: list[DeliveryDocument] = []
+    match: tuple[tuple[str, str], ...] | None = None
 
 
 class IdempotencyDocument(msgspec.Struct):

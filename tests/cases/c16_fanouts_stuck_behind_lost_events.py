@@ -16,7 +16,7 @@ async def main():
             for i in range(11):
                 e = S.event(accepted_at=c.now())
                 evs.append(e)
-                await A.intake.accept(S.batch(S.entry(e, fan_out=True)))
+                await A.intake.accept(S.batch(S.entry(e, fan_out=S.match())))
                 await asyncio.sleep(0.002)
             import redis
 

@@ -17,10 +17,21 @@ from hub.stores.base.archive import (
     Stats,
     TextSearch,
 )
+from hub.stores.base.changes import ChangeKind, EventChange, EventChanges
 from hub.stores.base.clock import ClockMark, StoreClock
-from hub.stores.base.coordination import Leases, Notify, Schedules, Signal, Signals, Tickets
+from hub.stores.base.coordination import Leases, Notify, Reports, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
-from hub.stores.base.intake import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
+from hub.stores.base.intake import (
+    AcceptResult,
+    Batch,
+    BatchEntry,
+    FanOut,
+    Idempotency,
+    Intake,
+    ItemResult,
+    Match,
+    NewDelivery,
+)
 from hub.stores.base.lanes import UNBOUNDED, BreakerState, HealthMark, LaneHealth, LanePolicy
 from hub.stores.base.page import Listing, Page
 from hub.stores.base.queue import Claim, ClaimRequest, ClaimResult, Effect, Queue, Result, WriteOutcome
@@ -28,7 +39,7 @@ from hub.stores.base.records import Records
 from hub.stores.base.store import Store
 from hub.stores.base.tasks import Tasks
 from hub.stores.base.transfer import CopyState, Piece, Section, Transfer
-from hub.stores.base.upkeep import Backlog, Upkeep
+from hub.stores.base.upkeep import Backlog, Removed, Upkeep
 
 __all__ = [
     "SEARCHED",
@@ -40,6 +51,7 @@ __all__ = [
     "Batch",
     "BatchEntry",
     "BreakerState",
+    "ChangeKind",
     "ChannelStats",
     "Claim",
     "ClaimRequest",
@@ -48,6 +60,8 @@ __all__ = [
     "CopyState",
     "DeliveryQuery",
     "Effect",
+    "EventChange",
+    "EventChanges",
     "EventQuery",
     "FanOut",
     "Feed",
@@ -59,6 +73,7 @@ __all__ = [
     "LanePolicy",
     "Leases",
     "Listing",
+    "Match",
     "NewDelivery",
     "Notify",
     "Page",
@@ -66,6 +81,8 @@ __all__ = [
     "Queue",
     "RecentFailure",
     "Records",
+    "Removed",
+    "Reports",
     "Result",
     "Schedules",
     "Section",

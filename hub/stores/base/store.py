@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from hub.stores.base.archive import Archive
+from hub.stores.base.changes import EventChanges
 from hub.stores.base.clock import StoreClock
-from hub.stores.base.coordination import Leases, Schedules, Signals, Tickets
+from hub.stores.base.coordination import Leases, Reports, Schedules, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import Intake
 from hub.stores.base.queue import Queue
@@ -31,6 +32,7 @@ class Store:
     intake: Intake
     queue: Queue
     archive: Archive
+    changes: EventChanges
     feed: Feed
     records: Records
     tasks: Tasks
@@ -38,6 +40,7 @@ class Store:
     clock: StoreClock
     signals: Signals
     leases: Leases
+    reports: Reports
     tickets: Tickets
     schedules: Schedules
     transfer: Transfer

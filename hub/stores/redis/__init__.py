@@ -9,10 +9,11 @@ from hub.clock import Clock
 from hub.stores.base import Store
 from hub.stores.options import StoreOptions
 from hub.stores.redis.archive import RedisArchive
+from hub.stores.redis.changes import RedisEventChanges
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.url import read_address
 from hub.stores.redis.clock import RedisClock
-from hub.stores.redis.coordination import RedisLeases, RedisSchedules, RedisTickets, open_signals
+from hub.stores.redis.coordination import RedisLeases, RedisReports, RedisSchedules, RedisTickets, open_signals
 from hub.stores.redis.feed import open_feed
 from hub.stores.redis.intake import RedisIntake
 from hub.stores.redis.queue import RedisQueue
@@ -60,6 +61,7 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
             intake=intake,
             queue=queue,
             archive=RedisArchive(engine),
+            changes=RedisEventChanges(engine),
             feed=feed,
             records=RedisRecords(engine, losses),
             tasks=RedisTasks(engine, losses),
@@ -67,6 +69,7 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
             clock=RedisClock(engine),
             signals=signals,
             leases=RedisLeases(engine),
+            reports=RedisReports(engine),
             tickets=RedisTickets(engine),
             schedules=RedisSchedules(engine),
             transfer=RedisTransfer(engine),

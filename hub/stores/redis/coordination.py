@@ -1,4 +1,4 @@
-"""Leases, signals, stream tickets and schedule runs, shared by all processes that have the store open."""
+"""Leases, signals, reports, stream tickets and schedule runs, shared by all processes that have the store open."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Any, Final
 
 from hub.errors import Unavailable
-from hub.stores.base import Leases, Schedules, Signal, Signals, Tickets
+from hub.stores.base import Leases, Reports, Schedules, Signal, Signals, Tickets
+from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.keyspace.codec import fields, unpack
+from hub.stores.redis.keyspace.index_scan import DIGITS
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
 
@@ -19,6 +21,7 @@ _PUT: Final = script("put_ticket")
 _FIND: Final = script("find_ticket")
 _REPLACE: Final = script("replace_ticket")
 _EXTEND: Final = script("extend_tickets")
+_PUT_REPORT: Final = script("put_report")
 _RECORD: Final = script("record_run")
 
 _LEASE_FORGOTTEN_SECONDS: Final = 86_400.0
@@ -134,6 +137,27 @@ class RedisTickets(Tickets):
         asked = [part for pair in kept.items() for part in pair]
         extended = await self._engine.run(_EXTEND, int(seconds * 1000), *asked, repeat=True)
         return frozenset(map(bytes.decode, extended))
+
+
+class RedisReports(Reports):
+    """A report is 13 digits of its end in milliseconds, and what was told."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._keys = KeyNames(engine.prefix)
+
+    async def put(self, name: str, report: bytes, seconds: float) -> None:
+        now = self._now()
+        ends = f"{now + int(seconds * 1000):0{DIGITS}}".encode()
+        await self._engine.run(_PUT_REPORT, now, name, ends + report, repeat=True)
+
+    async def told(self) -> Mapping[str, bytes]:
+        now = self._now()
+        kept = fields(await self._engine.ask("HGETALL", self._keys.reports))
+        return {name: report[DIGITS:] for name, report in kept.items() if int(report[:DIGITS]) > now}
+
+    def _now(self) -> int:
+        return milliseconds(self._engine.clock.now())
 
 
 class RedisSchedules(Schedules):

@@ -51,7 +51,7 @@ _DUE: Final = script("due")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _RECLAIM_LEASE_MS: Final = 60_000
 _RECONCILED_AT_ONCE: Final = 500
-_RENEWED_AT_ONCE: Final = 1_000
+_RENEWED_AT_ONCE: Final = 500
 _WRITTEN: Final = (WriteOutcome.RECORDED, WriteOutcome.FENCED, WriteOutcome.EVENT_CANCELLED, WriteOutcome.STALE)
 _LOST_EVENT: Final = "the stored event is gone: the Redis server lost it"
 _DAMAGED_EVENT: Final = "the stored event is not what was accepted: the Redis server damaged it"

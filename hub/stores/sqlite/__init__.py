@@ -10,8 +10,9 @@ from hub.clock import Clock
 from hub.errors import HubError
 from hub.stores.base import Store
 from hub.stores.options import StoreOptions
-from hub.stores.process import ProcessLeases, ProcessSchedules, ProcessSignals
+from hub.stores.process import ProcessLeases, ProcessReports, ProcessSchedules, ProcessSignals
 from hub.stores.sqlite.archive import SqliteArchive
+from hub.stores.sqlite.changes import SqliteEventChanges
 from hub.stores.sqlite.clock import SqliteClock, read_mark
 from hub.stores.sqlite.database.opening import connect, exclusive, prepare
 from hub.stores.sqlite.database.readers import Readers
@@ -71,6 +72,7 @@ async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIte
             intake=SqliteIntake(writer, live, timeline),
             queue=SqliteQueue(writer, live, clock, timeline, SystemRandom(), leased(connection)),
             archive=SqliteArchive(history, timeline),
+            changes=SqliteEventChanges(writer, live),
             feed=feed,
             records=SqliteRecords(writer, live),
             tasks=SqliteTasks(writer, history),
@@ -78,6 +80,7 @@ async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIte
             clock=SqliteClock(writer, live, timeline),
             signals=ProcessSignals(),
             leases=ProcessLeases(clock),
+            reports=ProcessReports(clock),
             tickets=SqliteTickets(writer, live, timeline),
             schedules=ProcessSchedules(),
             transfer=SqliteTransfer(writer, history, timeline),

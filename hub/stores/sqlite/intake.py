@@ -9,13 +9,26 @@ import orjson
 
 from hub.errors import HubError, Invalid, StaleCatalogue
 from hub.models import Event
-from hub.stores.base import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
+from hub.stores.base import (
+    AcceptResult,
+    Batch,
+    BatchEntry,
+    FanOut,
+    Idempotency,
+    Intake,
+    ItemResult,
+    Match,
+    NewDelivery,
+)
+from hub.stores.change_documents import cancellation
 from hub.stores.milliseconds import milliseconds, not_before
+from hub.stores.sqlite.changes import save_changes
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
-from hub.stores.sqlite.rows import EVENT_COLUMNS, EVENT_JSON, Cells, event_from, event_row, fetch
+from hub.stores.sqlite.fan_outs import NewFanOuts, end_fan_out, read_fan_outs, read_match
+from hub.stores.sqlite.rows import EVENT_COLUMNS, Cells, event_row, fetch
 from hub.stores.stored import events
 
 _DELIVERY_COLUMNS = (
@@ -82,6 +95,7 @@ class _Acceptance:
         self._events: list[Cells] = []
         self._deliveries: list[tuple[str | int, ...]] = []
         self._feed: list[BatchEntry] = []
+        self._fan_outs = NewFanOuts()
         self._new_keys: dict[tuple[str, str], tuple[str | int, ...]] = {}
 
     def judge(self, batch: Batch) -> AcceptResult | HubError:
@@ -108,6 +122,8 @@ class _Acceptance:
             self._sources[key] = event.id
         self._seq += 1
         self._events.append(event_row(self._seq, events.values(event), None, "" if entry.fan_out else None))
+        if entry.fan_out:
+            self._fan_outs.add(tenant, event.id, self._seq, entry.fan_out)
         accepted, now = milliseconds(event.accepted_at), self._transaction.now
         self._deliveries += delivery_rows(self._seq, event, entry.deliveries, accepted, now)
         self._feed.append(entry)
@@ -122,6 +138,7 @@ class _Acceptance:
     def write(self) -> None:
         self._transaction.insert("events", EVENT_COLUMNS, self._events)
         self._transaction.insert("deliveries", _DELIVERY_COLUMNS, self._deliveries)
+        self._fan_outs.write(self._transaction)
         self._transaction.append(entry.feed for entry in self._feed)
         self._transaction.insert("idempotency", _IDEMPOTENCY_COLUMNS, list(self._new_keys.values()), replace=True)
 
@@ -167,27 +184,36 @@ def _expand_one(
     transaction: Transaction, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None
 ) -> bool:
     moved = transaction.fetch(
-        "SELECT json_array(seq) AS row FROM events WHERE id = ? AND fan_out_after = ?",
+        "SELECT seq AS row FROM events WHERE id = ? AND fan_out_after = ?",
         (fan_out.event.id, fan_out.after),
     )
     # Another part of this process expanded the same chunk, or the event was cancelled.
     if not moved:
         return False
-    seq = int(moved[0][0])
+    seq = int(moved[0])
     transaction.change("UPDATE events SET fan_out_after = ? WHERE seq = ?", (after, seq))
+    if after is None:
+        end_fan_out(transaction, fan_out.event.tenant, seq)
     rows = delivery_rows(seq, fan_out.event, deliveries, transaction.wall, transaction.now)
     transaction.insert("deliveries", _DELIVERY_COLUMNS, rows)
     return True
 
 
 def _cancel(transaction: Transaction, cancellations: Sequence[tuple[str, str, datetime]]) -> list[bool]:
-    statement = (
-        "UPDATE events SET cancelled_at = ?, fan_out_after = NULL WHERE tenant = ? AND id = ? AND cancelled_at IS NULL"
+    return [_cancel_one(transaction, *cancellation) for cancellation in cancellations]
+
+
+def _cancel_one(transaction: Transaction, tenant: str, event_id: str, at: datetime) -> bool:
+    found = transaction.fetch(
+        "SELECT seq AS row FROM events WHERE tenant = ? AND id = ? AND cancelled_at IS NULL", (tenant, event_id)
     )
-    return [
-        transaction.change(statement, (milliseconds(at), tenant, event_id)) == 1
-        for tenant, event_id, at in cancellations
-    ]
+    for seq in found:
+        transaction.change(
+            "UPDATE events SET cancelled_at = ?, fan_out_after = NULL WHERE seq = ?", (milliseconds(at), seq)
+        )
+        end_fan_out(transaction, tenant, seq)
+        save_changes(transaction, [cancellation(tenant, event_id, at)])
+    return bool(found)
 
 
 def _recall(connection: apsw.Connection, tenant: str, idempotency: Idempotency, now: int) -> AcceptResult | None:
@@ -195,16 +221,6 @@ def _recall(connection: apsw.Connection, tenant: str, idempotency: Idempotency, 
         if expires_at > now:
             return remembered(fingerprint, verdicts, idempotency)
     return None
-
-
-def _fan_outs(connection: apsw.Connection, limit: int) -> list[FanOut]:
-    rows = fetch(
-        connection,
-        f"SELECT json_array(fan_out_after, {EVENT_JSON}) AS row FROM events WHERE fan_out_after IS NOT NULL"
-        " ORDER BY seq LIMIT ?",
-        (limit,),
-    )
-    return [FanOut(event_from(connection, row), after) for after, row in rows]
 
 
 class SqliteIntake(Intake):
@@ -220,12 +236,15 @@ class SqliteIntake(Intake):
     async def recall(self, tenant: str, idempotency: Idempotency) -> AcceptResult | None:
         return await self._readers.run(_recall, tenant, idempotency, self._timeline.now())
 
-    async def fan_outs(self, limit: int) -> Sequence[FanOut]:
-        return await self._readers.run(_fan_outs, limit)
+    async def fan_outs(self, limit: int, after: str = "") -> Sequence[FanOut]:
+        return await self._readers.run(read_fan_outs, limit, after)
+
+    async def match(self, name: str) -> Match | None:
+        return await self._readers.run(read_match, name)
 
     async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
         expansion: Expansion = (fan_out, deliveries, after)
-        return await self._writer.submit(_expand, expansion, rows=1 + len(deliveries), vital=True)
+        return await self._writer.submit(_expand, expansion, rows=max(len(deliveries), 1), vital=True)
 
     async def cancel(self, tenant: str, event_id: str, at: datetime) -> bool:
         return await self._writer.submit(_cancel, (tenant, event_id, at))

@@ -32,6 +32,7 @@ from hub.stores.stored import attempts
 
 _RECLAIM_LEASE: Final = timedelta(minutes=1)
 """Long enough for the caller to finish what it took over."""
+_RENEWED_AT_ONCE: Final = 500
 
 # Each part reads the first entry of the index `deliveries_due` for a lane and class; one condition for all reads all.
 # What is appointed is due by the time of day, which is :ahead of the store's time. Nothing appointed is a retry.
@@ -290,8 +291,10 @@ class SqliteQueue(GatedQueue):
         return await self._readers.run(_due, self._timeline.ahead())
 
     async def renew(self, claims: Sequence[Claim], lease_seconds: float) -> None:
-        renewal: Renewal = (claims, int(lease_seconds * 1000))
-        await self._writer.submit(_renew, renewal, rows=len(claims), vital=True)
+        for start in range(0, len(claims), _RENEWED_AT_ONCE):
+            part = claims[start : start + _RENEWED_AT_ONCE]
+            renewal: Renewal = (part, int(lease_seconds * 1000))
+            await self._writer.submit(_renew, renewal, rows=len(part), vital=True)
 
     async def _claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         claiming: Claiming = (wants, lease_seconds)

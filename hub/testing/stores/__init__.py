@@ -10,6 +10,7 @@ with `pytest.mark.xfail` and the reason.
 
 from hub.testing.stores.archive import ArchiveConformance
 from hub.testing.stores.breaker import BreakerConformance
+from hub.testing.stores.changes import EventChangesConformance
 from hub.testing.stores.clock import ClockConformance
 from hub.testing.stores.copied import CopiedStoreConformance
 from hub.testing.stores.fan_outs import FanOutConformance
@@ -21,6 +22,7 @@ from hub.testing.stores.leases import LeasesConformance
 from hub.testing.stores.many_processes import SharedStoreConformance
 from hub.testing.stores.queue import QueueConformance
 from hub.testing.stores.records import RecordsConformance
+from hub.testing.stores.reports import ReportsConformance
 from hub.testing.stores.results import ResultsConformance
 from hub.testing.stores.schedules import SchedulesConformance
 from hub.testing.stores.search import SearchConformance
@@ -35,6 +37,7 @@ __all__ = [
     "BreakerConformance",
     "ClockConformance",
     "CopiedStoreConformance",
+    "EventChangesConformance",
     "FanOutConformance",
     "FeedConformance",
     "IdempotencyConformance",
@@ -44,6 +47,7 @@ __all__ = [
     "OpenStore",
     "QueueConformance",
     "RecordsConformance",
+    "ReportsConformance",
     "ResultsConformance",
     "SchedulesConformance",
     "SearchConformance",
@@ -62,6 +66,7 @@ class StoreConformance(
     IntakeConformance,
     IdempotencyConformance,
     FanOutConformance,
+    EventChangesConformance,
     QueueConformance,
     ResultsConformance,
     LanesConformance,
@@ -74,6 +79,7 @@ class StoreConformance(
     UpkeepConformance,
     ClockConformance,
     LeasesConformance,
+    ReportsConformance,
     TicketsConformance,
     SchedulesConformance,
     TransferConformance,

@@ -13,7 +13,7 @@ from hub.stores.base import ClaimRequest, FanOut, HealthMark, LanePolicy, NewDel
 from hub.stores.gate import THRESHOLD
 from hub.testing.clock import START, ManualClock
 from hub.testing.patience import soon
-from hub.testing.stores.samples import batch, entry, event, publish, result
+from hub.testing.stores.samples import batch, entry, event, match, publish, result
 from hub.testing.stores.suite import OpenStore, StoreSuite
 
 LANE = "sub_1"
@@ -103,6 +103,10 @@ class SharedStoreConformance(StoreSuite):
         assert await other.schedules.record("retention", b"b", second)
         assert not await store.schedules.record("retention", b"a", token)
 
+    async def test_what_one_process_tells_is_told_to_the_others(self, store: Store, other: Store) -> None:
+        await store.reports.put("one", b"held", 15.0)
+        assert await other.reports.told() == {"one": b"held"}
+
     async def test_a_ticket_of_one_process_is_replaced_at_another(self, store: Store, other: Store) -> None:
         await store.tickets.put("digest", b"one", 30.0)
         assert await other.tickets.find("digest") == b"one"
@@ -129,7 +133,7 @@ class SharedStoreConformance(StoreSuite):
         self, store: Store, other: Store
     ) -> None:
         new = event()
-        await store.intake.accept(batch(entry(new, fan_out=True)))
+        await store.intake.accept(batch(entry(new, fan_out=match())))
         assert (await heard(other)).fans_out
         assert await store.intake.expand(FanOut(new, ""), [NewDelivery("dlv_1", LANE, "webhook")], None)
         assert LANE in (await heard(other)).due

@@ -1,5 +1,6 @@
 """Is it alive, is it ready, and what does it count."""
 
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -54,3 +55,20 @@ async def test_what_the_hub_counts_is_shown_to_prometheus(api: Api) -> None:
     assert 'hub_attempts_total{channel="file",outcome="succeeded"} 1.0' in answer.text
     open_metrics = await api.client(None).get("/metrics", headers={"accept": "application/openmetrics-text"})
     assert open_metrics.text.endswith("# EOF\n")
+
+
+async def test_the_exposition_has_counters_as_counters_and_no_series_of_creation(api: Api) -> None:
+    await api.publish()
+    for accept in ("text/plain", "application/openmetrics-text"):
+        text = (await api.client(None).get("/metrics", headers={"accept": accept})).text
+        assert "_created" not in text
+        assert {*re.findall(r"^# TYPE (?:hub_\w+) (\w+)$", text, re.MULTILINE)} <= {
+            "counter",
+            "gauge",
+            "histogram",
+            "info",
+        }
+        for name in re.findall(r"^(hub_\w+_total)\b", text, re.MULTILINE):
+            assert re.search(rf"^# TYPE {name.removesuffix('_total')}(_total)? counter$", text, re.MULTILINE), name
+    text = api.process.core.metrics.render()[0].decode()
+    assert re.search(r'^hub_build_info\{python="[\d.]+",version="[\w.]+"\} 1', text, re.MULTILINE)

@@ -1,10 +1,12 @@
 """How much of a body is read."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from hub.testing.patience import patience
 from tests.api_support import open_api, settings_for
 
 CHUNK = b"x" * 1_000
@@ -76,3 +78,16 @@ async def test_the_limit_holds_on_every_route_that_takes_a_body(tmp_path: Path) 
         for method, path in (("POST", "/v1/subscriptions"), ("PATCH", "/v1/subscriptions/sub_1"), ("POST", "/v1/keys")):
             answer = await api.admin.request(method, path, content=Upload(b"{"))
             assert answer.status_code == 413
+
+
+async def test_a_body_that_does_not_arrive_is_refused_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unfinished() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("hub.api.limits.BODY_SECONDS", 0.01)
+    async with open_api(settings_for(tmp_path)) as api, patience():
+        refused = await api.admin.post("/v1/events", content=unfinished())
+    assert (refused.status_code, refused.json()["detail"]) == (400, "The body took too long to arrive.")

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from hub.catalogue.event_types.service import EventTypes
+from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.dispatch.search import SEARCH_SECONDS, Search
@@ -45,9 +46,20 @@ def events(parts: Parts) -> SlowEvents:
 
 @pytest.fixture
 def search(parts: Parts, events: SlowEvents) -> Search:
-    store = parts.store
+    store, holds = parts.store, parts.sender.holds
+    ports = store.archive, store.queue, store.changes
+    changes = ChangeRunner(*ports, parts.clock, print, parts.metrics, parts.catalogue.existing, alone=True)
     deliveries = Deliveries(
-        events, store.archive, store.intake, store.queue, parts.catalogue, parts.sender.holds, parts.clock, print
+        events,
+        store.archive,
+        store.intake,
+        store.queue,
+        changes,
+        parts.catalogue,
+        holds,
+        parts.clock,
+        print,
+        parts.metrics,
     )
     return Search(events, deliveries, EventTypes(parts.catalogue, parts.clock), parts.clock)
 

@@ -85,6 +85,7 @@ async def test_the_process_is_told_to_stop_before_connections_are_waited_for_and
         yield
         steps.append("closed")
 
+    thresholds = gc.get_threshold()
     serves = asyncio.Event()
     server = server_of(app_with(lifespan), serves.set)
     with closing(listening_socket("127.0.0.1", 0)) as listening:
@@ -101,11 +102,19 @@ async def test_the_process_is_told_to_stop_before_connections_are_waited_for_and
             await soon(serving_)
         finally:
             gc.unfreeze()
+            gc.set_threshold(*thresholds)
     assert steps == ["asked", "told to stop", "closed"]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("no channel"), PermissionError("no directory")])
-async def test_a_lifespan_that_fails_is_one_error_that_says_so(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("no channel"), "no channel"),
+        (PermissionError("no directory"), "no directory"),
+        (PermissionError(13, "Permission denied", "/var/lib/hub/tmp"), "/var/lib/hub/tmp: Permission denied"),
+    ],
+)
+async def test_a_lifespan_that_fails_is_one_error_that_says_so(error: Exception, said: str) -> None:
     async def fail() -> None:
         raise error
 
@@ -114,7 +123,7 @@ async def test_a_lifespan_that_fails_is_one_error_that_says_so(error: Exception)
         await fail()
         yield
 
-    with pytest.raises(HubError, match=f"The hub cannot start: {error}"):
+    with pytest.raises(HubError, match=f"The hub cannot start: {said}"):
         await server_of(app_with(lifespan), lambda: None).startup()
 
 

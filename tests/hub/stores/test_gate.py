@@ -172,7 +172,8 @@ def test_another_address_forgets_the_targets_health_and_keeps_what_is_under_way(
 
 
 def test_an_attempt_speaks_for_the_address_to_which_it_was_made() -> None:
-    some = lane(address="here")
+    some = LaneState()
+    some.adopt(LanePolicy(address="here"))
     assert [some.is_at(address) for address in ("here", "there", None)] == [True, False, True]
 
 

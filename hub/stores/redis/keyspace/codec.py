@@ -13,10 +13,11 @@ import msgspec
 from msgspec.structs import astuple
 
 from hub.models import Attempt, Delivery, Event, FeedEntry, Status
+from hub.stores.base import Match
 from hub.stores.milliseconds import instant
 from hub.stores.stored import StoredAttempt, StoredEvent, StoredFeedEntry, attempts, events, feed_entries
 
-STORE_FORMAT: Final = 1
+STORE_FORMAT: Final = 2
 """The format of everything under a hub's prefix, kept as `format` in `meta`.
 
 Raise it when an older version would misread or damage what is written, and convert older stores when they are opened.
@@ -67,6 +68,10 @@ def event_from(packed: bytes, cancelled: bytes | None) -> Event:
 def lost_event(id_: str, tenant: str, type_: str, at: datetime) -> Event:
     """What stands in for an event whose stored form is gone or damaged."""
     return Event(id=id_, tenant=tenant, type=type_, source="", time=at, data=b"null", accepted_at=at)
+
+
+def match_from(packed: bytes) -> Match:
+    return Match(tuple((id_, channel) for id_, channel in unpack(packed)))
 
 
 def delivery_from(id_: str, row: Sequence[bytes | None]) -> Delivery:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from hub.stores.base import Match
 from hub.stores.documents import DeliveryDocument, EventDocument
 from hub.stores.milliseconds import instant
 from hub.stores.redis.keyspace.codec import (
@@ -23,9 +24,14 @@ Parts = Mapping[str, bytes]
 
 
 def event_from_parts(
-    id_: str, tenant: str, body: bytes | None, state: Parts, deliveries: Sequence[DeliveryDocument]
+    id_: str,
+    tenant: str,
+    body: bytes | None,
+    state: Parts,
+    deliveries: Sequence[DeliveryDocument],
+    match: Match | None = None,
 ) -> EventDocument:
-    """An event with these deliveries.
+    """An event with these deliveries and whom it fans out to.
 
     An event that was lost or damaged comes without its data, and its unfinished deliveries are ended: they could not be
     sent from the new store either.
@@ -39,6 +45,7 @@ def event_from_parts(
         cancelled_at=int(state["cancelled"]) if "cancelled" in state else None,
         fan_out_after=state["fan"].decode() if "fan" in state else None,
         deliveries=list(deliveries),
+        match=None if match is None else match.recipients,
     )
 
 
@@ -87,6 +94,7 @@ def event_row(document: EventDocument) -> tuple[Any, ...]:
         document.fan_out_after,
         document.cancelled_at,
         [_delivery_row(delivery) for delivery in document.deliveries],
+        None if document.match is None else as_str_bytes(pack(document.match)),
     )
 
 

@@ -13,7 +13,7 @@ from hub.stores.paging import cursor_of, position_of
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.keyspace import idempotency
-from hub.stores.redis.keyspace.codec import fields, unpack_entry
+from hub.stores.redis.keyspace.codec import fields, match_from, unpack_entry
 from hub.stores.redis.keyspace.index_scan import at_of, id_of
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.records import READ
@@ -42,6 +42,12 @@ class Exporter:
             kind, tenant, id_ = id_of(member).split("\0", 2)
             documents.append(RecordDocument(kind, tenant, id_, at_of(member), doc.decode() or None))
         return _piece(documents, after, rows[-2:-1])
+
+    async def changes(self, after: str, limit: int) -> Piece:
+        (place,) = position_of(after, str) if after else [""]
+        kept: dict[str, bytes] = fields(await self._engine.ask("HGETALL", self._keys.changes))
+        found = sorted((id_, document) for id_, document in kept.items() if id_ > place)[:limit]
+        return _piece([msgspec.Raw(document) for _, document in found], after, [id_ for id_, _ in found[-1:]])
 
     async def idempotency(self, after: str, limit: int) -> Piece:
         (place,) = position_of(after, str) if after else [""]
@@ -115,6 +121,9 @@ class Exporter:
         bodies = [next(replies) for _ in ids]
         states = [fields(next(replies)) for _ in ids]
         hashes = [fields(next(replies)) for _ in sent]
+        names = [state["match"].decode() for state in states if "match" in state]
+        found = await self._engine.ask_all([("HGET", keys.match(name), "to") for name in names])
+        matches = {name: match_from(packed) for name, packed in zip(names, found, strict=True) if packed}
         deliveries = {
             id_: delivery_from_parts(id_, parts, fields(next(replies)))
             for id_, parts in zip(sent, hashes, strict=True)
@@ -123,7 +132,8 @@ class Exporter:
         documents = []
         for (event, taken), body, state in zip(plan.events, bodies, states, strict=True):
             of_event = [deliveries[id_] for member in taken if (id_ := id_of(member)) in deliveries]
-            document = event_from_parts(id_of(event), plan.tenant, body, state, of_event)
+            match = matches.get(state.get("match", b"").decode())
+            document = event_from_parts(id_of(event), plan.tenant, body, state, of_event, match)
             if goes_on:
                 document.goes_on, document.event.data = True, ""
             documents.append(encode(document))
@@ -158,7 +168,7 @@ class _Plan:
         return not cut and self._bytes > 0 and self._deliveries > 0
 
 
-def _piece(documents: Sequence[object], after: str, last: Sequence[bytes | int]) -> Piece:
+def _piece(documents: Sequence[object], after: str, last: Sequence[bytes | str | int]) -> Piece:
     """`last` is where it ended, empty where nothing was found."""
     place = cursor_of(*(part.decode() if isinstance(part, bytes) else part for part in last)) if last else after
     return Piece(list(map(encode, documents)), place, len(documents))

@@ -58,6 +58,12 @@ local function count_open(delivery, change, at)
   end
 end
 
+-- An event, as its member of the index by acceptance, has a fan-out cursor.
+function indexes.fan_out_added(tenant, entry)
+  redis.call('ZADD', key.fan_outs(tenant), 0, entry)
+  remember(key.fanning, tenant)
+end
+
 -- Add an event whose document and state the caller wrote: a table of id, tenant, subject (or nil), at. `open` is how
 -- many deliveries are added with it; `fans_out` whether its state has `fan`.
 function indexes.event_added(event, open, fans_out)
@@ -66,15 +72,17 @@ function indexes.event_added(event, open, fans_out)
   redis.call('ZADD', key.events(event.tenant), 0, entry)
   if event.subject then redis.call('ZADD', key.subject(event.tenant, event.subject), 0, entry) end
   if fans_out then
-    redis.call('ZADD', key.fan_outs, 0, entry)
+    indexes.fan_out_added(event.tenant, entry)
   elseif open == 0 then
     redis.call('ZADD', key.closed, 0, entry)
   end
 end
 
 -- The caller removed `fan` from the state of an event accepted `at`.
-function indexes.fan_out_ended(event, at)
-  redis.call('ZREM', key.fan_outs, member(at, event))
+function indexes.fan_out_ended(event, tenant, at)
+  local index = key.fan_outs(tenant)
+  redis.call('ZREM', index, member(at, event))
+  if redis.call('EXISTS', index) == 0 then redis.call('SREM', key.fanning, tenant) end
   close_if_over(event, ended(event, at), tonumber(redis.call('HGET', key.state(event), 'open') or 0))
 end
 
