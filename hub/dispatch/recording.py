@@ -13,9 +13,9 @@ from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
 from hub.dispatch.attempt_log import report_attempt, report_dead
 from hub.dispatch.store_backoff import RETRY_SECONDS, StoreBackoff
-from hub.dispatch.transitions import AttemptResult, Timing, Unknown, cancel_instead, settle
+from hub.dispatch.transitions import AttemptResult, Timing, Unknown, cancel_instead, expire, settle
 from hub.errors import Unavailable
-from hub.models import Status
+from hub.models import Delivery, Status
 from hub.retry import DEFAULT_SCHEDULE
 from hub.stores.base import Claim, Effect, Queue, Result, WriteOutcome
 from hub.telemetry.metrics import Metrics
@@ -83,6 +83,12 @@ class Recorder:
         """Record attempts of a process that is dead as unknown. Raises `Unavailable`."""
         results = [self._settle_lost(claim) for claim in claims]
         # Not repeated here: what the store does not take now, the sweep takes over again when this lease has run out.
+        for result, written in zip(results, await self._queue.finish(results), strict=True):
+            await self._follow_up(result, written)
+
+    async def record_expired(self, deliveries: Sequence[Delivery]) -> None:
+        """End pending deliveries whose events have expired. Raises `Unavailable`."""
+        results = [expire(delivery, self._clock.now()) for delivery in deliveries]
         for result, written in zip(results, await self._queue.finish(results), strict=True):
             await self._follow_up(result, written)
 

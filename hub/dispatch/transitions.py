@@ -17,6 +17,7 @@ from hub.stores.base import Claim, HealthMark, Result
 RESPONSE_BODY_CHARS = 4_096
 ERROR_CHARS = 1_000
 EVENT_CANCELLED = "the event was cancelled"
+_EXPIRED = "expired before it could be sent"
 LONGEST_PAUSE_SECONDS = 300.0
 """How long one answer 429 may hold back a whole lane; the delivery itself waits for as long as the target asked."""
 
@@ -95,7 +96,7 @@ def reason_to_skip(claim: Claim, time_of_day: Callable[[], datetime]) -> Skipped
     if event.cancelled_at is not None:
         return Skipped(Status.CANCELLED, EVENT_CANCELLED)
     if event.expires_at is not None and event.expires_at <= time_of_day():
-        return Skipped(Status.DEAD, "expired before it could be sent")
+        return Skipped(Status.DEAD, _EXPIRED)
     return None
 
 
@@ -143,6 +144,14 @@ def cancel(delivery: Delivery, reason: str, now: datetime) -> Result:
         update={"status": Status.CANCELLED, "reason": reason, "next_attempt_at": None, "updated_at": now}
     )
     return Result(ended, feed=(entry(FeedKind.DELIVERY_CANCELLED, ended),))
+
+
+def expire(delivery: Delivery, now: datetime) -> Result:
+    """End a pending delivery whose event has expired."""
+    ended = delivery.model_copy(
+        update={"status": Status.DEAD, "reason": _EXPIRED, "next_attempt_at": None, "updated_at": now}
+    )
+    return Result(ended, feed=(entry(FeedKind.DELIVERY_DEAD, ended),))
 
 
 def cancel_instead(result: Result) -> Result:

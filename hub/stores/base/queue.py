@@ -113,6 +113,10 @@ class Queue(ABC):
         """When the first pending delivery of each lane is due."""
 
     @abstractmethod
+    async def expired(self, at: datetime, limit: int) -> Sequence[Delivery]:
+        """Pending deliveries whose events had expired at that instant, those that expired first."""
+
+    @abstractmethod
     async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         """Lease due deliveries: as one, each gets the status `sending`, and its attempt count and token are bumped.
 

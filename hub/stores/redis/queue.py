@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, Final
 
 from hub.failpoints import Failpoint
-from hub.models import Cause, Event
+from hub.models import Cause, Delivery, Event
 from hub.stores.base import (
     BreakerState,
     Claim,
@@ -48,6 +48,7 @@ _RECLAIM: Final = script("reclaim")
 _RECONCILE: Final = script("reconcile")
 _HEALTH: Final = script("health")
 _DUE: Final = script("due")
+_EXPIRED: Final = script("expired")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _RECLAIM_LEASE_MS: Final = 60_000
 _RECONCILED_AT_ONCE: Final = 500
@@ -161,6 +162,10 @@ class RedisQueue(Queue):
         return {
             lane.decode(): at + int(wait) * _MILLISECOND for lane, wait in zip(waits[::2], waits[1::2], strict=True)
         }
+
+    async def expired(self, at: datetime, limit: int) -> Sequence[Delivery]:
+        rows = await self._engine.run(_EXPIRED, milliseconds(at), limit, repeat=True)
+        return [delivery_from(id_.decode(), of_delivery) for id_, *of_delivery, _ in rows]
 
     async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         async with self._claiming:

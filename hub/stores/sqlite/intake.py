@@ -21,7 +21,7 @@ from hub.stores.base import (
     NewDelivery,
 )
 from hub.stores.change_documents import cancellation
-from hub.stores.milliseconds import milliseconds, not_before
+from hub.stores.milliseconds import milliseconds, milliseconds_or_none, not_before
 from hub.stores.sqlite.changes import save_changes
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.timeline import Timeline
@@ -32,7 +32,8 @@ from hub.stores.sqlite.rows import EVENT_COLUMNS, Cells, event_row, fetch
 from hub.stores.stored import events
 
 _DELIVERY_COLUMNS = (
-    "id, event_seq, tenant, event_type, subscription_id, channel, status, due_at, appointed, created_at, updated_at"
+    "id, event_seq, tenant, event_type, subscription_id, channel, status, due_at, appointed, created_at, updated_at,"
+    " expires_at"
 )
 _IDEMPOTENCY_COLUMNS = "tenant, key, fingerprint, verdicts, expires_at"
 _RECALL = "SELECT json_array(fingerprint, verdicts, expires_at) AS row FROM idempotency WHERE tenant = ? AND key = ?"
@@ -45,12 +46,11 @@ def remembered(fingerprint: str, verdicts: str, given: Idempotency) -> AcceptRes
     return AcceptResult(tuple(ItemResult(*verdict) for verdict in orjson.loads(verdicts)), replayed=True)
 
 
-def delivery_rows(
-    seq: int, event: Event, deliveries: Sequence[NewDelivery], created_at: int, now: int
-) -> list[tuple[str | int, ...]]:
+def delivery_rows(seq: int, event: Event, deliveries: Sequence[NewDelivery], created_at: int, now: int) -> list[Cells]:
     """New deliveries of the event at `seq`, as `_DELIVERY_COLUMNS`; `now` is the store's time."""
     appointed = event.deliver_at is not None
     due_at = not_before(event.deliver_at) if event.deliver_at else now
+    expires_at = milliseconds_or_none(event.expires_at)
     return [
         (
             new.id,
@@ -64,6 +64,7 @@ def delivery_rows(
             appointed,
             created_at,
             created_at,
+            expires_at,
         )
         for new in deliveries
     ]
@@ -93,7 +94,7 @@ class _Acceptance:
             ]
         )
         self._events: list[Cells] = []
-        self._deliveries: list[tuple[str | int, ...]] = []
+        self._deliveries: list[Cells] = []
         self._feed: list[BatchEntry] = []
         self._fan_outs = NewFanOuts()
         self._new_keys: dict[tuple[str, str], tuple[str | int, ...]] = {}

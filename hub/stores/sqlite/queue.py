@@ -9,7 +9,7 @@ import apsw
 import orjson
 
 from hub.clock import Clock
-from hub.models import Cause, FeedEntry, Status
+from hub.models import Cause, Delivery, FeedEntry, Status
 from hub.stores.base import Claim, ClaimRequest, ClaimResult, Result, WriteOutcome
 from hub.stores.milliseconds import instant, milliseconds, wait_ms
 from hub.stores.process import GatedQueue
@@ -99,6 +99,10 @@ _STATES: Final = """
 _LEASED: Final = (
     "SELECT seq AS row FROM deliveries WHERE status = 'sending' AND lease_until <= ? ORDER BY lease_until LIMIT ?"
 )
+_EXPIRED: Final = f"""
+    SELECT {DELIVERY_JSON} AS row FROM deliveries CROSS JOIN events ON events.seq = deliveries.event_seq
+    WHERE deliveries.status = 'pending' AND deliveries.expires_at <= ? ORDER BY deliveries.expires_at LIMIT ?
+"""
 _UNDER_WAY: Final = "SELECT json_array(subscription_id, id, token) AS row FROM deliveries WHERE status = 'sending'"
 
 _STATE_COLUMNS: Final = (
@@ -266,6 +270,10 @@ def _due(connection: apsw.Connection, ahead: int) -> dict[str, datetime]:
     return {lane: instant(at + ahead) for lane, at in fetch(connection, _DUE, {"ahead": ahead})}
 
 
+def _expired(connection: apsw.Connection, ahead: int, at: int, limit: int) -> list[Delivery]:
+    return [delivery_from(row, ahead) for row in fetch(connection, _EXPIRED, (at, limit))]
+
+
 def leased(connection: apsw.Connection) -> list[tuple[str, str, int]]:
     """Lane, delivery id and token of each delivery that was under way when the database was last used."""
     return [(lane, id_, token) for lane, id_, token in fetch(connection, _UNDER_WAY)]
@@ -289,6 +297,9 @@ class SqliteQueue(GatedQueue):
 
     async def due(self) -> Mapping[str, datetime]:
         return await self._readers.run(_due, self._timeline.ahead())
+
+    async def expired(self, at: datetime, limit: int) -> Sequence[Delivery]:
+        return await self._readers.run(_expired, self._timeline.ahead(), milliseconds(at), limit)
 
     async def renew(self, claims: Sequence[Claim], lease_seconds: float) -> None:
         for start in range(0, len(claims), _RENEWED_AT_ONCE):

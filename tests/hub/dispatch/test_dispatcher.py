@@ -211,6 +211,23 @@ async def test_an_event_that_expired_while_it_was_held_dies_unsent(api: Api) -> 
         assert receiver.requests == []
 
 
+async def test_what_is_held_ends_when_its_event_expires_and_goes_with_its_retention(tmp_path: Path) -> None:
+    async with open_api(settings_for(tmp_path)) as api:
+        await api.subscribe(enabled=False)
+        event = await api.publish(expires_at=_shown(api.clock, 60))
+        staying = await api.publish()
+        await api.deliveries("held", 2)
+        api.clock.advance(86_400)
+        await api.dispatcher.sweep()
+        (dead,) = await api.deliveries("dead")
+        assert (dead["event_id"], dead["reason"]) == (event, "expired before it could be sent")
+        assert (await api.store.upkeep.purge(api.clock.now() - timedelta(hours=1), 500)).number == 0
+        api.clock.advance(3_601)
+        assert (await api.store.upkeep.purge(api.clock.now() - timedelta(hours=1), 500)).number == 1
+        found = {one: (await api.admin.get(f"/v1/events/{one}")).status_code for one in (event, staying)}
+        assert found == {event: 404, staying: 200}
+
+
 async def test_what_waits_for_a_deleted_subscription_is_cancelled(api: Api) -> None:
     async with Receiver(lambda arrival: Reply(500)) as receiver:
         subscription = await subscribe(api, receiver, retry_schedule=[60])

@@ -6,7 +6,7 @@
 --   document (false where an earlier piece had it), digest of it, fan-out cursor (or false), cancelled (ms, or false),
 --   deliveries: arrays of id, lane, channel, status, reason (or false), attempts, schedule base, token, cause,
 --   due (ms, or false), created (ms), updated (ms), of each attempt its number and the attempt in turn, checkpoint (or
---   false), steps spared; and the match that it fans out to (or false).
+--   false), steps spared; the match that it fans out to (or false); and its expiry (ms, or false).
 
 local function is_open(status)
   return status == 'pending' or status == 'sending'
@@ -63,6 +63,7 @@ local function put_delivery(event, sent)
   put_hash(event, sent)
   indexes.delivery_added(delivery, status, updated)
   for place = 1, #logged, 2 do indexes.attempt_logged(delivery, logged[place], logged[place + 1]) end
+  if event[14] and is_open(status) then redis.call('ZADD', key.delivery_expiries, event[14], id) end
   if is_open(status) then put_in_lane(event[2], lane, id, status, attempts, cause, due, updated) end
   return true
 end

@@ -95,6 +95,7 @@ def event_row(document: EventDocument) -> tuple[Any, ...]:
         document.cancelled_at,
         [_delivery_row(delivery) for delivery in document.deliveries],
         None if document.match is None else as_str_bytes(pack(document.match)),
+        event.expires_at,
     )
 
 

@@ -29,7 +29,7 @@ from hub.stores.stored import StoredEvent
 _RECORD_COLUMNS: Final = "kind, tenant, id, doc, version"
 _DELIVERY_COLUMNS: Final = (
     "seq, id, event_seq, tenant, event_type, subscription_id, channel, status, reason, attempt_count, schedule_base,"
-    " token, cause, due_at, appointed, lease_until, created_at, updated_at, checkpoint, steps_spared"
+    " token, cause, due_at, appointed, lease_until, created_at, updated_at, checkpoint, steps_spared, expires_at"
 )
 _KEY_COLUMNS: Final = "tenant, key, fingerprint, verdicts, expires_at"
 
@@ -172,4 +172,5 @@ def _delivery_row(seq: int, event_seq: int, event: StoredEvent, sent: DeliveryDo
         sent.updated_at,
         sent.checkpoint,
         sent.steps_spared,
+        event.expires_at,
     )

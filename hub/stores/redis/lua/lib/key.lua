@@ -19,6 +19,7 @@
 --   feed         stream, ids <n>-0 without gaps, except where a server lost some: at (ms), entry (msgpack)
 --   signals      stream, ids <n>-0 without gaps, about the newest 10,000: due (msgpack map lane -> ms, 0 for now),
 --                now (ms, when it was written), fans_out, catalogue
+--   delivery-expiries  sorted set: the deliveries of events that expire, by when (ms), until they are found to have ended
 --   clock        hash, see clock.lua
 --   clock-mark   string: what was seen of clocks last (JSON)
 --   reports      hash: by process, 13 digits of its end (ms) and what it tells of itself
@@ -63,6 +64,7 @@ local key = {
   fan_outs_of_all = HUB .. ':fan-outs',
   fanning = HUB .. ':fanning',
   expiring = HUB .. ':expiring',
+  delivery_expiries = HUB .. ':delivery-expiries',
   tenants = HUB .. ':tenants',
   changes = HUB .. ':changes',
 }
