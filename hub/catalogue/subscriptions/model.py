@@ -35,7 +35,9 @@ class SubscriptionSpec(BaseModel):
     target: dict[str, Any] = Field(examples=[{"name": "orders"}])
     filter: dict[str, Any] | None = Field(default=None, examples=[{"data.total": {"gte": 100}}])
     template: dict[str, Any] | None = Field(default=None, description="Overrides of the channel's template fields.")
-    retry_schedule: RetrySchedule | None = Field(default=None, description="Seconds to wait after attempt 1, 2, …")
+    retry_schedule: RetrySchedule | None = Field(
+        default=None, description="Seconds to wait after attempt 1, 2, …; `Retry-After` of a 429 takes their place."
+    )
     timeout: float | None = Field(
         default=None, gt=0, le=30, allow_inf_nan=False, strict=True, description="Seconds that an attempt may take."
     )
