@@ -34,17 +34,53 @@ _RECLAIM_LEASE: Final = timedelta(minutes=1)
 """Long enough for the caller to finish what it took over."""
 _RENEWED_AT_ONCE: Final = 500
 
-# Each part reads the first entry of the index `deliveries_due` for a lane and class; one condition for all reads all.
-# What is appointed is due by the time of day, which is :ahead of the store's time. Nothing appointed is a retry.
-_FIRST_OF: Final = "FROM deliveries WHERE status = 'pending' AND subscription_id = {lane} AND is_retry ="
-_FIRST_DUE: Final = f"""
-    (SELECT min(at) FROM (
-        SELECT min(due_at) AS at {_FIRST_OF} 0 AND appointed = 0
-        UNION ALL
-        SELECT min(due_at) {_FIRST_OF} 1 AND appointed = 0
-        UNION ALL
-        SELECT min(due_at) - :ahead {_FIRST_OF} 0 AND appointed = 1))
+
+def _first_due(lane: str, *, appointed: bool) -> str:
+    """When the first delivery of a lane is due, by the store's time. With `appointed` also by the time of day, which is
+    :ahead of it."""
+    # Each part reads the first entry of the index `deliveries_due` for a lane and class; one condition for all would
+    # read all.
+    first = f"FROM deliveries WHERE status = 'pending' AND subscription_id = {lane}"
+    parts = [
+        f"SELECT min(due_at) AS at {first} AND is_retry = 0 AND appointed = 0",
+        f"SELECT min(due_at) {first} AND is_retry = 1 AND appointed = 0",
+        f"SELECT min(due_at) - :ahead {first} AND is_retry = 0 AND appointed = 1",
+    ]
+    return f"(SELECT min(at) FROM ({' UNION ALL '.join(parts if appointed else parts[:2])}))"
+
+
+def _pick(*, appointed: bool) -> str:
+    """Which deliveries to claim; each of :wants is [lane, limit, retries first, end of the lease]."""
+    # What is appointed is never a retry.
+    classes = [
+        ("0", "due_at", "is_retry = want.value ->> 2 AND appointed = 0 AND due_at <= :now"),
+        ("1", "due_at", "is_retry = 1 - (want.value ->> 2) AND appointed = 0 AND due_at <= :now"),
+        ("want.value ->> 2", "due_at - :ahead", "is_retry = 0 AND appointed = 1 AND due_at <= :now + :ahead"),
+    ]
+    parts = [
+        f"""
+                SELECT seq, {number} AS class, {due_at} AS due_at FROM (
+                    SELECT seq, due_at FROM deliveries
+                    WHERE status = 'pending' AND subscription_id = want.value ->> 0 AND {condition}
+                    ORDER BY due_at, seq LIMIT :limit)"""
+        for number, due_at, condition in (classes if appointed else classes[:2])
+    ]
+    return f"""
+    SELECT json_array(picked.value, want.value ->> 3) AS row
+    FROM json_each(:wants) AS want, json_each((
+        SELECT json_group_array(seq) FROM (
+            SELECT seq FROM ({" UNION ALL ".join(parts)})
+            ORDER BY class, due_at, seq LIMIT :limit))) AS picked
+    WHERE picked.key < want.value ->> 1
+    ORDER BY want.key, picked.key
 """
+
+
+def _next_due(*, appointed: bool) -> str:
+    first = _first_due("(want.value ->> 0)", appointed=appointed)
+    return f"SELECT json_array(want.value ->> 0, {first}) AS row FROM json_each(:wants) AS want"
+
+
 # The index is asked for one lane after the other, so the cost grows with lanes, not with deliveries.
 _DUE: Final = f"""
     WITH RECURSIVE lanes (id) AS (
@@ -52,39 +88,12 @@ _DUE: Final = f"""
         UNION ALL
         SELECT (SELECT min(subscription_id) FROM deliveries WHERE status = 'pending' AND subscription_id > lanes.id)
         FROM lanes WHERE lanes.id IS NOT NULL)
-    SELECT json_array(id, {_FIRST_DUE.format(lane="lanes.id")}) AS row FROM lanes WHERE id IS NOT NULL
+    SELECT json_array(id, {_first_due("lanes.id", appointed=True)}) AS row FROM lanes WHERE id IS NOT NULL
 """
-# Each of :wants is [lane, limit, retries first, end of the lease].
-_PICK: Final = """
-    SELECT json_array(picked.value, want.value ->> 3) AS row
-    FROM json_each(:wants) AS want, json_each((
-        SELECT json_group_array(seq) FROM (
-            SELECT seq FROM (
-                SELECT seq, 0 AS class, due_at FROM (
-                    SELECT seq, due_at FROM deliveries
-                    WHERE status = 'pending' AND subscription_id = want.value ->> 0 AND is_retry = want.value ->> 2
-                        AND appointed = 0 AND due_at <= :now
-                    ORDER BY due_at, seq LIMIT :limit)
-                UNION ALL
-                SELECT seq, 1 AS class, due_at FROM (
-                    SELECT seq, due_at FROM deliveries
-                    WHERE status = 'pending' AND subscription_id = want.value ->> 0
-                        AND is_retry = 1 - (want.value ->> 2) AND appointed = 0 AND due_at <= :now
-                    ORDER BY due_at, seq LIMIT :limit)
-                UNION ALL
-                SELECT seq, want.value ->> 2 AS class, due_at - :ahead FROM (
-                    SELECT seq, due_at FROM deliveries
-                    WHERE status = 'pending' AND subscription_id = want.value ->> 0 AND is_retry = 0
-                        AND appointed = 1 AND due_at <= :now + :ahead
-                    ORDER BY due_at, seq LIMIT :limit))
-            ORDER BY class, due_at, seq LIMIT :limit))) AS picked
-    WHERE picked.key < want.value ->> 1
-    ORDER BY want.key, picked.key
-"""
-_NEXT_DUE: Final = f"""
-    SELECT json_array(want.value ->> 0, {_FIRST_DUE.format(lane="(want.value ->> 0)")}) AS row
-    FROM json_each(:wants) AS want
-"""
+_ANY_APPOINTED: Final = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE status = 'pending' AND appointed = 1) AS row"
+# Most hubs have none, and then each lane is spared two looks.
+_PICK: Final = (_pick(appointed=False), _pick(appointed=True))
+_NEXT_DUE: Final = (_next_due(appointed=False), _next_due(appointed=True))
 _CLAIMED: Final = f"""
     SELECT json_array({DELIVERY_JSON}, {EVENT_JSON}, deliveries.cause) AS row
     FROM json_each(?) AS picked CROSS JOIN deliveries ON deliveries.seq = picked.value
@@ -125,18 +134,19 @@ Claiming = tuple[Sequence[ClaimRequest], Mapping[str, float]]
 
 
 def _claim(transaction: Transaction, claimings: Sequence[Claiming]) -> list[ClaimResult]:
-    return [_claim_one(transaction, *claiming) for claiming in claimings]
+    (appointed,) = transaction.fetch(_ANY_APPOINTED)
+    return [_claim_one(transaction, *claiming, appointed=appointed) for claiming in claimings]
 
 
 def _claim_one(
-    transaction: Transaction, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]
+    transaction: Transaction, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float], *, appointed: int
 ) -> ClaimResult:
     given = orjson.dumps(
         [(w.lane, w.limit, int(w.retries_first), transaction.now + int(lease_seconds[w.lane] * 1000)) for w in wants]
     ).decode()
     limit = max((want.limit for want in wants), default=0)
     now, ahead = transaction.now, transaction.ahead
-    picked: Any = transaction.fetch(_PICK, {"wants": given, "now": now, "ahead": ahead, "limit": limit})
+    picked: Any = transaction.fetch(_PICK[appointed], {"wants": given, "now": now, "ahead": ahead, "limit": limit})
     claims: list[Claim] = []
     if picked:
         transaction.change_each(
@@ -147,7 +157,7 @@ def _claim_one(
             picked,
         )
         claims = _claims(transaction, [seq for seq, _ in picked])
-    next_due: Any = transaction.fetch(_NEXT_DUE, {"wants": given, "ahead": ahead})
+    next_due: Any = transaction.fetch(_NEXT_DUE[appointed], {"wants": given, "ahead": ahead})
     return ClaimResult(tuple(claims), {lane: instant(at + ahead) for lane, at in next_due if at is not None})
 
 
