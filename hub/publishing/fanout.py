@@ -2,9 +2,11 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 import orjson
+import structlog
 
 from hub.catalogue.catalogue import Catalogue
 from hub.clock import Clock
@@ -18,8 +20,12 @@ CHUNK = 500
 EVENTS_AT_ONCE = 10
 MATCHES_KEPT = 4
 RETRY_SECONDS = 1.0
+FAILED_SECONDS = 60.0
+"""How long to leave an event alone whose expansion failed unexpectedly."""
 YIELD_SECONDS = 0.5
 """How long to leave events to the other process that is expanding them."""
+Result = TypeVar("Result")
+_log = structlog.get_logger(__name__)
 
 
 class FanOutExpander:
@@ -40,6 +46,8 @@ class FanOutExpander:
         self._awake = asyncio.Event()
         # The events of a batch share a match; reading it for each of them would cost more than their deliveries.
         self._matches: dict[str, Match | None] = {}
+        self._failed: dict[str, float] = {}
+        """Until when each event that failed is left alone, by the monotonic clock."""
 
     def wake(self) -> None:
         self._awake.set()
@@ -51,8 +59,8 @@ class FanOutExpander:
             # Before the look: an event that is accepted while this looks sets it again.
             self._awake.clear()
             try:
-                fan_outs = await self._intake.fan_outs(EVENTS_AT_ONCE, tenant)
-                ours = await self._expand(fan_outs)
+                fan_outs = await self._intake.fan_outs(EVENTS_AT_ONCE + len(self._failed), tenant)
+                ours = await self._expand(self._ready(fan_outs))
             except Unavailable as error:
                 await self._clock.sleep(error.retry_after or RETRY_SECONDS)
                 continue
@@ -60,20 +68,40 @@ class FanOutExpander:
                 await self._awake.wait()
             else:
                 tenant = fan_outs[0].event.tenant
-                if not any(ours):
+                # Not after a failure: the next look leaves that event out, and there may be others.
+                if all(part is False for part in ours):
                     await self._clock.sleep(YIELD_SECONDS)
 
-    async def _expand(self, fan_outs: Sequence[FanOut]) -> list[bool]:
+    def _ready(self, fan_outs: Sequence[FanOut]) -> Sequence[FanOut]:
+        """These events without those that failed a short time ago: they must not hide what is behind them."""
+        now = self._clock.monotonic()
+        self._failed = {event: until for event, until in self._failed.items() if until > now}
+        return [fan_out for fan_out in fan_outs if fan_out.event.id not in self._failed][:EVENTS_AT_ONCE]
+
+    async def _expand(self, fan_outs: Sequence[FanOut]) -> list[bool | None]:
         """Make one chunk of deliveries, and say for each event whether it was this process that made its part."""
-        remaining, room = [await self._remaining(fan_out) for fan_out in fan_outs], CHUNK
-        parts = []
-        for place, (fan_out, left) in enumerate(zip(fan_outs, remaining, strict=True)):
+        remaining = [(fan_out, await self._try(fan_out, self._remaining(fan_out))) for fan_out in fan_outs]
+        parts, room = [], CHUNK
+        for place, (fan_out, left) in enumerate(remaining):
+            if left is None:
+                continue
             # What an event does not need of its share is for those after it.
             part = left[: max(room // (len(fan_outs) - place), 1)]
             room -= len(part)
-            parts.append(self._expand_part(fan_out, part, is_last=len(part) == len(left)))
+            parts.append(self._try(fan_out, self._expand_part(fan_out, part, is_last=len(part) == len(left))))
         # Together, so that they are one commit.
         return await asyncio.gather(*parts)
+
+    async def _try(self, fan_out: FanOut, work: Awaitable[Result]) -> Result | None:
+        """What the work gives; None where it failed. Raises nothing but `Unavailable`."""
+        try:
+            return await work
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001 - one event that fails must not hold up the others
+            _log.exception("fan_out.failed", event_id=fan_out.event.id)
+            self._failed[fan_out.event.id] = self._clock.monotonic() + FAILED_SECONDS
+            return None
 
     async def _expand_part(self, fan_out: FanOut, part: Sequence[tuple[str, str]], *, is_last: bool) -> bool:
         """Make these deliveries. Gives False when another process is expanding the same event."""

@@ -144,7 +144,7 @@ class RedisIntake(Intake):
         tenants = sorted(tenant.decode() for tenant in await self._engine.ask("SMEMBERS", self._keys.fanning))
         place = bisect_right(tenants, after)
         for tenant in (*tenants[place:], *tenants[:place]):
-            if found := await self._fan_outs(tenant, limit):
+            if found := await self._fan_outs_of(tenant, limit):
                 return found
         return []
 
@@ -152,9 +152,21 @@ class RedisIntake(Intake):
         packed = await self._engine.ask("HGET", self._keys.match(name), "to")
         return None if packed is None else match_from(packed)
 
-    async def _fan_outs(self, tenant: str, limit: int) -> list[FanOut]:
-        members = await self._engine.ask("ZRANGE", self._keys.fan_outs(tenant), 0, limit - 1)
-        ids = [id_of(member) for member in members]
+    async def _fan_outs_of(self, tenant: str, limit: int) -> list[FanOut]:
+        found: list[FanOut] = []
+        after = "-"
+        # An event that was lost stays in the index and hides none behind it.
+        while len(found) < limit:
+            bounds = (after, "+", "LIMIT", 0, limit)
+            members = await self._engine.ask("ZRANGEBYLEX", self._keys.fan_outs(tenant), *bounds)
+            found += await self._fan_outs([id_of(member) for member in members])
+            if len(members) < limit:
+                break
+            after = f"({members[-1].decode()}"
+        return found[:limit]
+
+    async def _fan_outs(self, ids: Sequence[str]) -> list[FanOut]:
+        """Those of these events that are there."""
         replies = await self._engine.ask_all(
             [
                 command

@@ -1,16 +1,17 @@
 """Events with very many deliveries are expanded once, by whoever comes to it, for every subscription of their time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from hub.catalogue.catalogue import Catalogue
 from hub.publishing.fanout import YIELD_SECONDS, FanOutExpander
-from hub.stores.base import DeliveryQuery, NewDelivery, Notify, Page, Signal, Store
+from hub.stores.base import DeliveryQuery, FanOut, NewDelivery, Notify, Page, Signal, Store
 from hub.stores.sqlite.intake import SqliteIntake
 from tests.api_support import Api, open_api, settings_for
 
@@ -71,6 +72,35 @@ async def test_several_expanders_make_each_delivery_once(api: Api) -> None:
         await api.publish()
     async with running(expander(api), expander(api), expander(api)):
         await made(api, SUBSCRIPTIONS * 4)
+
+
+class BrokenIntake(SqliteIntake):
+    """Fails for one event, as a defect that depends on its content would."""
+
+    broken = ""
+
+    async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
+        if fan_out.event.id == self.broken:
+            raise ValueError
+        return await super().expand(fan_out, deliveries, after)
+
+
+async def test_an_event_that_fails_holds_up_no_other(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.publishing.fanout.EVENTS_AT_ONCE", 1)
+    for _ in range(SUBSCRIPTIONS):
+        await api.subscribe()
+    monkeypatch.setattr(api.store.intake, "__class__", BrokenIntake)
+    monkeypatch.setattr(BrokenIntake, "broken", await api.publish())
+    await api.publish()
+    with capture_logs() as lines:
+        async with running(expander(api)):
+
+            async def the_other_is_done() -> bool:
+                left = await api.store.intake.fan_outs(9)
+                return [one.event.id for one in left] == [BrokenIntake.broken]
+
+            await api.until(the_other_is_done)
+    assert [line["event_id"] for line in lines if line["event"] == "fan_out.failed"] == [BrokenIntake.broken]
 
 
 async def test_an_expander_goes_on_where_another_died(api: Api) -> None:
