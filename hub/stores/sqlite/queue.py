@@ -1,6 +1,6 @@
 """Pending deliveries in the SQLite store."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
@@ -9,26 +9,23 @@ import apsw
 import orjson
 
 from hub.clock import Clock
-from hub.models import Cause, Delivery, FeedEntry, Status
+from hub.models import Cause, Delivery
 from hub.stores.base import Claim, ClaimRequest, ClaimResult, Result, WriteOutcome
-from hub.stores.milliseconds import instant, milliseconds, wait_ms
+from hub.stores.milliseconds import instant, milliseconds
 from hub.stores.process import GatedQueue
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
-from hub.stores.sqlite.records import Effects
+from hub.stores.sqlite.finishing import finish
 from hub.stores.sqlite.rows import (
-    ATTEMPT_COLUMNS,
     DELIVERY_JSON,
     EVENT_JSON,
-    Cells,
     Row,
     delivery_from,
     event_from,
     fetch,
 )
-from hub.stores.stored import attempts
 
 _RECLAIM_LEASE: Final = timedelta(minutes=1)
 """Long enough for the caller to finish what it took over."""
@@ -100,11 +97,6 @@ _CLAIMED: Final = f"""
     JOIN events ON events.seq = deliveries.event_seq
     ORDER BY picked.key
 """
-_STATES: Final = """
-    SELECT json_array(deliveries.id, deliveries.seq, token, cancelled_at IS NOT NULL) AS row
-    FROM json_each(?) AS wanted CROSS JOIN deliveries ON deliveries.id = wanted.value
-    JOIN events ON events.seq = deliveries.event_seq
-"""
 _LEASED: Final = (
     "SELECT seq AS row FROM deliveries WHERE status = 'sending' AND lease_until <= ? ORDER BY lease_until LIMIT ?"
 )
@@ -113,10 +105,6 @@ _EXPIRED: Final = f"""
     WHERE deliveries.status = 'pending' AND deliveries.expires_at <= ? ORDER BY deliveries.expires_at LIMIT ?
 """
 _UNDER_WAY: Final = "SELECT json_array(subscription_id, id, token) AS row FROM deliveries WHERE status = 'sending'"
-
-_STATE_COLUMNS: Final = (
-    "seq, status, reason, attempt_count, schedule_base, steps_spared, checkpoint, token, cause, due_at, updated_at"
-)
 
 
 def _claims(transaction: Transaction, seqs: Sequence[int]) -> list[Claim]:
@@ -159,85 +147,6 @@ def _claim_one(
         claims = _claims(transaction, [seq for seq, _ in picked])
     next_due: Any = transaction.fetch(_NEXT_DUE[appointed], {"wants": given, "ahead": ahead})
     return ClaimResult(tuple(claims), {lane: instant(at + ahead) for lane, at in next_due if at is not None})
-
-
-def _finish(transaction: Transaction, calls: Sequence[Sequence[Result]]) -> list[list[WriteOutcome]]:
-    ids = [result.delivery.id for results in calls for result in results]
-    states: Any = transaction.fetch(_STATES, (orjson.dumps(ids).decode(),))
-    known = {id_: (seq, token, bool(cancelled)) for id_, seq, token, cancelled in states}
-    finishing = _Finishing(transaction, known)
-    outcomes = [[finishing.judge(result) for result in results] for results in calls]
-    finishing.write()
-    return outcomes
-
-
-class _Finishing:
-    """Decides on results one after the other, and collects what is to be written for all of them."""
-
-    def __init__(self, transaction: Transaction, states: dict[str, tuple[int, int, bool]]) -> None:
-        self._transaction = transaction
-        self._effects = Effects(transaction)
-        self._states = states
-        """By delivery id: seq, token, whether the event is cancelled."""
-        self._next: dict[int, Cells] = {}
-        self._attempts: list[Cells] = []
-        self._recorded: list[Result] = []
-
-    def judge(self, result: Result) -> WriteOutcome:
-        delivery = result.delivery
-        seq, token, cancelled = self._states.get(delivery.id, (0, -1, False))
-        # Raised by each claim, takeover and write, also by an earlier result of this group.
-        if token != delivery.token:
-            return WriteOutcome.FENCED
-        if delivery.status is Status.PENDING and cancelled:
-            return WriteOutcome.EVENT_CANCELLED
-        if result.effects and not self._effects.apply(result.effects):
-            return WriteOutcome.STALE
-        self._states[delivery.id] = (seq, token + 1, cancelled)
-        self._next[seq] = _state_row(seq, token + 1, result, self._transaction.now)
-        if result.attempt:
-            place = seq, result.attempt.number, delivery.tenant, delivery.channel
-            self._attempts.append((*place, *attempts.values(result.attempt)))
-        self._recorded.append(result)
-        return WriteOutcome.RECORDED
-
-    def write(self) -> None:
-        self._transaction.change_each(
-            "UPDATE OR FAIL deliveries SET status = new.status, reason = new.reason, attempt_count = new.attempt_count,"
-            " schedule_base = new.schedule_base, steps_spared = new.steps_spared, checkpoint = new.checkpoint,"
-            " token = new.token, cause = new.cause, due_at = new.due_at, appointed = 0, lease_until = NULL,"
-            " updated_at = new.updated_at FROM new WHERE deliveries.seq = new.seq",
-            _STATE_COLUMNS,
-            list(self._next.values()),
-        )
-        self._transaction.insert("attempts", ATTEMPT_COLUMNS, self._attempts, replace=True)
-        self._effects.write()
-        self._transaction.append(entry for result in self._recorded for entry in _feed(result))
-
-
-def _feed(result: Result) -> Iterator[FeedEntry]:
-    yield from result.feed
-    for effect in result.effects:
-        yield from effect.feed
-
-
-def _state_row(seq: int, token: int, result: Result, now: int) -> Cells:
-    """The delivery's next state as `_STATE_COLUMNS`."""
-    delivery = result.delivery
-    wait = wait_ms(delivery)
-    return (
-        seq,
-        delivery.status,
-        delivery.reason,
-        delivery.attempt_count,
-        delivery.schedule_base,
-        delivery.steps_spared,
-        delivery.checkpoint,
-        token,
-        result.cause,
-        None if wait is None else now + wait,
-        milliseconds(delivery.updated_at),
-    )
 
 
 def _reclaim(transaction: Transaction, calls: Sequence[tuple[int, bool]]) -> list[list[Claim]]:
@@ -322,7 +231,7 @@ class SqliteQueue(GatedQueue):
         return await self._writer.submit(_claim, claiming, vital=True)
 
     async def _finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
-        return await self._writer.submit(_finish, results, rows=len(results), vital=True)
+        return await self._writer.submit(finish, results, rows=len(results), vital=True)
 
     async def _reclaim(self, limit: int, *, all_owners: bool) -> Sequence[Claim]:
         return await self._writer.submit(_reclaim, (limit, all_owners), vital=True)
