@@ -112,7 +112,7 @@ def _result_row(result: Result, random: Random) -> tuple[Any, ...]:
         delivery.checkpoint,
         delivery.steps_spared,
         result.address,
-        [_effect_row(effect) for effect in result.effects],
+        [_effect_row(effect) for effect in result.effects] if result.effects else None,
     )
 
 

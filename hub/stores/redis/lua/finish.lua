@@ -5,8 +5,8 @@
 -- ARGV: process, number of the call, epoch, feed id seen, results (msgpack): arrays of delivery id, token, status, reason
 --   (or nil), attempts, schedule base, cause, wait (ms from now until it is due, or nil), updated (ms),
 --   number of the attempt and the attempt (or nil both), feed entries, health mark, spread of the breaker's open time,
---   pause (ms, or nil), checkpoint (or nil), steps spared, address that was tried (or nil: any), effects:
---   arrays of record name, the version it must be in, doc ('' for a deletion), feed entries.
+--   pause (ms, or nil), checkpoint (or nil), steps spared, address that was tried (or nil: any), effects
+--   (or nil): arrays of record name, the version it must be in, doc ('' for a deletion), feed entries.
 -- Reply: epoch, lost feed entries, last feed id, and for each result 0 (recorded), 1 (fenced), 2 (its event is
 --   cancelled) or 3 (a record that it has an effect on has changed).
 
@@ -28,25 +28,27 @@ local function leave(delivery, lane)
   if waits then waited[lane.id] = true else gate.ended(lane, delivery.id) end
 end
 
-local function set(hash, fields)
+-- Write fields of a delivery's hash; one that is false is removed, if it is there.
+local function set(delivery, fields)
+  local hash = key.delivery(delivery.id)
   local set, unset = {}, {}
   for name, value in pairs(fields) do
     if value then
       set[#set + 1] = name
       set[#set + 1] = value
-    else
+    elseif delivery[name] then
       unset[#unset + 1] = name
     end
   end
   redis.call('HSET', hash, unpack(set))
-  redis.call('HDEL', hash, unpack(unset))
+  if #unset > 0 then redis.call('HDEL', hash, unpack(unset)) end
 end
 
 local function write(delivery, result)
   local _, _, status, reason, attempts, base, cause, wait, updated, number, attempt, shown = unpack(result, 1, 12)
   local indexed = claims.indexed(delivery)
   local due = wait and clock.now + wait
-  set(key.delivery(delivery.id), {
+  set(delivery, {
     st = status, why = reason or false, n = attempts, base = base > 0 and base, tok = delivery.tok + 1,
     by = cause ~= 'automatic' and cause, due = due or false, upd = updated, place = false, cp = result[16] or false,
     spare = result[17] ~= 0 and result[17],
@@ -71,7 +73,7 @@ local function apply(effects)
     named[#named + 1] = effect[3]
     for _, entry in ipairs(effect[4]) do entries[#entries + 1] = entry end
   end
-  if #named > 0 then records.write(named) end
+  records.write(named)
 end
 
 local function finish(result)
@@ -81,7 +83,8 @@ local function finish(result)
   if result[3] == 'pending' and redis.call('HEXISTS', key.state(delivery.evt), 'cancelled') == 1 then
     return EVENT_CANCELLED
   end
-  if has_changed(result[19]) then return STALE end
+  local effects = result[19]
+  if effects and has_changed(effects) then return STALE end
   local lane = gate.lane(delivery.sub)
   lanes[lane.id] = lane
   leave(delivery, lane)
@@ -89,7 +92,7 @@ local function finish(result)
   gate.record(lane, at_hand and result[13] or 'none', result[14])
   if at_hand and result[15] then gate.pause(lane, result[15]) end
   write(delivery, result)
-  apply(result[19])
+  if effects then apply(effects) end
   return RECORDED
 end
 
