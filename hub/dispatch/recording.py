@@ -116,7 +116,9 @@ class Recorder:
             # The delivery belongs to another process by now, and that process does what follows.
             return
         elif delivery.status is Status.PENDING:
-            self._notify(delivery.subscription_id, delivery.next_attempt_at)
+            # As the store has it: it counts from the write, whatever was done to the time of day meanwhile.
+            wait = (delivery.next_attempt_at or delivery.updated_at) - delivery.updated_at
+            self._notify(delivery.subscription_id, self._clock.now() + wait)
         else:
             self._metrics.ended(delivery.channel, delivery.status)
             if delivery.status is Status.DEAD:

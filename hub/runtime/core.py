@@ -80,6 +80,10 @@ async def open_core(
     await catalogue.refresh()
     await refuse_other_secret(catalogue, secrets)
     sources = Sources(catalogue, sealer, clock)
+    clock_watch = ClockWatch(clock, store.clock)
+    if Role.SCHEDULER in roles:
+        # Before anything is judged by its age.
+        await clock_watch.look()
     id_, sender = token_hex(8), Sender(channels, renderer, tracing, sandbox=settings.sandbox)
     metrics, notifier, alone = Metrics(channels), Notifier(), not store.shared
     return Core(

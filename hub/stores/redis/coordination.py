@@ -7,10 +7,8 @@ from typing import Any, Final
 
 from hub.errors import Unavailable
 from hub.stores.base import Leases, Reports, Schedules, Signal, Signals, Tickets
-from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.keyspace.codec import fields, unpack
-from hub.stores.redis.keyspace.index_scan import DIGITS
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
 
@@ -22,6 +20,7 @@ _FIND: Final = script("find_ticket")
 _REPLACE: Final = script("replace_ticket")
 _EXTEND: Final = script("extend_tickets")
 _PUT_REPORT: Final = script("put_report")
+_READ_REPORTS: Final = script("read_reports")
 _RECORD: Final = script("record_run")
 
 _LEASE_FORGOTTEN_SECONDS: Final = 86_400.0
@@ -140,24 +139,14 @@ class RedisTickets(Tickets):
 
 
 class RedisReports(Reports):
-    """A report is 13 digits of its end in milliseconds, and what was told."""
-
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._keys = KeyNames(engine.prefix)
 
     async def put(self, name: str, report: bytes, seconds: float) -> None:
-        now = self._now()
-        ends = f"{now + int(seconds * 1000):0{DIGITS}}".encode()
-        await self._engine.run(_PUT_REPORT, now, name, ends + report, repeat=True)
+        await self._engine.run(_PUT_REPORT, name, report, int(seconds * 1000), repeat=True)
 
     async def told(self) -> Mapping[str, bytes]:
-        now = self._now()
-        kept = fields(await self._engine.ask("HGETALL", self._keys.reports))
-        return {name: report[DIGITS:] for name, report in kept.items() if int(report[:DIGITS]) > now}
-
-    def _now(self) -> int:
-        return milliseconds(self._engine.clock.now())
+        return fields(await self._engine.run(_READ_REPORTS, repeat=True))
 
 
 class RedisSchedules(Schedules):

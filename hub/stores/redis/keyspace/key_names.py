@@ -17,7 +17,6 @@ class KeyNames:
         self.feed = f"{prefix}:feed"
         self.signals = f"{prefix}:signals"
         self.due = f"{prefix}:due"
-        self.reports = f"{prefix}:reports"
         self.schedules = f"{prefix}:schedules"
         self.fanning = f"{prefix}:fanning"
         self.tenants = f"{prefix}:tenants"
