@@ -1,6 +1,5 @@
 """Deliveries for people: held while their subscription is disabled, cancelled, replayed, and explained."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -14,7 +13,7 @@ from hub.dispatch.events import Events
 from hub.errors import Conflict, Invalid, NotFound
 from hub.instants import instant_text
 from hub.models import Delivery, Event, Status
-from hub.stores.base import DeliveryQuery, Page, Result, Signal, WriteOutcome
+from hub.stores.base import DeliveryQuery, Page, Result, Signal
 from hub.testing.stores import samples
 from tests.hub.dispatch.parts import OPERATOR, TENANT, Parts, make_parts
 
@@ -202,21 +201,22 @@ async def test_what_is_for_a_subscription_whose_news_has_not_come_yet_is_replaye
 
 @pytest.mark.parametrize("whole", [False, True])
 async def test_a_replay_that_a_cancellation_overtook_is_refused_as_one_that_came_after_it(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, whole: bool
+    desk: Desk, whole: bool
 ) -> None:
     (lane,) = await desk.subscribe(1)
     event = await desk.publish(lane)
     await desk.end(lane)
     (delivered,) = await desk.of(event)
-    queue = desk.parts.store.queue
-    finish = queue.finish
 
-    async def cancelled_first(results: Sequence[Result]) -> Sequence[WriteOutcome]:
-        await desk.parts.cancel(event)
-        return await finish(results)
+    class Late(Events):
+        """The event as it was before someone cancelled it."""
 
-    monkeypatch.setattr(queue, "finish", cancelled_first)
+        async def find(self, tenant: str, event_id: str) -> Event:
+            await desk.parts.cancel(event)
+            return event
+
     service = desk.service
+    service._events = Late(desk.parts.store.archive)
     replaying = service.replay_event(TENANT, event.id, None) if whole else service.replay(TENANT, delivered.id)
     with pytest.raises(Conflict, match="was cancelled"):
         await replaying
