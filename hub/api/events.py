@@ -117,7 +117,10 @@ async def cancel_event(event_id: EventId, services: CurrentServices, caller: Pub
 async def replay_event(
     event_id: EventId, services: CurrentServices, caller: Manager, wanted: ReplayRequest | None = None
 ) -> Response:
-    """Send an event again to all, or some, of the subscriptions that were to get it: new attempts, same message id."""
+    """Send an event again to all, or some, of the subscriptions that were to get it: new attempts, same message id.
+
+    What was for a deleted subscription stays as it is; 409 when that is all, or when one that is named is deleted.
+    """
     only = wanted.subscription_ids if wanted else None
     replayed = await services.deliveries.replay_event(caller.tenant, event_id, only)
     return json_response({"items": [shown_delivery(one, services.subscriptions.name_of) for one in replayed]}, 202)

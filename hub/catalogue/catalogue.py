@@ -89,6 +89,14 @@ class Catalogue:
         subscription = self._subscriptions.get(subscription_id)
         return None if subscription is None else subscription.spec.name
 
+    async def existing(self, subscription_ids: Iterable[str]) -> frozenset[str]:
+        """Those of these subscriptions that are not deleted. Raises `Unavailable`."""
+        asked = frozenset(subscription_ids)
+        if not asked <= self._subscriptions.keys():
+            # Another process may have made one a moment ago.
+            await self.refresh()
+        return asked & self._subscriptions.keys()
+
     def every_subscription(self) -> Iterable[Subscription]:
         """Those of all tenants."""
         return self._subscriptions.values()

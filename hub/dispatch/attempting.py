@@ -118,7 +118,8 @@ class Attempter:
         timing = Timing(started_at, started_at + timedelta(milliseconds=duration_ms), duration_ms)
         if isinstance(attempted, ChannelUnavailable):
             pause_seconds = self._sender.holds.pause_seconds(subscription)
-            await self._recorder.record(hold(claim, attempted, timing.ended_at, pause_seconds))
+            held = hold(claim, attempted, timing.ended_at, pause_seconds, subscription.address)
+            await self._recorder.record(held)
             return
         await self._recorder.record_attempt(claim, subscription, attempted, timing, duration)
 

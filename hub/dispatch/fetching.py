@@ -17,6 +17,8 @@ from hub.stores.base import Claim, ClaimRequest, LanePolicy, Queue
 
 DELETED_LANE_ROOM: Final = 100
 """How many deliveries of a deleted subscription are claimed at once, to be cancelled."""
+_NOWHERE: Final = "nowhere"
+"""The address of a deleted subscription."""
 
 
 class Fetcher:
@@ -125,11 +127,11 @@ def policy_of(catalogue: Catalogue, holds: Holds, lane_id: str) -> LanePolicy | 
     """
     subscription = catalogue.subscription(lane_id)
     if subscription is None:
-        # This revision is newer than any of the subscription: an open breaker, a pause or a rate that it had bars
-        # nothing.
-        return LanePolicy(DELETED_LANE_ROOM, revision=catalogue.version)
+        # Newer than any revision of the subscription, and at no address: an open breaker, a pause or a rate that it had
+        # bars nothing.
+        return LanePolicy(DELETED_LANE_ROOM, revision=catalogue.version, address=_NOWHERE)
     if not subscription.spec.enabled or holds.misconfigured(subscription) is not None:
         # No claims are made for such a lane; that is all that `held` means. See docs/decisions/0005.
         return None
     room = 1 if holds.refused(subscription) is not None else subscription.spec.max_in_flight
-    return LanePolicy(room, subscription.per_second, subscription.version)
+    return LanePolicy(room, subscription.per_second, subscription.version, subscription.address)

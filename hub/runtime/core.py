@@ -117,13 +117,20 @@ async def open_core(
         rotation=SecretRotation(settings, catalogue, codec, sources, sealer, failpoint, alone=alone),
         failpoint=failpoint,
         notifier=notifier,
-        changes=ChangeRunner(store.archive, store.queue, store.changes, clock, notifier.notify, metrics, alone=alone),
+        changes=_change_runner(store, catalogue, clock, notifier, metrics, alone=alone),
         clock_watch=clock_watch,
         memory=_memory(settings, metrics),
         compute=compute,
         loop_lag=LoopLag(metrics.lagged),
         threads=threads,
     )
+
+
+def _change_runner(
+    store: Store, catalogue: Catalogue, clock: Clock, notifier: Notifier, metrics: Metrics, *, alone: bool
+) -> ChangeRunner:
+    ports = store.archive, store.queue, store.changes
+    return ChangeRunner(*ports, clock, notifier.notify, metrics, catalogue.existing, alone=alone)
 
 
 async def _open_store(

@@ -124,13 +124,12 @@ class LaneState:
     def adopt(self, policy: LanePolicy) -> None:
         """Follow this policy from now on.
 
-        A newer revision means that the subscription was changed, perhaps to another target, so what is known of the
-        target's health is forgotten. An older revision comes from a process that has not seen the change yet; it is
-        ignored.
+        What is known of the target's health belongs to its address, and is forgotten with that. An older revision
+        comes from a process that has not seen a change of the subscription yet; it is ignored.
         """
         if policy.revision < self.policy.revision:
             return
-        if policy.revision > self.policy.revision:
+        if policy.address != self.policy.address:
             self.breaker = Breaker()
             self._paused_until = self._spent_until = -inf
         self.policy = policy
@@ -189,6 +188,10 @@ class LaneState:
         return max(self._spent_until, now - _burst_seconds(per_second))
 
     # -- what an attempt came to ---------------------------------------------------------------------------------------
+
+    def is_at(self, address: str | None) -> bool:
+        """Whether the lane's target is still where an attempt was made; None is anywhere."""
+        return address is None or address == self.policy.address
 
     def record(self, mark: HealthMark, now: float, spread: float) -> None:
         """Record what an attempt that ended says of the target's health; for `spread` see `Breaker.failed`."""

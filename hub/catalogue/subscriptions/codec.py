@@ -13,7 +13,7 @@ from channels.base import Channel, SignedTarget, TargetModel
 from hub.catalogue.patterns import check_patterns
 from hub.catalogue.sealing import SealBroken, Sealer, mask_model
 from hub.catalogue.subscriptions.filters import Filter, compile_filter, refuse_contradiction
-from hub.catalogue.subscriptions.model import RateLimit, Subscription, SubscriptionSpec
+from hub.catalogue.subscriptions.model import RateLimit, Subscription, SubscriptionSpec, new_address
 from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 from hub.catalogue.unknown_members import Document, split, with_unknown
 from hub.compute import ComputePool
@@ -27,7 +27,7 @@ from hub.validation import pydantic_faults
 
 MAX_EXAMPLES = 20
 _SPEC_NAMES = member_names(SubscriptionSpec)
-_RECORD_NAMES = _SPEC_NAMES | {"disabled_reason", "created_at", "updated_at"}
+_RECORD_NAMES = _SPEC_NAMES | {"address", "disabled_reason", "created_at", "updated_at"}
 _RATE_NAMES = member_names(RateLimit)
 
 
@@ -71,6 +71,7 @@ class SubscriptionCodec:
             target=target,
             # A change of something else keeps the reason for which it was disabled.
             disabled_reason=None if spec.enabled else (current and current.disabled_reason) or "disabled on request",
+            address=_address(spec, target, current),
             created_at=current.created_at if current else at,
             updated_at=at,
             unknown=_still_unknown(spec, current),
@@ -137,6 +138,7 @@ class SubscriptionCodec:
             )
             doc = with_unknown(doc, self._unknown_resealed(subscription))
         doc["disabled_reason"] = subscription.disabled_reason
+        doc["address"] = subscription.address
         doc["created_at"] = subscription.created_at
         doc["updated_at"] = subscription.updated_at
         return Record("subscription", subscription.tenant, subscription.id, orjson.dumps(doc))
@@ -163,6 +165,7 @@ class SubscriptionCodec:
             spec=spec,
             target=target,
             filter=compile_filter(spec.filter, stored=True) if spec.filter else None,
+            address=doc.get("address", ""),
             version=record.version,
             sealed_with=sealed_with,
             unknown=unknown,
@@ -203,6 +206,7 @@ class SubscriptionCodec:
             target=target,
             filter=None,
             version=record.version,
+            address=str(doc.get("address", "")),
             sealed_with=self._sealed_with(doc, record),
             disabled_reason=disabled_reason if isinstance(disabled_reason, str) else None,
             created_at=_instant(doc.get("created_at")),
@@ -279,6 +283,18 @@ def _still_unknown(spec: SubscriptionSpec, current: Subscription | None) -> Docu
     if current is None or current.spec.channel == spec.channel:
         return current.unknown if current else {}
     return {name: value for name, value in current.unknown.items() if name != "target"}
+def _address(spec: SubscriptionSpec, target: TargetModel, current: Subscription | None) -> str:
+    """That of the current subscription, as long as its messages go to the same place in the same way."""
+    if current is None or spec.channel != current.spec.channel or _place(target) != _place(current.target):
+        return new_address()
+    # A person who enables a subscription wants it to be tried now.
+    return new_address() if spec.enabled and not current.spec.enabled else current.address
+
+
+def _place(target: TargetModel) -> dict[str, Any]:
+    """All of a target but the secrets that its messages are signed with: a receiver that was away is not back because
+    they changed."""
+    return target.model_dump(exclude={*SignedTarget.model_fields} if isinstance(target, SignedTarget) else None)
 
 
 def _with_previous_secrets(target: TargetModel, current: Subscription | None) -> TargetModel:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from secrets import token_hex
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,7 +35,9 @@ class SubscriptionSpec(BaseModel):
     target: dict[str, Any] = Field(examples=[{"name": "orders"}])
     filter: dict[str, Any] | None = Field(default=None, examples=[{"data.total": {"gte": 100}}])
     template: dict[str, Any] | None = Field(default=None, description="Overrides of the channel's template fields.")
-    retry_schedule: RetrySchedule | None = Field(default=None, description="Seconds to wait after attempt 1, 2, …")
+    retry_schedule: RetrySchedule | None = Field(
+        default=None, description="Seconds to wait after attempt 1, 2, …; `Retry-After` of a 429 takes their place."
+    )
     timeout: float | None = Field(
         default=None, gt=0, le=30, allow_inf_nan=False, strict=True, description="Seconds that an attempt may take."
     )
@@ -61,6 +64,11 @@ class SubscriptionView(SubscriptionSpec):
     updated_at: datetime
 
 
+def new_address() -> str:
+    """See `Subscription.address`."""
+    return token_hex(8)
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """A subscription ready to be matched and sent to."""
@@ -76,6 +84,9 @@ class Subscription:
     disabled_reason: str | None
     created_at: datetime
     updated_at: datetime
+    address: str = ""
+    """Names where its target is; a new name when that changes, or when the subscription is enabled again. What is known
+    of a target's health belongs to it. Those of older releases have none until then."""
     version: int = 0
     """The version of the catalogue in which it was written; 0 before that."""
     sealed_with: frozenset[str] = frozenset()

@@ -13,12 +13,13 @@ from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.keys.model import Principal
 from hub.catalogue.sealing import reveal_model, unmask
 from hub.catalogue.subscriptions.codec import SubscriptionCodec
-from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
+from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec, new_address
 from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 from hub.clock import Clock
 from hub.compute import ComputePool
 from hub.errors import Conflict, Invalid, NotFound
 from hub.models import Delivery, FeedEntry, FeedKind, Record
+from hub.stores.base import Effect
 from hub.validation import pydantic_faults
 
 
@@ -112,6 +113,15 @@ class Subscriptions:
             tenant, subscription_id, lambda current: self._switched(current, enabled=False, reason=reason)
         )
 
+    def disabling(self, subscription_id: str, address: str, reason: str) -> Effect | None:
+        """What disables a subscription together with the result of an attempt to this address; None when it is
+        disabled or deleted already, or its target is elsewhere."""
+        current = self._catalogue.subscription(subscription_id)
+        if current is None or current.address != address or not current.spec.enabled:
+            return None
+        disabled = self._switched(current, enabled=False, reason=reason)
+        return Effect(self._codec.encode(disabled), current.version, tuple(_switch_entries(current, disabled)))
+
     async def rotate(self, tenant: str, subscription_id: str, grace: timedelta) -> Subscription:
         """Make a new signing secret. For `grace`, messages are signed with the old one as well."""
 
@@ -136,7 +146,9 @@ class Subscriptions:
         if current.spec.enabled == enabled:
             return current
         spec = current.spec.model_copy(update={"enabled": enabled})
-        return replace(current, spec=spec, disabled_reason=reason, updated_at=self._clock.now())
+        # A person who enables a subscription wants it to be tried now, whatever was known of its target before.
+        address = new_address() if enabled else current.address
+        return replace(current, spec=spec, address=address, disabled_reason=reason, updated_at=self._clock.now())
 
     async def _edit(
         self, tenant: str, subscription_id: str, edit: Callable[[Subscription], Subscription]

@@ -36,7 +36,7 @@ from hub.stores.base.intake import (
 )
 from hub.stores.base.lanes import UNBOUNDED, BreakerState, HealthMark, LaneHealth, LanePolicy
 from hub.stores.base.page import Listing, Page
-from hub.stores.base.queue import Claim, ClaimRequest, ClaimResult, Queue, Result, WriteOutcome
+from hub.stores.base.queue import Claim, ClaimRequest, ClaimResult, Effect, Queue, Result, WriteOutcome
 from hub.stores.base.records import Records
 from hub.stores.base.store import Store
 from hub.stores.base.tasks import Tasks
@@ -63,6 +63,7 @@ __all__ = [
     "ClockMark",
     "CopyState",
     "DeliveryQuery",
+    "Effect",
     "EventChange",
     "EventChanges",
     "EventQuery",

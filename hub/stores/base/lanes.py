@@ -9,12 +9,14 @@ from enum import StrEnum
 class LanePolicy:
     """What a subscription allows over all processes: attempts under way at once, attempts per second (None: any).
 
-    `revision` is the subscription's version. A newer one makes the store forget the health of the lane's target.
+    `revision` is the subscription's version; of two policies, that of the newer one counts. `address` names where the
+    lane's target is. The health of a target belongs to its address, so the store forgets it when that changes.
     """
 
     max_in_flight: int = 2**31
     per_second: float | None = None
     revision: int = 0
+    address: str = ""
 
 
 UNBOUNDED = LanePolicy()

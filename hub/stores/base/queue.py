@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from hub.models import Attempt, Cause, Delivery, Event, FeedEntry
+from hub.models import Attempt, Cause, Delivery, Event, FeedEntry, Record
 from hub.stores.base.lanes import UNBOUNDED, HealthMark, LaneHealth, LanePolicy
 
 
@@ -56,13 +56,23 @@ class ClaimResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Effect:
+    """What a result changes in the catalogue: a record, which must still be in this version, and feed entries."""
+
+    record: Record
+    version: int
+    feed: tuple[FeedEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """A delivery's next state. Its token must be the last one, because a claim and every other write bumps it.
 
     A pending delivery waits, from the moment of the write, for as long as its `next_attempt_at` is after its
     `updated_at`: both are of this process's clock, and the store goes by its own. `cause` is why its next attempt is
     made. `attempt` is added to (or, by number, replaced in) the record of attempts. `health_mark` is what the attempt
-    says of the target's health. For `pause_seconds` the target wants no attempt at all.
+    says of the target's health. For `pause_seconds` the target wants no attempt at all. Both count only where the lane
+    is still at the `address` to which the attempt was made; None is any. `effects` are written with the result.
     """
 
     delivery: Delivery
@@ -71,14 +81,18 @@ class Result:
     cause: Cause = Cause.AUTOMATIC
     health_mark: HealthMark = HealthMark.NONE
     pause_seconds: float | None = None
+    address: str | None = None
+    effects: tuple[Effect, ...] = ()
 
 
 class WriteOutcome(StrEnum):
-    """Recorded; fenced: another write bumped the token; event cancelled: it would wait for a cancelled event."""
+    """Recorded; fenced: another write bumped the token; event cancelled: it would wait for a cancelled event; stale: a
+    record that it has an effect on is in another version. Nothing is written but what is recorded."""
 
     RECORDED = "recorded"
     FENCED = "fenced"
     EVENT_CANCELLED = "event_cancelled"
+    STALE = "stale"
 
 
 class Queue(ABC):
@@ -99,6 +113,10 @@ class Queue(ABC):
         """When the first pending delivery of each lane is due."""
 
     @abstractmethod
+    async def expired(self, at: datetime, limit: int) -> Sequence[Delivery]:
+        """Pending deliveries whose events had expired at that instant, those that expired first."""
+
+    @abstractmethod
     async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         """Lease due deliveries: as one, each gets the status `sending`, and its attempt count and token are bumped.
 
@@ -112,9 +130,11 @@ class Queue(ABC):
 
     @abstractmethod
     async def finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
-        """Write each next state with its attempt and feed entries, where the token still matches, and end the lease.
+        """Write each next state with its attempt, feed entries and effects, where the token still matches, and end the
+        lease.
 
-        A result that would be pending although its event is cancelled is not written. Health marks and pauses count for
+        A result that would be pending although its event is cancelled is not written, nor one with an effect on a
+        record that has changed. Health marks and pauses count for
         the lanes of what is written.
         """
 

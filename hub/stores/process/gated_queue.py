@@ -9,7 +9,17 @@ from math import floor
 from random import Random
 
 from hub.clock import Clock
-from hub.stores.base import BreakerState, Claim, ClaimRequest, ClaimResult, LaneHealth, Queue, Result, WriteOutcome
+from hub.stores.base import (
+    BreakerState,
+    Claim,
+    ClaimRequest,
+    ClaimResult,
+    HealthMark,
+    LaneHealth,
+    Queue,
+    Result,
+    WriteOutcome,
+)
 from hub.stores.gate import LaneState
 
 
@@ -58,7 +68,7 @@ class GatedQueue(Queue):
         for result, what in zip(results, written, strict=True):
             if what is WriteOutcome.RECORDED:
                 self._record(result, now)
-            # A delivery whose event is cancelled stays under way: its caller writes another result for it.
+            # Other deliveries stay under way: their callers write another result for them.
             elif what is WriteOutcome.FENCED:
                 self._drop_fenced(result)
         self._forget_idle({result.delivery.subscription_id for result in results}, now)
@@ -114,8 +124,9 @@ class GatedQueue(Queue):
     def _record(self, result: Result, now: float) -> None:
         lane, delivery = self._lane(result.delivery.subscription_id), result.delivery
         lane.under_way.pop(delivery.id, None)
-        lane.record(result.health_mark, now, self._random.uniform(-1, 1))
-        if result.pause_seconds is not None:
+        at_hand = lane.is_at(result.address)
+        lane.record(result.health_mark if at_hand else HealthMark.NONE, now, self._random.uniform(-1, 1))
+        if at_hand and result.pause_seconds is not None:
             lane.pause(now + result.pause_seconds)
 
     def _drop_fenced(self, result: Result) -> None:

@@ -9,16 +9,16 @@ import apsw
 import orjson
 
 from hub.clock import Clock
-from hub.models import Cause, Delivery, Status
+from hub.models import Cause, Delivery
 from hub.stores.base import Claim, ClaimRequest, ClaimResult, Result, WriteOutcome
-from hub.stores.milliseconds import instant, milliseconds, wait_ms
+from hub.stores.milliseconds import instant, milliseconds
 from hub.stores.process import GatedQueue
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
+from hub.stores.sqlite.finishing import finish
 from hub.stores.sqlite.rows import (
-    ATTEMPT_COLUMNS,
     DELIVERY_ID,
     DELIVERY_JSON,
     EVENT_JSON,
@@ -27,7 +27,6 @@ from hub.stores.sqlite.rows import (
     event_from,
     fetch,
 )
-from hub.stores.stored import attempts
 from hub.stores.unreadable import FOREIGN_EVENT, READ_ERRORS, placeholder
 
 _RECLAIM_LEASE: Final = timedelta(minutes=1)
@@ -100,19 +99,14 @@ _CLAIMED: Final = f"""
     JOIN events ON events.seq = deliveries.event_seq
     ORDER BY picked.key
 """
-_STATES: Final = """
-    SELECT json_array(deliveries.id, deliveries.seq, token, cancelled_at IS NOT NULL) AS row
-    FROM json_each(?) AS wanted CROSS JOIN deliveries ON deliveries.id = wanted.value
-    JOIN events ON events.seq = deliveries.event_seq
-"""
 _LEASED: Final = (
     "SELECT seq AS row FROM deliveries WHERE status = 'sending' AND lease_until <= ? ORDER BY lease_until LIMIT ?"
 )
+_EXPIRED: Final = f"""
+    SELECT {DELIVERY_JSON} AS row FROM deliveries CROSS JOIN events ON events.seq = deliveries.event_seq
+    WHERE deliveries.status = 'pending' AND deliveries.expires_at <= ? ORDER BY deliveries.expires_at LIMIT ?
+"""
 _UNDER_WAY: Final = "SELECT json_array(subscription_id, id, token) AS row FROM deliveries WHERE status = 'sending'"
-
-_STATE_COLUMNS: Final = (
-    "seq, status, reason, attempt_count, schedule_base, checkpoint, token, cause, due_at, updated_at"
-)
 
 
 def _claims(transaction: Transaction, seqs: Sequence[int]) -> list[Claim]:
@@ -167,74 +161,6 @@ def _claim_one(
     return ClaimResult(tuple(claims), {lane: instant(at + ahead) for lane, at in next_due if at is not None})
 
 
-def _finish(transaction: Transaction, calls: Sequence[Sequence[Result]]) -> list[list[WriteOutcome]]:
-    ids = [result.delivery.id for results in calls for result in results]
-    states: Any = transaction.fetch(_STATES, (orjson.dumps(ids).decode(),))
-    known = {id_: (seq, token, bool(cancelled)) for id_, seq, token, cancelled in states}
-    finishing = _Finishing(known, transaction.now)
-    outcomes = [[finishing.judge(result) for result in results] for results in calls]
-    finishing.write(transaction)
-    return outcomes
-
-
-class _Finishing:
-    """Decides on results one after the other, and collects what is to be written for all of them."""
-
-    def __init__(self, states: dict[str, tuple[int, int, bool]], now: int) -> None:
-        self._now = now
-        self._states = states
-        """By delivery id: seq, token, whether the event is cancelled."""
-        self._next: dict[int, tuple[str | int | None, ...]] = {}
-        self._attempts: list[tuple[str | int | None, ...]] = []
-        self._recorded: list[Result] = []
-
-    def judge(self, result: Result) -> WriteOutcome:
-        delivery = result.delivery
-        seq, token, cancelled = self._states.get(delivery.id, (0, -1, False))
-        # Raised by each claim, takeover and write, also by an earlier result of this group.
-        if token != delivery.token:
-            return WriteOutcome.FENCED
-        if delivery.status is Status.PENDING and cancelled:
-            return WriteOutcome.EVENT_CANCELLED
-        self._states[delivery.id] = (seq, token + 1, cancelled)
-        self._next[seq] = _state_row(seq, token + 1, result, self._now)
-        if result.attempt:
-            place = seq, result.attempt.number, delivery.tenant, delivery.channel
-            self._attempts.append((*place, *attempts.values(result.attempt)))
-        self._recorded.append(result)
-        return WriteOutcome.RECORDED
-
-    def write(self, transaction: Transaction) -> None:
-        transaction.change_each(
-            "UPDATE OR FAIL deliveries SET status = new.status, reason = new.reason, attempt_count = new.attempt_count,"
-            " schedule_base = new.schedule_base, checkpoint = new.checkpoint,"
-            " token = new.token, cause = new.cause, due_at = new.due_at, appointed = 0, lease_until = NULL,"
-            " updated_at = new.updated_at FROM new WHERE deliveries.seq = new.seq",
-            _STATE_COLUMNS,
-            list(self._next.values()),
-        )
-        transaction.insert("attempts", ATTEMPT_COLUMNS, self._attempts, replace=True)
-        transaction.append(entry for result in self._recorded for entry in result.feed)
-
-
-def _state_row(seq: int, token: int, result: Result, now: int) -> tuple[str | int | None, ...]:
-    """The delivery's next state as `_STATE_COLUMNS`."""
-    delivery = result.delivery
-    wait = wait_ms(delivery)
-    return (
-        seq,
-        delivery.status,
-        delivery.reason,
-        delivery.attempt_count,
-        delivery.schedule_base,
-        delivery.checkpoint,
-        token,
-        result.cause,
-        None if wait is None else now + wait,
-        milliseconds(delivery.updated_at),
-    )
-
-
 def _reclaim(transaction: Transaction, calls: Sequence[tuple[int, bool]]) -> list[list[Claim]]:
     return [_reclaim_one(transaction, limit, all_owners) for limit, all_owners in calls]
 
@@ -275,6 +201,10 @@ def _due(connection: apsw.Connection, ahead: int) -> dict[str, datetime]:
     return {lane: instant(at + ahead) for lane, at in fetch(connection, _DUE, {"ahead": ahead})}
 
 
+def _expired(connection: apsw.Connection, ahead: int, at: int, limit: int) -> list[Delivery]:
+    return [delivery_from(row, ahead) for row in fetch(connection, _EXPIRED, (at, limit))]
+
+
 def leased(connection: apsw.Connection) -> list[tuple[str, str, int]]:
     """Lane, delivery id and token of each delivery that was under way when the database was last used."""
     return [(lane, id_, token) for lane, id_, token in fetch(connection, _UNDER_WAY)]
@@ -299,6 +229,9 @@ class SqliteQueue(GatedQueue):
     async def due(self) -> Mapping[str, datetime]:
         return await self._readers.run(_due, self._timeline.ahead())
 
+    async def expired(self, at: datetime, limit: int) -> Sequence[Delivery]:
+        return await self._readers.run(_expired, self._timeline.ahead(), milliseconds(at), limit)
+
     async def renew(self, claims: Sequence[Claim], lease_seconds: float) -> None:
         for start in range(0, len(claims), _RENEWED_AT_ONCE):
             part = claims[start : start + _RENEWED_AT_ONCE]
@@ -310,7 +243,7 @@ class SqliteQueue(GatedQueue):
         return await self._writer.submit(_claim, claiming, vital=True)
 
     async def _finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
-        return await self._writer.submit(_finish, results, rows=len(results), vital=True)
+        return await self._writer.submit(finish, results, rows=len(results), vital=True)
 
     async def _reclaim(self, limit: int, *, all_owners: bool) -> Sequence[Claim]:
         return await self._writer.submit(_reclaim, (limit, all_owners), vital=True)

@@ -8,6 +8,7 @@ from hub.models import Cause, Outcome, Status
 from hub.stores.base import (
     Claim,
     ClaimRequest,
+    Result,
     Store,
     WriteOutcome,
 )
@@ -37,6 +38,29 @@ class QueueConformance(StoreSuite):
         await retry_later(store, await claim(store), 60)
         await publish(store, LANE, deliver_at=START + timedelta(hours=1))
         assert await store.queue.due() == {LANE: START + timedelta(seconds=60)}
+
+    async def test_what_has_expired_while_it_waits_is_found_in_order_until_it_ends(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        expiries = [START + timedelta(seconds=seconds) for seconds in (30, 10, 20)]
+        late, first, second = [await publish(store, "sub_1", expires_at=at) for at in expiries]
+        under_way = await publish(store, "sub_2", expires_at=expiries[1])
+        await publish(store, "sub_1")
+        await claim(store, "sub_2")
+        clock.advance(20)
+        assert await store.queue.expired(expiries[1] - timedelta(milliseconds=1), 100) == []
+        found = await store.queue.expired(expiries[2], 100)
+        assert [one.event_id for one in found] == [first.id, second.id]
+        assert [one.event_id for one in await store.queue.expired(expiries[2], 1)] == [first.id]
+        for one in found:
+            dead = Result(one.model_copy(update={"status": Status.DEAD}))
+            assert await store.queue.finish([dead]) == [WriteOutcome.RECORDED]
+        assert await store.queue.expired(expiries[2], 100) == []
+        (given_back,) = await store.queue.reclaim(10, all_owners=True)
+        await store.queue.finish([result(given_back, Status.PENDING, Outcome.UNKNOWN)])
+        clock.advance(120)
+        found = await store.queue.expired(expiries[0] + timedelta(seconds=120), 100)
+        assert {one.event_id for one in found} == {late.id, under_way.id}
 
     async def test_what_is_due_is_claimed_whatever_time_of_day_is_set_then(
         self, store: Store, clock: ManualClock

@@ -21,7 +21,7 @@ from hub.dispatch.sender import Sender
 from hub.dispatch.store_backoff import StoreBackoff
 from hub.models import Delivery, Event, Scope
 from hub.rendering import Renderer
-from hub.stores.base import Claim, Store
+from hub.stores.base import UNBOUNDED, Claim, LanePolicy, Store
 from hub.telemetry.metrics import Metrics
 from hub.telemetry.tracing import Tracing
 from hub.testing.clock import ManualClock
@@ -88,8 +88,14 @@ class Parts:
         new = samples.event(**event)
         batch = samples.batch(samples.entry(new, [subscription_id]), catalogue_version=self.catalogue.version)
         await self.store.intake.accept(batch)
-        (claim,) = await samples.claim(self.store, subscription_id)
+        (claim,) = await self.claims(subscription_id)
         return claim
+
+    async def claims(self, subscription_id: str) -> Sequence[Claim]:
+        """What is due of a subscription."""
+        known = self.catalogue.subscription(subscription_id)
+        policy = LanePolicy(address=known.address) if known else UNBOUNDED
+        return await samples.claim(self.store, subscription_id, policy=policy)
 
     async def delivery(self, claim: Claim) -> Delivery:
         delivery = await self.store.archive.delivery(TENANT, claim.delivery.id)

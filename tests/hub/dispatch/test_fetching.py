@@ -19,7 +19,7 @@ from tests.hub.dispatch.parts import Parts, outage
 async def test_a_lane_is_claimed_from_as_its_subscription_allows(parts: Parts) -> None:
     subscription = await parts.subscribe(max_in_flight=3, rate_limit={"per_second": 5.0})
     assert policy_of(parts.catalogue, parts.sender.holds, subscription.id) == LanePolicy(
-        3, 5.0, revision=parts.catalogue.version
+        3, 5.0, subscription.version, subscription.address
     )
 
 
@@ -38,15 +38,15 @@ async def test_what_was_refused_is_tried_with_one_delivery_at_a_time(parts: Part
     subscription = await parts.subscribe(max_in_flight=3)
     parts.sender.holds.learn(subscription, ChannelUnavailable("the key is refused"), parts.clock.now())
     policy = policy_of(parts.catalogue, parts.sender.holds, subscription.id)
-    assert policy == LanePolicy(1, revision=subscription.version)
+    assert policy == LanePolicy(1, None, subscription.version, subscription.address)
     parts.sender.holds.learn(subscription, None, parts.clock.now())
     policy = policy_of(parts.catalogue, parts.sender.holds, subscription.id)
-    assert policy == LanePolicy(3, revision=subscription.version)
+    assert policy == LanePolicy(3, None, subscription.version, subscription.address)
 
 
 async def test_what_is_for_a_deleted_subscription_is_claimed_to_be_cancelled(parts: Parts) -> None:
     policy = policy_of(parts.catalogue, parts.sender.holds, "sub_gone")
-    assert policy == LanePolicy(DELETED_LANE_ROOM, revision=parts.catalogue.version)
+    assert policy == LanePolicy(DELETED_LANE_ROOM, None, parts.catalogue.version, "nowhere")
 
 
 async def test_work_that_cannot_be_claimed_is_claimed_when_the_store_is_back(api: Api) -> None:

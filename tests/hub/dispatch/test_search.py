@@ -49,7 +49,8 @@ def events(parts: Parts) -> SlowEvents:
 @pytest.fixture
 def search(parts: Parts, events: SlowEvents) -> Search:
     store, holds = parts.store, parts.sender.holds
-    changes = ChangeRunner(store.archive, store.queue, store.changes, parts.clock, print, parts.metrics, alone=True)
+    ports = store.archive, store.queue, store.changes
+    changes = ChangeRunner(*ports, parts.clock, print, parts.metrics, parts.catalogue.existing, alone=True)
     deliveries = Deliveries(
         events,
         store.archive,

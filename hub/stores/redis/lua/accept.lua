@@ -5,7 +5,8 @@
 -- ARGV: process, number of the call, epoch, feed id seen, batches (msgpack). A batch is an array of
 --   tenant, catalogue version, key (nil, or an array of digest, key, fingerprint, for how long it is kept in ms, verdicts as JSON),
 --   entries: arrays of index, event id, document, digest of it, type, subject, source, source id, accepted (ms),
---   due (ms, or nil: now), feed entry, the match to fan out to (or nil), deliveries: arrays of id, lane, channel;
+--   due (ms, or nil: now), feed entry, the match to fan out to (or nil), deliveries: arrays of id, lane, channel,
+--   expiry (ms, or nil);
 --   and the matches by their names.
 -- Reply: epoch, lost feed entries, last feed id, and for each batch an array of its outcome: 0 and the duplicates
 --   (index and id of the first event in turn); 1 and the record kept with its key; 2: the catalogue of the
@@ -36,7 +37,8 @@ local function is_taken(entries)
 end
 
 local function write(tenant, entry, recipients)
-  local _, id, document, digest, type, subject, _, _, at, due, shown, match, deliveries = unpack(entry, 1, 13)
+  local _, id, document, digest, type, subject, _, _, at, due, shown, match, deliveries, expires =
+    unpack(entry, 1, 14)
   redis.call('SET', key.event(id), document)
   redis.call('HSET', key.state(id), 'at', at, 'type', type, 'open', #deliveries, 'sum', digest)
   if match then
@@ -45,8 +47,9 @@ local function write(tenant, entry, recipients)
     signals.fans_out()
   end
   indexes.event_added({ id = id, tenant = tenant, subject = subject, at = at }, #deliveries, match)
+  local event = { id = id, tenant = tenant, type = type, expires = expires }
   for _, delivery in ipairs(deliveries) do
-    new_delivery.add({ id = id, tenant = tenant, type = type }, delivery[1], delivery[2], delivery[3], at, due or now)
+    new_delivery.add(event, delivery[1], delivery[2], delivery[3], at, due or now)
   end
   feed_entries[#feed_entries + 1] = shown
 end

@@ -4,7 +4,7 @@
 -- without an owner; see docs/decisions/0009.
 --
 -- ARGV: process, number of the call, number of the last call whose answer arrived (or 0), requests (msgpack): arrays of
---   lane, limit, retries first, lease (ms), cap, rate (or nil), revision.
+--   lane, limit, retries first, lease (ms), cap, rate (or nil), revision, address.
 -- Reply: rows and events as in lib/claims.lua; and for each request how long to wait before the lane is asked for again
 --   (ms, less than 0 where it could have been sooner, or nil), whether it is full, whether its breaker is open, whether
 --   nothing may start before that.
@@ -74,7 +74,7 @@ local repeated = hand_out_again() == tonumber(number)
 local outlooks = {}
 for _, request in ipairs(cmsgpack.unpack(ARGV[4])) do
   local lane = gate.lane(request[1])
-  gate.adopt(lane, request[5], request[6], request[7])
+  gate.adopt(lane, request[5], request[6], request[7], request[8])
   if not repeated then take(lane, request) end
   outlooks[#outlooks + 1] = outlook(lane)
 end

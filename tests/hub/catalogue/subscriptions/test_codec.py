@@ -42,6 +42,14 @@ def test_a_subscription_comes_back_as_it_was_encoded(codec: SubscriptionCodec, m
     assert (decoded.version, decoded.view()) == (7, built.view())
     assert (decoded.target, decoded.per_second, decoded.schedule) == (built.target, built.per_second, built.schedule)
     assert (decoded.filter is None) == (built.filter is None)
+    assert decoded.address == built.address != ""
+
+
+def test_what_an_older_release_stored_has_no_address_until_its_target_changes(codec: SubscriptionCodec) -> None:
+    record = codec.encode(build(codec))
+    doc = orjson.loads(record.doc or b"")
+    del doc["address"]
+    assert codec.decode(replace(record, doc=orjson.dumps(doc))).address == ""
 
 
 def test_no_secret_is_in_the_record_or_the_view(codec: SubscriptionCodec) -> None:
