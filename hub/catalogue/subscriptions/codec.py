@@ -283,6 +283,8 @@ def _still_unknown(spec: SubscriptionSpec, current: Subscription | None) -> Docu
     if current is None or current.spec.channel == spec.channel:
         return current.unknown if current else {}
     return {name: value for name, value in current.unknown.items() if name != "target"}
+
+
 def _address(spec: SubscriptionSpec, target: TargetModel, current: Subscription | None) -> str:
     """That of the current subscription, as long as its messages go to the same place in the same way."""
     if current is None or spec.channel != current.spec.channel or _place(target) != _place(current.target):
