@@ -3,7 +3,7 @@
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 
 class Clock(ABC):
@@ -29,9 +29,11 @@ class Clock(ABC):
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds` of monotonic time."""
 
-    def agree(self, ahead: timedelta) -> None:  # noqa: B027 - only a clock that measures real time can be wrong
-        """Add `ahead` to this machine's time of day from now on: a reference that all machines share is ahead by that
-        much. What is monotonic stays as it is. See docs/decisions/0011."""
+    @property
+    def by_hand(self) -> bool:
+        """Whether time stands still until it is moved by hand. A store whose server has a clock of its own then goes by
+        this one; see docs/decisions/0027."""
+        return False
 
 
 def to_millisecond(instant: datetime) -> datetime:
@@ -40,17 +42,11 @@ def to_millisecond(instant: datetime) -> datetime:
 
 
 class SystemClock(Clock):
-    def __init__(self) -> None:
-        self._ahead = timedelta()
-
     def now(self) -> datetime:
-        return to_millisecond(datetime.now(UTC) + self._ahead)
+        return to_millisecond(datetime.now(UTC))
 
     def monotonic(self) -> float:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-    def agree(self, ahead: timedelta) -> None:
-        self._ahead = ahead

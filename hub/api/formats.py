@@ -2,13 +2,11 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import NamedTuple
 
 from fastapi import Request
 
 from hub.catalogue.sources.schemes import EVENT_HEADERS, Headers
-from hub.clock import Clock
 from hub.errors import BadRequest, HubError, TooLarge, UnsupportedMedia
 from hub.media_types import CLOUDEVENT, CLOUDEVENTS_BATCH, JSON, NDJSON, media_type
 from hub.publishing import cloudevents
@@ -18,7 +16,7 @@ from hub.publishing.sources import announced_event
 from hub.stores.base import Idempotency
 
 MAX_KEY_LENGTH = 255
-IDEMPOTENCY_LIFE = timedelta(hours=24)
+IDEMPOTENCY_SECONDS = 86_400.0
 
 Adapt = Callable[[ParsedEvent], ParsedEvent]
 Items = list[ParsedEvent | HubError]
@@ -90,7 +88,7 @@ def _each(elements: Sequence[bytes], parse: Callable[[bytes], ParsedEvent], adap
     return items
 
 
-def idempotency_of(request: Request, sent: Sent, clock: Clock) -> Idempotency | None:
+def idempotency_of(request: Request, sent: Sent) -> Idempotency | None:
     """The client's key with a fingerprint of everything that makes up the request. Raises `BadRequest`.
 
     Source: draft-ietf-httpapi-idempotency-key-header-07, section 2.1 (a quoted string; bare ones are taken too).
@@ -107,4 +105,4 @@ def idempotency_of(request: Request, sent: Sent, clock: Clock) -> Idempotency | 
         if name == "content-type" or name in EVENT_HEADERS or name.startswith("ce-"):
             digest.update(f"\n{name}:{value}".encode())
     digest.update(b"\n\n" + sent.body)
-    return Idempotency(key, digest.hexdigest(), clock.now() + IDEMPOTENCY_LIFE)
+    return Idempotency(key, digest.hexdigest(), IDEMPOTENCY_SECONDS)

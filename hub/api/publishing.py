@@ -213,7 +213,7 @@ async def _publish(
         raise Invalid("Send an array of events; `POST /v1/events` takes a single one.")
     if received is None:
         return Response(status_code=204)
-    idempotency = idempotency_of(request, sent, services.clock)
+    idempotency = idempotency_of(request, sent)
     if isinstance(received, ParsedEvent):
         answer = await services.publisher.publish_one(caller.tenant, received, idempotency)
         (verdict,) = answer.verdicts

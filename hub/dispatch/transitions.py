@@ -78,8 +78,8 @@ def settle(claim: Claim, attempted: AttemptResult, timing: Timing, schedule: Seq
     feed = [attempted_entry(delivery, attempt)]
     if status in ENDINGS:
         feed.append(entry(ENDINGS[status], delivery))
-    health_mark, pause_until = _health(attempted, timing.ended_at)
-    return Result(delivery, attempt, tuple(feed), claim.cause, health_mark, pause_until)
+    health_mark, pause_seconds = _health(attempted)
+    return Result(delivery, attempt, tuple(feed), claim.cause, health_mark, pause_seconds)
 
 
 def reason_to_skip(claim: Claim, now: datetime) -> Skipped | None:
@@ -128,7 +128,7 @@ def hold(claim: Claim, unavailable: ChannelUnavailable, now: datetime, seconds: 
     """
     released = release(claim, now)
     delivery = released.delivery.model_copy(update={"reason": unavailable.detail[:ERROR_CHARS]})
-    return replace(released, delivery=delivery, pause_until=now + timedelta(seconds=seconds))
+    return replace(released, delivery=delivery, pause_seconds=seconds)
 
 
 def cancel(delivery: Delivery, reason: str, now: datetime) -> Result:
@@ -212,8 +212,8 @@ def _checkpoint(delivery: Delivery, attempted: AttemptResult) -> str | None:
     return delivery.checkpoint if given is None else given
 
 
-def _health(attempted: AttemptResult, now: datetime) -> tuple[HealthMark, datetime | None]:
-    """What an attempt says of its target's health, and until when the target wants no other attempt."""
+def _health(attempted: AttemptResult) -> tuple[HealthMark, float | None]:
+    """What an attempt says of its target's health, and for how many seconds the target wants no other attempt."""
     if isinstance(attempted, Receipt):
         return HealthMark.GOOD, None
     if isinstance(attempted, Unknown) or attempted.permanent:
@@ -227,7 +227,7 @@ def _health(attempted: AttemptResult, now: datetime) -> tuple[HealthMark, dateti
         return HealthMark.BAD, None
     # A target that answers 429 works and says how fast. Its lane is paused, and the attempt speaks for its health.
     pause = min(attempted.retry_after or 0.0, LONGEST_PAUSE_SECONDS)
-    return HealthMark.GOOD, now + timedelta(seconds=pause) if pause > 0 else None
+    return HealthMark.GOOD, pause if pause > 0 else None
 
 
 def _next_state(

@@ -94,7 +94,7 @@ class StreamTickets:
         """A ticket for this caller: 256 random bits, of which only a hash is kept."""
         text, now = token_urlsafe(32), self._clock.now()
         kept = _Kept(principal.key_id, principal.tenant, principal.scopes, issued_at=now)
-        await self._tickets.put(_digest(text), _KEPT.dump_json(kept), now + OPENED_WITHIN)
+        await self._tickets.put(_digest(text), _KEPT.dump_json(kept), OPENED_WITHIN.total_seconds())
         ends = now + LIFETIME
         return IssuedTicket(text, min(ends, self._keys.expires_at(principal) or ends))
 
@@ -108,7 +108,7 @@ class StreamTickets:
         while (former := await self._tickets.find(digest)) is not None:
             connection = self._next(digest, former, selection)
             # Another connection with the same ticket may come in between. The last one to come has the stream.
-            if await self._tickets.replace(digest, former, connection.kept, self._clock.now() + REOPENED_WITHIN):
+            if await self._tickets.replace(digest, former, connection.kept, REOPENED_WITHIN.total_seconds()):
                 self._supersede(digest)
                 return connection
         raise Unauthorized(_UNKNOWN)
@@ -163,7 +163,7 @@ class StreamTickets:
 
     async def _renew(self, connections: list[Connection]) -> None:
         kept = {connection.digest: connection.kept for connection in connections}
-        renewed = await self._tickets.extend(kept, self._clock.now() + REOPENED_WITHIN)
+        renewed = await self._tickets.extend(kept, REOPENED_WITHIN.total_seconds())
         for connection in connections:
             if connection.digest not in renewed and self._open.get(connection.digest) is connection:
                 self._supersede(connection.digest)

@@ -41,6 +41,10 @@ class ManualClock(Clock):
         await woken
 
     @property
+    def by_hand(self) -> bool:
+        return True
+
+    @property
     def sleepers(self) -> int:
         """How many sleeps are under way."""
         return sum(not woken.done() for _, _, woken in self._sleepers)

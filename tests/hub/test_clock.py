@@ -1,4 +1,4 @@
-"""The system's clock: aware, to the millisecond, and set right by the reference that all machines share."""
+"""The system's clock: aware, and to the millisecond."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,14 +20,6 @@ def test_the_present_instant_is_aware_and_to_the_millisecond() -> None:
     now = SystemClock().now()
     assert now.tzinfo is UTC
     assert now == to_millisecond(now)
-
-
-def test_a_clock_that_agreed_with_a_reference_counts_from_there() -> None:
-    clock, plain = SystemClock(), SystemClock()
-    clock.agree(timedelta(days=1))
-    assert timedelta(hours=23) < clock.now() - plain.now() < timedelta(hours=25)
-    clock.agree(timedelta(0))
-    assert abs(clock.now() - plain.now()) < timedelta(hours=1)
 
 
 async def test_monotonic_time_goes_on_by_what_is_slept() -> None:

@@ -66,20 +66,22 @@ class Tickets(ABC):
     """
 
     @abstractmethod
-    async def put(self, digest: str, kept: bytes, expires_at: datetime) -> None: ...
+    async def put(self, digest: str, kept: bytes, seconds: float) -> None:
+        """Keep this for that long."""
 
     @abstractmethod
     async def find(self, digest: str) -> bytes | None:
         """What is kept under this hash."""
 
     @abstractmethod
-    async def replace(self, digest: str, former: bytes, kept: bytes, expires_at: datetime) -> bool:
-        """Keep something else, for another time, where `former` is what is kept; False, changing nothing, where it is
-        not. True also where `kept` is there already: then the answer to the same call was lost."""
+    async def replace(self, digest: str, former: bytes, kept: bytes, seconds: float) -> bool:
+        """Keep something else, for that long from now, where `former` is what is kept; False, changing nothing, where
+        it is not. True also where `kept` is there already: then the answer to the same call was lost."""
 
     @abstractmethod
-    async def extend(self, kept: Mapping[str, bytes], expires_at: datetime) -> frozenset[str]:
-        """Give tickets another time, where this is what is kept; gives the hashes of these. At most 500 in a call."""
+    async def extend(self, kept: Mapping[str, bytes], seconds: float) -> frozenset[str]:
+        """Keep tickets for that long from now, where this is what is kept; gives the hashes of these. At most 500 in a
+        call."""
 
 
 class Schedules(ABC):

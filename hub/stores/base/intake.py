@@ -45,11 +45,11 @@ class ItemResult:
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """A client's `Idempotency-Key`, and the fingerprint of the request that came with it."""
+    """A client's `Idempotency-Key`, and the fingerprint of the request that came with it; kept for `seconds`."""
 
     key: str
     fingerprint: str
-    expires_at: datetime
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,9 +59,10 @@ class ClaimResult:
 class Result:
     """A delivery's next state. Its token must be the last one, because a claim and every other write bumps it.
 
-    `delivery.next_attempt_at` is when a pending delivery is due. `cause` is why its next attempt is made.
-    `attempt` is added to (or, by number, replaced in) the record of attempts. `health_mark` is what the
-    attempt says of the target's health. Until `pause_until` the target wants no attempt at all.
+    A pending delivery waits, from the moment of the write, for as long as its `next_attempt_at` is after its
+    `updated_at`: both are of this process's clock, and the store goes by its own. `cause` is why its next attempt is
+    made. `attempt` is added to (or, by number, replaced in) the record of attempts. `health_mark` is what the attempt
+    says of the target's health. For `pause_seconds` the target wants no attempt at all.
     """
 
     delivery: Delivery
@@ -69,7 +70,7 @@ class Result:
     feed: tuple[FeedEntry, ...] = ()
     cause: Cause = Cause.AUTOMATIC
     health_mark: HealthMark = HealthMark.NONE
-    pause_until: datetime | None = None
+    pause_seconds: float | None = None
 
 
 class WriteOutcome(StrEnum):

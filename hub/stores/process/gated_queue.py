@@ -54,10 +54,10 @@ class GatedQueue(Queue):
     async def finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
         written = await self._finish(results)
         # Only what is on disk counts: a result that could not be written comes again, and would count twice.
-        now, at = self._now(), self._clock.now()
+        now = self._now()
         for result, what in zip(results, written, strict=True):
             if what is WriteOutcome.RECORDED:
-                self._record(result, now, at)
+                self._record(result, now)
             # A delivery whose event is cancelled stays under way: its caller writes another result for it.
             elif what is WriteOutcome.FENCED:
                 self._drop_fenced(result)
@@ -111,12 +111,12 @@ class GatedQueue(Queue):
             delivery = claim.delivery
             self._lane(delivery.subscription_id).under_way[delivery.id] = delivery.token
 
-    def _record(self, result: Result, now: float, at: datetime) -> None:
+    def _record(self, result: Result, now: float) -> None:
         lane, delivery = self._lane(result.delivery.subscription_id), result.delivery
         lane.under_way.pop(delivery.id, None)
         lane.record(result.health_mark, now, self._random.uniform(-1, 1))
-        if result.pause_until is not None:
-            lane.pause(now + (result.pause_until - at).total_seconds())
+        if result.pause_seconds is not None:
+            lane.pause(now + result.pause_seconds)
 
     def _drop_fenced(self, result: Result) -> None:
         """Drop a fenced delivery, unless another claim of it counts by now: then its token is another one."""

@@ -1,8 +1,7 @@
 """The store for more than one machine: one Redis, Valkey, or slot of a Cluster; Lua for each atomic step."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from secrets import token_hex
 
@@ -29,18 +28,10 @@ __all__ = ["open_engine", "open_redis"]
 
 @asynccontextmanager
 async def open_engine(url: str, clock: Clock) -> AsyncIterator[Engine]:
-    """Calls to the server of a URL; the clock agrees with the server's meanwhile. Raises `HubError` when the URL or the
-    server cannot be used."""
+    """Calls to the server of a URL. Raises `HubError` when the URL cannot be used."""
     engine = Engine(read_address(url), clock)
     try:
-        await engine.measure()
-        measuring = asyncio.create_task(engine.keep_measuring())
-        try:
-            yield engine
-        finally:
-            measuring.cancel()
-            with suppress(asyncio.CancelledError):
-                await measuring
+        yield engine
     finally:
         await engine.close()
 

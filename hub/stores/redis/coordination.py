@@ -2,30 +2,30 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import timedelta
 from typing import Any, Final
 
 from hub.errors import Unavailable
 from hub.stores.base import Leases, Schedules, Signal, Signals, Tickets
-from hub.stores.milliseconds import instant, milliseconds
 from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.keyspace.codec import fields, unpack
-from hub.stores.redis.keyspace.index_scan import DIGITS
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
 
 _ACQUIRE: Final = script("acquire_lease")
 _RELEASE: Final = script("release_lease")
+_HELD: Final = script("held_leases")
 _PUT: Final = script("put_ticket")
+_FIND: Final = script("find_ticket")
 _REPLACE: Final = script("replace_ticket")
 _EXTEND: Final = script("extend_tickets")
 _RECORD: Final = script("record_run")
 
-# The hub's clock decides when a lease or a ticket ends (see docs/decisions/0011), and tests move that clock. The
-# server's own expiry, by real time, only clears what was left behind, so it comes much later.
 _LEASE_FORGOTTEN_SECONDS: Final = 86_400.0
-_TICKET_FORGOTTEN_MS: Final = 3_600_000
+"""What is kept of a lease decides when it ends, by the time that tests move. The server's own expiry, by real time,
+only clears what was left behind, so it comes much later."""
 
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _SIGNALS_AT_ONCE: Final = 1_000
 _MISSED: Final = Signal(fans_out=True, catalogue=True)
 """What is given when some signals may have been missed: the reader looks at everything that it cannot look up later."""
@@ -34,27 +34,21 @@ _MISSED: Final = Signal(fans_out=True, catalogue=True)
 class RedisLeases(Leases):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._keys = KeyNames(engine.prefix)
 
     async def acquire(self, name: str, holder: str, seconds: float) -> int | None:
         span, forgotten = int(seconds * 1000), int((seconds + _LEASE_FORGOTTEN_SECONDS) * 1000)
-        token: int | None = await self._engine.run(_ACQUIRE, name, holder, self._now(), span, forgotten, repeat=True)
+        token: int | None = await self._engine.run(_ACQUIRE, name, holder, span, forgotten, repeat=True)
         return token
 
     async def release(self, name: str, holder: str) -> None:
         await self._engine.run(_RELEASE, name, holder, repeat=True)
 
     async def held(self, names: Collection[str]) -> frozenset[str]:
-        ends = await self._engine.ask_all([("HGET", self._keys.lease(name), "until") for name in names])
-        now = self._now()
-        return frozenset(name for name, end in zip(names, ends, strict=True) if end is not None and int(end) > now)
+        return await self.held_under("") & frozenset(names)
 
     async def held_under(self, prefix: str) -> frozenset[str]:
-        names = await self._engine.ask("ZRANGEBYSCORE", self._keys.held_leases, f"({self._now()}", "+inf")
+        names = await self._engine.run(_HELD, repeat=True)
         return frozenset(name for name in map(bytes.decode, names) if name.startswith(prefix))
-
-    def _now(self) -> int:
-        return milliseconds(self._engine.clock.now())
 
 
 class RedisSignals(Signals):
@@ -63,6 +57,7 @@ class RedisSignals(Signals):
     def __init__(self, engine: Engine, reader: Reader, last: int) -> None:
         """`last` is the number of the last signal that is not given any more."""
         self._keys = KeyNames(engine.prefix)
+        self._clock = engine.clock
         self._reader = reader
         self._last = last
         self._lost = False
@@ -92,7 +87,7 @@ class RedisSignals(Signals):
         return await self._reader.ask("XREAD", "COUNT", _SIGNALS_AT_ONCE, "BLOCK", BLOCK_SECONDS * 1000, *place)
 
     def _merged(self, found: list[Any]) -> Signal:
-        due: dict[str, int] = {}
+        waits: dict[str, int] = {}
         numbers = [int(id_.partition(b"-")[0]) for id_, _ in found]
         # Numbers have no gaps: what is missing before the first was trimmed before it could be read.
         missed = numbers[0] > self._last + 1
@@ -101,10 +96,14 @@ class RedisSignals(Signals):
         for _, values in found:
             told = fields(values)
             names |= told.keys()
-            for lane, at in unpack(told["due"]).items() if "due" in told else ():
-                due[lane] = min(at, due.get(lane, at))
-        told_due: dict[str, datetime | None] = {lane: instant(at) if at else None for lane, at in due.items()}
-        return Signal(told_due, fans_out=missed or "fans_out" in names, catalogue=missed or "catalogue" in names)
+            # A wait is counted from when it is read; what that finds too late, the sweep finds. Signals of release
+            # 0.2.0 do not say when they were written, so their lanes are looked at.
+            for lane, due_ms in unpack(told["due"]).items() if "due" in told else ():
+                wait = max(due_ms - int(told["now"]), 0) if "now" in told else 0
+                waits[lane] = min(wait, waits.get(lane, wait))
+        at = self._clock.now()
+        due = {lane: at + wait * _MILLISECOND if wait else None for lane, wait in waits.items()}
+        return Signal(due, fans_out=missed or "fans_out" in names, catalogue=missed or "catalogue" in names)
 
 
 @asynccontextmanager
@@ -118,37 +117,23 @@ async def open_signals(engine: Engine) -> AsyncIterator[RedisSignals]:
 
 
 class RedisTickets(Tickets):
-    """A ticket is 13 digits of its expiry in milliseconds, and what is kept of it."""
-
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._keys = KeyNames(engine.prefix)
 
-    async def put(self, digest: str, kept: bytes, expires_at: datetime) -> None:
-        ends, forgotten = self._times(expires_at)
-        await self._engine.run(_PUT, digest, ends + kept, forgotten, repeat=True)
+    async def put(self, digest: str, kept: bytes, seconds: float) -> None:
+        await self._engine.run(_PUT, digest, kept, int(seconds * 1000), repeat=True)
 
     async def find(self, digest: str) -> bytes | None:
-        found: bytes | None = await self._engine.ask("GET", self._keys.ticket(digest))
-        return found[DIGITS:] if found is not None and int(found[:DIGITS]) > self._now() else None
+        found: bytes | None = await self._engine.run(_FIND, digest, repeat=True)
+        return found
 
-    async def replace(self, digest: str, former: bytes, kept: bytes, expires_at: datetime) -> bool:
-        ends, forgotten = self._times(expires_at)
-        return bool(await self._engine.run(_REPLACE, self._now(), forgotten, digest, former, ends + kept, repeat=True))
+    async def replace(self, digest: str, former: bytes, kept: bytes, seconds: float) -> bool:
+        return bool(await self._engine.run(_REPLACE, digest, former, kept, int(seconds * 1000), repeat=True))
 
-    async def extend(self, kept: Mapping[str, bytes], expires_at: datetime) -> frozenset[str]:
-        ends, forgotten = self._times(expires_at)
+    async def extend(self, kept: Mapping[str, bytes], seconds: float) -> frozenset[str]:
         asked = [part for pair in kept.items() for part in pair]
-        extended = await self._engine.run(_EXTEND, self._now(), forgotten, ends, *asked, repeat=True)
+        extended = await self._engine.run(_EXTEND, int(seconds * 1000), *asked, repeat=True)
         return frozenset(map(bytes.decode, extended))
-
-    def _times(self, expires_at: datetime) -> tuple[bytes, int]:
-        """The expiry as it is kept, and after how many milliseconds of real time the server forgets the ticket."""
-        ends = milliseconds(expires_at)
-        return f"{ends:0{DIGITS}}".encode(), max(ends - self._now(), 0) + _TICKET_FORGOTTEN_MS
-
-    def _now(self) -> int:
-        return milliseconds(self._engine.clock.now())
 
 
 class RedisSchedules(Schedules):

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from hub.errors import HubError, StaleCatalogue
 from hub.stores.base import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
-from hub.stores.milliseconds import milliseconds, not_before
+from hub.stores.milliseconds import milliseconds, not_before_or_none
 from hub.stores.options import StoreOptions
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.group_commit import GroupCommit
 from hub.stores.redis.keyspace.codec import as_str_bytes, document_digest, event_from, pack, packed_entry, packed_event
-from hub.stores.redis.keyspace.idempotency import digest, expiry, given, remembered, with_duplicates
+from hub.stores.redis.keyspace.idempotency import digest, given, remembered, with_duplicates
 from hub.stores.redis.keyspace.index_scan import id_of
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
@@ -21,20 +21,17 @@ from hub.stores.redis.safety.loss_detection import LossDetection
 _ACCEPT: Final = script("accept")
 _EXPAND: Final = script("expand")
 _CANCEL: Final = script("cancel")
+_RECALL: Final = script("recall")
 
 
 Expansion = tuple[FanOut, Sequence[NewDelivery], str | None]
 Cancellation = tuple[str, str, datetime]
 
 
-def _due(event_at: datetime | None, otherwise: int) -> int:
-    return otherwise if event_at is None else not_before(event_at)
-
-
 def _entry_row(entry: BatchEntry) -> tuple[Any, ...]:
     """An entry as `lua/accept.lua` takes it."""
     event = entry.event
-    document, accepted = packed_event(event), milliseconds(event.accepted_at)
+    document = packed_event(event)
     return (
         entry.index,
         event.id,
@@ -44,8 +41,8 @@ def _entry_row(entry: BatchEntry) -> tuple[Any, ...]:
         event.subject,
         event.source,
         event.source_id,
-        accepted,
-        _due(event.deliver_at, accepted),
+        milliseconds(event.accepted_at),
+        not_before_or_none(event.deliver_at),
         as_str_bytes(packed_entry(entry.feed)),
         entry.fan_out,
         _delivery_rows(entry.deliveries),
@@ -102,10 +99,8 @@ class RedisIntake(Intake):
         return await self._accepting.submit(batch, rows=max(rows, 1))
 
     async def recall(self, tenant: str, idempotency: Idempotency) -> AcceptResult | None:
-        record = await self._engine.ask("GET", self._keys.idempotency(tenant, digest(idempotency.key)))
-        if record is None or expiry(record) <= self._now():
-            return None
-        return remembered(record, idempotency)
+        record = await self._engine.run(_RECALL, tenant, digest(idempotency.key), repeat=True)
+        return None if record is None else remembered(record, idempotency)
 
     async def fan_outs(self, limit: int) -> Sequence[FanOut]:
         members = await self._engine.ask("ZRANGE", self._keys.fan_outs, 0, limit - 1)
@@ -152,7 +147,6 @@ class RedisIntake(Intake):
         # is done again: at worst a delivery is sent twice.
         epoch, gone, last, outcomes = await self._engine.run(
             _ACCEPT,
-            self._now(),
             self._process,
             number,
             *self._losses.arguments(),
@@ -172,18 +166,15 @@ class RedisIntake(Intake):
                 fan_out.event.type,
                 fan_out.after,
                 after,
-                None if fan_out.event.deliver_at is None else not_before(fan_out.event.deliver_at),
+                not_before_or_none(fan_out.event.deliver_at),
                 _delivery_rows(deliveries),
             )
             for fan_out, deliveries, after in expansions
         ]
-        outcomes = await self._engine.run(_EXPAND, self._now(), self._process, number, pack(rows), repeat=True)
+        outcomes = await self._engine.run(_EXPAND, self._process, number, pack(rows), repeat=True)
         return [outcome == 1 for outcome in outcomes]
 
     async def _cancel(self, number: int, cancellations: Sequence[Cancellation]) -> Sequence[bool]:
         rows = [(tenant, event_id, milliseconds(at)) for tenant, event_id, at in cancellations]
         outcomes = await self._engine.run(_CANCEL, self._process, number, pack(rows), repeat=True)
         return [outcome == 1 for outcome in outcomes]
-
-    def _now(self) -> int:
-        return milliseconds(self._engine.clock.now())

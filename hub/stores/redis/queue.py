@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import ceil
 from random import Random
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from hub.stores.base import (
     Result,
     WriteOutcome,
 )
-from hub.stores.milliseconds import instant, milliseconds, milliseconds_or_none, not_before
+from hub.stores.milliseconds import milliseconds, wait_ms
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.errors import Lost
 from hub.stores.redis.client.group_commit import GroupCommit
@@ -43,6 +44,9 @@ _FINISH: Final = script("finish")
 _RENEW: Final = script("renew")
 _RECLAIM: Final = script("reclaim")
 _RECONCILE: Final = script("reconcile")
+_HEALTH: Final = script("health")
+_DUE: Final = script("due")
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _RECLAIM_LEASE_MS: Final = 60_000
 _RECONCILED_AT_ONCE: Final = 500
 _RENEWED_AT_ONCE: Final = 1_000
@@ -86,7 +90,6 @@ def _want_row(want: ClaimRequest, lease_seconds: float) -> tuple[Any, ...]:
 
 def _result_row(result: Result, random: Random) -> tuple[Any, ...]:
     delivery, attempt = result.delivery, result.attempt
-    due = not_before(delivery.next_attempt_at or delivery.updated_at) if delivery.status == "pending" else None
     return (
         delivery.id,
         delivery.token,
@@ -95,14 +98,14 @@ def _result_row(result: Result, random: Random) -> tuple[Any, ...]:
         delivery.attempt_count,
         delivery.schedule_base,
         result.cause,
-        due,
+        wait_ms(delivery),
         milliseconds(delivery.updated_at),
         attempt.number if attempt else None,
         as_str_bytes(packed_attempt(attempt)) if attempt else None,
         [as_str_bytes(packed_entry(entry)) for entry in result.feed],
         result.health_mark,
         random.uniform(-1, 1) if result.health_mark is HealthMark.BAD else 0.0,
-        milliseconds_or_none(result.pause_until),
+        None if result.pause_seconds is None else ceil(result.pause_seconds * 1000),
         delivery.checkpoint,
     )
 
@@ -142,28 +145,32 @@ class RedisQueue(Queue):
         """Outcomes of results whose writers got `Unavailable`, by delivery and token."""
 
     async def due(self) -> Mapping[str, datetime]:
-        found = await self._engine.ask("ZRANGE", self._keys.due, 0, -1, "WITHSCORES")
-        return {lane.decode(): instant(int(at)) for lane, at in zip(found[::2], found[1::2], strict=True)}
+        waits = await self._engine.run(_DUE, repeat=True)
+        at = self._engine.clock.now()
+        return {
+            lane.decode(): at + int(wait) * _MILLISECOND for lane, wait in zip(waits[::2], waits[1::2], strict=True)
+        }
 
     async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         async with self._claiming:
             rows, events, outlooks = await self._call_claim(
                 [_want_row(want, lease_seconds[want.lane]) for want in wants]
             )
+        at = self._engine.clock.now()
         told = [(want.lane, *outlook) for want, outlook in zip(wants, outlooks, strict=True)]
         return ClaimResult(
             tuple(_claims(rows, events)),
-            {lane: instant(at) for lane, at, _, _, _ in told if at >= 0},
+            {lane: at + wait * _MILLISECOND for lane, wait, _, _, _ in told if wait is not None},
             full=frozenset(lane for lane, _, full, _, _ in told if full),
             breaker_open=frozenset(lane for lane, _, _, is_open, _ in told if is_open),
             barred=frozenset(lane for lane, _, _, _, barred in told if barred),
         )
 
     async def renew(self, claims: Sequence[Claim], lease_seconds: float) -> None:
-        until = self._now() + round(lease_seconds * 1000)
+        lease_ms = round(lease_seconds * 1000)
         for start in range(0, len(claims), _RENEWED_AT_ONCE):
             part = [(one.delivery.id, one.delivery.token) for one in claims[start : start + _RENEWED_AT_ONCE]]
-            await self._engine.run(_RENEW, until, pack(part), repeat=True)
+            await self._engine.run(_RENEW, lease_ms, pack(part), repeat=True)
 
     async def finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
         if not results:
@@ -171,13 +178,10 @@ class RedisQueue(Queue):
         return await self._finishing.submit(results, rows=len(results), vital=True)
 
     async def reclaim(self, limit: int, *, all_owners: bool = False) -> Sequence[Claim]:
-        now = self._now()
         self._failpoint("before_reclaim")
         # Not repeated: a second run would not give what the first one took. When the answer is lost, those leases run
         # out in a minute, and the deliveries are taken over again.
-        rows, events = await self._engine.run(
-            _RECLAIM, now, self._process, now + _RECLAIM_LEASE_MS, limit, int(all_owners)
-        )
+        rows, events = await self._engine.run(_RECLAIM, self._process, _RECLAIM_LEASE_MS, limit, int(all_owners))
         self._failpoint("after_reclaim")
         await self.reconcile(_RECONCILED_AT_ONCE)
         return _claims(rows, events)
@@ -185,27 +189,26 @@ class RedisQueue(Queue):
     async def reconcile(self, limit: int) -> tuple[int, bool]:
         """Look at `limit` unfinished deliveries, from where the last call of any process ended, and put back those that
         stand in no lane. Gives how many were put back, and whether this call came to the end of all lanes."""
-        repaired, over = await self._engine.run(_RECONCILE, self._now(), limit, repeat=True)
+        repaired, over = await self._engine.run(_RECONCILE, limit, repeat=True)
         return repaired, over == 1
 
     async def health(self, lanes: Collection[str]) -> Mapping[str, LaneHealth]:
         named = list(lanes)
-        fields = ("failures", "open_until")
-        kept = await self._engine.ask_all([("HMGET", self._keys.gate(lane), *fields) for lane in named])
-        known = {lane: self._health(*values) for lane, values in zip(named, kept, strict=True) if any(values)}
+        told = await self._engine.run(_HEALTH, *named, repeat=True)
+        known = {lane: self._health(*one) for lane, *one in zip(named, told[::2], told[1::2], strict=True)}
         return {lane: health for lane, health in known.items() if health != LaneHealth()}
 
     async def close(self) -> None:
         """Return when everything that was submitted is written or refused."""
         await self._finishing.close()
 
-    def _health(self, failures: bytes | None, open_until: bytes | None) -> LaneHealth:
-        if open_until is None:
-            return LaneHealth(int(failures or 0))
-        until = round(float(open_until) * 1000)
-        if until > self._now():
-            return LaneHealth(int(failures or 0), BreakerState.OPEN, instant(until))
-        return LaneHealth(int(failures or 0), BreakerState.HALF_OPEN)
+    def _health(self, failures: int, open_ms: int) -> LaneHealth:
+        if open_ms < 0:
+            return LaneHealth(failures)
+        if open_ms == 0:
+            return LaneHealth(failures, BreakerState.HALF_OPEN)
+        until = self._engine.clock.now() + open_ms * _MILLISECOND
+        return LaneHealth(failures, BreakerState.OPEN, until)
 
     async def _call_claim(self, wants: Sequence[tuple[Any, ...]]) -> Any:
         """One claim. What an earlier one leased whose answer was lost comes with the next answer that arrives."""
@@ -213,7 +216,6 @@ class RedisQueue(Queue):
         self._failpoint("before_claim")
         reply = await self._engine.run(
             _CLAIM,
-            self._now(),
             self._process,
             self._claim_number,
             self._claim_answered,
@@ -250,7 +252,6 @@ class RedisQueue(Queue):
     async def _write(self, number: int, rows: Sequence[tuple[Any, ...]]) -> Sequence[WriteOutcome]:
         epoch, gone, last, outcomes = await self._engine.run(
             _FINISH,
-            self._now(),
             self._process,
             number,
             *self._losses.arguments(),
@@ -259,6 +260,3 @@ class RedisQueue(Queue):
         )
         self._losses.note(epoch, gone, last)
         return [_WRITTEN[outcome] for outcome in outcomes]
-
-    def _now(self) -> int:
-        return milliseconds(self._engine.clock.now())

@@ -7,7 +7,6 @@ from typing import Final
 from hub.errors import StaleCatalogue
 from hub.models import FeedEntry, Record
 from hub.stores.base import Records
-from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.keyspace.codec import packed_entry
 from hub.stores.redis.keyspace.index_scan import DIGITS, STEP
@@ -31,7 +30,6 @@ class RedisRecords(Records):
             # Names this call, so that it writes once when it is made again.
             token_hex(8),
             *self._losses.arguments(),
-            milliseconds(self._engine.clock.now()),
             "" if expected is None else expected,
             len(records),
             *(part for record in records for part in (_name(record), record.doc or b"")),

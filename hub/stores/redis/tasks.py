@@ -32,7 +32,6 @@ class RedisTasks(Tasks):
             # Names this call, so that it writes once when it is made again.
             token_hex(8),
             *self._losses.arguments(),
-            milliseconds(self._engine.clock.now()),
             task.id,
             task.tenant,
             task.status,

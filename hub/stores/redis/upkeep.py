@@ -43,9 +43,8 @@ class RedisUpkeep(Upkeep):
                 return removed
 
     async def purge_expired(self, limit: int) -> int:
-        now = self._engine.clock.now()
-        instants = milliseconds(now), milliseconds(now - _TASK_AGE)
-        return await self._stepwise(limit, lambda room: self._engine.run(_PURGE_EXPIRED, *instants, room))
+        ended_before = milliseconds(self._engine.clock.now() - _TASK_AGE)
+        return await self._stepwise(limit, lambda room: self._engine.run(_PURGE_EXPIRED, ended_before, room))
 
     async def trim_feed(self, before: datetime, keep: int, limit: int) -> int:
         return await self._stepwise(limit, lambda room: self._engine.run(_TRIM_FEED, milliseconds(before), keep, room))

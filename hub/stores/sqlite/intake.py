@@ -112,7 +112,7 @@ class _Acceptance:
 
     def _remember(self, tenant: str, given: Idempotency, verdicts: Sequence[ItemResult]) -> None:
         kept = orjson.dumps([(v.index, v.status, v.id, v.problem) for v in verdicts]).decode()
-        expires_at = milliseconds(given.expires_at)
+        expires_at = self._transaction.now + int(given.seconds * 1000)
         self._keys[tenant, given.key] = (given.fingerprint, kept, expires_at)
         self._new_keys[tenant, given.key] = (tenant, given.key, given.fingerprint, kept, expires_at)
 

@@ -11,7 +11,7 @@ import orjson
 from hub.clock import Clock
 from hub.models import Cause, Status
 from hub.stores.base import Claim, ClaimRequest, ClaimResult, Result, WriteOutcome
-from hub.stores.milliseconds import instant, milliseconds, not_before
+from hub.stores.milliseconds import instant, milliseconds, wait_ms
 from hub.stores.process import GatedQueue
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.transaction import Transaction
@@ -127,7 +127,8 @@ def _claim_one(
 def _finish(transaction: Transaction, calls: Sequence[Sequence[Result]]) -> list[list[WriteOutcome]]:
     ids = [result.delivery.id for results in calls for result in results]
     states: Any = transaction.fetch(_STATES, (orjson.dumps(ids).decode(),))
-    finishing = _Finishing({id_: (seq, token, bool(cancelled)) for id_, seq, token, cancelled in states})
+    known = {id_: (seq, token, bool(cancelled)) for id_, seq, token, cancelled in states}
+    finishing = _Finishing(known, transaction.now)
     outcomes = [[finishing.judge(result) for result in results] for results in calls]
     finishing.write(transaction)
     return outcomes
@@ -136,7 +137,8 @@ def _finish(transaction: Transaction, calls: Sequence[Sequence[Result]]) -> list
 class _Finishing:
     """Decides on results one after the other, and collects what is to be written for all of them."""
 
-    def __init__(self, states: dict[str, tuple[int, int, bool]]) -> None:
+    def __init__(self, states: dict[str, tuple[int, int, bool]], now: int) -> None:
+        self._now = now
         self._states = states
         """By delivery id: seq, token, whether the event is cancelled."""
         self._next: dict[int, tuple[str | int | None, ...]] = {}
@@ -152,7 +154,7 @@ class _Finishing:
         if delivery.status is Status.PENDING and cancelled:
             return WriteOutcome.EVENT_CANCELLED
         self._states[delivery.id] = (seq, token + 1, cancelled)
-        self._next[seq] = _state_row(seq, token + 1, result)
+        self._next[seq] = _state_row(seq, token + 1, result, self._now)
         if result.attempt:
             place = seq, result.attempt.number, delivery.tenant, delivery.channel
             self._attempts.append((*place, *attempts.values(result.attempt)))
@@ -172,10 +174,10 @@ class _Finishing:
         transaction.append(entry for result in self._recorded for entry in result.feed)
 
 
-def _state_row(seq: int, token: int, result: Result) -> tuple[str | int | None, ...]:
+def _state_row(seq: int, token: int, result: Result, now: int) -> tuple[str | int | None, ...]:
     """The delivery's next state as `_STATE_COLUMNS`."""
     delivery = result.delivery
-    due_at = not_before(delivery.next_attempt_at or delivery.updated_at) if delivery.status is Status.PENDING else None
+    wait = wait_ms(delivery)
     return (
         seq,
         delivery.status,
@@ -185,7 +187,7 @@ def _state_row(seq: int, token: int, result: Result) -> tuple[str | int | None, 
         delivery.checkpoint,
         token,
         result.cause,
-        due_at,
+        None if wait is None else now + wait,
         milliseconds(delivery.updated_at),
     )
 

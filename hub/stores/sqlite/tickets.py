@@ -1,7 +1,6 @@
 """Stream tickets in the SQLite store."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 import apsw
 import orjson
@@ -28,7 +27,8 @@ _EXTEND = "UPDATE tickets SET expires_at = ? WHERE digest IN (SELECT value FROM 
 def _put(transaction: Transaction, rows: Sequence[tuple[str, str, int]]) -> list[None]:
     # Those that were never opened, or not again: as many as come each time, so that they never become many.
     transaction.change(_FORGET, (transaction.now, _FORGOTTEN_AT_ONCE))
-    transaction.insert("tickets", "digest, kept, expires_at", rows, replace=True)
+    ending = [(digest, kept, transaction.now + span) for digest, kept, span in rows]
+    transaction.insert("tickets", "digest, kept, expires_at", ending, replace=True)
     return [None] * len(rows)
 
 
@@ -39,18 +39,18 @@ def _find(connection: apsw.Connection, digest: str, now: int) -> bytes | None:
 
 def _replace(transaction: Transaction, calls: Sequence[tuple[str, str, str, int]]) -> list[bool]:
     return [
-        transaction.change(_REPLACE, (kept, ends, digest, transaction.now, former, kept)) == 1
-        for digest, former, kept, ends in calls
+        transaction.change(_REPLACE, (kept, transaction.now + span, digest, transaction.now, former, kept)) == 1
+        for digest, former, kept, span in calls
     ]
 
 
 def _extend(transaction: Transaction, calls: Sequence[tuple[Mapping[str, str], int]]) -> list[frozenset[str]]:
-    return [_extend_some(transaction, asked, ends) for asked, ends in calls]
+    return [_extend_some(transaction, asked, span) for asked, span in calls]
 
 
-def _extend_some(transaction: Transaction, asked: Mapping[str, str], ends: int) -> frozenset[str]:
+def _extend_some(transaction: Transaction, asked: Mapping[str, str], span: int) -> frozenset[str]:
     unchanged = transaction.fetch(_UNCHANGED, (orjson.dumps(asked).decode(), transaction.now))
-    transaction.change(_EXTEND, (ends, orjson.dumps(unchanged).decode()))
+    transaction.change(_EXTEND, (transaction.now + span, orjson.dumps(unchanged).decode()))
     return frozenset(unchanged)
 
 
@@ -60,16 +60,16 @@ class SqliteTickets(Tickets):
         self._readers = readers
         self._clock = clock
 
-    async def put(self, digest: str, kept: bytes, expires_at: datetime) -> None:
-        await self._writer.submit(_put, (digest, kept.decode(), milliseconds(expires_at)))
+    async def put(self, digest: str, kept: bytes, seconds: float) -> None:
+        await self._writer.submit(_put, (digest, kept.decode(), int(seconds * 1000)))
 
     async def find(self, digest: str) -> bytes | None:
         return await self._readers.run(_find, digest, milliseconds(self._clock.now()))
 
-    async def replace(self, digest: str, former: bytes, kept: bytes, expires_at: datetime) -> bool:
-        call = (digest, former.decode(), kept.decode(), milliseconds(expires_at))
+    async def replace(self, digest: str, former: bytes, kept: bytes, seconds: float) -> bool:
+        call = (digest, former.decode(), kept.decode(), int(seconds * 1000))
         return await self._writer.submit(_replace, call)
 
-    async def extend(self, kept: Mapping[str, bytes], expires_at: datetime) -> frozenset[str]:
+    async def extend(self, kept: Mapping[str, bytes], seconds: float) -> frozenset[str]:
         asked = {digest: text.decode() for digest, text in kept.items()}
-        return await self._writer.submit(_extend, (asked, milliseconds(expires_at)), rows=max(len(asked), 1))
+        return await self._writer.submit(_extend, (asked, int(seconds * 1000)), rows=max(len(asked), 1))

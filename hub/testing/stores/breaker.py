@@ -14,7 +14,7 @@ from hub.stores.base import (
 )
 from hub.stores.gate import FIRST_OPEN_SECONDS, OPEN_SPREAD, THRESHOLD
 from hub.testing.clock import START, ManualClock
-from hub.testing.stores.lanes import HERE, LANE, NONE, after, ask, backlog, end, ended
+from hub.testing.stores.lanes import HERE, LANE, NONE, ask, backlog, end, ended
 from hub.testing.stores.samples import claim, publish
 from hub.testing.stores.suite import StoreSuite
 
@@ -99,7 +99,7 @@ class BreakerConformance(StoreSuite):
         await end(store, [failing], HealthMark.BAD)
         clock.advance(31)
         await store.queue.reclaim(10)
-        assert await store.queue.finish([ended(lost, mark, after(600))]) == [WriteOutcome.FENCED]
+        assert await store.queue.finish([ended(lost, mark, 600.0)]) == [WriteOutcome.FENCED]
         assert (await store.queue.health([LANE]))[LANE] == LaneHealth(1)
         assert len((await ask(store)).claims) == 1
 
@@ -115,7 +115,7 @@ class BreakerConformance(StoreSuite):
         await backlog(store, THRESHOLD * 3)
         policy = LanePolicy(THRESHOLD + 2, 1_000.0, revision=4)
         claims = (await ask(store, policy, limit=THRESHOLD + 1)).claims
-        await store.queue.finish([ended(one, HealthMark.BAD, after(600)) for one in claims[:THRESHOLD]])
+        await store.queue.finish([ended(one, HealthMark.BAD, 600.0) for one in claims[:THRESHOLD]])
         assert (await ask(store, policy)).claims == ()
         fresh = await ask(store, dataclasses.replace(policy, revision=5))
         assert (len(fresh.claims), fresh.full) == (THRESHOLD + 1, HERE)

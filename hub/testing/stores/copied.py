@@ -11,7 +11,6 @@ from hub.models import Cause, Event, Outcome, Status, TaskStatus
 from hub.stores.base import (
     DeliveryQuery,
     EventQuery,
-    Idempotency,
     NewDelivery,
     Page,
     Result,
@@ -93,7 +92,7 @@ class CopiedStoreConformance(CopyingSuite):
             ("rejected", None),
         ]
         with pytest.raises(Invalid):
-            await moved.intake.recall(TENANT, Idempotency("one", "another print", START))
+            await moved.intake.recall(TENANT, idempotency("one", "another print"))
         clock.advance(86_400)
         assert await moved.intake.recall(TENANT, known) is None
         assert await moved.upkeep.purge_expired(10) == 1

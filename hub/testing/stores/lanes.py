@@ -35,8 +35,8 @@ async def ask(store: Store, policy: LanePolicy = UNBOUNDED, limit: int = 100) ->
     return await store.queue.claim([want], {LANE: 30.0})
 
 
-def ended(one: Claim, mark: HealthMark = HealthMark.NONE, pause_until: datetime | None = None) -> Result:
-    return dataclasses.replace(result(one, Status.DELIVERED), health_mark=mark, pause_until=pause_until)
+def ended(one: Claim, mark: HealthMark = HealthMark.NONE, pause_seconds: float | None = None) -> Result:
+    return dataclasses.replace(result(one, Status.DELIVERED), health_mark=mark, pause_seconds=pause_seconds)
 
 
 async def end(store: Store, claims: Sequence[Claim], mark: HealthMark = HealthMark.NONE) -> None:
@@ -164,7 +164,7 @@ class LanesConformance(StoreSuite):
     async def test_a_pause_that_the_target_asked_for_holds_the_lane(self, store: Store, clock: ManualClock) -> None:
         await backlog(store, 3)
         (claimed,) = (await ask(store, limit=1)).claims
-        await store.queue.finish([ended(claimed, HealthMark.GOOD, after(30))])
+        await store.queue.finish([ended(claimed, HealthMark.GOOD, 30.0)])
         held = await ask(store)
         assert (held.claims, held.next_due, held.barred) == ((), {LANE: after(30)}, HERE)
         clock.advance(30)
@@ -174,7 +174,7 @@ class LanesConformance(StoreSuite):
         await backlog(store, 3)
         (claimed,) = (await ask(store, limit=1)).claims
         back = result(claimed, Status.PENDING, attempt_count=0, next_attempt_at=clock.now())
-        back = dataclasses.replace(back, attempt=None, feed=(), pause_until=after(30))
+        back = dataclasses.replace(back, attempt=None, feed=(), pause_seconds=30.0)
         assert await store.queue.finish([back]) == [WriteOutcome.RECORDED]
         held = await ask(store)
         assert (held.claims, held.barred) == ((), HERE)
@@ -187,6 +187,6 @@ class LanesConformance(StoreSuite):
         await publish(store, LANE)
         await publish(store, LANE, deliver_at=after(90))
         (claimed,) = (await ask(store)).claims
-        await store.queue.finish([ended(claimed, HealthMark.GOOD, after(30))])
+        await store.queue.finish([ended(claimed, HealthMark.GOOD, 30.0)])
         told = await ask(store)
         assert (told.next_due, told.barred) == ({LANE: after(90)}, NONE)

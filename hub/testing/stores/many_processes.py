@@ -104,10 +104,10 @@ class SharedStoreConformance(StoreSuite):
         assert not await store.schedules.record("retention", b"a", token)
 
     async def test_a_ticket_of_one_process_is_replaced_at_another(self, store: Store, other: Store) -> None:
-        await store.tickets.put("digest", b"one", SOON)
+        await store.tickets.put("digest", b"one", 30.0)
         assert await other.tickets.find("digest") == b"one"
-        assert await other.tickets.replace("digest", b"one", b"two", SOON)
-        assert await store.tickets.extend({"digest": b"one"}, SOON) == frozenset()
+        assert await other.tickets.replace("digest", b"one", b"two", 30.0)
+        assert await store.tickets.extend({"digest": b"one"}, 30.0) == frozenset()
         assert await store.tickets.find("digest") == b"two"
 
     async def test_an_accepted_event_is_heard_of_with_its_lanes_and_when_they_are_due(

@@ -1,7 +1,6 @@
 """Sample data for a store, and short forms of what is done with it."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from hub.ids import new_id
@@ -52,8 +51,8 @@ def batch(*entries: BatchEntry, tenant: str = TENANT, **changes: Any) -> Batch:
     return Batch(tenant, entries, **changes)
 
 
-def idempotency(key: str = "key", fingerprint: str = "print", expires_at: datetime | None = None) -> Idempotency:
-    return Idempotency(key, fingerprint, expires_at or START.replace(day=24))
+def idempotency(key: str = "key", fingerprint: str = "print", seconds: float = 86_400.0) -> Idempotency:
+    return Idempotency(key, fingerprint, seconds)
 
 
 async def publish(store: Store, *subscriptions: str, channel: str = "webhook", **changes: Any) -> Event:

@@ -1,14 +1,14 @@
 """What is kept of a ticket changes only from what it was, and is kept until its time."""
 
 import asyncio
-from datetime import timedelta
 
 from hub.stores.base import Store
-from hub.testing.clock import START, ManualClock
+from hub.testing.clock import ManualClock
 from hub.testing.stores.suite import OpenStore, StoreSuite
 
-SOON = START + timedelta(seconds=60)
-LATER = START + timedelta(seconds=600)
+SOON = 60.0
+LATER = 600.0
+"""Seconds."""
 
 
 class TicketsConformance(StoreSuite):
@@ -76,7 +76,7 @@ class TicketsConformance(StoreSuite):
         assert kept == [b"one", None, None]
 
     async def test_expired_tickets_do_not_hide_those_that_are_good(self, store: Store, clock: ManualClock) -> None:
-        await store.tickets.put("old", b"old", START + timedelta(seconds=1))
+        await store.tickets.put("old", b"old", 1.0)
         await store.tickets.put("new", b"new", SOON)
         clock.advance(2)
         await store.tickets.put("newest", b"newest", SOON)

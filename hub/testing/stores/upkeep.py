@@ -75,9 +75,7 @@ class UpkeepConformance(StoreSuite):
 
     async def test_expired_idempotency_records_go_and_others_stay(self, store: Store, clock: ManualClock) -> None:
         for n in range(5):
-            await store.intake.accept(
-                batch(entry(event()), idempotency=idempotency(str(n), expires_at=START + timedelta(seconds=n + 1)))
-            )
+            await store.intake.accept(batch(entry(event()), idempotency=idempotency(str(n), seconds=n + 1)))
         clock.advance(3)
         assert [await store.upkeep.purge_expired(2) for _ in range(3)] == [2, 1, 0]
         assert await store.intake.recall(TENANT, idempotency("3")) is not None

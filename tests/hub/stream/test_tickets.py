@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from pydantic import TypeAdapter
@@ -196,7 +196,7 @@ async def test_a_ticket_of_release_0_2_0_is_opened_and_re_opened(
     kept = TypeAdapter(Principal).dump_json(caller)
     ticket = await office.issue(caller)
     digest = (await office.open(ticket.text, ALL)).digest
-    await api.store.tickets.put(digest, kept, api.clock.now() + timedelta(seconds=60))
+    await api.store.tickets.put(digest, kept, 60.0)
     for _ in range(2):
         assert (await office.open(ticket.text, ORDERS)).caller == caller
 
@@ -216,19 +216,19 @@ class TroubledTickets(Tickets):
         self.away = True
         self.extended: list[frozenset[str]] = []
 
-    async def put(self, digest: str, kept: bytes, expires_at: datetime) -> None:
-        await self._tickets.put(digest, kept, expires_at)
+    async def put(self, digest: str, kept: bytes, seconds: float) -> None:
+        await self._tickets.put(digest, kept, seconds)
 
     async def find(self, digest: str) -> bytes | None:
         return await self._tickets.find(digest)
 
-    async def replace(self, digest: str, former: bytes, kept: bytes, expires_at: datetime) -> bool:
-        return await self._tickets.replace(digest, former, kept, expires_at)
+    async def replace(self, digest: str, former: bytes, kept: bytes, seconds: float) -> bool:
+        return await self._tickets.replace(digest, former, kept, seconds)
 
-    async def extend(self, kept: Mapping[str, bytes], expires_at: datetime) -> frozenset[str]:
+    async def extend(self, kept: Mapping[str, bytes], seconds: float) -> frozenset[str]:
         if self.away:
             raise Unavailable("The disk is full.")
-        self.extended.append(await self._tickets.extend(kept, expires_at))
+        self.extended.append(await self._tickets.extend(kept, seconds))
         return self.extended[-1]
 
 
@@ -251,4 +251,4 @@ async def test_a_store_that_does_not_answer_ends_no_connection(api: Api, caller:
 async def settled(api: Api) -> None:
     """Once what was submitted to the store before is done."""
     for _ in range(3):
-        await api.store.tickets.put("another", b"{}", api.clock.now())
+        await api.store.tickets.put("another", b"{}", 0.0)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -10,7 +9,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, RedisError
 
 from hub.clock import Clock
-from hub.errors import HubError, Unavailable
+from hub.errors import Unavailable
+from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.connection import ANSWER_SECONDS, Argument, exchange
 from hub.stores.redis.client.errors import Lost, Refused, translate
 from hub.stores.redis.client.pool import Connections
@@ -21,10 +21,9 @@ PATIENCE_SECONDS: Final = 4.0
 """How long a call that may be repeated is repeated."""
 BLOCK_SECONDS: Final = 2
 """How long a read may block; less than the client waits for an answer."""
-MEASURE_SECONDS: Final = 10.0
-SKEW_WARNING_SECONDS: Final = 5.0
-_STEADY: Final = timedelta(milliseconds=5)
 _PAUSES: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+_MOVE: Final = "#!lua flags=allow-oom\nredis.call('HSET', KEYS[1], 'at', ARGV[1])"
+"""Moves the time of scripts, see `lua/lib/clock.lua`; also while memory is full."""
 _log = structlog.get_logger("hub.store")
 
 
@@ -36,9 +35,6 @@ class Engine:
         self.prefix = f"{{{address.prefix}}}"
         self.clock = clock
         self.round_trips = 0
-        self.ahead = timedelta()
-        """How far the server's clock is ahead of this machine's."""
-        self._agreed = timedelta()
         self._connections = Connections(address)
         self._failing_since: float | None = None
         self.patience_seconds = PATIENCE_SECONDS
@@ -109,13 +105,11 @@ class Engine:
         try:
             async with self._connections.use() as connection:
                 sent = True
-                self.round_trips += 1
                 try:
-                    return await exchange(connection, commands, seconds)
+                    return await self._exchange(connection, commands, seconds)
                 except NoScriptError:
                     # A server that was restarted or has taken over does not know it. EVAL leaves it there.
-                    self.round_trips += 1
-                    return await exchange(connection, [("EVAL", text, *commands[0][2:]), *commands[1:]], seconds)
+                    return await self._exchange(connection, [("EVAL", text, *commands[0][2:]), *commands[1:]], seconds)
         except (RedisError, OSError) as error:
             failure = translate(error)
             # The other connections lead to the same node, which is away or is no longer the primary.
@@ -128,32 +122,15 @@ class Engine:
                 _log.error("store.command_refused", error=str(error)[:1000])
             raise failure from error
 
-    # -- life --------------------------------------------------------------------------------------------------------
-
-    async def measure(self) -> None:
-        """Let the clock agree with the server's, so that all machines on it do."""
-        started = self.clock.monotonic()
-        seconds, microseconds = await self.ask("TIME")
-        half = timedelta(seconds=(self.clock.monotonic() - started) / 2)
-        # Nothing else runs between these lines, so no reader sees the clock without its correction.
-        self.clock.agree(timedelta())
-        own = self.clock.now()
-        self.clock.agree(self._agreed)
-        theirs = datetime.fromtimestamp(int(seconds), UTC) + timedelta(microseconds=int(microseconds))
-        self.ahead = theirs + half - own
-        # Smaller differences are the noise of the round trip, and would make the clock jump back and forth.
-        if abs(self.ahead - self._agreed) > _STEADY:
-            self._agreed = self.ahead
-            self.clock.agree(self._agreed)
-
-    async def keep_measuring(self) -> None:
-        """Runs until cancelled."""
-        while True:
-            await asyncio.sleep(MEASURE_SECONDS)
-            try:
-                await self.measure()
-            except HubError:
-                continue
+    async def _exchange(
+        self, connection: AbstractConnection, commands: Sequence[Sequence[Argument]], seconds: float
+    ) -> list[Any]:
+        self.round_trips += 1
+        if not self.clock.by_hand:
+            return await exchange(connection, commands, seconds)
+        # With each call, because the server may have been emptied, and other clocks may be moved.
+        moved = ("EVAL", _MOVE, 1, f"{self.prefix}:clock", milliseconds(self.clock.now()))
+        return (await exchange(connection, [moved, *commands], seconds))[1:]
 
     async def close(self) -> None:
         await self._connections.close()

@@ -7,7 +7,6 @@ import orjson
 
 from hub.errors import Invalid
 from hub.stores.base import AcceptResult, Idempotency, ItemResult
-from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.keyspace.codec import pack, unpack
 
 
@@ -22,8 +21,8 @@ def given(idempotency: Idempotency, verdicts: Sequence[ItemResult]) -> tuple[str
         digest(idempotency.key),
         idempotency.key,
         idempotency.fingerprint,
-        milliseconds(idempotency.expires_at),
-        orjson.dumps([(v.index, v.status, v.id, v.problem) for v in verdicts]).decode(),
+        int(idempotency.seconds * 1000),
+        _json(verdicts),
     )
 
 
@@ -44,11 +43,6 @@ def remembered(record: bytes, asked: Idempotency) -> AcceptResult:
     return AcceptResult(with_duplicates(first, duplicates or ()), replayed=True)
 
 
-def expiry(record: bytes) -> int:
-    """Until when a record counts, in milliseconds."""
-    return int(unpack(record)[2])
-
-
 def fields(record: bytes) -> tuple[str, str, int, tuple[ItemResult, ...]]:
     """A record's key, fingerprint, expiry in milliseconds, and verdicts."""
     key, fingerprint, expires, verdicts, duplicates = unpack(record)
@@ -56,9 +50,13 @@ def fields(record: bytes) -> tuple[str, str, int, tuple[ItemResult, ...]]:
     return key, fingerprint, expires, with_duplicates(first, duplicates or ())
 
 
-def record(idempotency: Idempotency, verdicts: Sequence[ItemResult]) -> bytes:
-    """A record whole."""
-    return pack((*given(idempotency, verdicts)[1:], ()))
+def record(key: str, fingerprint: str, expires: int, verdicts: Sequence[ItemResult]) -> bytes:
+    """A record whole; `expires` is in milliseconds."""
+    return pack((key, fingerprint, expires, _json(verdicts), ()))
+
+
+def _json(verdicts: Sequence[ItemResult]) -> str:
+    return orjson.dumps([(v.index, v.status, v.id, v.problem) for v in verdicts]).decode()
 
 
 def _text(value: int | str | bytes) -> str:

@@ -11,10 +11,10 @@ class KeyNames:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         # The parts after the prefix stand on users' servers. A name of Python may change, the key's may not.
+        self.clock = f"{prefix}:clock"
         self.meta = f"{prefix}:meta"
         self.feed = f"{prefix}:feed"
         self.signals = f"{prefix}:signals"
-        self.held_leases = f"{prefix}:rights"
         self.due = f"{prefix}:due"
         self.schedules = f"{prefix}:schedules"
         self.fan_outs = f"{prefix}:fan-outs"
@@ -69,15 +69,6 @@ class KeyNames:
 
     def tasks(self, tenant: str) -> str:
         return f"{self._prefix}:tasks:{tenant}"
-
-    def gate(self, lane: str) -> str:
-        return f"{self._prefix}:gate:{lane}"
-
-    def lease(self, name: str) -> str:
-        return f"{self._prefix}:lease:{name}"
-
-    def ticket(self, digest: str) -> str:
-        return f"{self._prefix}:ticket:{digest}"
 
     def idempotency(self, tenant: str, digest: str) -> str:
         return f"{self._prefix}:i:{tenant}:{digest}"

@@ -1,25 +1,25 @@
 #!lua
--- needs: key, calls, feed, signals, indexes, loss, ready, new_delivery
+-- needs: key, clock, calls, feed, signals, indexes, loss, ready, new_delivery
 -- Accepts the events of many requests at once, each request as if it came alone, in this order.
 --
--- ARGV: now (ms), process, number of the call, epoch, feed id seen, batches (msgpack). A batch is an array of
---   tenant, catalogue version, key (nil, or an array of digest, key, fingerprint, expiry in ms, verdicts as JSON),
+-- ARGV: process, number of the call, epoch, feed id seen, batches (msgpack). A batch is an array of
+--   tenant, catalogue version, key (nil, or an array of digest, key, fingerprint, for how long it is kept in ms, verdicts as JSON),
 --   entries: arrays of index, event id, document, digest of it, type, subject, source, source id, accepted (ms),
---   due (ms), feed entry, fans out, deliveries: arrays of id, lane, channel.
+--   due (ms, or nil: now), feed entry, fans out, deliveries: arrays of id, lane, channel.
 -- Reply: epoch, lost feed entries, last feed id, and for each batch an array of its outcome: 0 and the duplicates
 --   (index and id of the first event in turn); 1 and the record kept with its key; 2: the catalogue has another
 --   version; 3: an event with one of the ids exists.
 --
 -- An idempotency record is a msgpack array of key, fingerprint, expiry (ms), verdicts (JSON), duplicates.
 
-local now, process, number = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local now, process, number = clock.now, ARGV[1], ARGV[2]
 local answer = calls.answered(process, 'accept', number)
 -- Written once more, because WAIT waits only for the writes of its own connection, and a call that is made again comes
 -- over another one. Without a write here, WAIT would answer for replicas that do not have the events yet.
 if answer then return calls.answer(process, 'accept', number, answer) end
 
 local ACCEPTED, REPLAYED, STALE, TAKEN = 0, 1, 2, 3
-local epoch, gone = loss.keep(ARGV[4], ARGV[5], now)
+local epoch, gone = loss.keep(ARGV[3], ARGV[4])
 local version = tonumber(redis.call('HGET', key.meta, 'version') or 0)
 local feed_entries = {}
 
@@ -44,7 +44,7 @@ local function write(tenant, entry)
   end
   indexes.event_added({ id = id, tenant = tenant, subject = subject, at = at }, #deliveries, fans_out)
   for _, delivery in ipairs(deliveries) do
-    new_delivery.add({ id = id, tenant = tenant, type = type }, delivery[1], delivery[2], delivery[3], at, due, now)
+    new_delivery.add({ id = id, tenant = tenant, type = type }, delivery[1], delivery[2], delivery[3], at, due or now)
   end
   feed_entries[#feed_entries + 1] = shown
 end
@@ -83,17 +83,18 @@ local function accept(batch)
     end
   end
   if given then
+    local expires = now + given[4]
     redis.call('SET', key.idempotency(tenant, given[1]),
-      cmsgpack.pack({ given[2], given[3], given[4], given[5], duplicates }))
-    indexes.key_kept(tenant, given[1], given[4], expired)
+      cmsgpack.pack({ given[2], given[3], expires, given[5], duplicates }))
+    indexes.key_kept(tenant, given[1], expires, expired)
   end
   return { ACCEPTED, duplicates }
 end
 
 local outcomes = {}
-for _, batch in ipairs(cmsgpack.unpack(ARGV[6])) do outcomes[#outcomes + 1] = accept(batch) end
+for _, batch in ipairs(cmsgpack.unpack(ARGV[5])) do outcomes[#outcomes + 1] = accept(batch) end
 -- Once for all batches: the counters of the feed and the signals are written once a call, whatever its size.
-feed.append(feed_entries, now)
-ready.added(now)
+feed.append(feed_entries)
+ready.added()
 signals.send()
 return calls.answer(process, 'accept', number, { epoch, gone, feed.last(), outcomes })

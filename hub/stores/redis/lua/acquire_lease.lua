@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- needs: key
+-- needs: key, clock
 -- Acquires or renews a lease.
--- ARGV: name, holder, now (ms), for how long (ms), after how much real time to forget it (ms).
+-- ARGV: name, holder, for how long (ms), after how much real time to forget it (ms).
 -- Reply: the fencing token, or nil while another holds it.
 --
 --   lease:<name>  hash: holder, token, until (ms)
 --   rights        sorted set of the names of all leases by until (ms)
 
-local name, holder, now, span, forgotten = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local now, name, holder, span, forgotten = clock.now, ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local lease = key.lease(name)
 
 local former, token, ends = unpack(redis.call('HMGET', lease, 'holder', 'token', 'until'), 1, 3)
@@ -17,7 +17,7 @@ if held and former ~= holder then return nil end
 -- time in which the lease was held without a break.
 if not held then token = redis.call('HINCRBY', key.meta, 'leases', 1) end
 redis.call('HSET', lease, 'holder', holder, 'token', token, 'until', string.format('%d', now + span))
--- `until` decides, by the hub's clock. The expiry, by the server's own, only clears leases that nobody acquires again.
+-- `until` decides, by the time that tests move. The expiry, by the server's own, only clears leases that nobody acquires again.
 redis.call('PEXPIRE', lease, forgotten)
 redis.call('ZREMRANGEBYSCORE', key.leases, '-inf', now)
 redis.call('ZADD', key.leases, now + span, name)

@@ -1,14 +1,15 @@
 #!lua flags=allow-oom
--- needs: key, calls, indexes, gate, ready, claims
+-- needs: key, clock, calls, indexes, gate, ready, claims
 -- Leases due deliveries. The lease is written by the script that reads the streams, so that no delivery is ever taken
 -- without an owner; see docs/decisions/0009.
 --
--- ARGV: now (ms), process, number of the call, number of the last call whose answer arrived (or 0), requests (msgpack):
---   arrays of lane, limit, retries first, lease (ms), cap, rate (or nil), revision.
--- Reply: rows and events as in lib/claims.lua; and for each request when to ask again (ms, or -1), whether the lane is
---   full, whether its breaker is open, whether nothing may start before that instant.
+-- ARGV: process, number of the call, number of the last call whose answer arrived (or 0), requests (msgpack): arrays of
+--   lane, limit, retries first, lease (ms), cap, rate (or nil), revision.
+-- Reply: rows and events as in lib/claims.lua; and for each request how long to wait before the lane is asked for again
+--   (ms, less than 0 where it could have been sooner, or nil), whether it is full, whether its breaker is open, whether
+--   nothing may start before that.
 
-local now, process, number, answered = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local now, process, number, answered = clock.now, ARGV[1], ARGV[2], ARGV[3]
 local handed = {}
 
 local function hand_out(delivery)
@@ -41,7 +42,7 @@ end
 
 local function take(lane, request)
   local limit = math.min(request[2], gate.room(lane))
-  ready.mature(lane.id, now)
+  ready.mature(lane.id)
   local found = {}
   -- An entry counts only if the hash says the same: entries are hints, and one that was put back twice is dropped here.
   local ids = ready.take(lane.id, request[3], process, limit, function(id, place)
@@ -49,7 +50,7 @@ local function take(lane, request)
     found[id] = delivery
     return delivery and delivery.st == 'pending' and delivery.place == place
   end)
-  gate.started(lane, ids, now + request[4])
+  gate.started(lane, ids, request[4])
   for _, id in ipairs(ids) do lease(found[id]) end
 end
 
@@ -57,22 +58,22 @@ end
 local function outlook(lane)
   local is_open = gate.breaker(lane) == 'open' and 1 or 0
   local first = ready.first_due(lane.id)
-  if not first then return { -1, 0, is_open, 0 } end
+  if not first then return { false, 0, is_open, 0 } end
   local opens = gate.not_before(lane)
   local possible = opens > now and math.max(first, opens) or first
   local barred = opens > now and opens >= first and 1 or 0
   if possible <= now and gate.is_full(lane) then
     -- No instant can be named: an attempt has to end first, perhaps in another process, which then sends a signal.
     gate.asked(lane, process)
-    return { -1, 1, is_open, 0 }
+    return { false, 1, is_open, 0 }
   end
-  return { possible, 0, is_open, barred }
+  return { possible - now, 0, is_open, barred }
 end
 
 local repeated = hand_out_again() == tonumber(number)
 local outlooks = {}
-for _, request in ipairs(cmsgpack.unpack(ARGV[5])) do
-  local lane = gate.lane(request[1], now)
+for _, request in ipairs(cmsgpack.unpack(ARGV[4])) do
+  local lane = gate.lane(request[1])
   gate.adopt(lane, request[5], request[6], request[7])
   if not repeated then take(lane, request) end
   outlooks[#outlooks + 1] = outlook(lane)

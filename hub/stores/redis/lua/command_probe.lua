@@ -15,7 +15,7 @@ local TRIED = {
   { 'XCLAIM', K, 'a', 'b', 0, '1-0', 'JUSTID' }, { 'XACK', K, 'a', '1-0' }, { 'XDEL', K, '1-0' },
   { 'XINFO', 'CONSUMERS', K, 'a' }, { 'XINFO', 'GROUPS', K }, { 'XLEN', K }, { 'XRANGE', K, '-', '+' },
   { 'XREAD', 'COUNT', 1, 'STREAMS', K, '0' }, { 'XREVRANGE', K, '+', '-' }, { 'XTRIM', K, 'MAXLEN', 0 }, { 'UNLINK', K },
-  { 'ZADD', K, 0, 'a' }, { 'ZCARD', K }, { 'ZLEXCOUNT', K, '-', '+' }, { 'ZRANGE', K, 0, 0 },
+  { 'TIME' }, { 'ZADD', K, 0, 'a' }, { 'ZCARD', K }, { 'ZLEXCOUNT', K, '-', '+' }, { 'ZRANGE', K, 0, 0 },
   { 'ZRANGEBYLEX', K, '-', '+' }, { 'ZRANGEBYSCORE', K, 0, 0 }, { 'ZREM', K, 'a' },
   { 'ZREMRANGEBYSCORE', K, 0, 0 }, { 'ZREVRANGEBYLEX', K, '+', '-' }, { 'ZSCORE', K, 'a' }, { 'UNLINK', K },
 }

@@ -1,12 +1,12 @@
 #!lua
--- needs: key, calls, signals, indexes, ready, new_delivery
+-- needs: key, clock, calls, signals, indexes, ready, new_delivery
 -- Creates deliveries of events that fan out, and moves their cursors.
 --
--- ARGV: now (ms), process, number of the call, expansions (msgpack): arrays of tenant, event id, type, cursor before,
+-- ARGV: process, number of the call, expansions (msgpack): arrays of tenant, event id, type, cursor before,
 --   cursor after (nil: done), due (ms, or nil: now), deliveries: arrays of id, lane, channel.
 -- Reply: for each 1, or 0 where the cursor had moved, because another process expands the same event or cancelled it.
 
-local now, process, number = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local now, process, number = clock.now, ARGV[1], ARGV[2]
 local answer = calls.answered(process, 'expand', number)
 if answer then return answer end
 
@@ -18,7 +18,7 @@ local function expand(expansion)
   indexes.event_grown(id, #deliveries)
   for _, delivery in ipairs(deliveries) do
     local event = { id = id, tenant = tenant, type = type }
-    new_delivery.add(event, delivery[1], delivery[2], delivery[3], now, due or now, now)
+    new_delivery.add(event, delivery[1], delivery[2], delivery[3], now, due or now)
   end
   if after then
     redis.call('HSET', state, 'fan', after)
@@ -30,7 +30,7 @@ local function expand(expansion)
 end
 
 local outcomes = {}
-for _, expansion in ipairs(cmsgpack.unpack(ARGV[4])) do outcomes[#outcomes + 1] = expand(expansion) end
-ready.added(now)
+for _, expansion in ipairs(cmsgpack.unpack(ARGV[3])) do outcomes[#outcomes + 1] = expand(expansion) end
+ready.added()
 signals.send()
 return calls.answer(process, 'expand', number, outcomes)

@@ -1,20 +1,20 @@
 #!lua flags=allow-oom
--- needs: key, calls, feed, signals, indexes, loss, gate, ready, claims
+-- needs: key, clock, calls, feed, signals, indexes, loss, gate, ready, claims
 -- Writes the next states of deliveries, where the token still matches.
 --
--- ARGV: now (ms), process, number of the call, epoch, feed id seen, results (msgpack): arrays of
---   delivery id, token, status, reason (or nil), attempts, schedule base, cause, due (ms, or nil), updated (ms),
+-- ARGV: process, number of the call, epoch, feed id seen, results (msgpack): arrays of delivery id, token, status, reason
+--   (or nil), attempts, schedule base, cause, wait (ms from now until it is due, or nil), updated (ms),
 --   number of the attempt and the attempt (or nil both), feed entries, health mark, spread of the breaker's open time,
---   pause until (ms, or nil), checkpoint (or nil).
+--   pause (ms, or nil), checkpoint (or nil).
 -- Reply: epoch, lost feed entries, last feed id, and for each result 0 (recorded), 1 (fenced) or 2 (its event is
 --   cancelled).
 
-local now, process, number = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local process, number = ARGV[1], ARGV[2]
 local answer = calls.answered(process, 'finish', number)
 if answer then return answer end
 
 local RECORDED, FENCED, EVENT_CANCELLED = 0, 1, 2
-local epoch, gone = loss.keep(ARGV[4], ARGV[5], now)
+local epoch, gone = loss.keep(ARGV[3], ARGV[4])
 local entries, lanes, waited = {}, {}, {}
 
 -- Take the delivery out of the work that waits, or of the work under way. A pending one ends without an attempt when,
@@ -42,8 +42,9 @@ local function set(hash, fields)
 end
 
 local function write(delivery, result)
-  local _, _, status, reason, attempts, base, cause, due, updated, number, attempt, shown = unpack(result, 1, 12)
+  local _, _, status, reason, attempts, base, cause, wait, updated, number, attempt, shown = unpack(result, 1, 12)
   local indexed = claims.indexed(delivery)
+  local due = wait and clock.now + wait
   set(key.delivery(delivery.id), {
     st = status, why = reason or false, n = attempts, base = base > 0 and base, tok = delivery.tok + 1,
     by = cause ~= 'automatic' and cause, due = due or false, upd = updated, place = false, cp = result[16] or false,
@@ -51,9 +52,7 @@ local function write(delivery, result)
   indexes.delivery_moved(indexed, delivery.st, delivery.upd, status, updated)
   if attempt then indexes.attempt_logged(indexed, number, attempt) end
   for _, entry in ipairs(shown) do entries[#entries + 1] = entry end
-  if due then
-    ready.add(delivery.sub, ready.class(attempts, cause), delivery.id, due, now)
-  end
+  if due then ready.add(delivery.sub, ready.class(attempts, cause), delivery.id, due) end
 end
 
 local function finish(result)
@@ -63,7 +62,7 @@ local function finish(result)
   if result[3] == 'pending' and redis.call('HEXISTS', key.state(delivery.evt), 'cancelled') == 1 then
     return EVENT_CANCELLED
   end
-  local lane = gate.lane(delivery.sub, now)
+  local lane = gate.lane(delivery.sub)
   lanes[lane.id] = lane
   leave(delivery, lane)
   gate.record(lane, result[13], result[14])
@@ -73,9 +72,9 @@ local function finish(result)
 end
 
 local outcomes = {}
-for _, result in ipairs(cmsgpack.unpack(ARGV[6])) do outcomes[#outcomes + 1] = finish(result) end
-feed.append(entries, now)
-ready.added(now)
+for _, result in ipairs(cmsgpack.unpack(ARGV[5])) do outcomes[#outcomes + 1] = finish(result) end
+feed.append(entries)
+ready.added()
 -- Where a waiting delivery left, `due` may name an instant at which nothing is due any more.
 for id in pairs(waited) do ready.first_due(id) end
 for id, lane in pairs(lanes) do

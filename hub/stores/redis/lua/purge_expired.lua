@@ -1,9 +1,9 @@
--- needs: key, indexes
+-- needs: key, clock, indexes
 -- Removes expired idempotency records, and then tasks that ended long ago.
--- ARGV: now (ms); tasks updated before this (ms); how many at most.
+-- ARGV: tasks updated before this (ms); how many at most.
 -- Reply: how many.
 
-local now, ended_before, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local now, ended_before, limit = clock.now, ARGV[1], tonumber(ARGV[2])
 local ended = key.tasks_ended
 
 -- Those that expire at `now` are included. Python and accept.lua take a record for valid only before its expiry.

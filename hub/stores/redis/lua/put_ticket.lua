@@ -1,5 +1,5 @@
--- needs: key
--- Keeps a stream ticket: a string of 13 digits of its expiry (ms) and what is kept of it.
--- ARGV: digest, this string, after how much real time to forget it (ms).
+-- needs: tickets
+-- Keeps something of a stream ticket.
+-- ARGV: digest, what is kept, for how long (ms).
 
-redis.call('SET', key.ticket(ARGV[1]), ARGV[2], 'PX', ARGV[3])
+tickets.keep(ARGV[1], ARGV[2], ARGV[3])

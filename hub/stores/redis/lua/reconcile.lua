@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
--- needs: key, signals, gate, ready, claims
+-- needs: key, clock, signals, gate, ready, claims
 -- Repairs lanes, a bounded part in each call: puts back pending deliveries that stand in no stream and no sorted set,
 -- and deliveries under way that have no lease, and corrects `due`. Scripts are atomic, so this happens only when a
 -- server loses keys or parts of its log, or when someone deletes keys by hand.
 --
 -- How far the scan is stands in the hash `reconciler`: lane (`<tenant> <lane>`), status, after (a member of its index).
 -- All processes share that place, so together they scan all lanes once, and not each process all of them.
--- ARGV: now (ms), how many deliveries to look at.
+-- ARGV: how many deliveries to look at.
 -- Reply: how many were put back, and 1 when the scan has reached the end of all lanes.
 
-local now, left = tonumber(ARGV[1]), tonumber(ARGV[2])
+local left = tonumber(ARGV[1])
 local LANES_AT_ONCE = 50
 local repaired = 0
 
@@ -19,9 +19,9 @@ local function repair_pending(lane, delivery)
   -- What is left of its old place would be read as a second entry of the same delivery.
   ready.remove(lane, class, delivery.id, delivery.place)
   redis.call('HDEL', key.delivery(delivery.id), 'place')
-  local due = tonumber(delivery.due or now)
+  local due = tonumber(delivery.due or clock.now)
   redis.call('HSET', key.delivery(delivery.id), 'due', due)
-  ready.add(lane, class, delivery.id, due, now)
+  ready.add(lane, class, delivery.id, due)
   repaired = repaired + 1
 end
 
@@ -30,7 +30,7 @@ local function repair(lane, status, id)
   if not delivery or delivery.st ~= status then return end
   if status == 'pending' then
     repair_pending(lane, delivery)
-  elseif gate.add_ended_lease(lane, id, now) then
+  elseif gate.add_ended_lease(lane, id) then
     repaired = repaired + 1
   end
 end
@@ -50,7 +50,7 @@ local function is_empty(tenant, lane)
 end
 
 local function leave_lane(tenant, lane)
-  ready.added(now)
+  ready.added()
   ready.first_due(lane)
   ready.forget_consumers(lane)
   if is_empty(tenant, lane) then ready.unseen(tenant, lane) end
@@ -69,7 +69,7 @@ while member and left > 0 and lanes < LANES_AT_ONCE do
     member, status, lanes = ready.next_seen(member), 'pending', lanes + 1
   end
 end
-ready.added(now)
+ready.added()
 signals.send()
 if member then
   redis.call('HSET', key.reconciler, 'lane', member, 'status', status, 'after', after)

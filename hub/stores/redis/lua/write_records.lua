@@ -1,18 +1,18 @@
 -- needs: key, feed, signals, loss
 -- Writes records of the catalogue as one, in a new version.
 -- ARGV: a name of this call, so that it writes once also when it is made again because its reply was lost; epoch; feed
---   id seen; now (ms); the version that must be the current one, or ''; how many records; each as name and doc ('' for
+--   id seen; the version that must be the current one, or ''; how many records; each as name and doc ('' for
 --   a deletion); feed entries as they are kept.
 -- Reply: epoch, lost feed entries, last feed id, and the new version, or -1 when the current one is another.
 --
 --   records          hash name -> 13 digits of version, doc
 --   record-versions  sorted set of scores 0: 13 digits of version, name
 
-local call, now, expected = ARGV[1], tonumber(ARGV[4]), ARGV[5]
-local count, first = tonumber(ARGV[6]), 7
+local call, expected = ARGV[1], ARGV[4]
+local count, first = tonumber(ARGV[5]), 6
 local docs, versions = key.records, key.record_versions
 
-local epoch, gone = loss.keep(ARGV[2], ARGV[3], now)
+local epoch, gone = loss.keep(ARGV[2], ARGV[3])
 local function answer(version)
   return { epoch, gone, feed.last(), version }
 end
@@ -34,7 +34,7 @@ if count > 0 then
   end
   signals.catalogue()
 end
-feed.append(feed.arguments(first + 2 * count), now)
+feed.append(feed.arguments(first + 2 * count))
 signals.send()
 redis.call('HSET', key.meta, 'written', call)
 return answer(version)

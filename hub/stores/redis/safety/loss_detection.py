@@ -14,9 +14,11 @@ from hub.instants import instant_text
 from hub.stores.milliseconds import instant
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.keyspace.key_names import KeyNames
+from hub.stores.redis.keyspace.scripts import script
 
 SHOWN_FOR: Final = timedelta(days=1)
 """For how long a loss is shown after it was noticed."""
+_LOSSES: Final = script("read_losses")
 _log = structlog.get_logger("hub.store")
 
 
@@ -61,12 +63,13 @@ class LossDetection:
 
     async def losses(self) -> Sequence[str]:
         """The loss that any process found within `SHOWN_FOR`, as a sentence for the operator."""
-        lost, lost_at = await self._read("lost", "lost_at")
-        if not lost or self._engine.clock.now() - instant(int(lost_at)) > SHOWN_FOR:
+        found = await self._engine.run(_LOSSES, SHOWN_FOR // timedelta(milliseconds=1), repeat=True)
+        if found is None:
             return ()
-        at = instant_text(instant(int(lost_at)), "seconds")
+        lost, lost_at = found
+        at = instant_text(instant(lost_at), "seconds")
         sentence = (
-            f"At {at} the Redis server had lost {int(lost)} feed entries, and the events and deliveries that they"
+            f"At {at} the Redis server had lost {lost} feed entries, and the events and deliveries that they"
             " describe: check its persistence (appendonly, appendfsync), and publish again what was accepted shortly"
             " before."
         )

@@ -1,6 +1,7 @@
 """Whether a server keeps what the hub gives it: checked when the store is opened, and by `hub doctor`."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -8,15 +9,17 @@ import structlog
 from hub.clock import Clock
 from hub.errors import HubError
 from hub.findings import Finding, State
-from hub.stores.redis.client.engine import SKEW_WARNING_SECONDS, Engine, Reader
+from hub.stores.redis.client.engine import Engine, Reader
 from hub.stores.redis.client.errors import Denied, Lost, Refused
 from hub.stores.redis.client.url import read_address
+from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
 from hub.stores.redis.safety.format_mark import format_finding
 
 OLDEST: Final = (7, 0)
 """Older ones do not know flags of scripts, by which the hub goes on delivering when memory is full."""
 FAR_SECONDS: Final = 0.02
+SKEW_WARNING_SECONDS: Final = 5.0
 NEARLY_FULL: Final = 0.8
 _PINGS: Final = 3
 _MIB: Final = 1024 * 1024
@@ -41,7 +44,6 @@ async def examine(url: str, clock: Clock, wait_replicas: int) -> Sequence[Findin
     engine = Engine(read_address(url), clock)
     engine.patience_seconds = 0.0
     try:
-        await engine.measure()
         return await inspect(engine, wait_replicas)
     finally:
         await engine.close()
@@ -64,7 +66,7 @@ async def inspect(engine: Engine, wait_replicas: int = 0) -> Sequence[Finding]:
             _persistence(info, config),
             *await _cluster(engine, reader, info),
             *_replicas(info, wait_replicas),
-            _clock(engine),
+            await _clock(engine, reader),
             await _latency(engine, reader),
             _keys(engine, info),
         ]
@@ -204,10 +206,28 @@ def _replicas(info: Info, wanted: int) -> Sequence[Finding]:
     return (Finding("redis replicas", "ok", f"{there} in touch, {wanted} waited for"),) if there or wanted else ()
 
 
-def _clock(engine: Engine) -> Finding:
-    apart = abs(engine.ahead.total_seconds())
+async def _clock(engine: Engine, reader: Reader) -> Finding:
+    moved = await _answer(reader, "HGETALL", KeyNames(engine.prefix).clock)
+    if moved and not engine.clock.by_hand:
+        written = b" ".join(moved).decode(errors="replace")
+        seen = f"the hub's time here is not the server's but moved by hand ({engine.prefix}:clock has {written})"
+        advice = f"Only tests write that key. Remove it: DEL {engine.prefix}:clock"
+        return Finding("redis clock", "warning", seen, advice)
+    earliest = engine.clock.now()
+    reply = await _answer(reader, "TIME")
+    latest = engine.clock.now()
+    if reply is None:
+        # The finding about the user says what is missing.
+        return Finding("redis clock", "ok", "unknown")
+    seconds, microseconds = reply
+    theirs = datetime.fromtimestamp(int(seconds), UTC) + timedelta(microseconds=int(microseconds))
+    # However long the answer took, the server's instant lies between these two where the clocks agree.
+    apart = max(earliest - theirs, theirs - latest).total_seconds()
     if apart > SKEW_WARNING_SECONDS:
-        seen = f"the server's is {apart:.0f} s apart from this machine's, and the hub goes by the server's"
+        seen = (
+            f"the server's is {apart:.0f} s apart from this machine's; the hub's waits go by the server's, and what is"
+            " shown by this machine's"
+        )
         return Finding("redis clock", "warning", seen, "Turn on time synchronisation (NTP) on both.")
     return Finding("redis clock", "ok", "in step with the server's")
 

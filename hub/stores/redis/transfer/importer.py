@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hub.stores.base import Idempotency, ItemResult, Piece, Section
+from hub.stores.base import ItemResult, Piece, Section
 from hub.stores.documents import (
     Counters,
     EventDocument,
@@ -12,7 +12,6 @@ from hub.stores.documents import (
     TaskDocument,
     decode,
 )
-from hub.stores.milliseconds import instant
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import Script
@@ -54,8 +53,8 @@ class Importer:
     async def idempotency(self, piece: Piece) -> None:
         rows: list[Argument] = []
         for kept in decode(piece.documents, IdempotencyDocument):
-            known = Idempotency(kept.key, kept.fingerprint, instant(kept.expires_at))
-            record = idempotency.record(known, [ItemResult(*verdict) for verdict in kept.verdicts])
+            verdicts = [ItemResult(*verdict) for verdict in kept.verdicts]
+            record = idempotency.record(kept.key, kept.fingerprint, kept.expires_at, verdicts)
             rows += (kept.tenant, idempotency.digest(kept.key), kept.expires_at, record)
         await self._put(_KEYS, piece, *rows)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.clock import SystemClock
 from hub.errors import Unavailable
 from hub.models import Record
 from hub.stores.base import Signal
@@ -13,13 +14,14 @@ from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import Script
 from hub.stores.redis.coordination import RedisTickets, open_signals
+from hub.stores.redis.keyspace.codec import pack
 from hub.stores.redis.keyspace.scripts import SCRIPTS
 from hub.stores.redis.records import RedisRecords
 from hub.stores.redis.safety.loss_detection import LossDetection
 from hub.testing.clock import START
 from hub.testing.patience import soon
 from tests.hub.stores.redis.engines import engine_on
-from tests.redis_servers import VALKEY, RedisServer
+from tests.redis_servers import VALKEY, RedisServer, new_prefix
 
 START_MS = int(START.timestamp() * 1000)
 
@@ -41,10 +43,10 @@ async def test_a_ticket_is_kept_as_release_0_2_0_kept_it(valkey: RedisServer) ->
     async with engine_on(valkey.url()) as engine:
         tickets, key = RedisTickets(engine), f"{engine.prefix}:ticket:digest"
         ends = engine.clock.now() + timedelta(seconds=60)
-        await tickets.put("digest", b'{"tenant":"a"}', ends)
+        await tickets.put("digest", b'{"tenant":"a"}', 60.0)
         kept = await engine.ask("GET", key)
         assert kept == b"%d" % milliseconds(ends) + b'{"tenant":"a"}'
-        assert await tickets.replace("digest", b'{"tenant":"a"}', b'{"tenant":"b"}', ends)
+        assert await tickets.replace("digest", b'{"tenant":"a"}', b'{"tenant":"b"}', 60.0)
         assert await engine.ask("GET", key) == kept.replace(b'"a"', b'"b"')
         assert 0 < await engine.ask("PTTL", key) <= 60_000 + 3_600_000
 
@@ -60,11 +62,12 @@ async def test_what_was_told_before_the_opening_is_not_heard(valkey: RedisServer
 
 async def test_all_that_is_there_is_heard_as_one_the_earliest_for_each_lane(valkey: RedisServer) -> None:
     async with engine_on(valkey.url()) as engine, open_signals(engine) as signals:
-        await tell(engine, f"signals.lane('sub_1', {START_MS + 5}) signals.lane('sub_2', {START_MS})")
-        await tell(engine, f"signals.lane('sub_1', {START_MS}) signals.lane('sub_1', {START_MS + 1})")
+        await tell(engine, f"signals.lane('sub_1', {START_MS + 5}) signals.lane('sub_2', {START_MS + 2})")
+        await tell(engine, f"signals.lane('sub_1', {START_MS + 2}) signals.lane('sub_1', {START_MS + 3})")
         await tell(engine, "signals.lane('sub_3', nil) signals.lane('sub_3', 5) signals.fans_out()")
         await change_catalogue(engine)
-        due = {"sub_1": START, "sub_2": START, "sub_3": None}
+        soon_after = START + timedelta(milliseconds=2)
+        due = {"sub_1": soon_after, "sub_2": soon_after, "sub_3": None}
         assert await signals.next() == Signal(due, fans_out=True, catalogue=True)
 
 
@@ -126,3 +129,24 @@ async def test_hearing_goes_on_when_the_server_comes_back_with_less_than_it_had(
             assert (await signals.next()).catalogue
             await tell(engine, "signals.lane('sub_1', nil)")
             assert await soon(signals.next()) == Signal({"sub_1": None})
+
+
+async def test_a_signal_of_another_clock_is_taken_for_as_long_as_it_waits(valkey: RedisServer) -> None:
+    prefix = new_prefix()
+    async with (
+        engine_on(valkey.url(prefix)) as engine,
+        engine_on(valkey.url(prefix), SystemClock()) as other,
+        open_signals(other) as signals,
+    ):
+        await tell(engine, f"signals.lane('sub_1', {START_MS + 60_000})")
+        before = other.clock.now()
+        due_at = (await signals.next()).due["sub_1"]
+        assert due_at is not None
+        assert before <= due_at - timedelta(minutes=1) <= other.clock.now()
+
+
+async def test_the_lanes_that_release_0_2_0_tells_of_are_looked_at(valkey: RedisServer) -> None:
+    async with engine_on(valkey.url()) as engine, open_signals(engine) as signals:
+        due = pack({"sub_1": START_MS + 60_000})
+        valkey.ask("XADD", f"{engine.prefix}:signals", "1-0", "due", due)
+        assert (await signals.next()).due == {"sub_1": None}

@@ -1,4 +1,4 @@
--- needs: key
+-- needs: key, clock
 -- Every state change, in order. Ids are given by a counter in `meta` and not by the stream, so that they have no gaps
 -- and can be set above what a server lost.
 
@@ -12,12 +12,12 @@ function feed.arguments(from)
 end
 
 -- Add entries, each of them msgpack, to the feed.
-function feed.append(entries, now)
+function feed.append(entries)
   if #entries == 0 then return end
   local id = redis.call('HINCRBY', key.meta, 'feed', #entries) - #entries
   for _, entry in ipairs(entries) do
     id = id + 1
-    redis.call('XADD', key.feed, string.format('%d-0', id), 'at', now, 'entry', entry)
+    redis.call('XADD', key.feed, string.format('%d-0', id), 'at', clock.now, 'entry', entry)
   end
 end
 

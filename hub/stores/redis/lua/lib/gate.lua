@@ -1,4 +1,4 @@
--- needs: key
+-- needs: key, clock
 -- The rules by which a lane lets deliveries through: those of hub/stores/gate.py, applied to all processes together.
 -- The numbers come from there; a test runs both against each other. See docs/decisions/0010.
 --
@@ -15,11 +15,11 @@ local UNBOUNDED = 2 ^ 31
 local TEXT = { asking = true }
 local loaded = {}
 
--- A lane as it was kept, loaded once in each call. `now` is in milliseconds everywhere except inside this file.
-function gate.lane(id, now)
+-- A lane as it was kept, loaded once in each call. Instants are in milliseconds everywhere except inside this file.
+function gate.lane(id)
   local lane = loaded[id]
   if lane then return lane end
-  lane = { id = id, now = now / 1000, cap = UNBOUNDED, revision = 0, failures = 0, rests = 0 }
+  lane = { id = id, now = clock.now / 1000, cap = UNBOUNDED, revision = 0, failures = 0, rests = 0 }
   local kept = redis.call('HGETALL', key.gate(id))
   local remembered = {}
   for i = 1, #kept, 2 do
@@ -95,12 +95,13 @@ function gate.not_before(lane)
   return math.floor(at * 1000 + 0.5)
 end
 
--- Deliveries start: a list of their ids, leased until `lease_end` (ms). Also called for an empty list: a claim touches
+-- Deliveries start: a list of their ids, leased for `lease` (ms). Also called for an empty list: a claim touches
 -- the lane even when it finds nothing.
-function gate.started(lane, ids, lease_end)
+function gate.started(lane, ids, lease)
   lane.touched_at = lane.now
   if lane.rate then lane.spent_until = caught_up(lane) + #ids / lane.rate end
   if #ids == 0 then return end
+  local lease_end = clock.now + lease
   for _, id in ipairs(ids) do redis.call('ZADD', key.under_way(lane.id), lease_end, id) end
   redis.call('ZADD', key.lanes_under_way, 'LT', lease_end, lane.id)
   lane.under_way = lane.under_way + #ids
@@ -114,16 +115,16 @@ function gate.ended(lane, id)
   end
 end
 
--- A lease runs out at `lease_end` (ms) instead. The score of the lane in `leases` stays, and is then too early.
-function gate.renewed(id, delivery, lease_end)
-  redis.call('ZADD', key.under_way(id), 'XX', lease_end, delivery)
+-- A lease runs out `lease` (ms) from now instead. The score of the lane in `leases` stays, and is then too early.
+function gate.renewed(id, delivery, lease)
+  redis.call('ZADD', key.under_way(id), 'XX', clock.now + lease, delivery)
 end
 
 -- Give a delivery under way that has no lease one that has run out already, so that it is taken over. Returns whether
 -- it had none.
-function gate.add_ended_lease(id, delivery, now)
-  if redis.call('ZADD', key.under_way(id), 'NX', now, delivery) == 0 then return false end
-  redis.call('ZADD', key.lanes_under_way, 'LT', now, id)
+function gate.add_ended_lease(id, delivery)
+  if redis.call('ZADD', key.under_way(id), 'NX', clock.now, delivery) == 0 then return false end
+  redis.call('ZADD', key.lanes_under_way, 'LT', clock.now, id)
   return true
 end
 
@@ -179,9 +180,9 @@ function gate.record(lane, mark, spread)
   if mark == 'good' then succeeded(lane) elseif mark == 'bad' then failed(lane, spread) end
 end
 
--- The target wants no attempt before `until_ms`.
-function gate.pause(lane, until_ms)
-  lane.paused_until = math.max(lane.paused_until or 0, until_ms / 1000)
+-- The target wants no attempt for `span` (ms).
+function gate.pause(lane, span)
+  lane.paused_until = math.max(lane.paused_until or 0, lane.now + span / 1000)
 end
 
 -- Remember that a process waits for room. For several it is enough to know that: the signal goes to all.

@@ -17,7 +17,8 @@
 --                loss.lua
 --   feed         stream, ids <n>-0 without gaps, except where a server lost some: at (ms), entry (msgpack)
 --   signals      stream, ids <n>-0 without gaps, about the newest 10,000: due (msgpack map lane -> ms, 0 for now),
---                fans_out, catalogue
+--                now (ms, when it was written), fans_out, catalogue
+--   clock        hash, see clock.lua
 --   i:<tenant>:<digest>  an idempotency record, whose index is `expiring`
 --   source:<tenant>:<digest>  string: the id of the event that came with this (source, source_id)
 -- Indexes are sorted sets whose members are `<13 digits of milliseconds><id>`. Their scores are all 0, so that members
@@ -33,6 +34,7 @@
 local HUB = KEYS[1]
 
 local key = {
+  clock = HUB .. ':clock',
   due = HUB .. ':due',
   all_lanes = HUB .. ':lanes',
   lanes_under_way = HUB .. ':leases',

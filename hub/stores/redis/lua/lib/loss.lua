@@ -1,4 +1,4 @@
--- needs: key
+-- needs: key, clock
 -- Detection of data loss: the server came back empty, or older than a process has seen it. See docs/decisions/0009.
 --
 -- meta holds, besides the counters: epoch, a name given once to everything that is kept here; lost (how many feed
@@ -12,7 +12,7 @@ local BEYOND = 1000000
 -- A process knows this epoch ('' for none) and has seen this feed id. Where the server has less, the loss is recorded
 -- and the feed goes on far above what was seen. Each script that writes to the feed calls this first, before it gives
 -- an id. Returns the epoch, and how many entries are known to be gone.
-function loss.keep(epoch, seen, now)
+function loss.keep(epoch, seen)
   local kept, feed = unpack(redis.call('HMGET', key.meta, 'epoch', 'feed'))
   feed, seen = tonumber(feed or 0), tonumber(seen)
   local gone = math.max(0, seen - feed)
@@ -27,7 +27,7 @@ function loss.keep(epoch, seen, now)
   if gone > 0 then
     -- `trimmed` rises with it: for listeners the gap looks like entries that were trimmed, which they are told of.
     local last = string.format('%d', math.max(feed, seen) + BEYOND)
-    redis.call('HSET', key.meta, 'feed', last, 'trimmed', last, 'lost_at', now)
+    redis.call('HSET', key.meta, 'feed', last, 'trimmed', last, 'lost_at', clock.now)
     redis.call('HINCRBY', key.meta, 'lost', gone)
   end
   return kept, gone

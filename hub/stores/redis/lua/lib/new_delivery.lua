@@ -3,15 +3,16 @@
 
 local new_delivery = {}
 
--- Create a pending delivery of `event` (id, tenant, type): its hash, its indexes, its place in its lane.
-function new_delivery.add(event, id, lane, channel, at, due, now)
+-- Create a pending delivery of `event` (id, tenant, type), due at that instant (ms): its hash, its indexes, its place in
+-- its lane.
+function new_delivery.add(event, id, lane, channel, at, due)
   redis.call('HSET', key.delivery(id), 'ten', event.tenant, 'evt', event.id, 'type', event.type, 'sub', lane,
     'chan', channel, 'st', 'pending', 'due', due, 'at', at, 'upd', at)
   indexes.delivery_added({
     id = id, event = event.id, tenant = event.tenant, channel = channel, lane = lane, at = at,
   })
   ready.seen(event.tenant, lane)
-  ready.add(lane, 'first', id, due, now)
+  ready.add(lane, 'first', id, due)
 end
 
 return new_delivery

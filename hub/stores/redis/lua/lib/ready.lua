@@ -1,4 +1,4 @@
--- needs: key, signals
+-- needs: key, clock, signals
 -- Where pending deliveries wait, lane by lane. The delivery's hash is the truth; what stands here are hints, which a
 -- claim checks and the reconciler puts back. See docs/decisions/0009.
 --
@@ -26,9 +26,9 @@ local function make_ready(lane, class, id)
 end
 
 -- Move what has become due, at most MOVED_AT_ONCE, from the sorted set into the streams.
-function ready.mature(lane, now)
+function ready.mature(lane)
   local delayed = key.delayed(lane)
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, MOVED_AT_ONCE)) do
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', clock.now, 'LIMIT', 0, MOVED_AT_ONCE)) do
     local class, id = string.match(member, '^(%a+):(.*)$')
     redis.call('ZREM', delayed, member)
     make_ready(lane, class, id)
@@ -39,11 +39,11 @@ local matured, soonest = {}, {}
 
 -- A pending delivery waits from now on. What is due goes into a stream, after everything that became due before it: to
 -- keep that order the lane matures first, once in each call.
-function ready.add(lane, class, id, due, now)
-  if due <= now then
+function ready.add(lane, class, id, due)
+  if due <= clock.now then
     if not matured[lane] then
       matured[lane] = true
-      ready.mature(lane, now)
+      ready.mature(lane)
     end
     make_ready(lane, class, id)
   else
@@ -55,9 +55,9 @@ end
 -- Keep when the lanes that `add` was called for are due, and signal those that are due sooner than was known. For the
 -- others no signal is needed: each process knows the former instant and looks at the lane then, so a burst costs one
 -- signal. Once, at the end of a script.
-function ready.added(now)
+function ready.added()
   for lane, due in pairs(soonest) do
-    if redis.call('ZADD', key.due, 'LT', 'CH', due, lane) == 1 then signals.lane(lane, due > now and due or nil) end
+    if redis.call('ZADD', key.due, 'LT', 'CH', due, lane) == 1 then signals.lane(lane, due > clock.now and due or nil) end
   end
   soonest = {}
 end
@@ -192,7 +192,8 @@ local function head_due(lane, class)
   if redis.call('EXISTS', stream) == 0 then return nil end
   for _, entry in ipairs(redis.call('XRANGE', stream, '(' .. last_read(stream), '+', 'COUNT', 20)) do
     local due = redis.call('HGET', key.delivery(entry[2][2]), 'due')
-    if due then return tonumber(due) end
+    -- What stands in the stream was due before, so it is due, also when the server's clock was set back since.
+    if due then return math.min(tonumber(due), clock.now) end
   end
 end
 

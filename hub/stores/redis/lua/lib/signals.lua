@@ -1,4 +1,4 @@
--- needs: key
+-- needs: key, clock
 -- Signals to other processes, collected while a script runs and written as one entry by `signals.send()` at its end.
 --
 -- Ids are given by a counter, as in the feed: a reader sees from a gap that it missed signals, and looks at everything.
@@ -26,7 +26,7 @@ function signals.send()
   if not signals.any then return end
   local fields = {}
   if next(signals.due) then
-    fields[1], fields[2] = 'due', cmsgpack.pack(signals.due)
+    fields = { 'due', cmsgpack.pack(signals.due), 'now', clock.now }
   end
   for name, is_set in pairs({ fans_out = signals.fan, catalogue = signals.cat }) do
     if is_set then

@@ -80,8 +80,7 @@ class Both:
         else:
             at = now + timedelta(seconds=wait)
             done = result(claim, Status.PENDING, Outcome.FAILED, updated_at=now, next_attempt_at=at)
-        until = now + timedelta(seconds=pause) if pause else None
-        return dataclasses.replace(done, health_mark=mark, pause_until=until)
+        return dataclasses.replace(done, health_mark=mark, pause_seconds=pause or None)
 
 
 def _told(claimed: Any) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hub.findings import EMPTY_STORE, Finding
 from hub.stores import StoreOptions, open_store
 from hub.stores.redis.safety.server_check import FAR_SECONDS, _version, examine
 from hub.testing.stores.samples import claim, publish
-from tests.redis_servers import VALKEY, RedisCluster, RedisServer, free_port, wait_until
+from tests.redis_servers import VALKEY, RedisCluster, RedisServer, free_port, new_prefix, wait_until
 
 LUA = Path(__file__).parents[5] / "hub/stores/redis/lua"
 
@@ -219,3 +220,20 @@ def test_every_command_that_the_scripts_call_is_tried() -> None:
         if command
     }
     assert called - set(re.findall(r"\{ '([A-Z]+)'", (LUA / "command_probe.lua").read_text())) == set()
+
+
+class Ahead(SystemClock):
+    def now(self) -> datetime:
+        return super().now() + timedelta(hours=1)
+
+
+async def test_a_machine_whose_clock_is_not_the_servers_is_a_warning(valkey: RedisServer) -> None:
+    finding = (await found(valkey.url(), clock=Ahead()))["redis clock"]
+    assert (finding.state, "3600 s apart" in finding.seen) == ("warning", True)
+
+
+async def test_time_that_is_moved_by_hand_is_a_warning(valkey: RedisServer) -> None:
+    url = valkey.url(prefix := new_prefix())
+    valkey.ask("HSET", f"{{{prefix}}}:clock", "offset", 3_600_000)
+    finding = (await found(url))["redis clock"]
+    assert (finding.state, "offset 3600000" in finding.seen) == ("warning", True)
