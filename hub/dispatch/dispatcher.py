@@ -14,7 +14,7 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
 from hub.dispatch.attempting import Attempter
-from hub.dispatch.fetching import Fetcher, policy_of
+from hub.dispatch.fetching import Fetcher, groups_of, policy_of
 from hub.dispatch.heartbeat import Heartbeat
 from hub.dispatch.lanes import Lanes
 from hub.dispatch.recording import Recorder
@@ -59,7 +59,8 @@ class Dispatcher:
         """`lease` is for how many seconds a claim is this process's own, unless it renews it."""
         self._queue = queue
         self._backoff = backoff = StoreBackoff(clock)
-        self.lanes = lanes = Lanes(max_in_flight, partial(policy_of, catalogue, sender.holds), clock)
+        policy, groups = partial(policy_of, catalogue, sender.holds), partial(groups_of, catalogue, sender)
+        self.lanes = lanes = Lanes(max_in_flight, policy, clock, groups)
         self._recorder = Recorder(queue, catalogue, subscriptions, clock, metrics, random, backoff, notify=lanes.notify)
         self._attempter = Attempter(
             sender,

@@ -8,9 +8,11 @@ from typing import Final
 from hub.catalogue.catalogue import Catalogue
 from hub.clock import Clock
 from hub.dispatch.attempting import Attempter
+from hub.dispatch.groups import Groups
 from hub.dispatch.heartbeat import Heartbeat
 from hub.dispatch.holds import Holds
 from hub.dispatch.lanes import Lanes
+from hub.dispatch.sender import Sender
 from hub.dispatch.store_backoff import StoreBackoff
 from hub.errors import Unavailable
 from hub.stores.base import Claim, ClaimRequest, LanePolicy, Queue
@@ -112,6 +114,14 @@ class Fetcher:
             self._backoff.failed(error)
             return False
         return True
+
+
+def groups_of(catalogue: Catalogue, sender: Sender, lane_id: str) -> Groups:
+    """The tenant and the host of a lane. Those of a deleted subscription are nobody's: they send nothing."""
+    subscription = catalogue.subscription(lane_id)
+    if subscription is None:
+        return Groups("", "")
+    return Groups(subscription.tenant, sender.host(subscription))
 
 
 def policy_of(catalogue: Catalogue, holds: Holds, lane_id: str) -> LanePolicy | None:

@@ -1,0 +1,65 @@
+"""Groups of lanes, and how much of a process's room each kind of lane may have.
+
+A lane belongs to a tenant, and to a host: where its target is, or the provider that carries its messages. See
+docs/decisions/0029.
+"""
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+RESERVED_SHARE: Final = 0.25
+"""The part of all room that slow lanes do not get, unless their tenant has less than its share."""
+
+
+class Groups(NamedTuple):
+    """The names of the groups that a lane belongs to."""
+
+    tenant: str
+    host: str
+
+
+class Group:
+    """The lanes of one tenant or of one host: how many are known, and how many attempts of them are under way."""
+
+    __slots__ = ("in_flight", "lanes", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.in_flight = 0
+        self.lanes = 0
+
+
+class Pace(IntEnum):
+    """How soon a lane has given room back so far; `NEW` has had none, `UNKNOWN` has given none back."""
+
+    SLOW = 0
+    UNKNOWN = 1
+    NEW = 2
+    QUICK = 3
+
+
+class Bulkheads:
+    """Limits that leave a part of the room to others, each a little more than the one before.
+
+    Slow lanes together find theirs first, then these with the lanes that are not known yet, then any one host, and then
+    all lanes together. What is left after that is for tenants with less than their share.
+    """
+
+    def __init__(self, room: int) -> None:
+        reserve = int(room * RESERVED_SHARE)
+        self.room = room
+        self.in_flight = 0
+        self.host_limit = room - reserve * 3 // 8
+        self.left = [room - reserve, room - reserve * 3 // 4, room - reserve // 2, room - reserve // 4]
+        """How much more lanes of each pace and all slower ones may have under way together."""
+
+    def occupy(self, pace: Pace, number: int) -> None:
+        """So many attempts of lanes of this pace more, or less, are under way."""
+        self.in_flight += number
+        left = self.left
+        for limited in range(pace, len(left)):
+            left[limited] -= number
+
+    def free(self, pace: Pace) -> int:
+        """How many more a lane of this pace may start."""
+        return min(self.left[pace:])
