@@ -12,7 +12,7 @@ _QUICKEST_FIRST: Final = _PACES[::-1]
 
 
 class _Queue:
-    """The ready lanes of one tenant, by pace. As a place in a heap cannot be given up, `first` skips those that were."""
+    """The ready lanes of one tenant, by pace. A place in a heap cannot be given up; `first` skips those that were."""
 
     __slots__ = ("heaps", "numbers")
 
