@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from hub.cli.accept_clock import accepted_clock
 from hub.cli.checks import ELSEWHERE, address, check_channels, local
 from hub.cli.client import ClientError, Unreachable, is_local
 from hub.cli.configuration import load_settings
@@ -18,15 +21,21 @@ from hub.settings import Settings
 MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[bold red]✗[/]"}
 
 
-def doctor(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+AcceptClock = Annotated[
+    bool, typer.Option("--accept-clock", help="Trust a clock that has jumped, so that what is old is removed again.")
+]
+
+
+def doctor(url: Url = None, key: Key = None, as_json: AsJson = False, accept_clock: AcceptClock = False) -> None:
     """Check this machine and the hub, and say what to do.
 
-    Run it after the first start, after an update, and when events are not delivered. It changes nothing, sends nothing,
-    and exits with 1 when something must be fixed.
+    Run it after the first start, after an update, and when events are not delivered. It sends nothing, changes nothing
+    but with --accept-clock, and exits with 1 when something must be fixed.
     """
     clock = SystemClock()
     findings = []
-    for finding in _findings(url, key, clock):
+    accepting = (accepted_clock(clock),) if accept_clock else ()
+    for finding in chain(accepting, _findings(url, key, clock)):
         findings.append(finding)
         if not as_json:
             _show(finding)

@@ -39,9 +39,11 @@ class Attempter:
         *,
         timeout: float,
         failpoint: Failpoint,
+        time_of_day: Callable[[], datetime],
     ) -> None:
         """`timeout` bounds the attempts of subscriptions without one of their own, in seconds; `on_end` is called with
-        the lane of each attempt that has ended, and for how many seconds it went on."""
+        the lane of each attempt that has ended, and for how many seconds it went on. `time_of_day` says whether an
+        event has expired."""
         self._sender = sender
         self._catalogue = catalogue
         self._clock = clock
@@ -49,6 +51,7 @@ class Attempter:
         self._on_end = on_end
         self._timeout = timeout
         self._failpoint = failpoint
+        self._time_of_day = time_of_day
         self._stopping = False
         self._attempts: dict[asyncio.Task[None], Claim] = {}
         # Sending is a task inside of the attempt's, so that it can be ended and its end still be recorded.
@@ -97,7 +100,7 @@ class Attempter:
         # ended.
         if subscription is None and catalogue_up_to_date:
             await self._recorder.record(skip(claim, _SUBSCRIPTION_DELETED, now))
-        elif (skipped := reason_to_skip(claim, now)) is not None:
+        elif (skipped := reason_to_skip(claim, self._time_of_day)) is not None:
             await self._recorder.record(skip(claim, skipped, now))
         elif subscription is None or self._stopping or not subscription.spec.enabled:
             await self._recorder.record(release(claim, now))

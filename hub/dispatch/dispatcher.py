@@ -4,7 +4,7 @@ To follow one delivery, read downward: `Fetcher` claims it, `Attempter` sends it
 See docs/decisions/0015.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from random import Random
@@ -54,9 +54,11 @@ class Dispatcher:
         attempt_timeout: float,
         failpoint: Failpoint,
         random: Random,
+        time_of_day: Callable[[], datetime],
         lease: float = LEASE_SECONDS,
     ) -> None:
-        """`lease` is for how many seconds a claim is this process's own, unless it renews it."""
+        """`time_of_day` says whether an event has expired; `lease` is for how many seconds a claim is this process's
+        own, unless it renews it."""
         self._queue = queue
         self._backoff = backoff = StoreBackoff(clock)
         policy, groups = partial(policy_of, catalogue, sender.holds), partial(groups_of, catalogue, sender)
@@ -70,6 +72,7 @@ class Dispatcher:
             on_end=lanes.end_attempt,
             timeout=attempt_timeout,
             failpoint=failpoint,
+            time_of_day=time_of_day,
         )
         self._heartbeat = Heartbeat(queue, clock, backoff, lease, self._attempter.claims)
         self._fetcher = Fetcher(queue, catalogue, clock, lanes, self._attempter, self._heartbeat, backoff)

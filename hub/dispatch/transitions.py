@@ -1,6 +1,6 @@
 """The transitions of a delivery, as pure functions; `settle` is the one place that decides about retries."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -82,14 +82,15 @@ def settle(claim: Claim, attempted: AttemptResult, timing: Timing, schedule: Seq
     return Result(delivery, attempt, tuple(feed), claim.cause, health_mark, pause_seconds)
 
 
-def reason_to_skip(claim: Claim, now: datetime) -> Skipped | None:
-    """Why a claimed delivery must not be sent; None when it may be."""
+def reason_to_skip(claim: Claim, time_of_day: Callable[[], datetime]) -> Skipped | None:
+    """Why a claimed delivery must not be sent; None when it may be. `time_of_day` is asked only where that depends on
+    it."""
     event = claim.event
     if claim.damage is not None:
         return Skipped(Status.DEAD, claim.damage)
     if event.cancelled_at is not None:
         return Skipped(Status.CANCELLED, EVENT_CANCELLED)
-    if event.expires_at is not None and event.expires_at <= now:
+    if event.expires_at is not None and event.expires_at <= time_of_day():
         return Skipped(Status.DEAD, "expired before it could be sent")
     return None
 

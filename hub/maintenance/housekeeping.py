@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from hub.clock import Clock
 from hub.cluster.leadership import Leadership
 from hub.cluster.roles import Role
 from hub.errors import NotFound, Unavailable
+from hub.maintenance.clock_watch import ClockWatch
 from hub.maintenance.run_history import CountRun, RunHistory
 from hub.settings import Settings
 from hub.stores.base import Store
@@ -45,6 +47,7 @@ class Housekeeping:
         clock: Clock,
         leadership: Leadership,
         roles: Collection[Role],
+        clock_watch: ClockWatch,
         *,
         sweep: Work,
         end_abandoned_tasks: Work,
@@ -53,6 +56,7 @@ class Housekeeping:
         self._settings = settings
         self._upkeep = store.upkeep
         self._clock = clock
+        self._clock_watch = clock_watch
         self._sweep = sweep
         self._end_abandoned_tasks = end_abandoned_tasks
         every_process = [Job("temp-files", "every 10 min", self._clean_temp_files, at_start=True)]
@@ -61,6 +65,7 @@ class Housekeeping:
             Job("retention", "every 1 h", self._purge_events),
             Job("feed-trim", "every 5 min", self._trim_feed),
             Job("expired-records", "every 15 min", self._purge_expired),
+            Job("clock-watch", "every 1 min", self._watch_clock),
             Job("abandoned-tasks", "every 15 s", self._recover_tasks),
         ]
         self._own = [job.name for job in (every_process + workers if Role.WORKER in roles else every_process)]
@@ -113,23 +118,33 @@ class Housekeeping:
 
     async def _clean_temp_files(self) -> Mapping[str, Any]:
         directory, age = self._settings.data_dir / "tmp", timedelta(seconds=self._settings.temp_retention)
+        if (reason := await self._clock_watch.reason()) is not None:
+            return {"held": reason}
         # On a thread, because a slow disk would hold up the event loop.
         return asdict(await asyncio.to_thread(clean, directory, age, self._clock.now()))
 
     async def _purge_events(self) -> Mapping[str, Any]:
-        before = self._clock.now() - timedelta(seconds=self._settings.retention)
-        return await self._drain(lambda limit: self._upkeep.purge(before, limit))
+        return await self._drain(partial(self._upkeep.purge, self._before(self._settings.retention)))
 
     async def _trim_feed(self) -> Mapping[str, Any]:
-        before = self._clock.now() - timedelta(seconds=self._settings.feed_retention)
-        keep = self._settings.feed_keep
-        return await self._drain(lambda limit: self._upkeep.trim_feed(before, keep, limit))
+        before, keep = self._before(self._settings.feed_retention), self._settings.feed_keep
+        return await self._drain(partial(self._upkeep.trim_feed, before, keep))
 
     async def _purge_expired(self) -> Mapping[str, Any]:
         return await self._drain(self._upkeep.purge_expired)
 
+    def _before(self, seconds: float) -> datetime:
+        return self._clock.now() - timedelta(seconds=seconds)
+
     async def _drain(self, step: Step) -> Mapping[str, Any]:
+        """Remove what is old, unless a clock that has jumped would say what that is."""
+        if (reason := await self._clock_watch.look()) is not None:
+            return {"removed": 0, "held": reason}
         return {"removed": await drain(step, self._clock.sleep)}
+
+    async def _watch_clock(self) -> Mapping[str, Any]:
+        reason = await self._clock_watch.look()
+        return {} if reason is None else {"held": reason}
 
     async def _sweep_leases(self) -> Mapping[str, Any]:
         return {"found": await self._sweep()}

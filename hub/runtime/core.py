@@ -25,6 +25,7 @@ from hub.dispatch import Sender
 from hub.dispatch.channel_checks import ChannelCheck, check_channels
 from hub.errors import HubError
 from hub.failpoints import Failpoint, failpoints
+from hub.maintenance.clock_watch import ClockWatch
 from hub.maintenance.copy import refuse_half_copied
 from hub.maintenance.secret_rotation import SecretRotation
 from hub.rendering import Renderer
@@ -61,6 +62,7 @@ class Core:
     rotation: SecretRotation
     failpoint: Failpoint
     notifier: Notifier
+    clock_watch: ClockWatch
 
 
 async def open_core(
@@ -81,6 +83,10 @@ async def open_core(
     store = await stack.enter_async_context(open_store(settings.store_url, clock, options))
     # Before anything is written: a store that is being copied must stay as it is.
     await refuse_half_copied(store)
+    clock_watch = ClockWatch(clock, store.clock)
+    if Role.SCHEDULER in roles:
+        # Before anything is judged by its age.
+        await clock_watch.look()
     channels = await _open_channels(stack, settings)
     _report_unknown(channels)
     renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
@@ -106,6 +112,7 @@ async def open_core(
         rotation=SecretRotation(settings, catalogue, codec, sources, sealer, failpoint, alone=not store.shared),
         failpoint=failpoint,
         notifier=Notifier(),
+        clock_watch=clock_watch,
     )
 
 

@@ -6,6 +6,7 @@ from hub.cluster.follower import STALE_SECONDS, Follower
 from hub.cluster.leadership import LEADER
 from hub.cluster.lease import WORKERS
 from hub.cluster.roles import Role
+from hub.maintenance.clock_watch import ClockWatch
 from hub.stores.base import Leases, Upkeep
 
 _NO_WORKER = "No worker is alive: events are accepted and wait. Start `hub worker`."
@@ -22,6 +23,7 @@ class Readiness:
         leases: Leases,
         follower: Follower,
         roles: Collection[Role],
+        clock_watch: ClockWatch,
         holds: Callable[[], Sequence[str]],
     ) -> None:
         """`holds` gives a sentence for each reason why deliveries are held."""
@@ -30,6 +32,7 @@ class Readiness:
         self._leases = leases
         self._follower = follower
         self._roles = frozenset(roles)
+        self._clock_watch = clock_watch
         self._holds = holds
 
     async def reasons(self) -> Sequence[str]:
@@ -52,4 +55,6 @@ class Readiness:
             warnings.append(_NO_WORKER)
         if Role.SCHEDULER not in self._roles and not await self._leases.held({LEADER}):
             warnings.append(_NO_SCHEDULER)
+        if (reason := await self._clock_watch.reason()) is not None:
+            warnings.append(reason)
         return [*warnings, *self._holds()]

@@ -34,6 +34,7 @@ def make_housekeeping(
         core.clock,
         leadership,
         core.roles,
+        core.clock_watch,
         sweep=sweep,
         end_abandoned_tasks=recovery.recover,
         count_run=core.metrics.ran,
@@ -45,6 +46,8 @@ def start_housekeeping(stack: AsyncExitStack, core: Core, housekeeping: Housekee
     housekeeping.start()
     if Role.SCHEDULER in core.roles:
         core.metrics.watch("leads", "1 where the hub's schedules are fired.", lambda: leadership.token is not None)
+        off = "By how many seconds a clock jumped that is not trusted yet."
+        core.metrics.watch("clock_off_seconds", off, lambda: core.clock_watch.off_seconds)
         # Pushed before the loop is started, and so called after it has ended: it would acquire the lease again.
         stack.push_async_callback(leadership.resign)
         run_in_background(stack, "leadership", partial(leadership.run, housekeeping.lead), core.clock)

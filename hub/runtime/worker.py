@@ -46,6 +46,7 @@ def make_worker(core: Core) -> Worker:
         attempt_timeout=settings.attempt_timeout,
         failpoint=core.failpoint,
         random=SystemRandom(),
+        time_of_day=core.clock_watch.time_of_day,
         lease=settings.lease,
     )
     return Worker(dispatcher, FanOutExpander(core.store.intake, core.catalogue, core.clock, core.notifier.notify))

@@ -4,6 +4,7 @@ import asyncio
 import heapq
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from secrets import token_hex
 
 from hub.clock import Clock
 
@@ -11,7 +12,8 @@ START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 class ManualClock(Clock):
-    """Wall-clock and monotonic time move together, by `advance` or `elapse` and by nothing else.
+    """Wall-clock and monotonic time move together, by `advance` or `elapse` and by nothing else; `set_back` moves the
+    former alone. Each clock is a machine of its own that has just started.
 
     Example:
 
@@ -23,6 +25,7 @@ class ManualClock(Clock):
     def __init__(self, start: datetime = START) -> None:
         self._start = start
         self._elapsed = 0.0
+        self._boot = token_hex(8)
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = count()
 
@@ -30,6 +33,13 @@ class ManualClock(Clock):
         return self._start + timedelta(seconds=self._elapsed)
 
     def monotonic(self) -> float:
+        return self._elapsed
+
+    @property
+    def boot(self) -> str:
+        return self._boot
+
+    def uptime(self) -> float:
         return self._elapsed
 
     async def sleep(self, seconds: float) -> None:

@@ -17,6 +17,7 @@ from hub.stores.base.archive import (
     Stats,
     TextSearch,
 )
+from hub.stores.base.clock import ClockMark, StoreClock
 from hub.stores.base.coordination import Leases, Notify, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
@@ -43,6 +44,7 @@ __all__ = [
     "Claim",
     "ClaimRequest",
     "ClaimResult",
+    "ClockMark",
     "CopyState",
     "DeliveryQuery",
     "EventQuery",
@@ -70,6 +72,7 @@ __all__ = [
     "Signals",
     "Stats",
     "Store",
+    "StoreClock",
     "Tasks",
     "TextSearch",
     "Tickets",

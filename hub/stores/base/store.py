@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hub.stores.base.archive import Archive
+from hub.stores.base.clock import StoreClock
 from hub.stores.base.coordination import Leases, Schedules, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import Intake
@@ -34,6 +35,7 @@ class Store:
     records: Records
     tasks: Tasks
     upkeep: Upkeep
+    clock: StoreClock
     signals: Signals
     leases: Leases
     tickets: Tickets

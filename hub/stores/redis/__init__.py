@@ -11,6 +11,7 @@ from hub.stores.options import StoreOptions
 from hub.stores.redis.archive import RedisArchive
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.url import read_address
+from hub.stores.redis.clock import RedisClock
 from hub.stores.redis.coordination import RedisLeases, RedisSchedules, RedisTickets, open_signals
 from hub.stores.redis.feed import open_feed
 from hub.stores.redis.intake import RedisIntake
@@ -63,6 +64,7 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
             records=RedisRecords(engine, losses),
             tasks=RedisTasks(engine, losses),
             upkeep=RedisUpkeep(engine, losses),
+            clock=RedisClock(engine),
             signals=signals,
             leases=RedisLeases(engine),
             tickets=RedisTickets(engine),

@@ -12,9 +12,11 @@ from hub.stores.base import Store
 from hub.stores.options import StoreOptions
 from hub.stores.process import ProcessLeases, ProcessSchedules, ProcessSignals
 from hub.stores.sqlite.archive import SqliteArchive
+from hub.stores.sqlite.clock import SqliteClock, read_mark
 from hub.stores.sqlite.database.opening import connect, exclusive, prepare
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.reserve import Reserve
+from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.feed import SqliteFeed, read_bounds
 from hub.stores.sqlite.intake import SqliteIntake
@@ -51,6 +53,7 @@ async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIte
         stack.enter_context(exclusive(path))
         connection = await asyncio.to_thread(prepare, path, clock)
         stack.callback(connection.close)
+        timeline = Timeline(clock, read_mark(connection))
         # The dispatcher and the live stream read small things often; a slow list of the archive must not hold them up.
         live = Readers("store-live", [connect(path, read_only=True)], clock)
         stack.push_async_callback(live.close)
@@ -61,20 +64,21 @@ async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIte
         reserve = Reserve(path.with_suffix(".reserve"))
         feed = SqliteFeed(live, read_bounds(connection)[1])
         stack.callback(feed.close)
-        writer = Writer(connection, clock, reserve, feed.announce, options.failpoint)
+        writer = Writer(connection, timeline, reserve, feed.announce, options.failpoint)
         stack.push_async_callback(writer.close)
         yield Store(
             shared=False,
-            intake=SqliteIntake(writer, live, clock),
-            queue=SqliteQueue(writer, live, clock, SystemRandom(), leased(connection)),
-            archive=SqliteArchive(history),
+            intake=SqliteIntake(writer, live, timeline),
+            queue=SqliteQueue(writer, live, clock, timeline, SystemRandom(), leased(connection)),
+            archive=SqliteArchive(history, timeline),
             feed=feed,
             records=SqliteRecords(writer, live),
             tasks=SqliteTasks(writer, history),
             upkeep=SqliteUpkeep(writer, history),
+            clock=SqliteClock(writer, live, timeline),
             signals=ProcessSignals(),
             leases=ProcessLeases(clock),
-            tickets=SqliteTickets(writer, live, clock),
+            tickets=SqliteTickets(writer, live, timeline),
             schedules=ProcessSchedules(),
-            transfer=SqliteTransfer(writer, history),
+            transfer=SqliteTransfer(writer, history, timeline),
         )

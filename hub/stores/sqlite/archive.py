@@ -20,6 +20,7 @@ from hub.stores.sqlite.conditions import (
     scanned_events,
 )
 from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.rows import ATTEMPT_MEMBERS, DELIVERY_JSON, EVENT_JSON, delivery_from, event_from, fetch
 from hub.stores.sqlite.stats import read_stats
 from hub.stores.stored import attempts
@@ -72,17 +73,19 @@ def _events(connection: apsw.Connection, tenant: str, query: EventQuery, page: P
     return searched(page_found, end)
 
 
-def _delivery(connection: apsw.Connection, tenant: str, delivery_id: str) -> Delivery | None:
+def _delivery(connection: apsw.Connection, ahead: int, tenant: str, delivery_id: str) -> Delivery | None:
     rows = fetch(
         connection,
         f"SELECT {DELIVERY_JSON} AS row FROM deliveries CROSS JOIN events ON events.seq = deliveries.event_seq"
         " WHERE deliveries.tenant = ? AND deliveries.id = ?",
         (tenant, delivery_id),
     )
-    return delivery_from(rows[0]) if rows else None
+    return delivery_from(rows[0], ahead) if rows else None
 
 
-def _deliveries(connection: apsw.Connection, tenant: str, query: DeliveryQuery, page: Page) -> Listing[Delivery]:
+def _deliveries(
+    connection: apsw.Connection, ahead: int, tenant: str, query: DeliveryQuery, page: Page
+) -> Listing[Delivery]:
     where = deliveries_where(tenant, query).after(page, "created_at", "seq", int)
     end = None
     if query.search is not None:
@@ -91,7 +94,7 @@ def _deliveries(connection: apsw.Connection, tenant: str, query: DeliveryQuery, 
         where.down_to(end, "created_at", "seq")
     statement = _DELIVERIES.format(index=deliveries_index(query), where=where, limit=page.limit + 1)
     rows = fetch(connection, statement, where.values)
-    found = [delivery_from(row) for row in rows]
+    found = [delivery_from(row, ahead) for row in rows]
     seqs = {delivery.id: seq for delivery, (seq, *_) in zip(found, rows, strict=True)}
     page_found = listing(found, page, lambda delivery: cursor_of(milliseconds(delivery.created_at), seqs[delivery.id]))
     return searched(page_found, end)
@@ -120,8 +123,9 @@ def _counts(connection: apsw.Connection, tenant: str, query: DeliveryQuery) -> d
 
 
 class SqliteArchive(Archive):
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, timeline: Timeline) -> None:
         self._readers = readers
+        self._timeline = timeline
 
     async def event(self, tenant: str, event_id: str) -> Event | None:
         return await self._readers.run(_event, tenant, event_id)
@@ -130,10 +134,10 @@ class SqliteArchive(Archive):
         return await self._readers.run(_events, tenant, query, page)
 
     async def delivery(self, tenant: str, delivery_id: str) -> Delivery | None:
-        return await self._readers.run(_delivery, tenant, delivery_id)
+        return await self._readers.run(_delivery, self._timeline.ahead(), tenant, delivery_id)
 
     async def deliveries(self, tenant: str, query: DeliveryQuery, page: Page) -> Listing[Delivery]:
-        return await self._readers.run(_deliveries, tenant, query, page)
+        return await self._readers.run(_deliveries, self._timeline.ahead(), tenant, query, page)
 
     async def attempts(self, tenant: str, delivery_id: str) -> Sequence[Attempt]:
         return await self._readers.run(_attempts, tenant, delivery_id)

@@ -7,19 +7,19 @@ from typing import Any
 import apsw
 import orjson
 
-from hub.clock import Clock
 from hub.errors import HubError, Invalid, StaleCatalogue
 from hub.models import Event
 from hub.stores.base import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
 from hub.stores.milliseconds import milliseconds, not_before
 from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import EVENT_COLUMNS, EVENT_JSON, event_from, event_row, fetch
 from hub.stores.stored import events
 
 _DELIVERY_COLUMNS = (
-    "id, event_seq, tenant, event_type, subscription_id, channel, status, due_at, created_at, updated_at"
+    "id, event_seq, tenant, event_type, subscription_id, channel, status, due_at, appointed, created_at, updated_at"
 )
 _IDEMPOTENCY_COLUMNS = "tenant, key, fingerprint, verdicts, expires_at"
 _RECALL = "SELECT json_array(fingerprint, verdicts, expires_at) AS row FROM idempotency WHERE tenant = ? AND key = ?"
@@ -33,10 +33,11 @@ def remembered(fingerprint: str, verdicts: str, given: Idempotency) -> AcceptRes
 
 
 def delivery_rows(
-    seq: int, event: Event, deliveries: Sequence[NewDelivery], created_at: int
+    seq: int, event: Event, deliveries: Sequence[NewDelivery], created_at: int, now: int
 ) -> list[tuple[str | int, ...]]:
-    """New deliveries of the event at `seq`, as `_DELIVERY_COLUMNS`."""
-    due_at = not_before(event.deliver_at) if event.deliver_at else created_at
+    """New deliveries of the event at `seq`, as `_DELIVERY_COLUMNS`; `now` is the store's time."""
+    appointed = event.deliver_at is not None
+    due_at = not_before(event.deliver_at) if event.deliver_at else now
     return [
         (
             new.id,
@@ -47,6 +48,7 @@ def delivery_rows(
             new.channel,
             "pending",
             due_at,
+            appointed,
             created_at,
             created_at,
         )
@@ -106,7 +108,8 @@ class _Acceptance:
             self._sources[key] = event.id
         self._seq += 1
         self._events.append(event_row(self._seq, events.values(event), None, "" if entry.fan_out else None))
-        self._deliveries += delivery_rows(self._seq, event, entry.deliveries, milliseconds(event.accepted_at))
+        accepted, now = milliseconds(event.accepted_at), self._transaction.now
+        self._deliveries += delivery_rows(self._seq, event, entry.deliveries, accepted, now)
         self._feed.append(entry)
         return ItemResult(entry.index, "accepted", event.id)
 
@@ -172,7 +175,8 @@ def _expand_one(
         return False
     seq = int(moved[0][0])
     transaction.change("UPDATE events SET fan_out_after = ? WHERE seq = ?", (after, seq))
-    transaction.insert("deliveries", _DELIVERY_COLUMNS, delivery_rows(seq, fan_out.event, deliveries, transaction.now))
+    rows = delivery_rows(seq, fan_out.event, deliveries, transaction.wall, transaction.now)
+    transaction.insert("deliveries", _DELIVERY_COLUMNS, rows)
     return True
 
 
@@ -204,17 +208,17 @@ def _fan_outs(connection: apsw.Connection, limit: int) -> list[FanOut]:
 
 
 class SqliteIntake(Intake):
-    def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
+    def __init__(self, writer: Writer, readers: Readers, timeline: Timeline) -> None:
         self._writer = writer
         self._readers = readers
-        self._clock = clock
+        self._timeline = timeline
 
     async def accept(self, batch: Batch) -> AcceptResult:
         rows = sum(1 + len(entry.deliveries) for entry in batch.entries)
         return await self._writer.submit(_accept, batch, rows=max(rows, 1))
 
     async def recall(self, tenant: str, idempotency: Idempotency) -> AcceptResult | None:
-        return await self._readers.run(_recall, tenant, idempotency, milliseconds(self._clock.now()))
+        return await self._readers.run(_recall, tenant, idempotency, self._timeline.now())
 
     async def fan_outs(self, limit: int) -> Sequence[FanOut]:
         return await self._readers.run(_fan_outs, limit)

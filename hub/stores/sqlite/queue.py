@@ -14,6 +14,7 @@ from hub.stores.base import Claim, ClaimRequest, ClaimResult, Result, WriteOutco
 from hub.stores.milliseconds import instant, milliseconds, wait_ms
 from hub.stores.process import GatedQueue
 from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, DELIVERY_JSON, EVENT_JSON, Row, delivery_from, event_from, fetch
@@ -22,12 +23,16 @@ from hub.stores.stored import attempts
 _RECLAIM_LEASE: Final = timedelta(minutes=1)
 """Long enough for the caller to finish what it took over."""
 
-# Each half reads the first entry of the index `deliveries_due` for a lane and class; one condition for both reads all.
-_FIRST_DUE: Final = """
+# Each part reads the first entry of the index `deliveries_due` for a lane and class; one condition for all reads all.
+# What is appointed is due by the time of day, which is :ahead of the store's time. Nothing appointed is a retry.
+_FIRST_OF: Final = "FROM deliveries WHERE status = 'pending' AND subscription_id = {lane} AND is_retry ="
+_FIRST_DUE: Final = f"""
     (SELECT min(at) FROM (
-        SELECT min(due_at) AS at FROM deliveries WHERE status = 'pending' AND subscription_id = {lane} AND is_retry = 0
+        SELECT min(due_at) AS at {_FIRST_OF} 0 AND appointed = 0
         UNION ALL
-        SELECT min(due_at) FROM deliveries WHERE status = 'pending' AND subscription_id = {lane} AND is_retry = 1))
+        SELECT min(due_at) {_FIRST_OF} 1 AND appointed = 0
+        UNION ALL
+        SELECT min(due_at) - :ahead {_FIRST_OF} 0 AND appointed = 1))
 """
 # The index is asked for one lane after the other, so the cost grows with lanes, not with deliveries.
 _DUE: Final = f"""
@@ -47,14 +52,19 @@ _PICK: Final = """
                 SELECT seq, 0 AS class, due_at FROM (
                     SELECT seq, due_at FROM deliveries
                     WHERE status = 'pending' AND subscription_id = want.value ->> 0 AND is_retry = want.value ->> 2
-                        AND due_at <= :now
+                        AND appointed = 0 AND due_at <= :now
                     ORDER BY due_at, seq LIMIT :limit)
                 UNION ALL
                 SELECT seq, 1 AS class, due_at FROM (
                     SELECT seq, due_at FROM deliveries
                     WHERE status = 'pending' AND subscription_id = want.value ->> 0
-                        AND is_retry = 1 - (want.value ->> 2)
-                        AND due_at <= :now
+                        AND is_retry = 1 - (want.value ->> 2) AND appointed = 0 AND due_at <= :now
+                    ORDER BY due_at, seq LIMIT :limit)
+                UNION ALL
+                SELECT seq, want.value ->> 2 AS class, due_at - :ahead FROM (
+                    SELECT seq, due_at FROM deliveries
+                    WHERE status = 'pending' AND subscription_id = want.value ->> 0 AND is_retry = 0
+                        AND appointed = 1 AND due_at <= :now + :ahead
                     ORDER BY due_at, seq LIMIT :limit))
             ORDER BY class, due_at, seq LIMIT :limit))) AS picked
     WHERE picked.key < want.value ->> 1
@@ -62,7 +72,7 @@ _PICK: Final = """
 """
 _NEXT_DUE: Final = f"""
     SELECT json_array(want.value ->> 0, {_FIRST_DUE.format(lane="(want.value ->> 0)")}) AS row
-    FROM json_each(?) AS want
+    FROM json_each(:wants) AS want
 """
 _CLAIMED: Final = f"""
     SELECT json_array({DELIVERY_JSON}, {EVENT_JSON}, deliveries.cause) AS row
@@ -91,7 +101,8 @@ def _claims(transaction: Transaction, seqs: Sequence[int]) -> list[Claim]:
 
 
 def _claim_from(connection: apsw.Connection, delivery_row: Row, event_row: Row, cause: str) -> Claim:
-    delivery = delivery_from(delivery_row)
+    # Nothing that is under way waits, so no instant of the store's time is in it.
+    delivery = delivery_from(delivery_row, ahead=0)
     return Claim(delivery, event_from(connection, event_row), Cause(cause), delivery.updated_at)
 
 
@@ -109,19 +120,20 @@ def _claim_one(
         [(w.lane, w.limit, int(w.retries_first), transaction.now + int(lease_seconds[w.lane] * 1000)) for w in wants]
     ).decode()
     limit = max((want.limit for want in wants), default=0)
-    picked: Any = transaction.fetch(_PICK, {"wants": given, "now": transaction.now, "limit": limit})
+    now, ahead = transaction.now, transaction.ahead
+    picked: Any = transaction.fetch(_PICK, {"wants": given, "now": now, "ahead": ahead, "limit": limit})
     claims: list[Claim] = []
     if picked:
         transaction.change_each(
             "UPDATE OR FAIL deliveries SET status = 'sending', token = token + 1, attempt_count = attempt_count + 1,"
-            f" due_at = NULL, lease_until = new.until, updated_at = {transaction.now}"
+            f" due_at = NULL, lease_until = new.until, updated_at = {transaction.wall}"
             " FROM new WHERE deliveries.seq = new.seq",
             "seq, until",
             picked,
         )
         claims = _claims(transaction, [seq for seq, _ in picked])
-    next_due: Any = transaction.fetch(_NEXT_DUE, (given,))
-    return ClaimResult(tuple(claims), {lane: instant(at) for lane, at in next_due if at is not None})
+    next_due: Any = transaction.fetch(_NEXT_DUE, {"wants": given, "ahead": ahead})
+    return ClaimResult(tuple(claims), {lane: instant(at + ahead) for lane, at in next_due if at is not None})
 
 
 def _finish(transaction: Transaction, calls: Sequence[Sequence[Result]]) -> list[list[WriteOutcome]]:
@@ -165,7 +177,7 @@ class _Finishing:
         transaction.change_each(
             "UPDATE OR FAIL deliveries SET status = new.status, reason = new.reason, attempt_count = new.attempt_count,"
             " schedule_base = new.schedule_base, checkpoint = new.checkpoint,"
-            " token = new.token, cause = new.cause, due_at = new.due_at, lease_until = NULL,"
+            " token = new.token, cause = new.cause, due_at = new.due_at, appointed = 0, lease_until = NULL,"
             " updated_at = new.updated_at FROM new WHERE deliveries.seq = new.seq",
             _STATE_COLUMNS,
             list(self._next.values()),
@@ -228,8 +240,8 @@ def _renew(transaction: Transaction, renewals: Sequence[Renewal]) -> list[None]:
     return [None] * len(renewals)
 
 
-def _due(connection: apsw.Connection) -> dict[str, datetime]:
-    return {lane: instant(at) for lane, at in fetch(connection, _DUE)}
+def _due(connection: apsw.Connection, ahead: int) -> dict[str, datetime]:
+    return {lane: instant(at + ahead) for lane, at in fetch(connection, _DUE, {"ahead": ahead})}
 
 
 def leased(connection: apsw.Connection) -> list[tuple[str, str, int]]:
@@ -243,6 +255,7 @@ class SqliteQueue(GatedQueue):
         writer: Writer,
         readers: Readers,
         clock: Clock,
+        timeline: Timeline,
         random: Random,
         under_way: Iterable[tuple[str, str, int]] = (),
     ) -> None:
@@ -250,9 +263,10 @@ class SqliteQueue(GatedQueue):
         super().__init__(clock, random, under_way)
         self._writer = writer
         self._readers = readers
+        self._timeline = timeline
 
     async def due(self) -> Mapping[str, datetime]:
-        return await self._readers.run(_due)
+        return await self._readers.run(_due, self._timeline.ahead())
 
     async def renew(self, claims: Sequence[Claim], lease_seconds: float) -> None:
         renewal: Renewal = (claims, int(lease_seconds * 1000))

@@ -36,7 +36,7 @@ _DELIVERY_READ: Final = {"event_id": "events.id", "next_attempt_at": "deliveries
 _EVENT_MEMBERS: Final = ", ".join(_EVENT_READ.get(name, f"events.{name}") for name in events.fields)
 _DELIVERY_MEMBERS: Final = ", ".join(_DELIVERY_READ.get(name, f"deliveries.{name}") for name in Delivery.model_fields)
 EVENT_JSON: Final = f"json_array(events.seq, events.cancelled_at, {_EVENT_MEMBERS})"
-DELIVERY_JSON: Final = f"json_array(deliveries.seq, {_DELIVERY_MEMBERS})"
+DELIVERY_JSON: Final = f"json_array(deliveries.seq, deliveries.appointed, {_DELIVERY_MEMBERS})"
 """`deliveries` joined with `events`."""
 
 
@@ -73,10 +73,12 @@ def event_from(connection: apsw.Connection, row: Row) -> Event:
     return events.restored(*members, cancelled_at=instant_or_none(cancelled_at))
 
 
-def delivery_from(row: Row) -> Delivery:
-    """The delivery of a `DELIVERY_JSON` row."""
-    _, *values = row
+def delivery_from(row: Row, ahead: int) -> Delivery:
+    """The delivery of a `DELIVERY_JSON` row; the time of day is `ahead` milliseconds ahead of the store's time."""
+    _, appointed, *values = row
     members = dict(zip(Delivery.model_fields, values, strict=True))
+    if members["next_attempt_at"] is not None and not appointed:
+        members["next_attempt_at"] += ahead
     for name in ("next_attempt_at", "created_at", "updated_at"):
         members[name] = instant_or_none(members[name])
     return Delivery.model_validate(members)

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 import apsw
 import orjson
 
-from hub.clock import Clock
 from hub.stores.base import Tickets
-from hub.stores.milliseconds import milliseconds
 from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import fetch
@@ -55,16 +54,16 @@ def _extend_some(transaction: Transaction, asked: Mapping[str, str], span: int) 
 
 
 class SqliteTickets(Tickets):
-    def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
+    def __init__(self, writer: Writer, readers: Readers, timeline: Timeline) -> None:
         self._writer = writer
         self._readers = readers
-        self._clock = clock
+        self._timeline = timeline
 
     async def put(self, digest: str, kept: bytes, seconds: float) -> None:
         await self._writer.submit(_put, (digest, kept.decode(), int(seconds * 1000)))
 
     async def find(self, digest: str) -> bytes | None:
-        return await self._readers.run(_find, digest, milliseconds(self._clock.now()))
+        return await self._readers.run(_find, digest, self._timeline.now())
 
     async def replace(self, digest: str, former: bytes, kept: bytes, seconds: float) -> bool:
         call = (digest, former.decode(), kept.decode(), int(seconds * 1000))

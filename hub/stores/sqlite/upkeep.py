@@ -84,7 +84,7 @@ def _purge_expired_part(transaction: Transaction, limit: int) -> int:
     return removed + transaction.change(
         "DELETE FROM tasks WHERE rowid IN (SELECT rowid FROM tasks"
         " WHERE status IN ('completed', 'failed', 'cancelled') AND updated_at < ? LIMIT ?)",
-        (transaction.now - _TASK_AGE // timedelta(milliseconds=1), limit - removed),
+        (transaction.wall - _TASK_AGE // timedelta(milliseconds=1), limit - removed),
     )
 
 

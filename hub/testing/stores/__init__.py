@@ -10,6 +10,7 @@ with `pytest.mark.xfail` and the reason.
 
 from hub.testing.stores.archive import ArchiveConformance
 from hub.testing.stores.breaker import BreakerConformance
+from hub.testing.stores.clock import ClockConformance
 from hub.testing.stores.copied import CopiedStoreConformance
 from hub.testing.stores.fan_outs import FanOutConformance
 from hub.testing.stores.feed import FeedConformance
@@ -32,6 +33,7 @@ from hub.testing.stores.upkeep import UpkeepConformance
 __all__ = [
     "ArchiveConformance",
     "BreakerConformance",
+    "ClockConformance",
     "CopiedStoreConformance",
     "FanOutConformance",
     "FeedConformance",
@@ -70,6 +72,7 @@ class StoreConformance(
     RecordsConformance,
     TasksConformance,
     UpkeepConformance,
+    ClockConformance,
     LeasesConformance,
     TicketsConformance,
     SchedulesConformance,

@@ -38,6 +38,14 @@ class QueueConformance(StoreSuite):
         await publish(store, LANE, deliver_at=START + timedelta(hours=1))
         assert await store.queue.due() == {LANE: START + timedelta(seconds=60)}
 
+    async def test_what_is_due_is_claimed_whatever_time_of_day_is_set_then(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        for seconds in (3_600.0, -7_200.0):
+            await publish(store, LANE)
+            clock.set_back(seconds)
+            assert len(await claim(store, LANE)) == 1
+
     async def test_a_claim_leases_the_delivery_counts_the_attempt_and_brings_the_event(
         self, store: Store, clock: ManualClock
     ) -> None:

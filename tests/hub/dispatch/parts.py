@@ -121,6 +121,7 @@ def make_parts(store: Store, clock: ManualClock) -> Parts:
         on_end=lambda lane, seconds: ended.append(lane),
         timeout=5.0,
         failpoint=lambda name: None,
+        time_of_day=clock.now,
     )
     return Parts(store, clock, channel, catalogue, subscriptions, backoff, recorder, sender, attempter, notified, ended)
 

@@ -191,6 +191,6 @@ def test_429_pauses_the_lane_for_as_long_as_was_asked_but_for_no_more_than_five_
 
 def test_an_event_that_is_damaged_is_never_sent() -> None:
     damaged = replace(claim(), damage="the stored event is not what was accepted")
-    skipped = reason_to_skip(damaged, damaged.claimed_at)
+    skipped = reason_to_skip(damaged, lambda: damaged.claimed_at)
     assert skipped is not None
     assert (skipped.status, skipped.reason) == (Status.DEAD, "the stored event is not what was accepted")

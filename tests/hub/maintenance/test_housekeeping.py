@@ -11,6 +11,7 @@ from hub.cluster.leadership import Leadership
 from hub.cluster.roles import EVERY_ROLE
 from hub.errors import NotFound
 from hub.ids import new_id
+from hub.maintenance.clock_watch import ClockWatch
 from hub.maintenance.housekeeping import Housekeeping
 from hub.models import Event, FeedEntry, FeedKind
 from hub.settings import Settings
@@ -41,6 +42,7 @@ def housekeeping(settings: Settings, store: Store, clock: ManualClock) -> Housek
         clock,
         leadership,
         EVERY_ROLE,
+        ClockWatch(clock, store.clock),
         sweep=sweep,
         count_run=lambda *run: None,
         end_abandoned_tasks=end_abandoned_tasks,
@@ -71,6 +73,7 @@ async def run_through(job: Awaitable[Mapping[str, Any]], clock: ManualClock) -> 
 async def test_the_timetable_names_every_job(housekeeping: Housekeeping) -> None:
     assert {entry.name: entry.trigger for entry in await housekeeping.entries()} == {
         "abandoned-tasks": "every 15 s",
+        "clock-watch": "every 1 min",
         "expired-records": "every 15 min",
         "feed-trim": "every 5 min",
         "lease-sweep": "every 5 s",

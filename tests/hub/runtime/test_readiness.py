@@ -10,6 +10,7 @@ from hub.cluster.leadership import LEADER
 from hub.cluster.lease import WORKERS, Lease, heartbeat_lease
 from hub.cluster.notifier import Notifier
 from hub.cluster.roles import EVERY_ROLE, Role
+from hub.maintenance.clock_watch import ClockWatch
 from hub.models import Record
 from hub.runtime.readiness import Readiness
 from hub.stores.base import Backlog, Store, Upkeep
@@ -52,7 +53,8 @@ def readiness(
 ) -> Readiness:
     catalogue = Catalogue(store.records, no_subscription)
     follower = Follower(store.signals, catalogue, clock, Notifier())
-    return Readiness(upkeep or store.upkeep, store.leases, follower, roles, lambda: holds)
+    watch = ClockWatch(clock, store.clock)
+    return Readiness(upkeep or store.upkeep, store.leases, follower, roles, watch, lambda: holds)
 
 
 async def test_one_that_works_is_ready_and_one_that_stops_is_not(store: Store, clock: ManualClock) -> None:

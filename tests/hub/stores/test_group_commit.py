@@ -16,6 +16,7 @@ from hub.stores.group_commit import GROUP_ROWS, WAITING_ROWS, Backlog, settle
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.group_commit import GroupCommit
 from hub.stores.sqlite.database.reserve import Reserve
+from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
 from hub.testing.clock import ManualClock
@@ -61,8 +62,8 @@ class SqliteOwner(Owner):
         self._reader = apsw.Connection(str(folder / "t.db"))
         self._reached, self._open = threading.Event(), threading.Event()
         self._open.set()
-        reserve = Reserve(folder / "reserve")
-        self._writer = Writer(self._connection, ManualClock(), reserve, lambda feed_id: None, self._stop)
+        reserve, timeline = Reserve(folder / "reserve"), Timeline(ManualClock(), None)
+        self._writer = Writer(self._connection, timeline, reserve, lambda feed_id: None, self._stop)
 
     def submit(self, item: int, *, rows: int = 1, vital: bool = False) -> Coroutine[Any, Any, int]:
         return self._writer.submit(self._insert, item, rows=rows, vital=vital)

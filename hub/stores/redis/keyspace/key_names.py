@@ -12,6 +12,7 @@ class KeyNames:
         self._prefix = prefix
         # The parts after the prefix stand on users' servers. A name of Python may change, the key's may not.
         self.clock = f"{prefix}:clock"
+        self.clock_mark = f"{prefix}:clock-mark"
         self.meta = f"{prefix}:meta"
         self.feed = f"{prefix}:feed"
         self.signals = f"{prefix}:signals"

@@ -42,13 +42,12 @@ local function put_hash(event, sent)
   redis.call('HSET', key.delivery(id), unpack(fields))
 end
 
--- Nothing becomes ready here, not even what is overdue: added with a clock at 0, every pending delivery waits in the
--- sorted set, so that the first claim moves them in order of due time and not in the order in which they were copied.
+-- Nothing becomes ready here, not even what is overdue: every pending delivery waits in the sorted set, so that the first claim moves them in order of due time and not in the order in which they were copied.
 -- What was under way gets a lease that has run out, and is taken over.
 local function put_in_lane(tenant, lane, id, status, attempts, cause, due, updated)
   ready.seen(tenant, lane)
   if status == 'pending' then
-    ready.add(lane, ready.class(attempts, cause), id, due, 0)
+    ready.delay(lane, ready.class(attempts, cause), id, due)
   else
     gate.add_ended_lease(lane, id, updated)
   end
@@ -75,5 +74,5 @@ for _, event in ipairs(cmsgpack.unpack(ARGV[2])) do
   end
   if open > 0 then indexes.event_opened(event[1], event[7], open) end
 end
-ready.added(0)
+ready.added()
 transfer.reached('events', ARGV[1])

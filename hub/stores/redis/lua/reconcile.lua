@@ -30,7 +30,7 @@ local function repair(lane, status, id)
   if not delivery or delivery.st ~= status then return end
   if status == 'pending' then
     repair_pending(lane, delivery)
-  elseif gate.add_ended_lease(lane, id) then
+  elseif gate.add_ended_lease(lane, id, clock.now) then
     repaired = repaired + 1
   end
 end

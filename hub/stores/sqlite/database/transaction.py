@@ -17,12 +17,19 @@ _SIZES = (1, 4, 16, 64, 256)
 class Transaction:
     """Used in the writer's thread only. All that is done with it is committed, or nothing is."""
 
-    def __init__(self, connection: apsw.Connection, now: int) -> None:
+    def __init__(self, connection: apsw.Connection, now: int, ahead: int) -> None:
         self.connection = connection
         self.now = now
-        """The one instant of the whole transaction, in milliseconds."""
+        """The one instant of the whole transaction by the store's time, in milliseconds: what waits is judged by it."""
+        self.ahead = ahead
+        """By how many milliseconds the time of day is ahead of that."""
         self.feed_id = 0
         """The last feed entry that was written in it, 0 for none."""
+
+    @property
+    def wall(self) -> int:
+        """The time of day, by which what people gave is judged, and what is shown is written."""
+        return self.now + self.ahead
 
     def fetch(self, query: str, values: Values = ()) -> list[Any]:
         """See `rows.fetch`."""
@@ -63,7 +70,7 @@ class Transaction:
 
     def append(self, entries: Iterable[FeedEntry]) -> None:
         """Write feed entries, in order."""
-        rows = [(*feed_entries.values(entry), self.now) for entry in entries]
+        rows = [(*feed_entries.values(entry), self.wall) for entry in entries]
         if rows:
             self.insert("feed", f"{FEED_MEMBERS}, written_at", rows)
             self.feed_id = self.connection.last_insert_rowid()

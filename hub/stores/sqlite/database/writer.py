@@ -10,13 +10,12 @@ from typing import Any, Final, TypeVar
 
 import apsw
 
-from hub.clock import Clock
 from hub.errors import HubError
 from hub.failpoints import Failpoint
 from hub.stores.group_commit import Backlog, Job, settle
-from hub.stores.milliseconds import milliseconds
 from hub.stores.sqlite.database.errors import BUSY_SECONDS, spoils_one, translate
 from hub.stores.sqlite.database.reserve import Reserve
+from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
 
 Item = TypeVar("Item")
@@ -46,7 +45,7 @@ class Writer:
     def __init__(
         self,
         connection: apsw.Connection,
-        clock: Clock,
+        timeline: Timeline,
         reserve: Reserve,
         committed: Callable[[int], None],
         failpoint: Failpoint,
@@ -54,7 +53,7 @@ class Writer:
         """`committed` is called in the event loop with the id of a group's last feed entry, before its callers wake."""
         self._failure: HubError | None = None
         self._connection = connection
-        self._clock = clock
+        self._timeline = timeline
         self._reserve = reserve
         self._committed = committed
         self._failpoint = failpoint
@@ -136,7 +135,7 @@ class Writer:
         by_handler: dict[Handler[Any, Any], list[_Job]] = {}
         for job in group:
             by_handler.setdefault(job.item[0], []).append(job)
-        transaction = Transaction(self._connection, milliseconds(self._clock.now()))
+        transaction = Transaction(self._connection, self._timeline.now(), self._timeline.ahead())
         outcomes: list[tuple[_Job, Any]] = []
         # A deferred transaction that reads before it writes would fail when another process wrote in between.
         self._connection.execute("BEGIN IMMEDIATE")

@@ -34,7 +34,7 @@ _RECORDS: Final = """
     WHERE (kind, tenant, id) > (?, ?, ?) ORDER BY kind, tenant, id LIMIT ?
 """
 _KEYS: Final = """
-    SELECT json_array(tenant, key, fingerprint, expires_at, json(verdicts)) AS row FROM idempotency
+    SELECT json_array(tenant, key, fingerprint, expires_at + ?, json(verdicts)) AS row FROM idempotency
     WHERE (tenant, key) > (?, ?) ORDER BY tenant, key LIMIT ?
 """
 _TASKS: Final = "SELECT json_array(tenant, owner, doc, id) AS row FROM tasks WHERE id > ? ORDER BY id LIMIT ?"
@@ -55,7 +55,11 @@ _EVENTS: Final = f"""
     SELECT json_array(fan_out_after, {EVENT_JSON}) AS row FROM events
     WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq
 """
-_DELIVERY_COLUMNS: Final = ", ".join(name for name in DeliveryDocument.__struct_fields__ if name != "attempts")
+_DELIVERY_COLUMNS: Final = ", ".join(
+    {"due_at": "due_at + iif(appointed, 0, ?)"}.get(name, name)
+    for name in DeliveryDocument.__struct_fields__
+    if name != "attempts"
+)
 _DELIVERIES: Final = f"""
     SELECT json_array(seq, {_DELIVERY_COLUMNS}) AS row
     FROM deliveries WHERE seq IN (SELECT value FROM json_each(?))
@@ -66,16 +70,17 @@ _ATTEMPTS: Final = f"""
 """
 
 
-def read_piece(connection: apsw.Connection, section: Section, after: str, limit: int) -> Piece:
+def read_piece(connection: apsw.Connection, section: Section, after: str, limit: int, ahead: int) -> Piece:
+    """What waits is given by the time of day, which is `ahead` milliseconds ahead of the store's time."""
     match section:
         case Section.COUNTERS:
             return _counters(connection, after)
         case Section.RECORDS:
             return _records(connection, after, limit)
         case Section.EVENTS:
-            return _events(connection, after, limit)
+            return _events(connection, after, limit, ahead)
         case Section.IDEMPOTENCY:
-            return _keys(connection, after, limit)
+            return _keys(connection, after, limit, ahead)
         case Section.TASKS:
             return _tasks(connection, after, limit)
         case Section.FEED:
@@ -94,9 +99,9 @@ def _records(connection: apsw.Connection, after: str, limit: int) -> Piece:
     return _piece([RecordDocument(*row) for row in rows], after, rows and rows[-1][:3])
 
 
-def _keys(connection: apsw.Connection, after: str, limit: int) -> Piece:
+def _keys(connection: apsw.Connection, after: str, limit: int, ahead: int) -> Piece:
     place = position_of(after, str, str) if after else ["", ""]
-    rows = fetch(connection, _KEYS, (*place, limit))
+    rows = fetch(connection, _KEYS, (ahead, *place, limit))
     return _piece([IdempotencyDocument(*row) for row in rows], after, rows and rows[-1][:2])
 
 
@@ -118,7 +123,7 @@ def _piece(documents: Sequence[object], after: str, last: Sequence[str | int]) -
     return Piece(list(map(encode, documents)), cursor_of(*last) if documents else after, len(documents))
 
 
-def _events(connection: apsw.Connection, after: str, limit: int) -> Piece:
+def _events(connection: apsw.Connection, after: str, limit: int, ahead: int) -> Piece:
     seq, subscription = position_of(after, int, str) if after else (0, "")
     values = {"seq": seq, "after": subscription, "limit": limit}
     if subscription:
@@ -126,12 +131,12 @@ def _events(connection: apsw.Connection, after: str, limit: int) -> Piece:
         ((_, _, sent),) = fetch(connection, _PLAN.format(where="seq = :seq"), values)
         plan = _Plan()
         plan.add(seq, 0, sent)
-        return plan.piece(connection, goes_on=True)
+        return plan.piece(connection, ahead, goes_on=True)
     plan = _Plan()
     for event in fetch(connection, _PLAN.format(where="seq > :seq"), values):
         if not plan.add(*event):
             break
-    return plan.piece(connection, goes_on=False) if plan.events else Piece([], after)
+    return plan.piece(connection, ahead, goes_on=False) if plan.events else Piece([], after)
 
 
 class _Plan:
@@ -157,9 +162,9 @@ class _Plan:
         self._end = (seq, sent[len(taken) - 1][1] if cut else "")
         return not cut and self._left > 0
 
-    def piece(self, connection: apsw.Connection, *, goes_on: bool) -> Piece:
+    def piece(self, connection: apsw.Connection, ahead: int, *, goes_on: bool) -> Piece:
         found = fetch(connection, _EVENTS, (orjson.dumps(list(self.events)).decode(),))
-        sent = _deliveries(connection, [seq for taken in self.events.values() for seq in taken])
+        sent = _deliveries(connection, [seq for taken in self.events.values() for seq in taken], ahead)
         documents = []
         for fan_out_after, row in found:
             seq, *_ = row
@@ -177,10 +182,10 @@ def _event(connection: apsw.Connection, fan_out_after: str | None, row: Row, *, 
     return EventDocument(event, goes_on, cancelled_at, fan_out_after)
 
 
-def _deliveries(connection: apsw.Connection, seqs: Sequence[int]) -> Mapping[int, DeliveryDocument]:
+def _deliveries(connection: apsw.Connection, seqs: Sequence[int], ahead: int) -> Mapping[int, DeliveryDocument]:
     """By seq, with their attempts."""
     wanted = (orjson.dumps(seqs).decode(),)
-    found = {seq: DeliveryDocument(*fields) for seq, *fields in fetch(connection, _DELIVERIES, wanted)}
+    found = {seq: DeliveryDocument(*fields) for seq, *fields in fetch(connection, _DELIVERIES, (ahead, *wanted))}
     for seq, number, *members in fetch(connection, _ATTEMPTS, wanted):
         found[seq].attempts[number] = StoredAttempt(*members)
     return found

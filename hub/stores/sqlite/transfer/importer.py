@@ -28,7 +28,7 @@ Cells = tuple[str | int | None, ...]
 _RECORD_COLUMNS: Final = "kind, tenant, id, doc, version"
 _DELIVERY_COLUMNS: Final = (
     "seq, id, event_seq, tenant, event_type, subscription_id, channel, status, reason, attempt_count, schedule_base,"
-    " token, cause, due_at, lease_until, created_at, updated_at, checkpoint"
+    " token, cause, due_at, appointed, lease_until, created_at, updated_at, checkpoint"
 )
 _KEY_COLUMNS: Final = "tenant, key, fingerprint, verdicts, expires_at"
 
@@ -82,7 +82,7 @@ def _put_deliveries(transaction: Transaction, given: Sequence[EventDocument], ev
         for sent in document.deliveries:
             if sent.id not in there:
                 seq = next_seq + len(rows)
-                rows.append(_delivery_row(seq, event_seqs[event.id], event, sent))
+                rows.append(_delivery_row(seq, event_seqs[event.id], event, sent, transaction.ahead))
                 attempts += [
                     (seq, number, event.tenant, sent.channel, *astuple(attempt))
                     for number, attempt in sent.attempts.items()
@@ -92,8 +92,9 @@ def _put_deliveries(transaction: Transaction, given: Sequence[EventDocument], ev
 
 
 def _put_keys(transaction: Transaction, documents: Sequence[bytes]) -> None:
+    ahead = transaction.ahead
     rows = [
-        (kept.tenant, kept.key, kept.fingerprint, orjson.dumps(kept.verdicts).decode(), kept.expires_at)
+        (kept.tenant, kept.key, kept.fingerprint, orjson.dumps(kept.verdicts).decode(), kept.expires_at - ahead)
         for kept in decode(documents, IdempotencyDocument)
     ]
     transaction.insert("idempotency", _KEY_COLUMNS, rows, replace=True)
@@ -130,7 +131,15 @@ def _highest(transaction: Transaction, table: str) -> int:
     return highest
 
 
-def _delivery_row(seq: int, event_seq: int, event: StoredEvent, sent: DeliveryDocument) -> Cells:
+def _is_appointed(event: StoredEvent, sent: DeliveryDocument) -> bool:
+    """Whether it waits for the instant that its publisher gave, which a store rounds up to a millisecond."""
+    if event.deliver_at is None or sent.due_at is None or sent.attempt_count:
+        return False
+    return 0 <= sent.due_at - event.deliver_at <= 1
+
+
+def _delivery_row(seq: int, event_seq: int, event: StoredEvent, sent: DeliveryDocument, ahead: int) -> Cells:
+    appointed = _is_appointed(event, sent)
     return (
         seq,
         sent.id,
@@ -145,7 +154,8 @@ def _delivery_row(seq: int, event_seq: int, event: StoredEvent, sent: DeliveryDo
         sent.schedule_base,
         sent.token,
         sent.cause,
-        sent.due_at,
+        sent.due_at if sent.due_at is None or appointed else sent.due_at - ahead,
+        appointed,
         sent.updated_at if sent.status == "sending" else None,
         sent.created_at,
         sent.updated_at,

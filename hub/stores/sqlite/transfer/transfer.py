@@ -9,6 +9,7 @@ from hub.stores.base import CopyState, Piece, Section, Transfer
 from hub.stores.copy_state import COMPLETED, begun, copy_state
 from hub.stores.group_commit import GROUP_ROWS
 from hub.stores.sqlite.database.readers import Readers
+from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import fetch
@@ -34,15 +35,16 @@ def _places(connection: apsw.Connection) -> dict[str, str]:
 
 
 class SqliteTransfer(Transfer):
-    def __init__(self, writer: Writer, readers: Readers) -> None:
+    def __init__(self, writer: Writer, readers: Readers, timeline: Timeline) -> None:
         self._writer = writer
         self._readers = readers
+        self._timeline = timeline
 
     async def totals(self) -> Mapping[str, int]:
         return await self._writer.submit(_count, None)
 
     async def read(self, section: Section, after: str, limit: int) -> Piece:
-        return await self._readers.run(read_piece, section, after, limit)
+        return await self._readers.run(read_piece, section, after, limit, self._timeline.ahead())
 
     async def state(self) -> CopyState | None:
         return copy_state(await self._readers.run(_places))

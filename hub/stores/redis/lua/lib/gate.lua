@@ -120,11 +120,11 @@ function gate.renewed(id, delivery, lease)
   redis.call('ZADD', key.under_way(id), 'XX', clock.now + lease, delivery)
 end
 
--- Give a delivery under way that has no lease one that has run out already, so that it is taken over. Returns whether
--- it had none.
-function gate.add_ended_lease(id, delivery)
-  if redis.call('ZADD', key.under_way(id), 'NX', clock.now, delivery) == 0 then return false end
-  redis.call('ZADD', key.lanes_under_way, 'LT', clock.now, id)
+-- Give a delivery under way that has no lease one that ran out at `ended` (ms), so that it is taken over. Returns
+-- whether it had none.
+function gate.add_ended_lease(id, delivery, ended)
+  if redis.call('ZADD', key.under_way(id), 'NX', ended, delivery) == 0 then return false end
+  redis.call('ZADD', key.lanes_under_way, 'LT', ended, id)
   return true
 end
 

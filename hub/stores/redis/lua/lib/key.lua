@@ -19,6 +19,7 @@
 --   signals      stream, ids <n>-0 without gaps, about the newest 10,000: due (msgpack map lane -> ms, 0 for now),
 --                now (ms, when it was written), fans_out, catalogue
 --   clock        hash, see clock.lua
+--   clock-mark   string: what was seen of clocks last (JSON)
 --   i:<tenant>:<digest>  an idempotency record, whose index is `expiring`
 --   source:<tenant>:<digest>  string: the id of the event that came with this (source, source_id)
 -- Indexes are sorted sets whose members are `<13 digits of milliseconds><id>`. Their scores are all 0, so that members
@@ -35,6 +36,7 @@ local HUB = KEYS[1]
 
 local key = {
   clock = HUB .. ':clock',
+  clock_mark = HUB .. ':clock-mark',
   due = HUB .. ':due',
   all_lanes = HUB .. ':lanes',
   lanes_under_way = HUB .. ':leases',

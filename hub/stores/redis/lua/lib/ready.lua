@@ -37,6 +37,12 @@ end
 
 local matured, soonest = {}, {}
 
+-- A pending delivery waits in the sorted set, also if it is due: the next claim finds it there.
+function ready.delay(lane, class, id, due)
+  redis.call('ZADD', key.delayed(lane), due, class .. ':' .. id)
+  soonest[lane] = math.min(soonest[lane] or due, due)
+end
+
 -- A pending delivery waits from now on. What is due goes into a stream, after everything that became due before it: to
 -- keep that order the lane matures first, once in each call.
 function ready.add(lane, class, id, due)
@@ -46,13 +52,13 @@ function ready.add(lane, class, id, due)
       ready.mature(lane)
     end
     make_ready(lane, class, id)
+    soonest[lane] = math.min(soonest[lane] or due, due)
   else
-    redis.call('ZADD', key.delayed(lane), due, class .. ':' .. id)
+    ready.delay(lane, class, id, due)
   end
-  soonest[lane] = math.min(soonest[lane] or due, due)
 end
 
--- Keep when the lanes that `add` was called for are due, and signal those that are due sooner than was known. For the
+-- Keep when the lanes that deliveries were added to are due, and signal those that are due sooner than was known. For the
 -- others no signal is needed: each process knows the former instant and looks at the lane then, so a burst costs one
 -- signal. Once, at the end of a script.
 function ready.added()

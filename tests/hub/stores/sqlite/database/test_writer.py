@@ -12,6 +12,7 @@ import apsw
 from hub.errors import HubError, Invalid, Unavailable
 from hub.stores.group_commit import GROUP_ROWS
 from hub.stores.sqlite.database.reserve import Reserve
+from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
 from hub.testing.clock import ManualClock
@@ -61,7 +62,7 @@ async def setup(folder: Path, *, closed: bool = False) -> AsyncIterator[Setup]:
     connection.pragma("journal_mode", "wal")
     connection.execute("CREATE TABLE t (x INTEGER UNIQUE)")
     gate = Gate(closed=closed)
-    writer = Writer(connection, ManualClock(), Reserve(folder / "reserve"), lambda feed_id: None, gate)
+    writer = Writer(connection, Timeline(ManualClock(), None), Reserve(folder / "reserve"), lambda feed_id: None, gate)
     reader = apsw.Connection(path)
     yield Setup(writer, gate, reader)
     gate.open()

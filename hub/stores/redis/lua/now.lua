@@ -1,0 +1,4 @@
+-- needs: clock
+-- Reply: the time of scripts (ms).
+
+return clock.now
