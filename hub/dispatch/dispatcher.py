@@ -75,10 +75,15 @@ class Dispatcher:
             time_of_day=time_of_day,
         )
         self._heartbeat = Heartbeat(queue, clock, backoff, lease, self._attempter.claims)
-        self._fetcher = Fetcher(queue, catalogue, clock, lanes, self._attempter, self._heartbeat, backoff)
+        self._fetcher = Fetcher(queue, catalogue, clock, lanes, sender.holds, self._attempter, self._heartbeat, backoff)
         # A lane that is held or barred is looked at again as soon as its subscription changes, in whatever process that
         # was.
         catalogue.watch(lanes.refresh)
+
+    @property
+    def stalled_seconds(self) -> float:
+        """For how long nothing was claimed although something could be."""
+        return self._fetcher.stalled_seconds
 
     async def run(self) -> None:
         """Dispatch until `stop_claiming` or `stop`."""

@@ -280,6 +280,10 @@ class Lane:
         """The store did not answer, so nothing is known but that something was due."""
         self.state = Waiting(now)
 
+    def bar(self, until: float) -> None:
+        """The store cannot answer for this lane, so nothing is asked for it before that instant."""
+        self.state = Barred(until)
+
     def end_attempt(self, now: float, seconds: float) -> None:
         """An attempt of this lane ended in this process, after it had kept its room for that long."""
         known = seconds if self.seconds is None else self.seconds

@@ -162,6 +162,18 @@ class Lanes:
             lane.unanswered(now)
             self._settle(lane, now)
 
+    def bar(self, request: ClaimRequest, seconds: float) -> None:
+        """This request cannot be answered: leave its lane alone for so long, or until its subscription changes."""
+        lane, now = self._lanes[request.lane], self._clock.monotonic()
+        self._occupy(lane, -request.limit)
+        lane.bar(now + seconds)
+        self._settle(lane, now)
+
+    def overdue_seconds(self) -> float:
+        """For how long the lane whose turn it is has been ready; 0 when none may have room."""
+        lane = self._ready.next()
+        return 0.0 if lane is None else self._clock.monotonic() - lane.turn[0]
+
     def next_ready(self) -> float:
         """Seconds until a lane may be ready; `inf` when only an event can make one ready."""
         now = self._clock.monotonic()

@@ -13,12 +13,13 @@ from channels.base import Channel, SignedTarget, TargetModel
 from hub.catalogue.patterns import check_patterns
 from hub.catalogue.sealing import SealBroken, Sealer, mask_model
 from hub.catalogue.subscriptions.filters import Filter, compile_filter, refuse_contradiction
-from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
+from hub.catalogue.subscriptions.model import SHORTEST_TIMEOUT, Subscription, SubscriptionSpec
 from hub.catalogue.subscriptions.unreadable import UnreadableTarget
 from hub.errors import Conflict, Fault, Forbidden, Invalid
 from hub.ids import new_id
 from hub.models import Event, Record
 from hub.rendering import Renderer
+from hub.stores.base import SLOWEST_PER_SECOND
 from hub.validation import pydantic_faults
 
 MAX_EXAMPLES = 20
@@ -125,7 +126,7 @@ class SubscriptionCodec:
         members = {name: doc.pop(name) for name in ("disabled_reason", "created_at", "updated_at")}
         for name in ("created_at", "updated_at"):
             members[name] = datetime.fromisoformat(members[name])
-        spec = SubscriptionSpec.model_validate({**doc, "target": {}})
+        spec = SubscriptionSpec.model_validate({**doc, **_bounded(doc), "target": {}})
         return self._assemble(
             id=record.id,
             tenant=record.tenant,
@@ -146,6 +147,16 @@ class SubscriptionCodec:
             return opened, self._sealer.sealed_with(document, **place)
         except SealBroken:
             return UnreadableTarget.of(document), frozenset()
+
+
+def _bounded(doc: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of a stored policy of which an earlier release took less than is allowed now, raised to that."""
+    bounded: dict[str, Any] = {}
+    if (timeout := doc.get("timeout")) is not None:
+        bounded["timeout"] = max(timeout, SHORTEST_TIMEOUT)
+    if (limit := doc.get("rate_limit")) is not None:
+        bounded["rate_limit"] = {**limit, "per_second": max(limit["per_second"], SLOWEST_PER_SECOND)}
+    return bounded
 
 
 def _built_filter(spec: SubscriptionSpec, current: Subscription | None) -> Filter | None:

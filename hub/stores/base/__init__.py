@@ -21,7 +21,15 @@ from hub.stores.base.clock import ClockMark, StoreClock
 from hub.stores.base.coordination import Leases, Notify, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
-from hub.stores.base.lanes import UNBOUNDED, BreakerState, HealthMark, LaneHealth, LanePolicy
+from hub.stores.base.lanes import (
+    FASTEST_PER_SECOND,
+    SLOWEST_PER_SECOND,
+    UNBOUNDED,
+    BreakerState,
+    HealthMark,
+    LaneHealth,
+    LanePolicy,
+)
 from hub.stores.base.page import Listing, Page
 from hub.stores.base.queue import Claim, ClaimRequest, ClaimResult, Queue, Result, WriteOutcome
 from hub.stores.base.records import Records
@@ -31,8 +39,10 @@ from hub.stores.base.transfer import CopyState, Piece, Section, Transfer
 from hub.stores.base.upkeep import Backlog, Upkeep
 
 __all__ = [
+    "FASTEST_PER_SECOND",
     "SEARCHED",
     "SEARCH_STEP",
+    "SLOWEST_PER_SECOND",
     "UNBOUNDED",
     "AcceptResult",
     "Archive",

@@ -3,13 +3,20 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
+
+SLOWEST_PER_SECOND: Final = 1e-5
+"""One attempt in somewhat more than a day. What comes to less is a mistake, and the numbers of a gate would not be
+exact any more."""
+FASTEST_PER_SECOND: Final = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
 class LanePolicy:
     """What a subscription allows over all processes: attempts under way at once, attempts per second (None: any).
 
-    `revision` is the subscription's version. A newer one makes the store forget the health of the lane's target.
+    Stores take a rate of less than `SLOWEST_PER_SECOND`, or more than `FASTEST_PER_SECOND`, for that. `revision` is the
+    subscription's version. A newer one makes the store forget the health of the lane's target.
     """
 
     max_in_flight: int = 2**31

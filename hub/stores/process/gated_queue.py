@@ -39,9 +39,10 @@ class GatedQueue(Queue):
 
     async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         now, at = self._now(), self._clock.now()
-        admitted = [self._admit(want, now) for want in wants]
+        admitted: list[ClaimRequest] = []
         claims: tuple[Claim, ...] = ()
         try:
+            admitted += (self._admit(want, now) for want in wants)
             claimed = await self._claim(admitted, lease_seconds)
             claims = claimed.claims
         finally:

@@ -47,12 +47,19 @@ _RECONCILE: Final = script("reconcile")
 _HEALTH: Final = script("health")
 _DUE: Final = script("due")
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_YEAR_MS: Final = 366 * 86_400_000
 _RECLAIM_LEASE_MS: Final = 60_000
 _RECONCILED_AT_ONCE: Final = 500
 _RENEWED_AT_ONCE: Final = 1_000
 _WRITTEN: Final = (WriteOutcome.RECORDED, WriteOutcome.FENCED, WriteOutcome.EVENT_CANCELLED)
 _LOST_EVENT: Final = "the stored event is gone: the Redis server lost it"
 _DAMAGED_EVENT: Final = "the stored event is not what was accepted: the Redis server damaged it"
+
+
+def _in(wait: int, at: datetime) -> datetime:
+    """The instant `wait` milliseconds after `at`, or in a year: what is to be sent in the year 9999 by the server's
+    clock has no instant by one that is ahead of it."""
+    return at + min(wait, _YEAR_MS) * _MILLISECOND
 
 
 def _stored_event(document: bytes | None, digest: bytes | None, cancelled: bytes | None) -> Event | str:
@@ -147,9 +154,7 @@ class RedisQueue(Queue):
     async def due(self) -> Mapping[str, datetime]:
         waits = await self._engine.run(_DUE, repeat=True)
         at = self._engine.clock.now()
-        return {
-            lane.decode(): at + int(wait) * _MILLISECOND for lane, wait in zip(waits[::2], waits[1::2], strict=True)
-        }
+        return {lane.decode(): _in(int(wait), at) for lane, wait in zip(waits[::2], waits[1::2], strict=True)}
 
     async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         async with self._claiming:
@@ -160,7 +165,7 @@ class RedisQueue(Queue):
         told = [(want.lane, *outlook) for want, outlook in zip(wants, outlooks, strict=True)]
         return ClaimResult(
             tuple(_claims(rows, events)),
-            {lane: at + wait * _MILLISECOND for lane, wait, _, _, _ in told if wait is not None},
+            {lane: _in(wait, at) for lane, wait, _, _, _ in told if wait is not None},
             full=frozenset(lane for lane, _, full, _, _ in told if full),
             breaker_open=frozenset(lane for lane, _, _, is_open, _ in told if is_open),
             barred=frozenset(lane for lane, _, _, _, barred in told if barred),
@@ -207,7 +212,7 @@ class RedisQueue(Queue):
             return LaneHealth(failures)
         if open_ms == 0:
             return LaneHealth(failures, BreakerState.HALF_OPEN)
-        until = self._engine.clock.now() + open_ms * _MILLISECOND
+        until = _in(open_ms, self._engine.clock.now())
         return LaneHealth(failures, BreakerState.OPEN, until)
 
     async def _call_claim(self, wants: Sequence[tuple[Any, ...]]) -> Any:

@@ -15,6 +15,11 @@ local UNBOUNDED = 2 ^ 31
 local TEXT = { asking = true }
 local loaded = {}
 
+-- One over a smaller rate is too large to be reckoned with.
+local function bounded(rate)
+  return rate and math.min(math.max(rate, SLOWEST_PER_SECOND), FASTEST_PER_SECOND)
+end
+
 -- A lane as it was kept, loaded once in each call. Instants are in milliseconds everywhere except inside this file.
 function gate.lane(id)
   local lane = loaded[id]
@@ -30,6 +35,9 @@ function gate.lane(id)
   -- As `idle` in gate.py: a lane that nothing touched for days begins afresh, but not while an attempt is under way.
   if lane.under_way > 0 or lane.now - (remembered.touched_at or lane.now) < FORGET_SECONDS then
     for name, value in pairs(remembered) do lane[name] = value end
+    -- Starts use up the rate to at most now. What was kept may come from a release that took any rate.
+    lane.rate = bounded(lane.rate)
+    lane.spent_until = lane.spent_until and math.min(lane.spent_until, lane.now + SLACK_SECONDS)
   end
   loaded[id] = lane
   return lane
@@ -44,7 +52,7 @@ function gate.adopt(lane, cap, rate, revision)
     lane.failures, lane.rests = 0, 0
     lane.open_until, lane.ramp, lane.paused_until, lane.spent_until = nil, nil, nil, nil
   end
-  lane.cap, lane.rate, lane.revision = cap, rate, revision
+  lane.cap, lane.rate, lane.revision = cap, bounded(rate), revision
 end
 
 -- The breaker: 'closed', 'open' or 'half_open'.
