@@ -8,10 +8,17 @@ from math import inf
 from typing import Final
 
 from hub.dispatch.groups import Group, Pace
-from hub.stores.base import ClaimRequest, ClaimResult, LanePolicy
+from hub.stores.base import ClaimRequest, ClaimResult, LaneClass, LanePolicy
 
-RETRIES_FIRST_EVERY: Final = 4
-"""One claim in this many prefers retries, so that neither first attempts nor retries starve the other."""
+WEIGHTS: Final = {LaneClass.LIVE: 5, LaneClass.RETRY: 2, LaneClass.REPLAY: 1}
+"""In how many claims of eight a class goes first, so that none of them keeps another one waiting for good."""
+TURNS: Final = tuple(
+    class_
+    for _, class_ in sorted(
+        ((turn + 0.5) / weight, class_) for class_, weight in WEIGHTS.items() for turn in range(weight)
+    )
+)
+"""Which class goes first in one claim after the other: each as evenly spread as its weight allows."""
 FULL_SECONDS: Final = 0.1
 """How long to leave a lane alone that other processes keep full, however much becomes due in it."""
 FIRST_MISS_SECONDS: Final = 0.05
@@ -262,8 +269,9 @@ class Lane:
             self._quiet_since = now
         self.state = _ASKED
         self.turn = NO_TURN
+        first = TURNS[self._claims % len(TURNS)]
         self._claims += 1
-        return ClaimRequest(self.id, slots, retries_first=self._claims % RETRIES_FIRST_EVERY == 0, policy=policy)
+        return ClaimRequest(self.id, slots, first, policy)
 
     def answered(self, result: ClaimResult, now: float, due_in: float, *, given: bool) -> None:
         """What the store said of this lane; `due_in` is `inf` where there is nothing more to ask for."""

@@ -27,6 +27,7 @@ from hub.stores.base.lanes import (
     UNBOUNDED,
     BreakerState,
     HealthMark,
+    LaneClass,
     LaneHealth,
     LanePolicy,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "Idempotency",
     "Intake",
     "ItemResult",
+    "LaneClass",
     "LaneHealth",
     "LanePolicy",
     "Leases",

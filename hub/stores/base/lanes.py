@@ -2,13 +2,24 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 SLOWEST_PER_SECOND: Final = 1e-5
 """One attempt in somewhat more than a day. What comes to less is a mistake, and the numbers of a gate would not be
 exact any more."""
 FASTEST_PER_SECOND: Final = 10_000.0
+
+
+class LaneClass(IntEnum):
+    """What goes first in a lane: what is new, what is tried again, what is sent once more on request.
+
+    Stores keep the number of none of them: it follows from the attempts of a delivery and from their cause.
+    """
+
+    LIVE = 0
+    RETRY = 1
+    REPLAY = 2
 
 
 @dataclass(frozen=True, slots=True)

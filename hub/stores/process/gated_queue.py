@@ -47,7 +47,7 @@ class GatedQueue(Queue):
             claims = claimed.claims
         finally:
             # Even when the claim failed: room that is not given back would keep the lane full for good.
-            self._record_claims(admitted, claims)
+            self._record_claims(admitted, claims, at)
         result = self._gated(claimed, wants, now, at)
         self._forget_idle([want.lane for want in wants], now)
         return result
@@ -96,9 +96,9 @@ class GatedQueue(Queue):
         limit = lane.take(want.limit, now)
         return want if limit == want.limit else replace(want, limit=limit)
 
-    def _record_claims(self, admitted: Sequence[ClaimRequest], claims: Sequence[Claim]) -> None:
+    def _record_claims(self, admitted: Sequence[ClaimRequest], claims: Sequence[Claim], at: datetime) -> None:
         """Turn the room that was taken into deliveries under way, and give back the rest."""
-        numbers = Counter(claim.delivery.subscription_id for claim in claims)
+        numbers = Counter(claim.delivery.subscription_id for claim in claims if claim.needs_attempt(at))
         for want in admitted:
             lane = self._lanes[want.lane]
             used = min(want.limit, numbers[want.lane])

@@ -92,7 +92,7 @@ def _want_row(want: ClaimRequest, lease_seconds: float) -> tuple[Any, ...]:
     policy = want.policy
     lease_ms = round(lease_seconds * 1000)
     cap, rate, revision = policy.max_in_flight, policy.per_second, policy.revision
-    return (want.lane, want.limit, want.retries_first, lease_ms, cap, rate, revision)
+    return (want.lane, want.limit, int(want.first), lease_ms, cap, rate, revision)
 
 
 def _result_row(result: Result, random: Random) -> tuple[Any, ...]:

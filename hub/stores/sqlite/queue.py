@@ -10,7 +10,7 @@ import orjson
 
 from hub.clock import Clock
 from hub.models import Cause, Status
-from hub.stores.base import Claim, ClaimRequest, ClaimResult, Result, WriteOutcome
+from hub.stores.base import Claim, ClaimRequest, ClaimResult, LaneClass, Result, WriteOutcome
 from hub.stores.milliseconds import instant, milliseconds, wait_ms
 from hub.stores.process import GatedQueue
 from hub.stores.sqlite.database.readers import Readers
@@ -20,19 +20,19 @@ from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, DELIVERY_JSON, EVENT_JSON, Row, delivery_from, event_from, fetch
 from hub.stores.stored import attempts
 
+_LOOKED_AT: Final = 500
+"""Among how many deliveries of a lane it is looked for those that need no attempt."""
 _RECLAIM_LEASE: Final = timedelta(minutes=1)
 """Long enough for the caller to finish what it took over."""
 
 # Each part reads the first entry of the index `deliveries_due` for a lane and class; one condition for all reads all.
-# What is appointed is due by the time of day, which is :ahead of the store's time. Nothing appointed is a retry.
-_FIRST_OF: Final = "FROM deliveries WHERE status = 'pending' AND subscription_id = {lane} AND is_retry ="
+# What is appointed is due by the time of day, which is :ahead of the store's time. Nothing appointed was tried before.
+_FIRST_OF: Final = "FROM deliveries WHERE status = 'pending' AND subscription_id = {lane} AND class ="
 _FIRST_DUE: Final = f"""
     (SELECT min(at) FROM (
-        SELECT min(due_at) AS at {_FIRST_OF} 0 AND appointed = 0
+        {" UNION ALL ".join(f"SELECT min(due_at) AS at {_FIRST_OF} {one:d} AND appointed = 0" for one in LaneClass)}
         UNION ALL
-        SELECT min(due_at) {_FIRST_OF} 1 AND appointed = 0
-        UNION ALL
-        SELECT min(due_at) - :ahead {_FIRST_OF} 0 AND appointed = 1))
+        SELECT min(due_at) - :ahead {_FIRST_OF} {LaneClass.LIVE:d} AND appointed = 1))
 """
 # The index is asked for one lane after the other, so the cost grows with lanes, not with deliveries.
 _DUE: Final = f"""
@@ -43,32 +43,39 @@ _DUE: Final = f"""
         FROM lanes WHERE lanes.id IS NOT NULL)
     SELECT json_array(id, {_FIRST_DUE.format(lane="lanes.id")}) AS row FROM lanes WHERE id IS NOT NULL
 """
-# Each of :wants is [lane, limit, retries first, end of the lease].
-_PICK: Final = """
+_DUE_OF: Final = """
+    SELECT * FROM (SELECT seq, {rank} AS rank, due_at - {ahead} AS due FROM deliveries
+    WHERE status = 'pending' AND subscription_id = want.value ->> 0 AND class = {number} AND appointed = {appointed}
+        AND due_at <= :now + {ahead}
+    ORDER BY due_at, seq LIMIT :limit)
+"""
+
+
+def _due_of(number: LaneClass, *, appointed: bool = False) -> str:
+    """The due deliveries of one class of a lane; the class that goes first has the rank 0."""
+    rank = f"({number:d} <> want.value ->> 2) * {number + 1}"
+    return _DUE_OF.format(rank=rank, number=int(number), appointed=int(appointed), ahead=":ahead" if appointed else "0")
+
+
+# Each of :wants is [lane, limit, class that goes first, end of the lease].
+_PICK: Final = f"""
     SELECT json_array(picked.value, want.value ->> 3) AS row
     FROM json_each(:wants) AS want, json_each((
         SELECT json_group_array(seq) FROM (
-            SELECT seq FROM (
-                SELECT seq, 0 AS class, due_at FROM (
-                    SELECT seq, due_at FROM deliveries
-                    WHERE status = 'pending' AND subscription_id = want.value ->> 0 AND is_retry = want.value ->> 2
-                        AND appointed = 0 AND due_at <= :now
-                    ORDER BY due_at, seq LIMIT :limit)
-                UNION ALL
-                SELECT seq, 1 AS class, due_at FROM (
-                    SELECT seq, due_at FROM deliveries
-                    WHERE status = 'pending' AND subscription_id = want.value ->> 0
-                        AND is_retry = 1 - (want.value ->> 2) AND appointed = 0 AND due_at <= :now
-                    ORDER BY due_at, seq LIMIT :limit)
-                UNION ALL
-                SELECT seq, want.value ->> 2 AS class, due_at - :ahead FROM (
-                    SELECT seq, due_at FROM deliveries
-                    WHERE status = 'pending' AND subscription_id = want.value ->> 0 AND is_retry = 0
-                        AND appointed = 1 AND due_at <= :now + :ahead
-                    ORDER BY due_at, seq LIMIT :limit))
-            ORDER BY class, due_at, seq LIMIT :limit))) AS picked
+            SELECT seq FROM ({" UNION ALL ".join(map(_due_of, LaneClass))}
+                UNION ALL {_due_of(LaneClass.LIVE, appointed=True)})
+            ORDER BY rank, due, seq LIMIT :limit))) AS picked
     WHERE picked.key < want.value ->> 1
     ORDER BY want.key, picked.key
+"""
+# What needs no attempt among the deliveries of a lane that are due, as far as it is looked for.
+_LEAVING: Final = f"""
+    SELECT json_array(due.seq, :until) AS row FROM (
+        SELECT seq, event_seq FROM deliveries
+        WHERE status = 'pending' AND subscription_id = :lane AND class IN (SELECT value FROM json_each(:classes))
+            AND appointed IN (0, 1) AND due_at <= :now
+        LIMIT {_LOOKED_AT}) AS due
+    CROSS JOIN events ON events.seq = due.event_seq AND (cancelled_at IS NOT NULL OR expires_at <= :wall)
 """
 _NEXT_DUE: Final = f"""
     SELECT json_array(want.value ->> 0, {_FIRST_DUE.format(lane="(want.value ->> 0)")}) AS row
@@ -116,24 +123,39 @@ def _claim(transaction: Transaction, claimings: Sequence[Claiming]) -> list[Clai
 def _claim_one(
     transaction: Transaction, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]
 ) -> ClaimResult:
-    given = orjson.dumps(
-        [(w.lane, w.limit, int(w.retries_first), transaction.now + int(lease_seconds[w.lane] * 1000)) for w in wants]
-    ).decode()
+    until = {want.lane: transaction.now + int(lease_seconds[want.lane] * 1000) for want in wants}
+    given = orjson.dumps([(want.lane, want.limit, want.first, until[want.lane]) for want in wants]).decode()
     limit = max((want.limit for want in wants), default=0)
     now, ahead = transaction.now, transaction.ahead
-    picked: Any = transaction.fetch(_PICK, {"wants": given, "now": now, "ahead": ahead, "limit": limit})
-    claims: list[Claim] = []
-    if picked:
-        transaction.change_each(
-            "UPDATE OR FAIL deliveries SET status = 'sending', token = token + 1, attempt_count = attempt_count + 1,"
-            f" due_at = NULL, lease_until = new.until, updated_at = {transaction.wall}"
-            " FROM new WHERE deliveries.seq = new.seq",
-            "seq, until",
-            picked,
-        )
-        claims = _claims(transaction, [seq for seq, _ in picked])
+    claims = _lease(transaction, transaction.fetch(_PICK, {"wants": given, "now": now, "ahead": ahead, "limit": limit}))
+    at = instant(transaction.wall)
+    leaving = {claim.delivery.subscription_id for claim in claims if not claim.needs_attempt(at)}
+    # Where there is no rate, the next claim takes them as soon as these have ended.
+    for want in wants:
+        if want.policy.per_second is not None and want.lane in leaving:
+            claims += _lease(transaction, _leaving(transaction, want.lane, until[want.lane]))
     next_due: Any = transaction.fetch(_NEXT_DUE, {"wants": given, "ahead": ahead})
     return ClaimResult(tuple(claims), {lane: instant(at + ahead) for lane, at in next_due if at is not None})
+
+
+def _leaving(transaction: Transaction, lane: str, until: int) -> list[Any]:
+    classes = orjson.dumps([*LaneClass]).decode()
+    values = {"lane": lane, "until": until, "classes": classes, "now": transaction.now, "wall": transaction.wall}
+    return transaction.fetch(_LEAVING, values)
+
+
+def _lease(transaction: Transaction, picked: Sequence[Any]) -> list[Claim]:
+    """The claims of what was picked: seq and end of the lease of each."""
+    if not picked:
+        return []
+    transaction.change_each(
+        "UPDATE OR FAIL deliveries SET status = 'sending', token = token + 1, attempt_count = attempt_count + 1,"
+        f" due_at = NULL, lease_until = new.until, updated_at = {transaction.wall}"
+        " FROM new WHERE deliveries.seq = new.seq",
+        "seq, until",
+        picked,
+    )
+    return _claims(transaction, [seq for seq, _ in picked])
 
 
 def _finish(transaction: Transaction, calls: Sequence[Sequence[Result]]) -> list[list[WriteOutcome]]:

@@ -157,6 +157,30 @@ class LanesConformance(StoreSuite):
         await backlog(store, 2)
         assert len((await ask(store, LanePolicy(per_second=1.0))).claims) == 1
 
+    async def test_what_needs_no_attempt_leaves_at_once_and_spends_nothing_of_the_rate(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        policy = LanePolicy(per_second=1.0)
+        for number in range(60):
+            new = await publish(store, LANE, expires_at=after(3) if number % 2 else None)
+            if not number % 2:
+                await store.intake.cancel(TENANT, new.id, START)
+        live = [await publish(store, LANE) for _ in range(2)]
+        clock.advance(3)
+        leaving = 0
+        for _ in range(60):
+            claims = (await ask(store, policy, limit=5)).claims
+            await end(store, claims)
+            if sent := [one.event.id for one in claims if one.needs_attempt(clock.now())]:
+                assert sent == [live[0].id]
+                break
+            leaving += len(claims)
+        assert leaving + len(claims) - len(sent) == 60
+        spent = await ask(store, policy)
+        assert (spent.claims, spent.barred) == ((), HERE)
+        clock.advance(1)
+        assert [one.event.id for one in (await ask(store, policy)).claims] == [live[1].id]
+
     async def test_a_burst_catches_up_with_no_more_than_a_tenth_of_a_second(
         self, store: Store, clock: ManualClock
     ) -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from math import inf
 
 import pytest
@@ -10,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.dispatch.groups import Groups
-from hub.dispatch.lane import FIRST_MISS_SECONDS, FULL_SECONDS, LONGEST_MISS_SECONDS, RETRIES_FIRST_EVERY
+from hub.dispatch.lane import FIRST_MISS_SECONDS, FULL_SECONDS, LONGEST_MISS_SECONDS, WEIGHTS
 from hub.dispatch.lanes import Lanes
 from hub.models import Cause, Delivery, Status
-from hub.stores.base import Claim, ClaimRequest, ClaimResult, LanePolicy
+from hub.stores.base import Claim, ClaimRequest, ClaimResult, LaneClass, LanePolicy
 from hub.testing.clock import START, ManualClock
 from hub.testing.stores.samples import event
 
@@ -217,16 +218,19 @@ def test_what_the_store_did_not_have_is_given_back() -> None:
     assert (some.in_flight, len(some)) == (0, 0), "an idle lane is forgotten"
 
 
-def test_every_few_claims_retries_go_first() -> None:
+def test_each_class_goes_first_as_often_as_its_weight_says() -> None:
     some, clock = lanes(room=1)
     some.notify("a", None)
     preferences = []
-    for _ in range(RETRIES_FIRST_EVERY * 2):
+    for _ in range(sum(WEIGHTS.values()) * 3):
         (want,) = some.take()
-        preferences.append(want.retries_first)
+        preferences.append(want.first)
         some.answered([want], answer({"a": 1}, {"a": clock.now()}))
         some.end_attempt("a")
-    assert preferences == ([False] * (RETRIES_FIRST_EVERY - 1) + [True]) * 2
+    assert Counter(preferences) == {class_: weight * 3 for class_, weight in WEIGHTS.items()}
+    assert preferences[0] is LaneClass.LIVE
+    waits = [list(group) for live, group in groupby(preferences, lambda one: one is LaneClass.LIVE) if not live]
+    assert max(map(len, waits)) == 1, "what is live waits for no more than one claim of others"
 
 
 def test_the_want_carries_the_policy_for_all_processes() -> None:

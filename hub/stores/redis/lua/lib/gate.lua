@@ -103,11 +103,11 @@ function gate.not_before(lane)
   return math.floor(at * 1000 + 0.5)
 end
 
--- Deliveries start: a list of their ids, leased for `lease` (ms). Also called for an empty list: a claim touches
--- the lane even when it finds nothing.
-function gate.started(lane, ids, lease)
+-- Deliveries start: a list of their ids, leased for `lease` (ms), of which `number` are to be sent; the others use up
+-- nothing of the rate. Also called for an empty list: a claim touches the lane even when it finds nothing.
+function gate.started(lane, ids, lease, number)
   lane.touched_at = lane.now
-  if lane.rate then lane.spent_until = caught_up(lane) + #ids / lane.rate end
+  if lane.rate then lane.spent_until = caught_up(lane) + number / lane.rate end
   if #ids == 0 then return end
   local lease_end = clock.now + lease
   for _, id in ipairs(ids) do redis.call('ZADD', key.under_way(lane.id), lease_end, id) end
