@@ -29,6 +29,27 @@ class Group:
         self.lanes = 0
 
 
+class KnownGroups:
+    """The tenants, or the hosts, that have lanes."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Group] = {}
+
+    def join(self, name: str) -> Group:
+        """The group of this name, for one lane more."""
+        group = self.by_name.get(name)
+        if group is None:
+            group = self.by_name[name] = Group(name)
+        group.lanes += 1
+        return group
+
+    def leave(self, group: Group) -> None:
+        """A lane does not belong to this group any more."""
+        group.lanes -= 1
+        if group.lanes == 0:
+            del self.by_name[group.name]
+
+
 class Pace(IntEnum):
     """How soon a lane has given room back so far; `NEW` has had none, `UNKNOWN` has given none back."""
 

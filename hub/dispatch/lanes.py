@@ -10,7 +10,7 @@ from math import ceil, inf
 from typing import Final
 
 from hub.clock import Clock
-from hub.dispatch.groups import Bulkheads, Group, Groups, Pace
+from hub.dispatch.groups import Bulkheads, Group, Groups, KnownGroups, Pace
 from hub.dispatch.lane import Lane, Turn
 from hub.dispatch.ready_lanes import ReadyLanes
 from hub.stores.base import ClaimRequest, ClaimResult, LanePolicy
@@ -54,8 +54,8 @@ class Lanes:
         self._groups = groups
         self._clock = clock
         self._lanes: dict[str, Lane] = {}
-        self._tenants: dict[str, Group] = {}
-        self._hosts: dict[str, Group] = {}
+        self._tenants = KnownGroups()
+        self._hosts = KnownGroups()
         # Lanes that will be ready. A place in a heap cannot be moved. A lane that is ready sooner gets a second place;
         # the old one is skipped when it comes to the front, because it is not the turn of its lane any more.
         self._timers: list[tuple[Turn, Lane]] = []
@@ -275,35 +275,24 @@ class Lanes:
     def _lane(self, lane_id: str) -> Lane:
         lane = self._lanes.get(lane_id)
         if lane is None:
-            lane = self._lanes[lane_id] = Lane(lane_id, *self._join(lane_id), self._seconds.pop(lane_id, None))
+            names = self._groups(lane_id)
+            tenant, host = self._tenants.join(names.tenant), self._hosts.join(names.host)
+            lane = self._lanes[lane_id] = Lane(lane_id, tenant, host, self._seconds.pop(lane_id, None))
         return lane
 
     def _forget(self, lane: Lane) -> None:
         del self._lanes[lane.id]
-        self._leave(lane.tenant, self._tenants)
-        self._leave(lane.host, self._hosts)
+        self._tenants.leave(lane.tenant)
+        self._hosts.leave(lane.host)
         if lane.seconds is not None:
             self._seconds[lane.id] = lane.seconds
             if len(self._seconds) > REMEMBERED:
                 del self._seconds[next(iter(self._seconds))]
 
-    def _join(self, lane_id: str) -> tuple[Group, Group]:
-        """The tenant and the host of a lane, with the lane counted among theirs."""
-        names = self._groups(lane_id)
-        tenant = self._tenants.get(names.tenant) or self._tenants.setdefault(names.tenant, Group(names.tenant))
-        host = self._hosts.get(names.host) or self._hosts.setdefault(names.host, Group(names.host))
-        tenant.lanes += 1
-        host.lanes += 1
-        return tenant, host
-
-    def _leave(self, group: Group, groups: dict[str, Group]) -> None:
-        group.lanes -= 1
-        if group.lanes == 0:
-            del groups[group.name]
-
     def _regroup(self, lane: Lane) -> None:
         """Move a lane to the groups that it belongs to now, with what it has under way."""
-        if (lane.tenant.name, lane.host.name) == self._groups(lane.id):
+        names = self._groups(lane.id)
+        if names == (lane.tenant.name, lane.host.name):
             return
         number, was_ready = lane.in_flight, lane.queued_as is not None
         if lane in (parked := self._parked.get(lane.host, deque())):
@@ -311,10 +300,9 @@ class Lanes:
             was_ready = True
         self._ready.remove(lane)
         self._occupy(lane, -number)
-        left = lane.tenant, lane.host
-        lane.tenant, lane.host = self._join(lane.id)
-        self._leave(left[0], self._tenants)
-        self._leave(left[1], self._hosts)
+        self._tenants.leave(lane.tenant)
+        self._hosts.leave(lane.host)
+        lane.tenant, lane.host = self._tenants.join(names.tenant), self._hosts.join(names.host)
         self._occupy(lane, number)
         if was_ready:
             self._ready.add(lane, lane.pace(self._clock.monotonic()))

@@ -140,7 +140,13 @@ def _claim_one(
 
 def _leaving(transaction: Transaction, lane: str, until: int) -> list[Any]:
     classes = orjson.dumps([*LaneClass]).decode()
-    values = {"lane": lane, "until": until, "classes": classes, "now": transaction.now, "wall": transaction.wall}
+    values: dict[str, str | int] = {
+        "lane": lane,
+        "until": until,
+        "classes": classes,
+        "now": transaction.now,
+        "wall": transaction.wall,
+    }
     return transaction.fetch(_LEAVING, values)
 
 

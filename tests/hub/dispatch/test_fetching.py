@@ -57,9 +57,9 @@ async def test_a_lane_belongs_to_its_tenant_and_to_the_host_of_its_target(parts:
 
 async def test_a_lane_that_cannot_be_claimed_is_held_alone_with_the_reason(tmp_path: Path) -> None:
     async with open_api(settings_for(tmp_path), ManualClock()) as api, Receiver() as receiver:
-        target = {"channel": "webhook", "target": {"url": receiver.url}}
-        broken = await api.subscribe(**target, event_types=["broken"])
-        await api.subscribe(**target, event_types=["whole"])
+        target = {"url": receiver.url}
+        broken = await api.subscribe(channel="webhook", target=target, event_types=["broken"])
+        await api.subscribe(channel="webhook", target=target, event_types=["whole"])
         database = apsw.Connection(str(tmp_path / "var" / "hub.db"))
         deliver_at = (api.clock.now() + timedelta(seconds=10)).isoformat()
         for name in ("broken", "whole", "whole"):

@@ -242,11 +242,13 @@ class World:
     def check_groups(self) -> None:
         known, lanes = self.lanes, list(self.lanes._lanes.values())
         for lane in lanes:
-            for group, groups in ((lane.tenant, known._tenants), (lane.host, known._hosts)):
+            for group, groups in ((lane.tenant, known._tenants.by_name), (lane.host, known._hosts.by_name)):
                 assert groups[group.name] is group
                 members = [one for one in lanes if group in (one.tenant, one.host)]
                 assert (group.lanes, group.in_flight) == (len(members), sum(one.in_flight for one in members))
-        assert known._tenants.keys() | known._hosts.keys() == {g.name for one in lanes for g in (one.tenant, one.host)}
+        assert known._tenants.by_name.keys() | known._hosts.by_name.keys() == {
+            g.name for one in lanes for g in (one.tenant, one.host)
+        }
 
     def check_turn(self, lane: Lane) -> None:
         places = [turn for turn, other in self.lanes._timers if other is lane and turn is lane.turn]
