@@ -91,7 +91,7 @@ class Attempter:
             _log.exception("attempt.crashed", delivery_id=claim.delivery.id)
         finally:
             # Whatever happened: otherwise the lane would count this attempt as under way until the process ends.
-            self._on_end(claim.delivery.subscription_id, self._clock.monotonic() - started)
+            self._on_end(claim.delivery.lane, self._clock.monotonic() - started)
 
     async def _process(self, claim: Claim, catalogue_up_to_date: bool) -> None:
         subscription = self._catalogue.subscription(claim.delivery.subscription_id)

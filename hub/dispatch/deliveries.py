@@ -189,7 +189,7 @@ class Deliveries:
         await self._refuse_cancelled(tenant, delivery.event_id)
         # Fenced by the token that was read: of two people who replay it at the same time, one gets the conflict.
         replayed = await self._write(replay(delivery, self._clock.now()))
-        self._notify(Signal({delivery.subscription_id: None}))
+        self._notify(Signal({delivery.lane: None}))
         return replayed
 
     async def replay_event(self, tenant: str, event_id: str, subscription_ids: Sequence[str] | None) -> list[Delivery]:
@@ -209,7 +209,7 @@ class Deliveries:
         written = await self._queue.finish(results)
         # Another write came first where the result is fenced; that delivery is not this call's to report.
         replayed = [r.delivery for r, w in zip(results, written, strict=True) if w is WriteOutcome.RECORDED]
-        self._notify(Signal({delivery.subscription_id: None for delivery in replayed}))
+        self._notify(Signal({delivery.lane: None for delivery in replayed}))
         return replayed
 
     async def _refuse_cancelled(self, tenant: str, event_id: str) -> Event:

@@ -139,7 +139,7 @@ class Lanes:
         # Not only what was asked for: claims whose answer was lost come back with the next one.
         given: dict[str, int] = {}
         for claim in result.claims:
-            lane_id = claim.delivery.subscription_id
+            lane_id = claim.delivery.lane
             given[lane_id] = given.get(lane_id, 0) + 1
         asked = {request.lane: request.limit for request in requests}
         for lane_id, number in given.items():

@@ -100,7 +100,7 @@ class Recorder:
             # The delivery belongs to another process by now, and that process does what follows.
             return
         elif delivery.status is Status.PENDING:
-            self._notify(delivery.subscription_id, delivery.next_attempt_at)
+            self._notify(delivery.lane, delivery.next_attempt_at)
         elif delivery.status is Status.DEAD:
             report_dead(delivery)
 

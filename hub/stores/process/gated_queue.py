@@ -62,7 +62,7 @@ class GatedQueue(Queue):
             # A delivery whose event is cancelled stays under way: its caller writes another result for it.
             elif what is WriteOutcome.FENCED:
                 self._drop_fenced(result)
-        self._forget_idle({result.delivery.subscription_id for result in results}, now)
+        self._forget_idle({result.delivery.lane for result in results}, now)
         return written
 
     async def reclaim(self, limit: int, *, all_owners: bool = False) -> Sequence[Claim]:
@@ -98,7 +98,7 @@ class GatedQueue(Queue):
 
     def _record_claims(self, admitted: Sequence[ClaimRequest], claims: Sequence[Claim], at: datetime) -> None:
         """Turn the room that was taken into deliveries under way, and give back the rest."""
-        numbers = Counter(claim.delivery.subscription_id for claim in claims if claim.needs_attempt(at))
+        numbers = Counter(claim.delivery.lane for claim in claims if claim.needs_attempt(at))
         for want in admitted:
             lane = self._lanes[want.lane]
             used = min(want.limit, numbers[want.lane])
@@ -110,10 +110,10 @@ class GatedQueue(Queue):
     def _began(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
             delivery = claim.delivery
-            self._lane(delivery.subscription_id).under_way[delivery.id] = delivery.token
+            self._lane(delivery.lane).under_way[delivery.id] = delivery.token
 
     def _record(self, result: Result, now: float) -> None:
-        lane, delivery = self._lane(result.delivery.subscription_id), result.delivery
+        lane, delivery = self._lane(result.delivery.lane), result.delivery
         lane.under_way.pop(delivery.id, None)
         lane.record(result.health_mark, now, self._random.uniform(-1, 1))
         if result.pause_seconds is not None:
@@ -121,7 +121,7 @@ class GatedQueue(Queue):
 
     def _drop_fenced(self, result: Result) -> None:
         """Drop a fenced delivery, unless another claim of it counts by now: then its token is another one."""
-        lane, delivery = self._lanes.get(result.delivery.subscription_id), result.delivery
+        lane, delivery = self._lanes.get(result.delivery.lane), result.delivery
         if lane is not None and lane.under_way.get(delivery.id) == delivery.token:
             del lane.under_way[delivery.id]
 

@@ -129,7 +129,7 @@ def _claim_one(
     now, ahead = transaction.now, transaction.ahead
     claims = _lease(transaction, transaction.fetch(_PICK, {"wants": given, "now": now, "ahead": ahead, "limit": limit}))
     at = instant(transaction.wall)
-    leaving = {claim.delivery.subscription_id for claim in claims if not claim.needs_attempt(at)}
+    leaving = {claim.delivery.lane for claim in claims if not claim.needs_attempt(at)}
     # Where there is no rate, the next claim takes them as soon as these have ended.
     for want in wants:
         if want.policy.per_second is not None and want.lane in leaving:
