@@ -38,6 +38,7 @@ def checked_url(text: str) -> str:
 HttpUrl = Annotated[str, Field(max_length=MAX_URL_LENGTH), AfterValidator(checked_url)]
 
 
+@lru_cache(maxsize=4096)
 def host_of(text: str) -> str:
     """The host of a URL, with its port if the URL names one."""
     return parsed_url(text).netloc.decode("ascii")

@@ -59,6 +59,9 @@ class Pace(IntEnum):
     QUICK = 3
 
 
+QUICKEST_FIRST: Final = tuple(reversed(Pace))
+
+
 class Bulkheads:
     """Limits that leave a part of the room to others, each a little more than the one before.
 
@@ -70,17 +73,23 @@ class Bulkheads:
         reserve = int(room * RESERVED_SHARE)
         self.room = room
         self.in_flight = 0
+        self.by_pace = [0 for _ in Pace]
+        """How many attempts are under way, by the pace of their lanes."""
+        self.limits = (room - reserve, room - reserve * 3 // 4, room - reserve // 2, room - reserve // 4)
+        """How many lanes of each pace may have under way together with all slower ones."""
         self.host_limit = room - reserve * 3 // 8
-        self.left = [room - reserve, room - reserve * 3 // 4, room - reserve // 2, room - reserve // 4]
-        """How much more lanes of each pace and all slower ones may have under way together."""
 
     def occupy(self, pace: Pace, number: int) -> None:
         """So many attempts of lanes of this pace more, or less, are under way."""
         self.in_flight += number
-        left = self.left
-        for limited in range(pace, len(left)):
-            left[limited] -= number
+        self.by_pace[pace] += number
 
     def free(self, pace: Pace) -> int:
         """How many more a lane of this pace may start."""
-        return min(self.left[pace:])
+        free, together = self.room, self.in_flight
+        for quicker in QUICKEST_FIRST:
+            free = min(free, self.limits[quicker] - together)
+            if quicker is pace:
+                break
+            together -= self.by_pace[quicker]
+        return free

@@ -4,11 +4,10 @@ import heapq
 from math import inf
 from typing import Final
 
-from hub.dispatch.groups import Bulkheads, Group, Pace
+from hub.dispatch.groups import QUICKEST_FIRST, Bulkheads, Group, Pace
 from hub.dispatch.lane import Lane, Turn
 
 _PACES: Final = tuple(Pace)
-_QUICKEST_FIRST: Final = _PACES[::-1]
 
 
 class _Queue:
@@ -109,10 +108,11 @@ class ReadyLanes:
         if not self._queues or bulkheads.in_flight >= bulkheads.room:
             return None
         first: Lane | None = None
-        least, is_free, fair = inf, True, self.fair_share
-        # A limit holds for lanes of its pace and for all slower ones.
-        for pace in _QUICKEST_FIRST:
-            is_free = is_free and bulkheads.left[pace] > 0
+        least, is_free, fair, together = inf, True, self.fair_share, bulkheads.in_flight
+        # A limit holds for lanes of its pace together with all slower ones.
+        for pace in QUICKEST_FIRST:
+            is_free = is_free and together < bulkheads.limits[pace]
+            together -= bulkheads.by_pace[pace]
             if by_load := self._by_load[pace]:
                 load = min(by_load)
                 if load <= least and (is_free or load < fair):

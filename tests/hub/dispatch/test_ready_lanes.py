@@ -44,14 +44,7 @@ class Model:
             self.bulkheads.occupy(pace, 1)
         elif event == "ends" and tenant.in_flight:
             self.lanes.load(tenant, -1)
-            self.bulkheads.occupy(max(Pace, key=lambda one: self.started[one]), -1)
-
-    @property
-    def started(self) -> list[int]:
-        """What is under way, by pace."""
-        whole = Bulkheads(ROOM)
-        together = [limit - left for limit, left in zip(whole.left, self.bulkheads.left, strict=True)]
-        return [one - before for one, before in zip(together, [0, *together], strict=False)]
+            self.bulkheads.occupy(max(Pace, key=lambda one: self.bulkheads.by_pace[one]), -1)
 
     def allowed(self) -> list[tuple[Lane, Pace]]:
         active = {lane.tenant.name for lane, _ in self.ready} | {one.name for one in self.tenants if one.in_flight}
