@@ -7,13 +7,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hub.errors import Unavailable
-from hub.models import Outcome, Status
+from hub.models import Cause, Outcome, Status
 from hub.stores.base import (
     SLOWEST_PER_SECOND,
     ClaimRequest,
     ClaimResult,
+    DeliveryQuery,
     HealthMark,
     LanePolicy,
+    Page,
+    Result,
     Store,
     WriteOutcome,
 )
@@ -278,3 +281,21 @@ def test_an_instant_that_is_too_far_off_to_be_named_is_one_in_a_year() -> None:
     far = datetime(9999, 12, 31, tzinfo=UTC) - timedelta(days=400)
     assert queue._in(10**15, far) == far + timedelta(days=366)
     assert queue._in(5_000, START) == START + timedelta(seconds=5)
+
+
+async def test_replays_that_stand_among_first_attempts_are_claimed_and_cancelled(
+    store: Store, valkey: RedisServer, prefix: str, clock: ManualClock
+) -> None:
+    now = await publish(store, SUBSCRIPTION)
+    await publish(store, SUBSCRIPTION, deliver_at=START + timedelta(seconds=60))
+    found = (await store.archive.deliveries(TENANT, DeliveryQuery(), Page(10))).items
+    for delivery in found:
+        valkey.ask("HSET", f"{{{prefix}}}:d:{delivery.id}", "by", "replay", "n", 1)
+    (claimed,) = (await ask(store)).claims
+    assert (claimed.event.id, claimed.cause, claimed.delivery.attempt_count) == (now.id, Cause.REPLAY, 2)
+    (later,) = (one for one in found if one.event_id != now.id)
+    ended = later.model_copy(update={"status": Status.CANCELLED, "next_attempt_at": None, "attempt_count": 1})
+    assert await store.queue.finish([Result(ended)]) == [WriteOutcome.RECORDED]
+    assert await store.queue.due() == {}
+    clock.advance(60)
+    assert (await ask(store)).claims == ()
