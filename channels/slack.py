@@ -88,6 +88,8 @@ class SlackChannel(Channel[SlackTarget]):
         ],
     }
     escapes: ClassVar[Mapping[str, Escape]] = {"text": "mrkdwn", "blocks": "mrkdwn"}
+    # Slack shows the text only where there are no blocks.
+    made_from: ClassVar[Mapping[str, str]] = {"blocks": "text"}
     rate_per_second = 1.0  # https://docs.slack.dev/apis/web-api/rate-limits: one message a second for each channel
 
     def __init__(self, context: ChannelContext) -> None:

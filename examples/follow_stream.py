@@ -2,8 +2,7 @@
 
 Run it beside a hub, with a key that may read, and optionally with event type patterns or names of stream events:
 
-    export HUB_URL=http://127.0.0.1:8000 HUB_KEY=$(hub keys create watcher --scope read)
-    python -m examples.follow_stream 'order.*'
+    HUB_KEY=$(hub keys create watcher --scope read) python -m examples.follow_stream 'order.*'
 """
 
 import asyncio
@@ -30,6 +29,8 @@ async def follow(
         headers = {"Last-Event-ID": cursor} if cursor else {}
         try:
             async with aconnect_sse(hub, "GET", "/v1/stream", params={"types": types}, headers=headers) as source:
+                if source.response.is_error:
+                    await source.response.aread()
                 source.response.raise_for_status()
                 sys.stderr.write(f"Listening, from {cursor or 'now'} on.\n")
                 # A stream that ends without an event is a hub that is too busy or stops: wait longer each time.
@@ -52,7 +53,9 @@ async def follow(
 
 async def main(types: str) -> None:
     timeout = httpx.Timeout(10, read=SILENCE_SECONDS)
-    url, key = os.environ.get("HUB_URL", "http://127.0.0.1:8000"), os.environ.get("HUB_KEY", "")
+    url, key = os.environ.get("HUB_URL", "http://127.0.0.1:8000"), os.environ.get("HUB_KEY", "").strip()
+    if not key:
+        sys.exit("Set HUB_KEY to a key with the scope read.")
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=timeout, trust_env=False) as hub:
         async for event in follow(hub, types):
@@ -63,6 +66,7 @@ if __name__ == "__main__":
     try:
         asyncio.run(main(",".join(sys.argv[1:])))
     except httpx.HTTPStatusError as refused:
-        sys.exit(f"The hub refuses: {refused.response.status_code} {refused.response.reason_phrase}.")
+        # The body is a problem (RFC 9457), which says what is wrong and what to do.
+        sys.exit(f"The hub refuses: {refused.response.status_code} {refused.response.text}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -2,8 +2,7 @@
 
 Run it beside a hub, with a key that may publish:
 
-    export HUB_URL=http://127.0.0.1:8000 HUB_KEY=$(hub keys create shop --scope events:write)
-    uvicorn examples.publish_from_fastapi:app --port 8100
+    HUB_KEY=$(hub keys create shop --scope events:write) uvicorn examples.publish_from_fastapi:app --port 8100
 
     curl -X PUT http://127.0.0.1:8100/orders/o-1001 --json '{
         "total": "42.50", "currency": "EUR", "email": "ada@example.com",

@@ -1,7 +1,7 @@
 """The web application: every router over one open hub."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -69,20 +69,11 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
     output, clock = configure(settings.log_level, settings.log_format, role=role), SystemClock()
     access_log = AccessLog(output, settings.access_log, clock)
     tracing = Tracing(settings.otlp_endpoint)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # The lines of the last requests are written after the process has ended.
-        with access_log.running():
-            async with open_process(settings, tracing, roles=roles) as process:
-                app.state.process, app.state.services = process, process.services
-                yield
-
     app = FastAPI(
         title="Notification hub",
         version=version("notification-hub"),
         description=DESCRIPTION,
-        lifespan=lifespan,
+        lifespan=_lifespan(settings, tracing, access_log, roles),
         telemetry=tracing.telemetry,
         servers=[{"url": settings.root_path or "/"}],
         docs_url=None,
@@ -99,6 +90,20 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, max_batch_bytes=settings.max_batch_bytes)
     _put_around(app, settings, access_log, clock)
     return app
+
+
+def _lifespan(
+    settings: Settings, tracing: Tracing, access_log: AccessLog, roles: frozenset[Role]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # The lines of the last requests are written after the process has ended.
+        with access_log.running():
+            async with open_process(settings, tracing, roles=roles) as process:
+                app.state.process, app.state.services = process, process.services
+                yield
+
+    return lifespan
 
 
 def _put_around(app: FastAPI, settings: Settings, access_log: AccessLog, clock: Clock) -> None:

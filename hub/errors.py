@@ -5,6 +5,7 @@ HubError
 ├── Unauthorized          401  no key, or one that is unknown, expired or revoked
 ├── Forbidden             403  the key lacks the scope
 ├── NotFound              404  no such thing for this tenant
+├── MethodNotAllowed      405  the path has no such method
 ├── Conflict              409  the thing is in a state that does not allow it
 │   └── StaleCatalogue         the catalogue moved on since it was read; read it again and retry
 ├── TooLarge              413  more bytes or items than the limit
@@ -73,6 +74,10 @@ class Forbidden(HubError):
 
 class NotFound(HubError):
     status, code, title = 404, "not_found", "Not found"
+
+
+class MethodNotAllowed(HubError):
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
 
 
 class Conflict(HubError):

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -23,10 +23,10 @@ from pydantic_settings import (
 DAY_SECONDS = 86_400.0
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 """As browsers send it (RFC 6454, 6.2), in lower case. Applications that show web pages have schemes of their own."""
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _DEFAULT_PORT = re.compile(r"(?<=^http)(://.+):80$|(?<=^https)(://.+):443$")
 _LISTS = frozenset({"allow_private_targets", "cors_origins"})
 """Settings with several values, which may stand on lines of their own."""
-_EDGES = f"{string.whitespace}\ufeff\u00a0"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 KEY_LENGTH = 32
 """The fewest characters of a key of the operator."""
@@ -34,9 +34,25 @@ _OF_COMMANDS = frozenset({"url", "key", "config", "copy_from", "copy_to"})
 _KEYS = frozenset({"admin_key", "secret_key", "previous_secret_key"})
 
 
+# What files, editors and `echo` add around a value is taken off by two rules, which differ in rare characters. The rule
+# of keys for settings would let pass control characters at an end, which are refused wherever they stand. The rule of
+# settings for keys would make another key of one that was given or kept with such an end, and what an earlier version
+# sealed with it could not be read.
+
+
 def bare_key(text: object) -> object:
-    """A key without the byte order mark and the white space around it, which editors and `echo` add."""
+    """A key without the byte order mark and everything around it that Unicode counts as white space, control characters
+    among it. This must never change: secrets are sealed with the result."""
     return text.strip().strip("\ufeff").strip() if isinstance(text, str) else text
+
+
+def _lower(text: object) -> object:
+    return text.lower() if isinstance(text, str) else text
+
+
+def bare_setting(text: str) -> str:
+    """A setting without the byte order marks, blanks and line breaks of ASCII, and no-break spaces around it."""
+    return text.strip(f"{string.whitespace}\ufeff\u00a0")
 
 
 OperatorKey = Annotated[SecretStr, BeforeValidator(bare_key), Field(min_length=KEY_LENGTH)]
@@ -80,7 +96,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     """0 takes a free one."""
-    root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    root_path: str = ""
     """The prefix under which a proxy shows the hub, such as `/hub`, whether or not the proxy cuts it off."""
     health_port: int = Field(default=0, ge=0, le=65_535)
     """The port on which a worker or scheduler answers /livez, /readyz and /metrics; 0 for none."""
@@ -129,8 +145,8 @@ class Settings(BaseSettings):
     stream_heartbeat: Seconds = 15.0
     stream_max_age: Seconds = 600.0
 
-    log_level: str = "info"
-    log_format: str = "auto"
+    log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)] = "info"
+    log_format: Literal["json", "console", "auto"] = "auto"
     """`json`, `console`, or `auto`: `console` on a terminal and `json` elsewhere."""
     access_log: Path | None = None
     """A file that gets a line of JSON for each request, beside the log; rotated at 50 MiB, with nine older files."""
@@ -150,7 +166,10 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+        file = settings_file()
+        if os.environ.get("HUB_CONFIG") and not file.is_file():
+            raise ValueError(f"HUB_CONFIG names {file.absolute()}, and there is no such file")
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
 
     @field_validator("allow_private_targets", "cors_origins", mode="before")
     @classmethod
@@ -165,10 +184,12 @@ class Settings(BaseSettings):
             raise ValueError("must be origins such as https://app.example.com, each by its name and without a path")
         return tuple(_DEFAULT_PORT.sub(r"\1\2", origin) for origin in origins)
 
-    @field_validator("root_path", mode="before")
+    @field_validator("root_path")
     @classmethod
-    def _without_end(cls, value: object) -> object:
-        return value.rstrip("/") if isinstance(value, str) else value
+    def _without_end(cls, value: str) -> str:
+        if not _PREFIX.fullmatch(path := value.rstrip("/")):
+            raise ValueError("must be a path such as /hub")
+        return path
 
     @model_validator(mode="before")
     @classmethod
@@ -202,7 +223,7 @@ def _single_lines(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     cleaned: dict[str, Any] = {}
     for name, value in values.items():
-        text = value.strip(_EDGES) if isinstance(value, str) else value
+        text = bare_setting(value) if isinstance(value, str) else value
         if isinstance(text, str) and name not in _LISTS and _CONTROL.search(text):
             raise PydanticCustomError(
                 "control_character",
@@ -230,7 +251,7 @@ class Platform(BaseSettings):
 
 def settings_file() -> Path:
     """The TOML file, whether or not it exists."""
-    return Path(os.environ.get("HUB_CONFIG", "hub.toml"))
+    return Path(os.environ.get("HUB_CONFIG") or "hub.toml")
 
 
 def unknown_settings(option_names: Iterable[str]) -> Sequence[tuple[str, str | None]]:
@@ -243,7 +264,11 @@ def unknown_settings(option_names: Iterable[str]) -> Sequence[tuple[str, str | N
     unknown = [(f"HUB_{name.upper()}", "HUB_{}", name) for name in in_environment - known - _OF_COMMANDS]
     file = settings_file()
     if file.is_file():
-        unknown += [(f"{name} in {file.name}", "{}", name) for name in tomllib.loads(file.read_text()).keys() - known]
+        in_file = tomllib.loads(file.read_text())
+        unknown += [
+            (f"{f'[{name}]' if isinstance(in_file[name], dict) else name} in {file.name}", "{}", name)
+            for name in in_file.keys() - known
+        ]
     return [(shown, _meant(name, known, form)) for shown, form, name in sorted(unknown)]
 
 

@@ -110,23 +110,31 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + str(part)[:64].replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def pydantic_faults(error: ValidationError, *prefix: str | int) -> tuple[Fault, ...]:
-    """What pydantic found, each with a pointer under `prefix` and without the input or any part of its value."""
-    return _faults(error.errors(include_url=False, include_input=False), prefix)
+def pydantic_faults(error: ValidationError, *prefix: str | int, known: Iterable[str] = ()) -> tuple[Fault, ...]:
+    """What pydantic found, each with a pointer under `prefix` and without the input or any part of its value.
+
+    An unknown member of the document itself, and not of one inside it, is answered with the `known` ones.
+    """
+    return _faults(error.errors(include_url=False, include_input=False), prefix, known)
 
 
-def request_faults(found: Iterable[Mapping[str, Any]]) -> tuple[Fault, ...]:
+def request_faults(found: Iterable[Mapping[str, Any]], known: Iterable[str] = ()) -> tuple[Fault, ...]:
     """The same of what the framework found in a request: pointers into the body, or under `/query`, `/path` and
     `/header`."""
-    return _faults(({**one, "loc": one["loc"][one["loc"][:1] == ("body",) :]} for one in found), ())
+    return _faults(({**one, "loc": one["loc"][one["loc"][:1] == ("body",) :]} for one in found), (), known)
 
 
-def _faults(found: Iterable[Mapping[str, Any]], prefix: tuple[str | int, ...]) -> tuple[Fault, ...]:
+def _faults(
+    found: Iterable[Mapping[str, Any]], prefix: tuple[str | int, ...], known: Iterable[str]
+) -> tuple[Fault, ...]:
+    members = ", ".join(known)
     # As keys, because each branch of a union has an error of its own, often with the same words.
     faults: dict[Fault, None] = {}
     for one in found:
         place = (part for part in one["loc"] if not (isinstance(part, str) and _BRANCH.fullmatch(part)))
-        faults[Fault(_detail(one), pointer(*prefix, *place))] = None
+        is_unknown = one["type"] == "extra_forbidden" and len(one["loc"]) == 1
+        detail = f"{_detail(one)}; known are {members}" if is_unknown and members else _detail(one)
+        faults[Fault(detail, pointer(*prefix, *place))] = None
         if len(faults) == MAX_FAULTS:
             break
     return tuple(faults)

@@ -48,11 +48,13 @@ def _granted(commands: tuple[tuple[str, ...], ...]) -> bool:
     return all(tried.returncode == 0 for tried in tries)
 
 
+FAKETIME = tuple(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 PROMTOOL = Path(shutil.which("promtool") or "/usr/bin/promtool")
 _NEEDS = {
     "privileged": _Need(lambda: _granted(_PRIVILEGES), "strace, and the right to make a mount namespace", "strace"),
     "network": _Need(lambda: _granted(_NETWORK), "ip, and the right to make network namespaces", "iproute2"),
     "redis7": _Need(REDIS_7.exists, "redis-server", "redis-server"),
+    "faketime": _Need(lambda: bool(FAKETIME), "libfaketime", "faketime"),
     "nginx": _Need(NGINX.exists, "nginx", "nginx-light"),
     "promtool": _Need(PROMTOOL.exists, "promtool", "prometheus"),
 }

@@ -41,12 +41,19 @@ _DEFAULTS = {
 }
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens on now, and that no outgoing connection is given."""
+def free_port(also: Sequence[int] = ()) -> int:
+    """A port of loopback that nobody listens on now, nor on those so far above it, and that no outgoing connection is
+    given."""
     while True:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", randrange(*PORTS)))
-            return int(probe.getsockname()[1])
+        port = randrange(*PORTS)
+        with ExitStack() as probes, suppress(OSError):
+            for above in (0, *also):
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", port + above))
+            return port
+
+
+PROCFILE_PORTS = (1, 100, 200)
+"""How far above the port of the first web process honcho has the second, a worker and a scheduler answer."""
 
 
 def new_prefix() -> str:

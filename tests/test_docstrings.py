@@ -152,7 +152,8 @@ async def run(documented: Any, **given: Any) -> Mapping[str, Any]:
 @pytest.fixture(autouse=True)
 def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Examples with default settings keep everything in the directory of the test."""
-    monkeypatch.setenv("HUB_CONFIG", str(tmp_path / "none.toml"))
+    (tmp_path / "empty.toml").touch()
+    monkeypatch.setenv("HUB_CONFIG", str(tmp_path / "empty.toml"))
     monkeypatch.delenv("HUB_DATA_DIR", raising=False)
     monkeypatch.chdir(tmp_path)
 

@@ -23,6 +23,11 @@ COVERED_BY: dict[str, tuple[str, ...]] = {
     # One function, or one call passed on.
     "hub/dispatch/events.py": ("tests/hub/dispatch/test_deliveries.py",),
     "hub/tasks/saving.py": ("tests/hub/tasks/test_runner.py", "tests/hub/tasks/test_recovery.py"),
+    # The outcomes of both ways to send a mail.
+    "channels/mail/outcome.py": (
+        "tests/channels/mail/smtp/test_submission.py",
+        "tests/channels/mail/providers/test_provider.py",
+    ),
     # One suite for all of a kind.
     "hub/catalogue/sources/schemes/": ("tests/hub/catalogue/sources/schemes/test_schemes.py",),
     # What it does is seen in the answers of receivers alone.

@@ -67,8 +67,8 @@ class Channel(ABC, Generic[TargetT]):
     escapes: ClassVar[Mapping[str, Escape]] = {}
     """How values are escaped when they are put into a template field. Values in other fields are not escaped."""
     made_from: ClassVar[Mapping[str, str]] = {}
-    """Fields that the channel can make from another one. Where a subscription's template gives the other field and not
-    this one, this one is not rendered, because its default belongs to another message."""
+    """Fields that the channel can make from another one, or leave out for it. Where a subscription's template gives the
+    other field and not this one, this one is not rendered, because its default belongs to another message."""
     rate_per_second: ClassVar[float | None] = None
     """The rate for subscriptions that set none; None means no limit."""
     operator_only: ClassVar[bool] = False

@@ -4,6 +4,7 @@ cancelled request always releases its connection. See docs/decisions/0021."""
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 import httpx
 
@@ -13,7 +14,7 @@ from channels.http.pool import Origin, Pool
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 30.0
-USER_AGENT = "notification-hub/0.1"
+USER_AGENT = f"notification-hub/{version('notification-hub')}"
 _PORTS = {b"http": 80, b"https": 443}
 _OWN_HEADERS = frozenset({b"accept-encoding", b"connection", b"content-length", b"transfer-encoding"})
 """Request headers that the transport sets or that it has no use for."""

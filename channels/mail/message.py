@@ -1,6 +1,6 @@
 """A mail, and its bytes on the wire (RFC 5322)."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.header import Header
@@ -45,17 +45,16 @@ class Mail:
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        return tuple(box.address for box in (*self.to, *self.cc, *self.bcc))
+        return tuple(box.address for boxes in self._groups for box in boxes)
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The recipients who are still to be tried."""
         return self.progress.missing(self.recipients)
 
-    def to_missing(self) -> "Mail":
-        """The mail with only the recipients who are still to be tried, of whom at least one is in `to`."""
-        missing = self.missing
-        to, cc, bcc = (tuple(box for box in boxes if box.address in missing) for boxes in (self.to, self.cc, self.bcc))
+    def to_only(self, recipients: Collection[str]) -> "Mail":
+        """The mail with only some of its recipients, of whom at least one is in `to`."""
+        to, cc, bcc = (tuple(box for box in boxes if box.address in recipients) for boxes in self._groups)
         if not to:
             to, cc, bcc = (cc, (), bcc) if cc else (bcc, (), ())
         return replace(self, to=to, cc=cc, bcc=bcc)
@@ -81,10 +80,14 @@ class Mail:
     def in_ascii(self) -> "Mail | None":
         """The mail without the recipients that need SMTPUTF8; None when the sender or the address for replies does, or
         when nobody is left."""
-        to, cc, bcc = (tuple(box for box in boxes if box.address.isascii()) for boxes in (self.to, self.cc, self.bcc))
+        to, cc, bcc = (tuple(box for box in boxes if box.address.isascii()) for boxes in self._groups)
         if not all(map(str.isascii, self._authors)) or not (to or cc or bcc):
             return None
         return replace(self, to=to, cc=cc, bcc=bcc)
+
+    @property
+    def _groups(self) -> tuple[tuple[Mailbox, ...], ...]:
+        return self.to, self.cc, self.bcc
 
     @property
     def _authors(self) -> tuple[str, ...]:

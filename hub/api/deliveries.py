@@ -18,7 +18,10 @@ from hub.api.shapes import (
     json_response,
     page_response,
     shown_delivery,
+    wrong_channel,
+    wrong_ids,
 )
+from hub.errors import Invalid
 from hub.models import Status
 from hub.stores.base import DeliveryQuery
 
@@ -42,6 +45,8 @@ async def list_deliveries(
     until: Until = None,
 ) -> Response:
     """Deliveries, newest first. `since` and `until` are about when they were created."""
+    if wrong := [*wrong_ids(event_id, subscription_id), *wrong_channel(services, caller.tenant, channel)]:
+        raise Invalid("The query selects by something that does not exist; see `errors`.", errors=wrong)
     query = DeliveryQuery(
         status=status,
         subscription_ids=None if subscription_id is None else frozenset({subscription_id}),

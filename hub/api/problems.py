@@ -1,16 +1,18 @@
 """Errors as RFC 9457 problems: rendered in one place, and documented for every route with `problems(…)`."""
 
 import math
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from hub.errors import BadRequest, HubError, Invalid
+from hub.errors import BadRequest, HubError, Invalid, MethodNotAllowed, NotFound
 from hub.telemetry.request_context import current_request
 from hub.validation import request_faults
 
@@ -59,20 +61,30 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _from_validation(error: RequestValidationError) -> HubError:
+def _from_validation(error: RequestValidationError, known: Iterable[str]) -> HubError:
     """Strips pydantic's errors of the input they carry."""
     if any(item["type"] == "json_invalid" for item in error.errors()):
         return BadRequest("The body is not valid JSON.")
-    return Invalid("The request breaks a rule; see `errors`.", errors=request_faults(error.errors()))
+    return Invalid("The request breaks a rule; see `errors`.", errors=request_faults(error.errors(), known))
+
+
+def _body_members(request: Request) -> Iterable[str]:
+    """The members that the route of a request knows in its body, where that is an object."""
+    route = request.scope.get("route")
+    annotation = route.body_field.field_info.annotation if isinstance(route, APIRoute) and route.body_field else None
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind.model_fields
+    return ()
 
 
 def _from_http(error: HTTPException) -> HubError:
     """What the framework itself refuses: an unknown path, a method that a path does not have."""
-    phrase = HTTPStatus(error.status_code).phrase
-    refused = HubError(f"{phrase}: /docs shows which routes and methods there are.")
-    refused.status, refused.title = error.status_code, phrase
-    refused.code = phrase.lower().replace(" ", "_")
-    return refused
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return NotFound("There is no route with this path; /docs shows all routes.")
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return MethodNotAllowed("There is no route with this method for this path; /docs shows all routes.")
+    return BadRequest("The request cannot be read.")
 
 
 def install(app: FastAPI) -> None:
@@ -84,7 +96,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(request: Request, error: RequestValidationError) -> Response:
-        return respond(_from_validation(error))
+        return respond(_from_validation(error, _body_members(request)))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:

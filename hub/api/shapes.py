@@ -1,8 +1,10 @@
 """The shapes of answers that several routes give, and the parameters that several take."""
 
-from collections.abc import Callable, Iterable
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import orjson
 from fastapi import Depends, Query, Request, Response
@@ -41,19 +43,52 @@ async def _type_pattern(
 TypePattern = Annotated[str | None, Depends(_type_pattern)]
 
 
+def wrong_ids(event_id: str | None, subscription_id: str | None) -> Iterator[Fault]:
+    """A fault for each id, by which something is selected, that is no id of its kind, such as the order's own."""
+    for name, prefix, text in (("event_id", "evt", event_id), ("subscription_id", "sub", subscription_id)):
+        if text and not re.fullmatch(rf"{prefix}_[0-9A-Za-z]{{1,96}}", text):
+            yield Fault(f"must be an id such as {prefix}_019ab3c1d2e47f0a8b6c5d4e3f2a1b0c", f"/query/{name}")
+
+
+def wrong_channel(services: Services, tenant: str, channel: str | None) -> Iterator[Fault]:
+    """A fault when neither the hub nor a subscription has this channel, such as `mail` for `email`."""
+    known = services.subscriptions.channels(tenant)
+    if channel is not None and channel not in known:
+        yield Fault(f"must be one of {', '.join(sorted(known))}", "/query/channel")
+
+
+def check_parameters(request: Request) -> None:
+    """Refuse what the route does not know, and what it takes once and is given twice.
+
+    A misspelt condition would otherwise select everything, and of two the last one would count without a word.
+    """
+    known = {one.alias: one.field_info for one in _parameters(request.scope["route"].dependant)}
+    shown = sorted(name for name, field in known.items() if getattr(field, "include_in_schema", True))
+    wrong = []
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if name not in known:
+            detail = f"is not a parameter of this route; it takes {', '.join(shown) or 'none'}"
+            wrong.append(Fault(detail, pointer("query", name)))
+        elif count > 1 and not _is_list(known[name].annotation):
+            wrong.append(Fault("may be given once only", pointer("query", name)))
+    if wrong:
+        detail = "The query has a parameter that this route does not know, or takes once only; see `errors`."
+        raise Invalid(detail, errors=wrong[:MAX_FAULTS])
+
+
+def _parameters(dependant: Dependant) -> Iterator[Any]:
+    """The query parameters of a route, those of its dependencies among them."""
+    yield from dependant.query_params
+    for inner in dependant.dependencies:
+        yield from _parameters(inner)
+
+
+def _is_list(annotation: Any) -> bool:
+    return any(get_origin(kind) is list for kind in (annotation, *get_args(annotation)))
+
+
 async def _known_parameters(request: Request) -> None:
-    """Refuse what the route does not know: a misspelt condition would otherwise select everything."""
-    known = _parameters(request.scope["route"].dependant)
-    if unknown := [name for name in request.query_params if name not in known]:
-        detail = f"is not a parameter of this route; it takes {', '.join(sorted(known)) or 'none'}"
-        faults = [Fault(detail, pointer("query", name)) for name in unknown[:MAX_FAULTS]]
-        raise Invalid("The query has a parameter that this route does not know; see `errors`.", errors=faults)
-
-
-def _parameters(dependant: Dependant) -> frozenset[str]:
-    """The names of the query parameters of a route, those of its dependencies among them."""
-    own = frozenset(parameter.alias for parameter in dependant.query_params)
-    return own.union(*map(_parameters, dependant.dependencies))
+    check_parameters(request)
 
 
 KnownParameters = Annotated[None, Depends(_known_parameters)]

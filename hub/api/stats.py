@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 
 from hub.api.access import CurrentServices, Reader
 from hub.api.problems import problems
-from hub.api.shapes import KnownParameters, Since, json_response
+from hub.api.shapes import KnownParameters, Since, json_response, wrong_channel
+from hub.errors import Invalid
 from hub.stores.base import ChannelStats, RecentFailure
 
 router = APIRouter(prefix="/v1/stats", tags=["numbers"])
@@ -46,6 +47,8 @@ async def get_stats(
     channel: Annotated[str | None, Query(max_length=50, examples=["webhook"])] = None,
 ) -> Response:
     """Numbers since an instant, by default of the last 24 hours: of one channel, or of all together and of each."""
+    if wrong := [*wrong_channel(services, caller.tenant, channel)]:
+        raise Invalid("The query selects by something that does not exist; see `errors`.", errors=wrong)
     now = services.clock.now()
     since = since or now - DEFAULT_PERIOD
     stats = await services.deliveries.stats(caller.tenant, since, channel)

@@ -1,6 +1,5 @@
 """The live stream over HTTP, and the tickets that open it where a client cannot set headers."""
 
-import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from datetime import datetime
 from functools import partial
@@ -14,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from hub.api.access import CurrentServices, Reader, RequireScope
 from hub.api.problems import problems
-from hub.api.shapes import NO_STORE, json_response
+from hub.api.shapes import NO_STORE, check_parameters, json_response, wrong_ids
 from hub.catalogue.keys.model import Principal
 from hub.catalogue.patterns import is_pattern
 from hub.errors import Fault, Invalid, Unavailable
@@ -23,6 +22,7 @@ from hub.models import Scope as KeyScope
 from hub.models import Status
 from hub.runtime import Services
 from hub.stream import EARLIEST, Selection
+from hub.telemetry.request_context import identified
 
 router = APIRouter(prefix="/v1", tags=["live"])
 
@@ -33,7 +33,6 @@ FAREWELL_SECONDS = 2.0
 MAX_TYPES = 50
 _TOLD_STATUSES = {Status.PENDING, Status.DELIVERED, Status.DEAD, Status.CANCELLED}
 """Those that a delivery can have in an entry of the stream."""
-_EVENT_ID, _SUBSCRIPTION_ID = re.compile(r"evt_[0-9A-Za-z]{1,96}"), re.compile(r"sub_[0-9A-Za-z]{1,96}")
 
 _log = structlog.get_logger(__name__)
 _with_key = RequireScope(KeyScope.READ)
@@ -102,8 +101,8 @@ async def _selection(
     statuses: Annotated[
         list[str] | None,
         Query(
-            description="Only deliveries that reached one of these, comma-separated or repeated. `held` and `sending` "
-            "are never reached in the stream.",
+            description="Only deliveries that reached one of these, comma-separated or repeated: `pending` (after an "
+            "attempt that failed), `delivered`, `dead`, `cancelled`. The stream has no entry for `held` and `sending`.",
             examples=[["dead"]],
         ),
     ] = None,
@@ -117,12 +116,9 @@ async def _selection(
         wrong.append(Fault(detail, "/query/types"))
     if not names <= set(Status) or (names and not names & _TOLD_STATUSES):
         told = ", ".join(status for status in Status if status in _TOLD_STATUSES)
-        wrong.append(Fault(f"must have one of {told}, and may have others of a delivery", "/query/statuses"))
-    for name, text, form in (("event_id", event_id, _EVENT_ID), ("subscription_id", subscription_id, _SUBSCRIPTION_ID)):
-        if text and not form.fullmatch(text):
-            wrong.append(
-                Fault(f"must be an id such as {form.pattern[:4]}019ab3c1d2e47f0a8b6c5d4e3f2a1b0c", f"/query/{name}")
-            )
+        detail = f"must be some of {told}; a delivery becomes held or sending without an entry in the stream"
+        wrong.append(Fault(detail, "/query/statuses"))
+    wrong += wrong_ids(event_id, subscription_id)
     if wrong:
         raise Invalid("A filter of the stream is malformed.", errors=wrong)
     return Selection(tuple(sorted(patterns)), event_id or None, subscription_id or None, frozenset(map(Status, names)))
@@ -139,6 +135,7 @@ def _parts(values: Iterable[str] | None) -> set[str]:
     openapi_extra={"security": [{"key": []}, {}]},
 )
 async def follow_stream(
+    request: Request,
     services: CurrentServices,
     caller: Annotated[Principal | None, Depends(_key_holder)],
     selection: Annotated[Selection, Depends(_selection)],
@@ -146,6 +143,7 @@ async def follow_stream(
     last_event_id: Annotated[
         str | None, Query(description="A cursor to go on after, or `earliest`: the oldest kept. By default: now.")
     ] = None,
+    polyfill_event_id: Annotated[str | None, Query(alias="lastEventId", include_in_schema=False)] = None,
     last_event_id_header: Annotated[
         str | None, Header(alias="Last-Event-ID", description="Wins over the query; `EventSource` sends it by itself.")
     ] = None,
@@ -162,7 +160,11 @@ async def follow_stream(
     `cursor`, with `{}`, only moves the cursor. A quiet stream has a comment every 15 seconds. A connection ends after
     some ten minutes, when it is read too slowly, when the hub stops, or when its key is revoked.
     """
-    cursor = last_event_id_header or last_event_id or None
+    if not last_event_id_header:
+        # A stream that was opened before goes on, also where an older version of the hub ignored what is unknown.
+        check_parameters(request)
+    # Polyfills that set headers add their cursor to the address, in which `last_event_id` is the page's older one.
+    cursor = last_event_id_header or polyfill_event_id or last_event_id or None
     if caller is None:
         chunks = await _with_ticket(services, ticket or "", selection, cursor)
     else:
@@ -190,6 +192,7 @@ async def _with_ticket(
 ) -> AsyncGenerator[bytes, None]:
     try:
         connection = await services.tickets.open(ticket, selection)
+        identified(connection.caller.key_id)
     except Unavailable:
         # Not a problem with its status, from which an EventSource would never come back.
         return services.stream.refuse_unavailable()

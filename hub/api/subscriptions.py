@@ -110,7 +110,7 @@ async def create_subscription(new: NewSubscription, services: CurrentServices, c
     what the operator has to set before anything can be delivered.
     """
     made = await services.subscriptions.create(caller, new)
-    return json_response(_view(services, made), 201, location(services, f"{router.prefix}/{made.id}"))
+    return json_response(await _written(services, made), 201, location(services, f"{router.prefix}/{made.id}"))
 
 
 @router.get("", response_model=SubscriptionList, responses=problems(401, 403, 422))
@@ -144,7 +144,8 @@ async def update_subscription(
     Send it as `application/merge-patch+json` or `application/json`. `filter`, `template` and `retry_schedule` are
     replaced whole. A secret that is sent back as it was shown, masked, stays as it is.
     """
-    return json_response(_view(services, await services.subscriptions.patch(caller, subscription_id, patch.root)))
+    patched = await services.subscriptions.patch(caller, subscription_id, patch.root)
+    return json_response(await _written(services, patched))
 
 
 @router.put(
@@ -160,7 +161,8 @@ async def replace_subscription(
     The signing secret stays as well when the target names none, and so does a secret that is sent back masked. What
     `GET` shows may be sent back: members that only the hub writes are ignored.
     """
-    return json_response(_view(services, await services.subscriptions.put(caller, subscription_id, replacement)))
+    replaced = await services.subscriptions.put(caller, subscription_id, replacement)
+    return json_response(await _written(services, replaced))
 
 
 @router.delete(
@@ -182,7 +184,8 @@ async def delete_subscription(subscription_id: SubscriptionId, services: Current
 )
 async def enable_subscription(subscription_id: SubscriptionId, services: CurrentServices, caller: Manager) -> Response:
     """Let deliveries flow again, those that were held first."""
-    return json_response(_view(services, await services.subscriptions.enable(caller.tenant, subscription_id)))
+    enabled = await services.subscriptions.enable(caller.tenant, subscription_id)
+    return json_response(await _written(services, enabled))
 
 
 @router.post(
@@ -238,6 +241,11 @@ async def rotate_subscription_secret(
     """Sign with a new secret from now on, and during the grace time with the old one as well."""
     grace = timedelta(seconds=(rotation or Rotation()).grace_seconds)
     return _secret(await services.subscriptions.rotate(caller.tenant, subscription_id, grace))
+
+
+async def _written(services: Services, subscription: Subscription) -> SubscriptionView:
+    """A subscription that was just written, as it is shown."""
+    return subscription.view(await services.shared_holds.settled(subscription))
 
 
 def _view(services: Services, subscription: Subscription) -> SubscriptionView:

@@ -61,12 +61,22 @@ def main() -> None:
         _fail(_usage(error), error.exit_code)
     except ClientError as error:
         _fail(str(error), 1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # Most often a command that runs as another user than the hub.
+        _fail(f"{error.filename}: {error.strerror}.", 1)
 
 
 def _usage(error: typer.TyperException) -> str:
     """Empty when the command, given no arguments, has printed its help."""
-    message = error.format_message().strip().rstrip(".")
-    return f"{message}. See `hub --help`." if message else ""
+    # The words of a value's type are for people; what stands before them is not.
+    message = error.format_message().replace("Value error, ", "").strip().removesuffix(".")
+    if not message:
+        return ""
+    context = getattr(error, "ctx", None)
+    end = "" if message.endswith("?") else "."
+    return f"{message}{end} See `{context.command_path if context else 'hub'} --help`."
 
 
 def _fail(message: str, status: int) -> None:

@@ -37,6 +37,9 @@ ELSEWHERE = (
 )
 
 
+UNTIL_THEN = "Correct its settings, or see to its server. Until then, its deliveries wait or fail."
+
+
 def local(settings: Settings, clock: Clock) -> Iterator[Finding]:
     """This machine: what is looked at, the libraries, the data directory, and the database file or the Redis server."""
     file, store = settings_file().absolute(), without_secrets(settings.store_url)
@@ -109,13 +112,15 @@ def _unknown_settings() -> Iterator[Finding]:
         return
     for name, meant in unknown_settings(name for channel in channels.values() for name in channel.option_names):
         advice = f"Did you mean {meant}?" if meant else "Remove it, or install the channel that reads it."
+        if name.startswith("["):
+            advice = "hub.toml has no sections: put its lines before the first one."
         yield Finding("unknown", "warning", f"nothing reads {name}", advice)
 
 
 def check_channels(settings: Settings) -> Iterator[Finding]:
     """The settings of channels, for when no hub answers that could check them."""
     try:
-        checks = asyncio.run(resolve("hub.runtime.core:check_settings")(settings))
+        checks = asyncio.run(resolve("hub.runtime.channels:check_settings")(settings))
     except (ClientError, ImportError, HubError) as error:
         yield Finding("channels", "failed", str(error), "No process of the hub starts until this is fixed.")
     else:
@@ -128,9 +133,9 @@ def channel_findings(checks: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
         name = f"channel {check['kind']}"
         for problem in check["problems"]:
             where = f" (subscription {problem['subscription_id']})" if problem["subscription_id"] else ""
-            yield Finding(name, "failed", problem["detail"] + where, "Deliveries wait until it is fixed.")
+            yield Finding(name, "failed", problem["detail"] + where, UNTIL_THEN)
         if check["subscriptions"] and not check["problems"]:
-            yield Finding(name, "ok", f"{check['subscriptions']} subscriptions can be sent to")
+            yield Finding(name, "ok", f"subscriptions that can be sent to: {check['subscriptions']}")
 
 
 def _data(path: Path) -> Iterator[Finding]:

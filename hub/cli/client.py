@@ -144,6 +144,8 @@ def _given(params: Query) -> dict[str, str | list[str]]:
 def _refusal(response: httpx.Response) -> Refused:
     """An RFC 9457 problem as one line; anything else as its status."""
     status = response.status_code
+    if status == httpx.codes.UNAUTHORIZED and "Authorization" not in response.request.headers:
+        return Refused(f"The hub needs a key: give --key or set HUB_KEY. [{status}]", status)
     try:
         problem = json.loads(response.content)
         detail = str(problem["detail"])

@@ -28,6 +28,8 @@ def load(kind: type[SettingsT], **overrides: Any) -> SettingsT:
         raise ClientError(f"A setting is wrong: {wrong}.") from None
     except ValueError as error:
         raise ClientError(f"The settings file cannot be read: {error}.") from None
+    except OSError as error:
+        raise ClientError(f"The settings file {error.filename} cannot be read: {error.strerror}.") from None
 
 
 def _named(fault: Fault, prefix: str) -> str:

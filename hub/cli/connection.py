@@ -9,7 +9,7 @@ from rich.console import Console
 
 from hub.cli.client import ClientError, HubClient, is_local
 from hub.cli.configuration import load_settings
-from hub.settings import Settings, read_key
+from hub.settings import Settings, bare_key, bare_setting, read_key
 
 Url = Annotated[
     str | None,
@@ -37,8 +37,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def connect(url: str | None, key: str | None, *, timeout: float = 30.0) -> HubClient:
     """A client of the hub that the options name, or else of the one of this machine's settings."""
-    # A variable that was read from a file often ends with a line break.
-    url, key = (url or "").strip() or own_url(load_settings()), (key or "").strip()
+    url, key = bare_setting(url or "") or own_url(load_settings()), str(bare_key(key or ""))
     return HubClient(url, key or (_local_admin_key() if is_local(url) else None), timeout=timeout)
 
 

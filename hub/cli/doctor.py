@@ -54,9 +54,13 @@ def _findings(url: str | None, key: str | None, clock: Clock) -> Iterator[Findin
         except ClientError as error:
             yield Finding("settings", "failed", str(error), "Correct it in the environment or in hub.toml.")
         else:
-            for finding in local(settings, clock):
-                found.append(finding)
-                yield finding
+            try:
+                for finding in local(settings, clock):
+                    found.append(finding)
+                    yield finding
+            except OSError as error:
+                seen = f"{error.filename}: {error.strerror}"
+                yield Finding("data directory", "failed", seen, "Run this as the user of the hub, who may read it.")
     if url is None and settings is None:
         return
     try:

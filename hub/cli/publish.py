@@ -10,6 +10,7 @@ import typer
 
 from hub.cli.client import ClientError
 from hub.cli.connection import AsJson, Key, Url, connect, out, print_json
+from hub.models import Status
 from hub.publishing.rawjson import BYTE_ORDER_MARK
 
 
@@ -70,7 +71,10 @@ def replay(
     if as_json:
         print_json(delivery)
     else:
-        out.print(f"[bold]{delivery_id}[/] is sent again; watch it with [bold]hub tail[/]")
+        # A delivery that is held waits all the same, and its reason says what for.
+        state = f"is held: {delivery['reason']}" if delivery["status"] == Status.HELD else "is sent again"
+        out.print(f"{delivery_id} {state}", markup=False)
+        out.print(f"Watch it: hub tail --since earliest --event-id {delivery['event_id']}", style="dim")
 
 
 def _json_text(given: str) -> bytes:
@@ -87,6 +91,8 @@ def _json_text(given: str) -> bytes:
         orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise ClientError(f"--data is not JSON: {error}.") from None
-    except (OSError, UnicodeError) as error:
-        raise ClientError(f"--data cannot be read: {error}.") from None
+    except OSError as error:
+        raise ClientError(f"--data cannot be read: {given.removeprefix('@')}: {error.strerror or error}.") from None
+    except UnicodeError:
+        raise ClientError("--data cannot be read: it is not text in UTF-8.") from None
     return text

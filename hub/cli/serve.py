@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable
 from pathlib import Path
+from socket import gaierror
 from typing import Annotated
 
 import typer
@@ -48,10 +49,16 @@ def run_roles(settings: Settings, roles: frozenset[Role], *, processes: int = 1)
         run(settings, roles, lambda port: _announce(settings, roles, port, first_start), processes=processes)
     except HubError as error:
         raise ClientError(error.detail) from None
+    except gaierror as error:
+        raise ClientError(f"Cannot listen on {settings.host}: {error.strerror}; correct HUB_HOST or --host.") from None
     except OSError as error:
-        port, option = (settings.port, "--port") if Role.WEB in roles else (settings.health_port, "--health-port")
+        port, names = (
+            (settings.port, "--port or HUB_PORT")
+            if Role.WEB in roles
+            else (settings.health_port, "--health-port or HUB_HEALTH_PORT")
+        )
         place = f"{settings.host}:{port}"
-        raise ClientError(f"Cannot listen on {place}: {error.strerror or error}; choose another {option}.") from None
+        raise ClientError(f"Cannot listen on {place}: {error.strerror or error}; choose another {names}.") from None
 
 
 def _announce(settings: Settings, roles: frozenset[Role], port: int, first_start: bool) -> None:

@@ -22,6 +22,10 @@ def server(hub: HubClient, clock: Clock) -> Iterator[Finding]:
     Raises `Unreachable` when no hub answers.
     """
     alive = hub.probe("/livez")
+    if alive.is_client_error:
+        advice = "Stop it, give the hub another HUB_PORT, or correct --url or HUB_URL."
+        yield Finding("alive", "failed", f"something else than a hub answers at {hub.url}", advice)
+        return
     if not alive.is_success:
         yield Finding("alive", "failed", f"/livez answers {alive.status_code}", "Look at the hub's log.")
         return

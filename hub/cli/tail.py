@@ -15,12 +15,13 @@ from rich.text import Text
 
 from hub.cli.client import HubClient, Refused, Unreachable
 from hub.cli.connection import AsJson, Key, Url, connect, err, out
+from hub.models import FeedKind, Status
 
 SILENCE_SECONDS = 45.0
 """Three heartbeats of a stream with default settings."""
 LONGEST_WAIT_SECONDS = 30.0
-CURSOR = "cursor"
-"""Moves the cursor where there is no event to show."""
+EARLIEST = "earliest"
+_GAP = "entries before this are missing: they are no longer kept, or the hub never gave out the cursor"
 
 STYLES = {
     "event.accepted": "cyan",
@@ -34,6 +35,13 @@ STYLES = {
 }
 
 
+def _cursor(since: str | None) -> str | None:
+    """Refuse here what the stream would answer with a gap, such as an instant."""
+    if since not in {None, "", EARLIEST} and not (since or "").isdecimal():
+        raise typer.BadParameter(f"must be a cursor, as --json shows it as `id`, or `{EARLIEST}`")
+    return since
+
+
 def tail(
     *,
     types: Annotated[
@@ -45,7 +53,11 @@ def tail(
         list[str] | None, typer.Option(help="Only deliveries that reach this status; repeat for several.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="Start after this cursor, or at the `earliest` that is kept. [default: now]")
+        str | None,
+        typer.Option(
+            callback=_cursor,
+            help="Start after this cursor, such as 1042, or at the `earliest` entry that is kept. [default: now]",
+        ),
     ] = None,
     count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after this many events.")] = None,
     url: Url = None,
@@ -91,7 +103,7 @@ def follow(hub: HubClient, params: dict[str, str | None]) -> Iterator[ServerSent
                     # From `cursor` too: a listener whose filter lets little through resumes near the end.
                     cursor = event.id or cursor
                     retry_seconds = retry_seconds if event.retry is None else event.retry / 1000
-                    if event.event != CURSOR:
+                    if event.event != FeedKind.CURSOR:
                         yield event
         except (Unreachable, Refused) as error:
             permanent = isinstance(error, Refused) and error.status < httpx.codes.INTERNAL_SERVER_ERROR
@@ -119,7 +131,8 @@ def as_line(event: ServerSentEvent) -> Text:
     facts = [
         data.get("event_type") or data.get("type") or data.get("kind") or data.get("name") or "",
         _ids(data),
-        ", ".join(_attempt(attempt)) or data.get("reason") or "",
+        ", ".join((*_attempt(attempt), *_next(data, instant))) or data.get("reason") or "",
+        _GAP if event.event == FeedKind.GAP else "",
     ]
     line = Text(f"{instant[11:23]:12}  ", style="dim")
     line.append(f"{event.event:21}", style=STYLES.get(event.event, ""))
@@ -151,3 +164,10 @@ def _attempt(attempt: dict[str, Any]) -> Iterator[str]:
         yield f"{attempt['duration_ms']} ms"
     if attempt.get("error"):
         yield str(attempt["error"])
+
+
+def _next(data: dict[str, Any], now: str) -> Iterator[str]:
+    """When another attempt follows the one that is shown; with the day, unless it is the same as that of `now`."""
+    due = str(data.get("next_attempt_at") or "")
+    if due and data.get("attempt") and data.get("status") == Status.PENDING:
+        yield f"next at {due[11:19] if due[:10] == now[:10] else due[:19].replace('T', ' ')}"

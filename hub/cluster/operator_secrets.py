@@ -1,15 +1,18 @@
 """The operator's two secrets, generated at the first start unless set, and the same in every process of a hub."""
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
 import orjson
+import structlog
 from pydantic import SecretStr
 
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.sealing import fingerprint
+from hub.catalogue.subscriptions.unreadable import UnreadableTarget
 from hub.errors import HubError
 from hub.models import FeedEntry, Record
 from hub.settings import Settings, bare_key, read_key
@@ -18,6 +21,17 @@ SEALING_KEY = "secret_key"
 """The name under which the store keeps the fingerprint of the key that secrets are sealed with."""
 KEY_FILES = ("admin.key", "secret.key", "secret.key.next")
 """Generated keys in the data directory; the last one is there while the secret key is being rotated."""
+
+_SEALED_OTHERWISE = (
+    "The secrets in this store are sealed with another HUB_SECRET_KEY. Give every process of a hub the same one. If you"
+    " never set one, the first start made it: it is in the file secret.key in the data directory. If it is lost for"
+    " good, `hub secrets adopt` lets the hub start without what was sealed with it."
+)
+_NOT_THE_ADMIN_KEY = (
+    "Another machine made the admin key of this hub. Set HUB_ADMIN_KEY to the same value in every web process; the"
+    " present key is in the file admin.key in that machine's data directory."
+)
+_log = structlog.get_logger(__name__)
 
 
 def kept_secret(given: SecretStr | None, path: Path) -> str:
@@ -91,6 +105,33 @@ async def first_fingerprint(catalogue: Catalogue, name: str, secret: str, *, rep
     if catalogue.fingerprints.get(name) != ours:
         await catalogue.change(build)
     return catalogue.fingerprints[name]
+
+
+async def refuse_other_secret(catalogue: Catalogue, secrets: Sequence[str]) -> None:
+    """Raises `HubError` for a process without the secret key of the hub: what it sealed could be read by no other."""
+    first_start = SEALING_KEY not in catalogue.fingerprints
+    unreadable = any(isinstance(one.target, UnreadableTarget) for one in catalogue.every_subscription())
+    # A store of before fingerprints were kept has none, and its subscriptions tell.
+    if first_start and unreadable:
+        raise HubError(_SEALED_OTHERWISE)
+    if await first_fingerprint(catalogue, SEALING_KEY, secrets[0]) not in map(fingerprint, secrets):
+        raise HubError(_SEALED_OTHERWISE)
+    if unreadable:
+        _log.warning("secrets.unreadable", advice="Set the secrets of the subscriptions with `missing_secrets` again.")
+
+
+async def admin_key(settings: Settings, catalogue: Catalogue, *, shared: bool) -> str:
+    """The operator's key. Where the store is shared, a key from the settings becomes the hub's; a generated key must
+    already be the hub's, or `HubError` is raised."""
+    given = settings.admin_key
+    key = kept_secret(given, settings.data_dir / "admin.key")
+    if shared:
+        kept = catalogue.fingerprints.get("admin_key")
+        if given is not None and kept not in (None, fingerprint(key)):
+            _log.warning("admin_key.changed", advice="Give every web process the same HUB_ADMIN_KEY.")
+        if await first_fingerprint(catalogue, "admin_key", key, replace=given is not None) != fingerprint(key):
+            raise HubError(_NOT_THE_ADMIN_KEY)
+    return key
 
 
 def sync_directory(directory: Path) -> None:

@@ -2,7 +2,7 @@
 
 import structlog
 
-from hub.models import Delivery, Status
+from hub.models import Delivery
 from hub.stores.base import Result
 from hub.telemetry.metrics import Metrics
 
@@ -16,8 +16,6 @@ def report_attempt(result: Result, metrics: Metrics, seconds: float | None) -> N
     if attempt is None:
         return
     metrics.attempted(delivery.channel, attempt.outcome, seconds)
-    if delivery.status is not Status.PENDING:
-        metrics.ended(delivery.channel, delivery.status)
     _log.info(
         "delivery.attempted",
         **_ids(delivery),

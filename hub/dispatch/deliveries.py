@@ -16,6 +16,7 @@ from hub.dispatch.health import Health, health_of
 from hub.dispatch.holds import Holds
 from hub.dispatch.transitions import EVENT_CANCELLED, cancel, replay
 from hub.errors import Conflict, Fault, Invalid, NotFound
+from hub.instants import instant_text
 from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import (
     Archive,
@@ -30,6 +31,7 @@ from hub.stores.base import (
     Stats,
     WriteOutcome,
 )
+from hub.telemetry.metrics import Metrics
 
 PAGE = 200
 _BUSY = "The delivery is being sent right now; try again in a moment."
@@ -72,6 +74,7 @@ class Deliveries:
         holds: Holds,
         clock: Clock,
         notify: Notify,
+        metrics: Metrics,
     ) -> None:
         self._events = events
         self._archive = archive
@@ -81,6 +84,7 @@ class Deliveries:
         self._holds = holds
         self._clock = clock
         self._notify = notify
+        self._metrics = metrics
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -167,7 +171,10 @@ class Deliveries:
         await self._intake.cancel(tenant, event_id, now)
         waiting = [d async for d in self._of_event(event) if d.status in (Status.PENDING, Status.HELD)]
         written = await self._queue.finish([cancel(d, EVENT_CANCELLED, now) for d in waiting])
-        return sum(result is WriteOutcome.RECORDED for result in written)
+        cancelled = [d for d, result in zip(waiting, written, strict=True) if result is WriteOutcome.RECORDED]
+        for delivery in cancelled:
+            self._metrics.ended(delivery.channel, Status.CANCELLED)
+        return len(cancelled)
 
     async def cancel(self, tenant: str, delivery_id: str) -> Delivery:
         """Cancel a delivery. Raises `Conflict` when it is being sent or has ended, and `NotFound`."""
@@ -176,7 +183,9 @@ class Deliveries:
             raise Conflict(_BUSY, retry_after=1)
         if delivery.status not in (Status.PENDING, Status.HELD):
             raise Conflict(f"The delivery is already {delivery.status}: there is nothing to cancel.")
-        return await self._write(cancel(delivery, "cancelled on request", self._clock.now()))
+        cancelled = await self._write(cancel(delivery, "cancelled on request", self._clock.now()))
+        self._metrics.ended(cancelled.channel, cancelled.status)
+        return cancelled
 
     async def replay(self, tenant: str, delivery_id: str) -> Delivery:
         """Send a delivery again, at once.
@@ -265,6 +274,8 @@ def _explain_made(delivery: Delivery) -> tuple[Explained, str]:
     reason = f"the delivery {delivery.id} is {delivery.status}"
     if delivery.reason:
         reason = f"{reason}: {delivery.reason}"
+    if delivery.status is Status.PENDING and delivery.next_attempt_at is not None:
+        reason = f"{reason}; its next attempt is due at {instant_text(delivery.next_attempt_at)}"
     if delivery.status is Status.HELD:
         return "held", reason
     # Every reason that `transitions` gives for an expiry begins with this word.

@@ -1,6 +1,6 @@
 """Why deliveries are held: their subscription is disabled, or its channel can send nothing until a setting is right.
 
-Nothing of this is stored; see docs/decisions/0005.
+Nothing of this is stored with them; see docs/decisions/0005.
 """
 
 from collections import Counter
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from channels.base import Channel, ChannelUnavailable
@@ -22,7 +23,27 @@ _SANDBOX_WARNING = "HUB_SANDBOX is set: nothing is sent, and every attempt ends 
 FIRST_PAUSE_SECONDS: Final = 10.0
 LONGEST_PAUSE_SECONDS: Final = 60.0
 """How long a lane is left alone after a refusal, before one delivery is tried; doubled each time."""
+MAX_TOLD: Final = 1_000
+"""How many subscriptions a report names at most."""
+MAX_REASON_CHARS: Final = 300
 _log = structlog.get_logger(__name__)
+
+
+class HoldReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a process that delivers can send nothing to, and why, by the id of the subscription."""
+
+    version: int
+    """Of the catalogue that it had; it says nothing of a subscription that was written later."""
+    misconfigured: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    sandbox: bool = False
+    is_cut: bool = False
+    """More are held than it names."""
+
+    def speaks_of(self, subscription: Subscription) -> bool:
+        if self.is_cut and subscription.id not in self.misconfigured and subscription.id not in self.refused:
+            return False
+        return subscription.version <= self.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +59,9 @@ class _Refusal:
 class Holds:
     """What each process knows of the channels that can send nothing. In a sandbox every channel can.
 
+    What is shown comes from the processes that deliver, where they told it; what is done, in a process that delivers,
+    comes from its own settings.
+
     Example:
 
         holds = Holds(channels, sandbox=False)
@@ -48,6 +72,10 @@ class Holds:
         self.sandbox = sandbox
         self._channels = channels
         self._refusals: dict[str, _Refusal] = {}
+        self.changes = 0
+        """Grows with each refusal that is new or over."""
+        self.told: Sequence[HoldReport] = ()
+        """What other processes hold, in a process that delivers nothing (`hub.dispatch.shared_holds`)."""
 
     def reason(self, subscription: Subscription) -> str | None:
         """Why its deliveries are held; None when they are not."""
@@ -61,7 +89,30 @@ class Holds:
 
     def unavailable(self, subscription: Subscription) -> str | None:
         """Why nothing can be sent for it, whether it is enabled or not."""
-        return self.misconfigured(subscription) or self.refused(subscription)
+        told = [report for report in self.told if report.speaks_of(subscription)]
+        if not told:
+            return self.misconfigured(subscription) or self.refused(subscription)
+        # One process with the right settings is enough, and what the provider refuses it refuses all.
+        missing = [report.misconfigured.get(subscription.id) for report in told]
+        refused = (report.refused.get(subscription.id) for report in told)
+        return missing[0] if all(missing) else next(filter(None, refused), None)
+
+    def is_told_of(self, subscription: Subscription) -> bool:
+        """Whether a process that delivers has told whether it can send to this version of it."""
+        return any(report.speaks_of(subscription) for report in self.told)
+
+    def report(self, subscriptions: Iterable[Subscription], version: int) -> HoldReport:
+        """What this process has to tell the others, with the version of the catalogue that has these subscriptions."""
+        misconfigured: dict[str, str] = {}
+        refused: dict[str, str] = {}
+        for one in subscriptions:
+            if len(misconfigured) + len(refused) >= MAX_TOLD:
+                return HoldReport(version, misconfigured, refused, self.sandbox, is_cut=True)
+            if (reason := self.misconfigured(one)) is not None:
+                misconfigured[one.id] = reason[:MAX_REASON_CHARS]
+            elif (reason := self.refused(one)) is not None:
+                refused[one.id] = reason[:MAX_REASON_CHARS]
+        return HoldReport(version, misconfigured, refused, self.sandbox)
 
     def misconfigured(self, subscription: Subscription) -> str | None:
         """What is wrong with the settings of this process, or with the target as it can be read. Only a change of them
@@ -95,10 +146,12 @@ class Holds:
         """The channel tried to send a message at this instant; with a refusal it says that it can send none."""
         if refusal is None:
             if self._refusals and self._refusals.pop(subscription.id, None) is not None:
+                self.changes += 1
                 _log.info("subscription.released", **_named(subscription))
             return
         last = self._refusal(subscription)
         if last is None or last.reason != refusal.detail:
+            self.changes += 1
             _log.warning("subscription.held", **_named(subscription), reason=refusal.detail)
         # Attempts that were under way together are one refusal.
         seconds = FIRST_PAUSE_SECONDS
@@ -114,7 +167,7 @@ class Holds:
 
     def warnings(self, subscriptions: Iterable[Subscription]) -> Sequence[str]:
         """What an operator has to know, each with the number of subscriptions that it holds."""
-        if self.sandbox:
+        if any(report.sandbox for report in self.told) if self.told else self.sandbox:
             return [_SANDBOX_WARNING]
         held = Counter(
             (made.spec.channel, reason)

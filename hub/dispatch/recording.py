@@ -100,9 +100,13 @@ class Recorder:
             # The delivery belongs to another process by now, and that process does what follows.
             return
         elif delivery.status is Status.PENDING:
-            self._notify(delivery.lane, delivery.next_attempt_at)
-        elif delivery.status is Status.DEAD:
-            report_dead(delivery)
+            # As the store has it: it counts from the write, whatever was done to the time of day meanwhile.
+            wait = (delivery.next_attempt_at or delivery.updated_at) - delivery.updated_at
+            self._notify(delivery.lane, self._clock.now() + wait)
+        else:
+            self._metrics.ended(delivery.channel, delivery.status)
+            if delivery.status is Status.DEAD:
+                report_dead(delivery)
 
     async def _disable(self, subscription: Subscription) -> None:
         """Take a target at its word that it wants no more messages; the subscription may be deleted meanwhile."""

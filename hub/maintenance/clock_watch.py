@@ -1,5 +1,6 @@
 """Jumps of clocks: while one is not trusted yet, nothing is removed by its age. See docs/decisions/0027."""
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -32,6 +33,7 @@ class ClockWatch:
     def __init__(self, clock: Clock, store_clock: StoreClock) -> None:
         self._clock = clock
         self._store_clock = store_clock
+        self._looking = asyncio.Lock()
         self._off_seconds = 0.0
         # Of the time of day alone: it is asked for too often to ask the store, so the uptime stands in its place.
         self._local = self._mark(store=_uptime_ms(clock))
@@ -39,12 +41,16 @@ class ClockWatch:
     async def look(self) -> str | None:
         """Compare the clocks with what was seen last, by any process, and keep what is seen now. Gives the sentence of
         `reason`. Raises `Unavailable`."""
+        async with self._looking:
+            return await self._look()
+
+    async def _look(self) -> str | None:
         last = await self._store_clock.mark()
         mark = seen(last, self._mark(await self._store_clock.now()))
         await self._store_clock.keep(mark)
         self._off_seconds = max(mark.wall_off, mark.store_off, key=abs)
         self._local = replace(mark, store=round(mark.uptime * 1000), store_off=0.0)
-        if not mark.trusted and mark.held == 0.0:
+        if not mark.trusted and (last is None or last.trusted or mark.held < last.held):
             _log.warning("clock.jumped", time_of_day_seconds=round(mark.wall_off), store_seconds=round(mark.store_off))
         elif mark.trusted and last is not None and not last.trusted:
             _log.info("clock.trusted")

@@ -166,7 +166,7 @@ def parse_native(raw: bytes) -> ParsedEvent:
     try:
         event = NewEvent.model_validate(members)
     except ValidationError as error:
-        faults = pydantic_faults(error)
+        faults = pydantic_faults(error, known=NewEvent.model_fields)
         raise Invalid("The event is malformed.", errors=faults) if "type" in members else MissingType(faults) from None
     check_times(event.deliver_at, event.expires_at)
     native = vars(event)

@@ -31,6 +31,8 @@ def parse(raw: bytes) -> Any:
     try:
         value = orjson.loads(raw.removeprefix(BYTE_ORDER_MARK))
     except orjson.JSONDecodeError as error:
+        if not first_byte(raw):
+            raise BadRequest("The body is empty.") from None
         raise BadRequest(f"Not valid JSON (line {error.lineno}, column {error.colno}).") from None
     # Counting brackets is quick, and nearly every body has too few of them to be nested too deep.
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deep(value):

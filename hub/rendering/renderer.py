@@ -55,9 +55,14 @@ class Renderer:
 
     def check(self, kind: str, template: Mapping[str, Any], target: TargetModel | None = None) -> None:
         """Check a subscription's override, for this target. Raises `Invalid`, with pointers under `/template`."""
-        templates = self._templates(kind, target)
-        fields = self._channels[kind].default_template if templates else {}
-        faults = _Check(self._untrusted, templates.escapes if templates else {}).check(template, fields)
+        templates, fields = self._templates(kind, target), self._channels[kind].default_template
+        if templates is not None or not fields:
+            faults = _Check(self._untrusted, templates.escapes if templates else {}).check(template, fields)
+        else:
+            detail = (
+                f"is for other targets of this channel: they have {', '.join(fields)}, and this one has no template"
+            )
+            faults = [Fault(detail, pointer("template", field)) for field in template]
         if faults:
             raise Invalid("The template cannot be used.", errors=faults)
 

@@ -88,6 +88,8 @@ async def _start(stack: AsyncExitStack, core: Core) -> Process:
     run_in_background(stack, "catalogue", follower.watch, clock)
     if worker is not None:
         await start_worker(stack, core, worker)
+    if store.shared:
+        await _share_holds(stack, core)
     # Last to start and so first to end: its jobs use everything that was started before.
     start_housekeeping(stack, core, housekeeping, leadership)
     _log.info("process.started", process=core.id, roles=sorted(core.roles))
@@ -104,6 +106,15 @@ async def _start(stack: AsyncExitStack, core: Core) -> Process:
         _log.warning("process.warned", warning=warning)
     gauges = BacklogGauges(store.upkeep, core.catalogue, core.sender.holds, clock, core.metrics)
     return Process(core, readiness, services, worker, gauges if Role.SCHEDULER in core.roles else None)
+
+
+async def _share_holds(stack: AsyncExitStack, core: Core) -> None:
+    """Tell the other processes what this one holds, or learn it from those that deliver."""
+    if Role.WORKER in core.roles:
+        run_in_background(stack, "holds", core.shared_holds.report, core.clock)
+    else:
+        await core.shared_holds.read()
+        run_in_background(stack, "holds", core.shared_holds.follow, core.clock)
 
 
 def _holds(core: Core) -> Sequence[str]:

@@ -48,7 +48,10 @@ class HubServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             await self._lifespan.enter_async_context(self._app.router.lifespan_context(self._app))
-        except (OSError, RuntimeError) as wrong:
+        except OSError as wrong:
+            place = f"{wrong.filename}: " if wrong.filename else ""
+            raise HubError(f"The hub cannot start: {place}{wrong.strerror or wrong}.") from wrong
+        except RuntimeError as wrong:
             raise HubError(f"The hub cannot start: {wrong}") from wrong
         await super().startup(sockets)
         _settle_heap()

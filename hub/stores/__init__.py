@@ -37,7 +37,8 @@ def open_store(url: str, clock: Clock, options: StoreOptions = _NO_OPTIONS) -> A
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in OPENERS:
         raise HubError(
-            f"This is not the address of a store. It must start with one of: {', '.join(map('{}://'.format, OPENERS))}"
+            "The address of a store, such as HUB_STORE_URL, must start with one of:"
+            f" {', '.join(map('{}://'.format, OPENERS))}"
         )
     opener: Opener = pkgutil.resolve_name(OPENERS[scheme])
     return opener(url, clock, options)

@@ -51,7 +51,8 @@ def clean(value: Any, name: str = "", depth: int = 0) -> Any:
     if name and _is_secret(name):
         return REDACTED
     if isinstance(value, str):
-        return _clean_text(value)
+        # Of a member of an enumeration, a terminal would show the class too.
+        return _clean_text(str(value))
     if isinstance(value, datetime):
         return instant_text(value)
     if depth >= MAX_DEPTH:

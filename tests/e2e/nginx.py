@@ -47,7 +47,7 @@ def prefixed_block(*, cut_off: bool) -> str:
     whole, locations = _blocks()
     if cut_off:
         locations = re.sub(r"http://hub; +# or (\S+;).*", r"\1", locations)
-    return re.sub(r"    location / .*\n\n", lambda _: f"{locations}\n", whole, flags=re.DOTALL)
+    return re.sub(r"    location / .*(?=    location @come_back)", lambda _: f"{locations}\n", whole, flags=re.DOTALL)
 
 
 def _blocks() -> list[str]:

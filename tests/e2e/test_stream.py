@@ -157,6 +157,8 @@ async def test_filters_show_what_they_ask_for(api: httpx.AsyncClient) -> None:
         ({"statuses": "held"}, "/query/statuses"),
         ({"event_id": "deader"}, "/query/event_id"),
         ({"subscription_id": "evt_1"}, "/query/subscription_id"),
+        ({"type": "stock.*"}, "/query/type"),
+        ({"status": "dead", "last_event_id": "1"}, "/query/status"),
     ],
 )
 async def test_a_malformed_filter_is_a_problem(api: httpx.AsyncClient, query: dict[str, str], pointer: str) -> None:
@@ -166,6 +168,14 @@ async def test_a_malformed_filter_is_a_problem(api: httpx.AsyncClient, query: di
     assert "deader" not in answer.text
     ticket = (await api.post("/v1/stream-tickets")).json()["ticket"]
     assert (await api.get("/v1/stream", params={**query, "ticket": ticket})).status_code == 422
+
+
+async def test_a_polyfill_resumes_by_a_parameter_of_its_own(api: httpx.AsyncClient) -> None:
+    async with listening(api) as ear:
+        await publish(api, count=2)
+        first, second = await ear.hears(2)
+    async with listening(api, last_event_id="earliest", lastEventId=first.id) as ear:
+        assert [event.id for event in await ear.hears(1)] == [second.id]
 
 
 async def test_a_stream_is_resumed_although_a_name_in_its_filter_is_gone(api: httpx.AsyncClient) -> None:

@@ -68,7 +68,23 @@ async def test_another_connection_is_made_after_the_time_that_the_hub_names_from
     assert {arrival.path for arrival in receiver.requests} == {"/v1/stream?types=order.%2A"}
 
 
+def test_a_name_that_nothing_has_is_refused_with_those_that_there_are(tenant: Tenant) -> None:
+    with running(
+        "examples.follow_stream", "delivery.failed", HUB_URL=tenant.url, HUB_KEY=tenant.key("read")
+    ) as follower:
+        follower.printed("The hub refuses: 422 .* delivery.dead,")
+        assert follower.ended() == 1
+
+
+def test_without_a_key_it_says_which_one_it_needs() -> None:
+    with running("examples.follow_stream", HUB_KEY="") as follower:
+        assert follower.ended() == 1
+    assert follower.lines == ["Set HUB_KEY to a key with the scope read.\n"]
+
+
 def test_a_key_that_may_not_read_ends_it_with_one_line(tenant: Tenant) -> None:
     with running("examples.follow_stream", HUB_URL=tenant.url, HUB_KEY=tenant.key("events:write")) as follower:
         assert follower.ended() == 1
-    assert follower.lines == ["The hub refuses: 403 Forbidden.\n"]
+    (line,) = follower.lines
+    assert line.startswith("The hub refuses: 403 ")
+    assert "This key lacks the scope read; ask an administrator" in line

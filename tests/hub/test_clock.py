@@ -27,3 +27,10 @@ async def test_monotonic_time_goes_on_by_what_is_slept() -> None:
     before = clock.monotonic()
     await clock.sleep(0.001)
     assert clock.monotonic() - before >= 0.001
+
+
+def test_the_uptime_is_of_the_machine_and_its_boot_has_a_name() -> None:
+    clock, other = SystemClock(), SystemClock()
+    before = clock.uptime()
+    assert 0 < before <= other.uptime()
+    assert clock.boot == other.boot

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from hub.settings import Platform, Settings, read_key, unknown_settings
+from hub.settings import Platform, Settings, bare_key, bare_setting, read_key, unknown_settings
 
 SECRET = "s" * 40
 
@@ -33,6 +33,14 @@ def test_the_file_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     (tmp_path / "other.toml").write_text("port = 1\n")
     monkeypatch.setenv("HUB_CONFIG", str(tmp_path / "other.toml"))
     assert Settings().port == 1
+
+
+def test_a_file_that_is_named_and_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HUB_CONFIG", str(tmp_path / "other.toml"))
+    with pytest.raises(ValueError, match=r"HUB_CONFIG names .*other\.toml, and there is no such file"):
+        Settings()
+    monkeypatch.setenv("HUB_CONFIG", "")
+    assert Settings().port == 8000
 
 
 def test_without_an_address_the_store_is_a_file_in_the_data_directory() -> None:
@@ -94,6 +102,8 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         {"attempt_timeout": 31},
         {"port": 70_000},
         {"root_path": "hub"},
+        {"log_level": "loud"},
+        {"log_format": "xml"},
     ],
 )
 def test_a_wrong_setting_is_refused_and_not_repeated(wrong: dict[str, object]) -> None:
@@ -163,6 +173,23 @@ def test_a_key_is_taken_without_what_editors_put_around_it(
     assert read_key(tmp_path / "admin.key") == SECRET
 
 
+@pytest.mark.parametrize(
+    ("end", "of_key", "of_setting"),
+    [
+        ("\u00a0", "", ""),
+        ("\u2003", "", "\u2003"),
+        ("\x85", "", "\x85"),
+        ("\u2028", "", "\u2028"),
+        ("\ufeff \ufeff", "\ufeff", ""),
+        ("\u200b", "\u200b", "\u200b"),
+    ],
+)
+def test_keys_keep_the_rule_that_secrets_were_sealed_by_and_settings_the_stricter_one(
+    end: str, of_key: str, of_setting: str
+) -> None:
+    assert (bare_key(f"a{end}"), bare_setting(f"a{end}")) == (f"a{of_key}", f"a{of_setting}")
+
+
 @pytest.mark.parametrize("name", ["HUB_ADMIN_KEY", "HUB_SECRET_KEY"])
 @pytest.mark.parametrize("blank", ["", " ", "\n", "\ufeff", "short", f"{'s' * 31}\n"])
 def test_a_key_that_is_blank_or_short_is_refused(name: str, blank: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,6 +222,6 @@ def test_what_nothing_reads_is_found_with_what_was_meant(monkeypatch: pytest.Mon
         ("HUB_PROT", "HUB_PORT"),
         ("HUB_RETENTOIN", "HUB_RETENTION"),
         ("HUB_XYZZY", None),
+        ("[smtp] in hub.toml", "smtp_url"),
         ("prot in hub.toml", "port"),
-        ("smtp in hub.toml", "smtp_url"),
     ]

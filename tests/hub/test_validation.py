@@ -86,6 +86,13 @@ def test_each_error_becomes_a_plain_fault(document: Any, fault: Fault) -> None:
     assert told(document) == (fault,)
 
 
+def test_an_unknown_member_is_answered_with_those_that_are_known() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Form.model_validate({"name": "x", "more": 1, "pet": {"kind": "cat"}})
+    fault = Fault("is not a known member; known are name, email", "/form/more")
+    assert pydantic_faults(caught.value, "form", known=("name", "email")) == (fault,)
+
+
 def test_no_more_than_twenty_are_told() -> None:
     assert len(told({"name": "x", "parts": ["s3cret"] * 100})) == MAX_FAULTS
     assert "s3cret" not in repr(told({"name": "x", "parts": ["s3cret"] * 100}))

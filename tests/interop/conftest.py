@@ -60,6 +60,13 @@ def typescript(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def go(tmp_path: Path) -> Path:
+    """The programs in Go, as one module."""
+    shutil.copytree(PROGRAMS / "go", tmp_path / "go")
+    return tmp_path / "go"
+
+
+@pytest.fixture
 def hub(tmp_path: Path) -> Iterator[ServedHub]:
     with serving(tmp_path, HUB_ALLOW_PRIVATE_TARGETS="127.0.0.0/8") as hub:
         yield hub

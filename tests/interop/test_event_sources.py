@@ -1,5 +1,6 @@
 """The clients with which people watch hear every event once, over breaks and a crash of the hub."""
 
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from tests.serving import ServedHub, kept_on, serving
 pytestmark = pytest.mark.interop
 
 BREAKS = 3
+REFERENCE = Path(__file__).parents[2] / "docs/reference/stream.md"
 QUICK = {"HUB_STREAM_MAX_AGE": "2", "HUB_STREAM_HEARTBEAT": "0.5"}
 """A connection ends after some two seconds."""
 
@@ -37,6 +39,35 @@ async def publish(hub: ServedHub, count: int) -> list[str]:
     ) as api:
         answer = (await api.post("/v1/events", json=events)).raise_for_status()
     return [item["id"] for item in answer.json()["items"]]
+
+
+async def subscribe_nothing(hub: ServedHub) -> None:
+    """Where no event can be sent, so that each delivery is dead at once."""
+    spec = {"name": "nobody", "event_types": ["*"], "channel": "webhook", "target": {"url": "http://127.0.0.1:9/"}}
+    async with httpx.AsyncClient(
+        base_url=hub.url, headers={"Authorization": f"Bearer {hub.key}"}, verify=NO_TLS, trust_env=False
+    ) as api:
+        (await api.post("/v1/subscriptions", json={**spec, "retry_schedule": []})).raise_for_status()
+
+
+def pasted(hub: ServedHub) -> str:
+    """A page with the script of the reference, which tells its server what it shows."""
+    found = re.search(r"## In a browser\n.*?```js\n(.*?)```", REFERENCE.read_text(), re.DOTALL)
+    assert found is not None
+    script = found[1].replace("hub_…", hub.key)
+    script = re.sub(r"([\"`])(/v1/stream)", rf"\g<1>{hub.url}\g<2>", script).replace("5000", "200")
+    return f"""<!doctype html><meta charset="utf-8"><script type="module">
+      let place = 0;
+      const say = (what) => fetch("/said", {{ method: "POST", body: JSON.stringify({{ place: place++, ...what }}) }});
+      console.log = (name, data) => say({{ heard: data.event_id, name }});
+      console.error = (failed) => say({{ failed }});
+      window.EventSource = class extends EventSource {{
+        constructor(url) {{
+          super(url);
+          this.addEventListener("cursor", () => say({{ opened: true }}), {{ once: true }});
+        }}
+      }};
+      {script}</script>"""
 
 
 @asynccontextmanager
@@ -86,6 +117,26 @@ class TestChromium:
             (first,) = watcher.other
             assert (first["accepted"], first["refused"]) == (202, 422)
             assert first["at"].startswith("/v1/events/evt_")
+
+    async def test_the_page_of_the_reference_shows_each_dead_delivery_once(self, tmp_path: Path) -> None:
+        """Also when the hub is away as the page is opened, and again later."""
+        port, command = free_port(), ("serve", "--port", str(free_port()))
+        settings = {"HUB_CORS_ORIGINS": f"http://127.0.0.1:{port}", **QUICK}
+        with serving(tmp_path, *command, **settings) as hub:
+            await subscribe_nothing(hub)
+            page = Page(pasted(hub))
+        async with chromium(tmp_path / "profile", page, port, hub.url, hub.key) as watcher:
+            await watcher.until(lambda: {"failed": "Failed to fetch"} in watcher.other)
+            published: list[str] = []
+            for _ in range(2):
+                with serving(tmp_path, *command, **settings) as again:
+                    # Its stream begins when the page comes back; from then on nothing is missed.
+                    await watcher.until(lambda: watcher.connections > 0)
+                    published += await publish(again, 3)
+                    await watcher.hears(len(published))
+                    again.process.kill()
+                    again.stop()
+            assert watcher.heard == published
 
     async def test_a_page_on_an_origin_that_is_not_named_reads_nothing(self, tmp_path: Path) -> None:
         page, port = Page(), free_port()

@@ -46,3 +46,12 @@ def test_a_typescript_client_has_the_right_types_and_works(
     run("node", str(modules / "openapi-typescript/bin/cli.js"), str(document), "-o", "hub.d.ts", cwd=typescript)
     run("node", str(modules / "typescript/bin/tsc"), cwd=typescript)
     assert json.loads(run("node", "client.ts", cwd=typescript, **settings)) == SEEN
+
+
+def test_a_go_client_has_the_right_types_and_works(
+    document: Path, go: Path, run: Run, settings: Mapping[str, str]
+) -> None:
+    (go / "hub").mkdir()
+    run("oapi-codegen", "-config", "oapi-codegen.yaml", str(document), cwd=go)
+    run("go", "vet", "./client", cwd=go)
+    assert json.loads(run("go", "run", "./client", cwd=go, **settings)) == SEEN

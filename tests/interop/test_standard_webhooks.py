@@ -1,7 +1,6 @@
 """The Standard Webhooks libraries of Python, JavaScript and Go verify what the hub sends and refuse what is altered."""
 
 import json
-import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from hub.testing.patience import PATIENCE_SECONDS
 from hub.testing.receivers import Arrival, Receiver
-from tests.interop.conftest import PROGRAMS, Run
+from tests.interop.conftest import Run
 from tests.plain_http import NO_TLS
 from tests.serving import ServedHub
 
@@ -66,8 +65,6 @@ def test_in_javascript(received: tuple[Arrival, list[str]], typescript: Path, ru
     check(received, lambda text: run("node", "verify.mjs", cwd=typescript, given=text), AssertionError)
 
 
-def test_in_go(received: tuple[Arrival, list[str]], tmp_path: Path, run: Run) -> None:
-    place = tmp_path / "go"
-    shutil.copytree(PROGRAMS / "go", place)
-    run("go", "build", "-o", "verify", ".", cwd=place)
-    check(received, lambda text: run(str(place / "verify"), cwd=place, given=text), AssertionError)
+def test_in_go(received: tuple[Arrival, list[str]], go: Path, run: Run) -> None:
+    run("go", "build", "-o", "verifier", "./verify", cwd=go)
+    check(received, lambda text: run(str(go / "verifier"), cwd=go, given=text), AssertionError)

@@ -128,15 +128,16 @@ async def python_httpx_sse(url: str, key: str) -> AsyncIterator[Watcher]:
 
 
 class Page:
-    """The server of `page.html`, on an origin of its own, and what browsers that opened it said."""
+    """The server of a page, by default `page.html`, on an origin of its own, and what browsers that opened it said."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str = "") -> None:
+        self.text = text or (HERE / "page.html").read_text()
         self.watcher = Watcher()
         self._waiting: dict[int, dict[str, Any]] = {}
         self._next = 0
 
     async def show(self, _request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(HERE / "page.html")
+        return web.Response(text=self.text, content_type="text/html")
 
     async def hear(self, request: web.Request) -> web.Response:
         what = await request.json()

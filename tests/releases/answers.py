@@ -20,6 +20,9 @@ _OF_NOW = {
 """Members that tell of the present and not of what is stored, by the beginning of the path: when housekeeping runs, and
 how targets fare, which SQLite does not keep and Redis forgets after a while."""
 
+_NEWER_SCHEDULES = frozenset({"clock-watch"})
+"""Those that no release had yet when its answers were written."""
+
 Answers = dict[str, Any]
 """The JSON of each answer by the path and query of its request."""
 
@@ -72,6 +75,8 @@ async def answer(api: httpx.AsyncClient, path: str) -> Any:
     if path == "/v1/event-types":
         # What is built in belongs to the code.
         body["items"] = [item for item in body["items"] if not item["built_in"]]
+    if path == "/v1/schedules":
+        body["items"] = [item for item in body["items"] if item["name"] not in _NEWER_SCHEDULES]
     if url.query and "items" in body:
         # Which of them a filter finds; each is told of in full without one.
         body["items"] = [item["id"] for item in body["items"]]
@@ -92,8 +97,8 @@ def _without(part: dict[str, Any], members: tuple[str, ...]) -> None:
 
 
 def differences(expected: Any, actual: Any, place: str = "") -> list[str]:
-    """Where the second of two JSON values differs from the first. An object may have members more: that is how an
-    answer grows."""
+    """Where the second of two JSON values differs from the first. An object may have members more, and a reason may say
+    more at its end: that is how an answer grows."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         missing = [f"{place}/{name}: is gone" for name in expected.keys() - actual.keys()]
         shared = expected.keys() & actual.keys()
@@ -106,6 +111,8 @@ def differences(expected: Any, actual: Any, place: str = "") -> list[str]:
 
 
 def _inside(expected: Any, actual: Any, name: Any, place: str) -> list[str]:
+    if name == "reason" and isinstance(expected[name], str) and str(actual[name]).startswith(expected[name]):
+        return []
     return differences(expected[name], actual[name], f"{place}/{name}")
 
 

@@ -262,6 +262,14 @@ async def test_intervals_restart_when_the_clock_is_set_back() -> None:
     assert cron == timedelta(0)
 
 
+async def test_a_clock_that_jumps_decades_ahead_makes_an_interval_due_once() -> None:
+    async with running(Job("interval", "every 5 s", nothing)) as timetable:
+        (job,) = timetable._scheduler.get_jobs()
+        now = job.next_run_time + timedelta(days=60 * 365, seconds=2)
+        assert job._get_run_times(now) == [job.next_run_time]
+        assert job.trigger.get_next_fire_time(job.next_run_time, now) == now + timedelta(seconds=3)
+
+
 async def test_intervals_go_on_while_the_clock_runs_true() -> None:
     assert await intervals_after(ManualClock(), lambda: None) == (timedelta(0), timedelta(0))
 

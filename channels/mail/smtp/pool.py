@@ -12,12 +12,13 @@ import aiosmtplib
 from channels.base import ChannelUnavailable, Receipt
 from channels.http import LookupFailed
 from channels.mail.message import Mail
+from channels.mail.outcome import Answers, receipt
 from channels.mail.smtp.ehlo import EhloName
 from channels.mail.smtp.failures import failed
 from channels.mail.smtp.login import log_in
 from channels.mail.smtp.oauth import Tokens
 from channels.mail.smtp.server import Dialler, SmtpServer
-from channels.mail.smtp.submission import Answers, begin, receipt, submit
+from channels.mail.smtp.submission import begin, submit
 
 MAX_CONNECTIONS = 4
 MAX_MESSAGES = 100

@@ -1,6 +1,5 @@
 """Handing one mail to a mail server, and what its answers say of each recipient."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 
 import aiosmtplib
@@ -9,16 +8,13 @@ from aiosmtplib.typing import SMTPStatus
 from channels.base import Receipt, SendFailed
 from channels.mail.address import header_text
 from channels.mail.message import Mail, to_bytes
-from channels.mail.progress import Progress
+from channels.mail.outcome import Answers, Refusal
 from channels.mail.smtp.failures import is_login, is_permanent, is_taken, refused_login, said
 
 DATA_SECONDS = 30.0
 """A server may read the whole message before it answers. The caller limits the attempt."""
 _ANSWER_CHARS = 200
 _NO_SMTPUTF8 = aiosmtplib.SMTPResponse(553, "the mail server does not support addresses that are not ASCII")
-
-Answers = Mapping[str, aiosmtplib.SMTPResponse]
-"""The last answer about each recipient of a submission."""
 
 
 async def begin(smtp: aiosmtplib.SMTP, mail: Mail, seconds: float) -> None:
@@ -59,7 +55,7 @@ async def submit(smtp: aiosmtplib.SMTP, mail: Mail) -> Answers:
         # A connection on which this fails is replaced when it is used again.
         with suppress(aiosmtplib.SMTPException):
             await smtp.rset()
-    return answers
+    return {one: _judged(answer) for one, answer in answers.items()}
 
 
 async def _name(smtp: aiosmtplib.SMTP, recipient: str, encoding: str) -> aiosmtplib.SMTPResponse:
@@ -81,46 +77,19 @@ async def _send(smtp: aiosmtplib.SMTP, content: bytes) -> aiosmtplib.SMTPRespons
         return aiosmtplib.SMTPResponse(error.code, error.message)
 
 
-def receipt(mail: Mail, answers: Answers) -> Receipt:
-    """The receipt for a mail that everybody has now. Raises `SendFailed`, which names those who do not."""
-    last = list(answers.values())[-1]
-    taken = mail.progress.taken.union(one for one, answer in answers.items() if is_taken(answer.code))
-    before = {one: why for one, why in mail.progress.refused.items() if one not in answers}
-    refused = before | {one: _text(answer) for one, answer in answers.items() if is_permanent(answer.code)}
-    waiting = {one: _text(answer) for one, answer in answers.items() if one not in taken and one not in refused}
-    without = {one: waiting.get(one) or refused.get(one, "") for one in mail.recipients if one not in taken}
-    if not without:
-        return Receipt(last.code, said(last.message))
-    progress = Progress(taken, refused if waiting else {})
-    whole = len(answers) == len(mail.recipients) == len(without) and len(set(without.values())) == 1
-    answer = next((answer for one, answer in answers.items() if one in without), last)
-    if whole and is_login(answer.code):
-        raise refused_login(answer)
-    raise SendFailed(
-        _shown(mail, f"the mail server refused the message: {_text(answer)}" if whole else _named(mail, without)),
-        permanent=not waiting,
+def _judged(answer: aiosmtplib.SMTPResponse) -> Receipt | Refusal:
+    if is_taken(answer.code):
+        return Receipt(answer.code, said(answer.message))
+    text = _text(answer)
+    if is_login(answer.code):
+        return Refusal(text, refused_login(answer))
+    failure = SendFailed(
+        f"the mail server refused the message: {text}",
+        permanent=is_permanent(answer.code),
         status_code=answer.code,
-        response_body=_shown(mail, said(answer.message) if whole else "\n".join(map(": ".join, without.items()))),
-        # Without any, it was the server or the whole mail that failed, and not a part of it.
-        checkpoint=None if progress == mail.progress == Progress() else progress.text(),
+        response_body=said(answer.message),
     )
-
-
-def _named(mail: Mail, without: Mapping[str, str]) -> str:
-    """Who did not get the mail, those with the same answer together, because what is kept of it is short."""
-    by_answer: dict[str, list[str]] = {}
-    for address, why in without.items():
-        by_answer.setdefault(why, []).append(address)
-    reasons = "; ".join(f"{', '.join(addresses)} ({why})" for why, addresses in by_answer.items())
-    return f"{len(without)} of {len(mail.recipients)} recipients did not get the mail: {reasons}"
-
-
-def _shown(mail: Mail, text: str) -> str:
-    """The text with only the beginning of each address in `bcc`: a key that reads deliveries reads this, and only
-    one that manages subscriptions may know these addresses."""
-    for box in mail.bcc:
-        text = text.replace(box.address, f"{box.address[0]}…@{box.domain}")
-    return text
+    return Refusal(text, failure)
 
 
 def _text(answer: aiosmtplib.SMTPResponse) -> str:

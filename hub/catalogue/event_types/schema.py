@@ -1,7 +1,7 @@
 """JSON Schemas of event data: compiled with limits, and applied without repeating what was sent."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import orjson
@@ -15,6 +15,8 @@ MAX_BYTES = 65_536
 MAX_NESTING = 64
 MAX_WEIGHT = 5_000
 """Subschemas after each `$ref` is replaced by its target: bounds the cost of one check."""
+MAX_DESCRIPTION = 200
+"""Characters of a description that an error shows."""
 _REGEX_BYTES = 1_000_000
 _EMAIL = re.compile(
     r'(?:[^@\x00-\x20\x7f-\x9f<>()\[\],;:\\"]{1,64}|"(?:[^"\\\x00-\x1f\x7f-\x9f]|\\[\x20-\x7e]){1,62}")'
@@ -37,8 +39,9 @@ class Schema:
         [fault.pointer for fault in schema.validate({})]  # ["/data/sku"]
     """
 
-    def __init__(self, compiled: CompiledSchema) -> None:
+    def __init__(self, compiled: CompiledSchema, document: Any) -> None:
         self._compiled = compiled
+        self._document = document
 
     @classmethod
     def compile(cls, document: Any, *place: str | int) -> Self:
@@ -61,7 +64,7 @@ class Schema:
             )
         except ValidationError as error:
             raise _invalid(_schema_detail(error), (*place, *error.instance_path)) from None
-        return cls(compiled)
+        return cls(compiled, document)
 
     def validate(self, data: Any) -> tuple[Fault, ...]:
         """Every place, up to twenty, where an event's data breaks the schema, with pointers under `/data`."""
@@ -80,7 +83,25 @@ class Schema:
                 yield from (Fault("is not a known member", pointer(*path, name)) for name in details["unexpected"])
             else:
                 detail = _DETAILS.get(error.kind.name)
-                yield Fault(detail(details) if detail else f"breaks the rule `{error.kind.name}`", pointer(*path))
+                broken = detail(details) if detail else f"breaks the rule `{error.kind.name}`"
+                yield Fault(f"{broken}{self._described(error.schema_path)}", pointer(*path))
+
+    def _described(self, rule: Sequence[str | int]) -> str:
+        """What the schema says of the value that breaks this rule, as a sentence to follow another."""
+        schema = self._document
+        try:
+            for part in rule[:-1]:
+                schema = schema[part]
+            description = schema["description"]
+        except (KeyError, TypeError):
+            # There is none, or the schema is `false`.
+            return ""
+        return f". {_cut(description)}"
+
+
+def _cut(description: str) -> str:
+    text = " ".join(description.split())
+    return text if len(text) <= MAX_DESCRIPTION else f"{text[: MAX_DESCRIPTION - 1]}…"
 
 
 _DETAILS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {

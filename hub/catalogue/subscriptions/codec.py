@@ -30,6 +30,8 @@ class SubscriptionCodec:
 
     def __init__(self, channels: Mapping[str, Channel[Any]], renderer: Renderer, sealer: Sealer) -> None:
         self._channels = channels
+        self.channels = frozenset(channels)
+        """The names of those that there are."""
         self._renderer = renderer
         self._sealer = sealer
 
@@ -96,7 +98,9 @@ class SubscriptionCodec:
         try:
             return channel.Target.model_validate(members)
         except ValidationError as error:
-            raise Invalid("The target is not valid; see `errors`.", errors=pydantic_faults(error, "target")) from None
+            known = [name for name in channel.Target.model_fields if name != "previous_secrets"]
+            faults = pydantic_faults(error, "target", known=known)
+            raise Invalid("The target is not valid; see `errors`.", errors=faults) from None
 
     def retarget(self, current: Subscription, target: TargetModel, at: datetime) -> Subscription:
         """The same subscription with another target of its channel."""

@@ -49,6 +49,10 @@ class Subscriptions:
         """The present name of a delivery's subscription; None where that is gone."""
         return self._catalogue.subscription_name(delivery.subscription_id)
 
+    def channels(self, tenant: str) -> set[str]:
+        """The channels that there are, and those that subscriptions of the tenant still name."""
+        return {*self._codec.channels, *(one.spec.channel for one in self.listing(tenant))}
+
     def listing(self, tenant: str) -> list[Subscription]:
         """Newest first."""
         return sorted(self._catalogue.subscriptions(tenant).values(), key=lambda s: s.id, reverse=True)
@@ -176,7 +180,8 @@ def _patched(current: Subscription, merge: dict[str, Any]) -> SubscriptionSpec:
     try:
         return SubscriptionSpec.model_validate({**_merged(document, patch), **whole})
     except ValidationError as error:
-        raise Invalid("The patched subscription is not valid; see `errors`.", errors=pydantic_faults(error)) from None
+        faults = pydantic_faults(error, known=SubscriptionSpec.model_fields)
+        raise Invalid("The patched subscription is not valid; see `errors`.", errors=faults) from None
 
 
 def _replaced(current: Subscription, spec: SubscriptionSpec) -> SubscriptionSpec:

@@ -18,7 +18,7 @@ from hub.stores.base.archive import (
     TextSearch,
 )
 from hub.stores.base.clock import ClockMark, StoreClock
-from hub.stores.base.coordination import Leases, Notify, Schedules, Signal, Signals, Tickets
+from hub.stores.base.coordination import Leases, Notify, Reports, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
 from hub.stores.base.lanes import (
@@ -77,6 +77,7 @@ __all__ = [
     "Queue",
     "RecentFailure",
     "Records",
+    "Reports",
     "Result",
     "Schedules",
     "Section",

@@ -1,4 +1,5 @@
-"""The contracts by which the processes on one store work together: leases, signals, stream tickets, schedule runs."""
+"""The contracts by which the processes on one store work together: leases, signals, reports, stream tickets, schedule
+runs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
@@ -82,6 +83,18 @@ class Tickets(ABC):
     async def extend(self, kept: Mapping[str, bytes], seconds: float) -> frozenset[str]:
         """Keep tickets for that long from now, where this is what is kept; gives the hashes of these. At most 500 in a
         call."""
+
+
+class Reports(ABC):
+    """What processes tell each other of themselves, each under its own name, for a while."""
+
+    @abstractmethod
+    async def put(self, name: str, report: bytes, seconds: float) -> None:
+        """Keep a report in place of the last one with this name, for `seconds`."""
+
+    @abstractmethod
+    async def told(self) -> Mapping[str, bytes]:
+        """The reports whose time is not up, by name."""
 
 
 class Schedules(ABC):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hub.stores.base.archive import Archive
 from hub.stores.base.clock import StoreClock
-from hub.stores.base.coordination import Leases, Schedules, Signals, Tickets
+from hub.stores.base.coordination import Leases, Reports, Schedules, Signals, Tickets
 from hub.stores.base.feed import Feed
 from hub.stores.base.intake import Intake
 from hub.stores.base.queue import Queue
@@ -38,6 +38,7 @@ class Store:
     clock: StoreClock
     signals: Signals
     leases: Leases
+    reports: Reports
     tickets: Tickets
     schedules: Schedules
     transfer: Transfer

@@ -1,11 +1,11 @@
-"""Leases, signals and schedule runs of a store that only one process has open."""
+"""Leases, signals, reports and schedule runs of a store that only one process has open."""
 
 import asyncio
 from collections.abc import Collection, Mapping
 from itertools import count
 
 from hub.clock import Clock
-from hub.stores.base import Leases, Schedules, Signal, Signals
+from hub.stores.base import Leases, Reports, Schedules, Signal, Signals
 
 
 class ProcessLeases(Leases):
@@ -51,6 +51,23 @@ class ProcessSignals(Signals):
     async def next(self) -> Signal:
         never: asyncio.Future[Signal] = asyncio.get_running_loop().create_future()
         return await never
+
+
+class ProcessReports(Reports):
+    """What this process told itself."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._reports: dict[str, tuple[bytes, float]] = {}
+        """The report and when its time is up, by the name of who told it."""
+
+    async def put(self, name: str, report: bytes, seconds: float) -> None:
+        self._reports[name] = report, self._clock.monotonic() + seconds
+
+    async def told(self) -> Mapping[str, bytes]:
+        now = self._clock.monotonic()
+        self._reports = {name: kept for name, kept in self._reports.items() if kept[1] > now}
+        return {name: report for name, (report, _) in self._reports.items()}
 
 
 class ProcessSchedules(Schedules):

@@ -12,7 +12,7 @@ from hub.stores.redis.archive import RedisArchive
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.url import read_address
 from hub.stores.redis.clock import RedisClock
-from hub.stores.redis.coordination import RedisLeases, RedisSchedules, RedisTickets, open_signals
+from hub.stores.redis.coordination import RedisLeases, RedisReports, RedisSchedules, RedisTickets, open_signals
 from hub.stores.redis.feed import open_feed
 from hub.stores.redis.intake import RedisIntake
 from hub.stores.redis.queue import RedisQueue
@@ -67,6 +67,7 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
             clock=RedisClock(engine),
             signals=signals,
             leases=RedisLeases(engine),
+            reports=RedisReports(engine),
             tickets=RedisTickets(engine),
             schedules=RedisSchedules(engine),
             transfer=RedisTransfer(engine),

@@ -1,4 +1,4 @@
-"""Leases, signals, stream tickets and schedule runs, shared by all processes that have the store open."""
+"""Leases, signals, reports, stream tickets and schedule runs, shared by all processes that have the store open."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from hub.errors import Unavailable
-from hub.stores.base import Leases, Schedules, Signal, Signals, Tickets
+from hub.stores.base import Leases, Reports, Schedules, Signal, Signals, Tickets
 from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.keyspace.codec import fields, unpack
 from hub.stores.redis.keyspace.key_names import KeyNames
@@ -19,6 +19,8 @@ _PUT: Final = script("put_ticket")
 _FIND: Final = script("find_ticket")
 _REPLACE: Final = script("replace_ticket")
 _EXTEND: Final = script("extend_tickets")
+_PUT_REPORT: Final = script("put_report")
+_READ_REPORTS: Final = script("read_reports")
 _RECORD: Final = script("record_run")
 
 _LEASE_FORGOTTEN_SECONDS: Final = 86_400.0
@@ -134,6 +136,17 @@ class RedisTickets(Tickets):
         asked = [part for pair in kept.items() for part in pair]
         extended = await self._engine.run(_EXTEND, int(seconds * 1000), *asked, repeat=True)
         return frozenset(map(bytes.decode, extended))
+
+
+class RedisReports(Reports):
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def put(self, name: str, report: bytes, seconds: float) -> None:
+        await self._engine.run(_PUT_REPORT, name, report, int(seconds * 1000), repeat=True)
+
+    async def told(self) -> Mapping[str, bytes]:
+        return fields(await self._engine.run(_READ_REPORTS, repeat=True))
 
 
 class RedisSchedules(Schedules):

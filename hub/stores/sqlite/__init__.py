@@ -10,7 +10,7 @@ from hub.clock import Clock
 from hub.errors import HubError
 from hub.stores.base import Store
 from hub.stores.options import StoreOptions
-from hub.stores.process import ProcessLeases, ProcessSchedules, ProcessSignals
+from hub.stores.process import ProcessLeases, ProcessReports, ProcessSchedules, ProcessSignals
 from hub.stores.sqlite.archive import SqliteArchive
 from hub.stores.sqlite.clock import SqliteClock, read_mark
 from hub.stores.sqlite.database.opening import connect, exclusive, prepare
@@ -78,6 +78,7 @@ async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIte
             clock=SqliteClock(writer, live, timeline),
             signals=ProcessSignals(),
             leases=ProcessLeases(clock),
+            reports=ProcessReports(clock),
             tickets=SqliteTickets(writer, live, timeline),
             schedules=ProcessSchedules(),
             transfer=SqliteTransfer(writer, history, timeline),

@@ -25,15 +25,24 @@ _LOOKED_AT: Final = 500
 _RECLAIM_LEASE: Final = timedelta(minutes=1)
 """Long enough for the caller to finish what it took over."""
 
-# Each part reads the first entry of the index `deliveries_due` for a lane and class; one condition for all reads all.
-# What is appointed is due by the time of day, which is :ahead of the store's time. Nothing appointed was tried before.
-_FIRST_OF: Final = "FROM deliveries WHERE status = 'pending' AND subscription_id = {lane} AND class ="
-_FIRST_DUE: Final = f"""
-    (SELECT min(at) FROM (
-        {" UNION ALL ".join(f"SELECT min(due_at) AS at {_FIRST_OF} {one:d} AND appointed = 0" for one in LaneClass)}
-        UNION ALL
-        SELECT min(due_at) - :ahead {_FIRST_OF} {LaneClass.LIVE:d} AND appointed = 1))
-"""
+
+def _first_due(lane: str, *, appointed: bool) -> str:
+    """When the first delivery of a lane is due, by the store's time. With `appointed` also by the time of day, which is
+    :ahead of it."""
+    # Each part reads the first entry of the index `deliveries_due` for a lane and class; one condition for all would
+    # read all. Nothing that is appointed was tried before.
+    first = f"FROM deliveries WHERE status = 'pending' AND subscription_id = {lane} AND class ="
+    parts = [f"SELECT min(due_at) AS at {first} {one:d} AND appointed = 0" for one in LaneClass]
+    if appointed:
+        parts.append(f"SELECT min(due_at) - :ahead {first} {LaneClass.LIVE:d} AND appointed = 1")
+    return f"(SELECT min(at) FROM ({' UNION ALL '.join(parts)}))"
+
+
+def _next_due(*, appointed: bool) -> str:
+    first = _first_due("(want.value ->> 0)", appointed=appointed)
+    return f"SELECT json_array(want.value ->> 0, {first}) AS row FROM json_each(:wants) AS want"
+
+
 # The index is asked for one lane after the other, so the cost grows with lanes, not with deliveries.
 _DUE: Final = f"""
     WITH RECURSIVE lanes (id) AS (
@@ -41,7 +50,7 @@ _DUE: Final = f"""
         UNION ALL
         SELECT (SELECT min(subscription_id) FROM deliveries WHERE status = 'pending' AND subscription_id > lanes.id)
         FROM lanes WHERE lanes.id IS NOT NULL)
-    SELECT json_array(id, {_FIRST_DUE.format(lane="lanes.id")}) AS row FROM lanes WHERE id IS NOT NULL
+    SELECT json_array(id, {_first_due("lanes.id", appointed=True)}) AS row FROM lanes WHERE id IS NOT NULL
 """
 _DUE_OF: Final = """
     SELECT * FROM (SELECT seq, {rank} AS rank, due_at - {ahead} AS due FROM deliveries
@@ -57,17 +66,26 @@ def _due_of(number: LaneClass, *, appointed: bool = False) -> str:
     return _DUE_OF.format(rank=rank, number=int(number), appointed=int(appointed), ahead=":ahead" if appointed else "0")
 
 
-# Each of :wants is [lane, limit, class that goes first, end of the lease].
-_PICK: Final = f"""
+def _pick(*, appointed: bool) -> str:
+    """Which deliveries to claim; each of :wants is [lane, limit, class that goes first, end of the lease]."""
+    parts = [*map(_due_of, LaneClass)]
+    if appointed:
+        parts.append(_due_of(LaneClass.LIVE, appointed=True))
+    return f"""
     SELECT json_array(picked.value, want.value ->> 3) AS row
     FROM json_each(:wants) AS want, json_each((
         SELECT json_group_array(seq) FROM (
-            SELECT seq FROM ({" UNION ALL ".join(map(_due_of, LaneClass))}
-                UNION ALL {_due_of(LaneClass.LIVE, appointed=True)})
+            SELECT seq FROM ({" UNION ALL ".join(parts)})
             ORDER BY rank, due, seq LIMIT :limit))) AS picked
     WHERE picked.key < want.value ->> 1
     ORDER BY want.key, picked.key
 """
+
+
+_ANY_APPOINTED: Final = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE status = 'pending' AND appointed = 1) AS row"
+# Most hubs have none, and then each lane is spared two looks.
+_PICK: Final = (_pick(appointed=False), _pick(appointed=True))
+_NEXT_DUE: Final = (_next_due(appointed=False), _next_due(appointed=True))
 # What needs no attempt among the deliveries of a lane that are due, as far as it is looked for.
 _LEAVING: Final = f"""
     SELECT json_array(due.seq, :until) AS row FROM (
@@ -76,10 +94,6 @@ _LEAVING: Final = f"""
             AND appointed IN (0, 1) AND due_at <= :now
         LIMIT {_LOOKED_AT}) AS due
     CROSS JOIN events ON events.seq = due.event_seq AND (cancelled_at IS NOT NULL OR expires_at <= :wall)
-"""
-_NEXT_DUE: Final = f"""
-    SELECT json_array(want.value ->> 0, {_FIRST_DUE.format(lane="(want.value ->> 0)")}) AS row
-    FROM json_each(:wants) AS want
 """
 _CLAIMED: Final = f"""
     SELECT json_array({DELIVERY_JSON}, {EVENT_JSON}, deliveries.cause) AS row
@@ -117,24 +131,26 @@ Claiming = tuple[Sequence[ClaimRequest], Mapping[str, float]]
 
 
 def _claim(transaction: Transaction, claimings: Sequence[Claiming]) -> list[ClaimResult]:
-    return [_claim_one(transaction, *claiming) for claiming in claimings]
+    (appointed,) = transaction.fetch(_ANY_APPOINTED)
+    return [_claim_one(transaction, *claiming, appointed=appointed) for claiming in claimings]
 
 
 def _claim_one(
-    transaction: Transaction, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]
+    transaction: Transaction, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float], *, appointed: int
 ) -> ClaimResult:
     until = {want.lane: transaction.now + int(lease_seconds[want.lane] * 1000) for want in wants}
     given = orjson.dumps([(want.lane, want.limit, want.first, until[want.lane]) for want in wants]).decode()
     limit = max((want.limit for want in wants), default=0)
     now, ahead = transaction.now, transaction.ahead
-    claims = _lease(transaction, transaction.fetch(_PICK, {"wants": given, "now": now, "ahead": ahead, "limit": limit}))
+    values: dict[str, str | int] = {"wants": given, "now": now, "ahead": ahead, "limit": limit}
+    claims = _lease(transaction, transaction.fetch(_PICK[appointed], values))
     at = instant(transaction.wall)
     leaving = {claim.delivery.lane for claim in claims if not claim.needs_attempt(at)}
     # Where there is no rate, the next claim takes them as soon as these have ended.
     for want in wants:
         if want.policy.per_second is not None and want.lane in leaving:
             claims += _lease(transaction, _leaving(transaction, want.lane, until[want.lane]))
-    next_due: Any = transaction.fetch(_NEXT_DUE, {"wants": given, "ahead": ahead})
+    next_due: Any = transaction.fetch(_NEXT_DUE[appointed], {"wants": given, "ahead": ahead})
     return ClaimResult(tuple(claims), {lane: instant(at + ahead) for lane, at in next_due if at is not None})
 
 

@@ -21,6 +21,7 @@ from hub.testing.stores.leases import LeasesConformance
 from hub.testing.stores.many_processes import SharedStoreConformance
 from hub.testing.stores.queue import QueueConformance
 from hub.testing.stores.records import RecordsConformance
+from hub.testing.stores.reports import ReportsConformance
 from hub.testing.stores.results import ResultsConformance
 from hub.testing.stores.schedules import SchedulesConformance
 from hub.testing.stores.search import SearchConformance
@@ -44,6 +45,7 @@ __all__ = [
     "OpenStore",
     "QueueConformance",
     "RecordsConformance",
+    "ReportsConformance",
     "ResultsConformance",
     "SchedulesConformance",
     "SearchConformance",
@@ -74,6 +76,7 @@ class StoreConformance(
     UpkeepConformance,
     ClockConformance,
     LeasesConformance,
+    ReportsConformance,
     TicketsConformance,
     SchedulesConformance,
     TransferConformance,

@@ -103,6 +103,10 @@ class SharedStoreConformance(StoreSuite):
         assert await other.schedules.record("retention", b"b", second)
         assert not await store.schedules.record("retention", b"a", token)
 
+    async def test_what_one_process_tells_is_told_to_the_others(self, store: Store, other: Store) -> None:
+        await store.reports.put("one", b"held", 15.0)
+        assert await other.reports.told() == {"one": b"held"}
+
     async def test_a_ticket_of_one_process_is_replaced_at_another(self, store: Store, other: Store) -> None:
         await store.tickets.put("digest", b"one", 30.0)
         assert await other.tickets.find("digest") == b"one"

@@ -2,6 +2,7 @@
 
 import gc
 import ssl
+from importlib.metadata import version
 
 import httpx
 import pytest
@@ -48,7 +49,7 @@ async def test_only_what_the_request_says_is_sent(http: httpx.AsyncClient) -> No
     assert {name.lower() for name in receiver.requests[0].headers} == {
         *("host", "x-a", "content-length", "user-agent", "accept-encoding"),
     }
-    assert receiver.requests[0].headers["User-Agent"] == "notification-hub/0.1"
+    assert receiver.requests[0].headers["User-Agent"] == f"notification-hub/{version('notification-hub')}"
 
 
 async def test_without_a_context_the_public_authorities_are_trusted_and_no_private_one(

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.faults.hub import Hub
 from tests.faults.hub_process import ROOT, START_SECONDS, environment
 from tests.faults.patience import until
-from tests.redis_servers import free_port
+from tests.redis_servers import PROCFILE_PORTS, free_port
 
 AGAIN = "while :; do {command}; sleep 0.2; done"
 """honcho ends everything when one process ends; where a hub is run for good, something starts again what dies."""
@@ -26,7 +26,7 @@ class HonchoHub(Hub):
         super().__init__(directory, settings, ["web"] * formation["web"])
         self._formation = formation
         self._honcho: subprocess.Popen[bytes] | None = None
-        base = free_port()
+        base = free_port(PROCFILE_PORTS)
         for number, process in enumerate(self.processes):
             process.port = base + number
 

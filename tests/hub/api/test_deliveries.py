@@ -62,7 +62,16 @@ async def test_deliveries_are_listed_by_each_of_their_members(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "status"), [("status=lost", 422), ("type=*.x", 422), ("since=now", 422), ("cursor=AAAA", 400)]
+    ("query", "status"),
+    [
+        ("status=lost", 422),
+        ("type=*.x", 422),
+        ("since=now", 422),
+        ("channel=mail", 422),
+        ("event_id=o-77", 422),
+        ("subscription_id=sales+room", 422),
+        ("cursor=AAAA", 400),
+    ],
 )
 async def test_a_query_that_makes_no_sense_is_refused(api: Api, query: str, status: int) -> None:
     assert (await api.admin.get(f"/v1/deliveries?{query}")).status_code == status

@@ -18,6 +18,32 @@ async def test_what_the_framework_refuses_is_a_problem_too(api: Api, method: str
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json().keys() == {"type", "title", "status", "detail", "request_id"}
     assert ("allow" in answer.headers) == (status == 405)
+    code, title = {404: ("not_found", "Not found"), 405: ("method_not_allowed", "Method not allowed")}[status]
+    assert (answer.json()["type"].rpartition(":")[2], answer.json()["title"]) == (code, title)
+    assert answer.json()["detail"].startswith("There is no route")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer", "known"),
+    [
+        ("events", {"type": "stock.low", "data": 1, "tpye": 1}, "/tpye", "type, data, id"),
+        ("subscriptions", {"name": "x", "event_types": ["*"], "chanel": "file"}, "/chanel", "channel, target"),
+        (
+            "subscriptions",
+            {"name": "x", "event_types": ["*"], "channel": "slack", "target": {"url": "https://h"}},
+            "/target/url",
+            "webhook_url, bot_token, channel",
+        ),
+        ("keys", {"name": "x", "scopes": ["read"], "tennant": "t"}, "/tennant", "scopes"),
+    ],
+)
+async def test_an_unknown_member_is_answered_with_those_that_are_known(
+    api: Api, path: str, body: dict[str, object], pointer: str, known: str
+) -> None:
+    answer = await api.admin.post(f"/v1/{path}", json=body)
+    details = {fault["pointer"]: fault["detail"] for fault in answer.json()["errors"]}
+    assert details[pointer].startswith("is not a known member; known are ")
+    assert known in details[pointer]
 
 
 @pytest.mark.parametrize(

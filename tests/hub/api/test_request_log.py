@@ -72,7 +72,9 @@ async def test_every_answer_of_the_api_has_the_id_of_its_request_and_so_has_its_
     assert (large.status_code, large.headers["x-request-id"], large.json()["request_id"]) == (413, "large", "large")
 
 
-async def test_lines_of_a_request_name_it_and_its_key(api: Api) -> None:
+@pytest.mark.parametrize("by_ticket", [False, True])
+async def test_lines_of_a_request_name_it_and_its_key(api: Api, by_ticket: bool) -> None:
+    ticket = (await api.admin.post("/v1/stream-tickets")).json()["ticket"]
     seen = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +85,11 @@ async def test_lines_of_a_request_name_it_and_its_key(api: Api) -> None:
     silent = AccessLog(configure("critical", "json"), None, clock)
     logged = RequestLog(app, access_log=silent, clock=clock, count=uncounted)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(logged), base_url="http://hub") as client:
-        await client.get("/v1/events", headers={"Authorization": api.admin.headers["authorization"]})
+        if by_ticket:
+            # Refused once the ticket is known: a stream would have no end.
+            await client.get("/v1/stream", params={"ticket": ticket, "types": "order.lost"})
+        else:
+            await client.get("/v1/events", headers={"Authorization": api.admin.headers["authorization"]})
     (context,) = seen
     assert context is not None
     assert context.key_id == "key_admin"

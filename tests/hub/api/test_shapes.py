@@ -63,6 +63,11 @@ async def test_lists_refuse_a_parameter_that_they_do_not_know(api: Api) -> None:
         assert (await api.client(None).get(path, params={"statsu": "dead"})).status_code == 401, path
 
 
+async def test_what_a_list_takes_once_is_refused_when_it_is_given_twice(api: Api) -> None:
+    refused = await api.admin.get("/v1/deliveries?status=dead&status=held&limit=1")
+    assert (refused.status_code, pointers(refused)) == (422, ["/query/status"])
+
+
 async def test_the_refusal_names_the_parameters_that_there_are(api: Api) -> None:
     refused = await api.admin.get("/v1/events", params={"kind": "x", "limit": 1})
     (fault,) = refused.json()["errors"]

@@ -92,7 +92,7 @@ async def test_the_other_vendors_publish_too(api: Api) -> None:
 
 async def test_every_source_of_the_guide_can_be_made(api: Api) -> None:
     guide = (ROOT / "docs/guides/sources.md").read_text()
-    specs = re.findall(r"\$HUB/v1/sources -H [^\n]* --json '(\{.*?\})'\n", guide, re.DOTALL)
+    specs = re.findall(r"\$HUB_URL/v1/sources -H [^\n]* --json '(\{.*?\})'\n", guide, re.DOTALL)
     made = [
         await api.admin.post("/v1/sources", content=spec.replace("'\"$SECRET\"'", WHSEC), headers=JSON)
         for spec in specs

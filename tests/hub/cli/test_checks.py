@@ -50,9 +50,10 @@ def test_where_nothing_is_the_places_are_named(tmp_path: Path) -> None:
 
 
 def test_the_settings_file_is_named(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HUB_CONFIG", str(tmp_path / "own.toml"))
-    assert looked_at(data_dir)["settings"].seen == f"the environment; no {tmp_path / 'own.toml'}"
+    monkeypatch.chdir(tmp_path)
+    assert looked_at(data_dir)["settings"].seen == f"the environment; no {tmp_path / 'hub.toml'}"
     (tmp_path / "own.toml").write_text("")
+    monkeypatch.setenv("HUB_CONFIG", str(tmp_path / "own.toml"))
     assert looked_at(data_dir)["settings"].seen == f"the environment and {tmp_path / 'own.toml'}"
 
 
@@ -133,11 +134,12 @@ def test_a_misspelt_setting_is_found_with_the_one_that_was_meant(
 ) -> None:
     monkeypatch.setenv("HUB_SMTP_ULR", "smtp://mail")
     monkeypatch.setenv("HUB_CONFIG", str(tmp_path / "hub.toml"))
-    (tmp_path / "hub.toml").write_text("HUB_PORT = 1\n")
+    (tmp_path / "hub.toml").write_text("HUB_PORT = 1\n[hub]\nport = 2\n")
     settings = Settings(data_dir=data_dir)
     unknown = {f.seen: f for f in local(settings, SystemClock()) if f.check == "unknown"}
     assert unknown["nothing reads HUB_SMTP_ULR"].advice == "Did you mean HUB_SMTP_URL?"
     assert unknown["nothing reads HUB_PORT in hub.toml"].advice == "Did you mean port?"
+    assert unknown["nothing reads [hub] in hub.toml"].advice.startswith("hub.toml has no sections")
     assert {finding.state for finding in unknown.values()} == {"warning"}
 
 

@@ -45,6 +45,12 @@ async def test_a_problem_is_one_line_with_its_faults_and_status() -> None:
     assert (str(caught.value), caught.value.status) == (expected, 422)
 
 
+async def test_who_gives_no_key_is_told_how_to_give_one() -> None:
+    async with Receiver([problem(401, "Send a key as `Authorization: Bearer <key>`.")]) as receiver:
+        with pytest.raises(Refused, match=r"^The hub needs a key: give --key or set HUB_KEY\. \[401\]$"):
+            await call(receiver.url, lambda hub: hub.get("/v1/events"))
+
+
 async def test_an_overloaded_hub_says_when_to_try_again() -> None:
     answer = problem(503, "The disk is full.")
     async with Receiver([Reply(503, answer.body, {"Retry-After": "7"})]) as receiver:

@@ -25,7 +25,7 @@ async def test_the_admin_key_of_the_data_directory_is_for_this_machine_only(
     (tmp_path / "admin.key").write_text(f"{KEY}\n")
     async with Receiver([Reply(200, '{"items": []}')] * 2) as receiver:
         await beside(hub, "keys", "list", "--url", receiver.url)
-        await beside(hub, "keys", "list", "--url", receiver.url, "--key", "another")
+        await beside(hub, "keys", "list", "--url", receiver.url, "--key", "\ufeffanother\n")
     assert [arrival.headers["Authorization"] for arrival in receiver.requests] == [f"Bearer {KEY}", "Bearer another"]
 
 

@@ -1,5 +1,6 @@
 """Publishing from the command line: the data as they are, and safe to repeat."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,11 @@ async def test_a_duplicate_is_said_to_be_one(hub: Hub) -> None:
     async with Receiver([Reply(202, '{"id": "evt_1", "duplicate": true}')]) as receiver:
         ran = await beside(hub, "publish", "x", "-d", "1", "--url", receiver.url)
     assert "a duplicate" in ran.out
+
+
+@pytest.mark.parametrize(("status", "told"), [("pending", "is sent again"), ("held", "is held: no mail server")])
+async def test_replay_says_whether_the_delivery_is_sent_and_how_to_watch_it(hub: Hub, status: str, told: str) -> None:
+    delivery = {"id": "dlv_1", "event_id": "evt_1", "status": status, "reason": "no mail server"}
+    async with Receiver([Reply(202, json.dumps(delivery))]) as receiver:
+        ran = await beside(hub, "replay", "dlv_1", "--url", receiver.url)
+    assert ran == Ran(0, f"dlv_1 {told}\nWatch it: hub tail --since earliest --event-id evt_1\n", "")

@@ -18,7 +18,7 @@ from hub.cli.roles import with_platform_port
 from hub.settings import Platform, Settings
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.plain_http import NO_TLS
-from tests.redis_servers import RedisServer, free_port, wait_until
+from tests.redis_servers import PROCFILE_PORTS, RedisServer, free_port, wait_until
 from tests.serving import HUB, serving, surroundings
 
 ROOT = Path(__file__).parents[3]
@@ -72,9 +72,8 @@ def test_a_wrong_setting_of_the_platform_is_one_clear_line(tmp_path: Path) -> No
 
 def test_a_taken_health_port_is_one_clear_line(valkey: RedisServer, tmp_path: Path) -> None:
     refused = run("worker", "--health-port", str(valkey.port), directory=tmp_path, HUB_STORE_URL=valkey.url())
-    complaint = (
-        f"hub: Cannot listen on 127.0.0.1:{valkey.port}: Address already in use; choose another --health-port.\n"
-    )
+    why = "Address already in use; choose another --health-port or HUB_HEALTH_PORT."
+    complaint = f"hub: Cannot listen on 127.0.0.1:{valkey.port}: {why}\n"
     assert (refused.returncode, refused.stderr) == (1, complaint)
 
 
@@ -162,7 +161,7 @@ def test_the_procfile_names_each_role() -> None:
 @contextmanager
 def honcho(directory: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The Procfile with two web processes, a worker and a scheduler, and the port of the first."""
-    port = free_port()
+    port = free_port(PROCFILE_PORTS)
     (directory / "Procfile").write_text((ROOT / "Procfile").read_text())
     path = f"{HUB.parent}:{os.environ['PATH']}"
     process = subprocess.Popen(

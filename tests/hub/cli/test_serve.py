@@ -140,8 +140,26 @@ def test_a_taken_port_is_one_clear_line(hub: ServedHub, tmp_path: Path) -> None:
     second = subprocess.run(
         [HUB, "serve", "--port", port], cwd=tmp_path, env=surroundings(), capture_output=True, text=True, check=False
     )
-    complaint = f"hub: Cannot listen on 127.0.0.1:{port}: Address already in use; choose another --port.\n"
+    complaint = f"hub: Cannot listen on 127.0.0.1:{port}: Address already in use; choose another --port or HUB_PORT.\n"
     assert (second.returncode, second.stdout, second.stderr) == (1, "", complaint)
+
+
+@pytest.mark.parametrize("command", [["serve"], ["doctor"], ["backup", "copy"], ["store", "compact"]])
+def test_a_directory_that_cannot_be_looked_at_is_named_in_one_line(command: list[str], tmp_path: Path) -> None:
+    # As one that another user owns; but nothing is closed to root, who may be running the tests.
+    unusable = "x" * 300
+    refused = subprocess.run(
+        [HUB, *command],
+        cwd=tmp_path,
+        env=surroundings(HUB_DATA_DIR=unusable, HUB_PORT="0"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    said = refused.stdout + refused.stderr
+    assert (refused.returncode, "Traceback" in said) == (1, False)
+    assert "File name too long" in " ".join(said.split())
 
 
 @pytest.mark.parametrize(
@@ -153,8 +171,11 @@ def test_a_taken_port_is_one_clear_line(hub: ServedHub, tmp_path: Path) -> None:
         ({"HUB_ADMIN_KEY": ""}, "HUB_ADMIN_KEY: must have at least 32 characters"),
         ({"HUB_SECRET_KEY": " \n"}, "HUB_SECRET_KEY: must have at least 32 characters"),
         ({"HUB_ALLOW_PRIVATE_TARGETS": "local"}, "HUB_ALLOW_PRIVATE_TARGETS: must be a network, such as 10.0.0.0/8."),
-        ({"HUB_LOG_LEVEL": "loud"}, "log level"),
-        ({"HUB_STORE_URL": "mongo://here"}, "sqlite://"),
+        ({"HUB_LOG_LEVEL": "loud"}, "HUB_LOG_LEVEL: must be 'debug', 'info', "),
+        ({"HUB_ROOT_PATH": "hub"}, "HUB_ROOT_PATH: must be a path such as /hub."),
+        ({"HUB_CONFIG": "/nowhere/hub.toml"}, "HUB_CONFIG names /nowhere/hub.toml, and there is no such file."),
+        ({"HUB_HOST": "nowhere.invalid"}, "; correct HUB_HOST or --host."),
+        ({"HUB_STORE_URL": "mongo://here"}, "HUB_STORE_URL, must start with one of: sqlite://"),
         ({"HUB_DATA_DIR": "/dev/null"}, "cannot start"),
     ],
 )

@@ -73,6 +73,12 @@ async def test_a_dead_process_behind_a_proxy_is_found() -> None:
     assert [finding.state for finding in found.values()] == ["failed"]
 
 
+async def test_another_program_at_the_address_is_told_apart() -> None:
+    found = await examined({"/livez": Reply(404, "<h1>Not found</h1>")})
+    assert found["alive"].seen.startswith("something else than a hub answers at http://127.0.0.1:")
+    assert "HUB_PORT" in found["alive"].advice
+
+
 def test_no_hub_at_all_is_told_apart() -> None:
     with HubClient("http://127.0.0.1:1", "a-key") as hub, pytest.raises(Unreachable):
         list(server(hub, SystemClock()))

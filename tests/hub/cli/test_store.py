@@ -62,7 +62,7 @@ def test_a_file_that_is_not_there_is_not_made(hub: Hub, tmp_path: Path) -> None:
 def test_a_destination_that_cannot_be_used_is_one_clear_line(hub: Hub, filled: str) -> None:
     ran = hub("store", "copy", "--from", filled, "--to", "mongo://127.0.0.1")
     assert (ran.status, ran.out) == (1, "")
-    assert ran.err.splitlines()[-1].startswith("hub: This is not the address of a store.")
+    assert ran.err.splitlines()[-1].startswith("hub: The address of a store, such as HUB_STORE_URL, must")
 
 
 def test_a_database_gives_back_what_was_removed(hub: Hub, tmp_path: Path) -> None:

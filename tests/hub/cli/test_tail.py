@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
+import pytest
 from httpx_sse import ServerSentEvent
 
 from hub.cli.tail import as_line
 from hub.testing.receivers import Receiver, Reply
-from tests.hub.cli.commands import Hub, beside
+from tests.hub.cli.commands import KEY, Hub, beside
 
 
 def frame(cursor: int, kind: str = "event.accepted", **data: Any) -> str:
@@ -33,7 +34,7 @@ async def test_tail_resumes_where_the_connection_broke(hub: Hub) -> None:
 
 async def test_tail_gives_up_when_its_key_is_refused(hub: Hub) -> None:
     async with Receiver([Reply(401, '{"detail": "The key is unknown."}')]) as receiver:
-        ran = await beside(hub, "tail", "--url", receiver.url)
+        ran = await beside(hub, "tail", "--url", receiver.url, "--key", KEY)
     assert (ran.status, ran.err) == (1, "hub: The key is unknown. [401]\n")
 
 
@@ -41,7 +42,7 @@ async def test_tail_gives_up_when_its_key_is_revoked_meanwhile(hub: Hub) -> None
     sse = {"Content-Type": "text/event-stream"}
     script = [Reply(200, "retry: 1\n" + frame(1, id="evt_1"), sse), Reply(401, '{"detail": "The key is unknown."}')]
     async with Receiver(script) as receiver:
-        ran = await beside(hub, "tail", "--json", "--url", receiver.url)
+        ran = await beside(hub, "tail", "--json", "--url", receiver.url, "--key", KEY)
     assert (ran.status, ran.out.count("\n"), ran.err) == (1, 1, "hub: The key is unknown. [401]\n")
 
 
@@ -66,6 +67,22 @@ def test_a_line_of_tail_tells_what_happened_and_steers_no_terminal() -> None:
     assert line.startswith("12:00:01.250  delivery.attempted")
     assert "order.paid  dlv_1 → sales\ufffd[2J room (slack, sub_1)  attempt 2, 500, 12 ms, red " in line
     assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("due", "shown"), [("2026-11-23T12:00:06.250Z", "12:00:06"), ("2026-11-24T08:00:00Z", "2026-11-24 08:00:00")]
+)
+def test_a_line_of_tail_says_when_the_next_attempt_follows(due: str, shown: str) -> None:
+    attempt = {"number": 1, "error": "the connection was refused"}
+    data = {"id": "dlv_1", "updated_at": "2026-11-23T12:00:01Z", "attempt": attempt, "next_attempt_at": due}
+    line = as_line(ServerSentEvent("delivery.attempted", json.dumps({**data, "status": "pending"}), "7", None)).plain
+    assert line.endswith(f"attempt 1, the connection was refused, next at {shown}")
+    line = as_line(ServerSentEvent("delivery.attempted", json.dumps({**data, "status": "dead"}), "7", None)).plain
+    assert line.endswith("attempt 1, the connection was refused")
+
+
+def test_a_line_of_tail_says_what_a_gap_is() -> None:
+    assert "entries before this are missing" in as_line(ServerSentEvent("gap", '{"oldest": 7}', "7", None)).plain
 
 
 def test_a_line_of_tail_shows_the_id_alone_where_a_hub_tells_no_name() -> None:

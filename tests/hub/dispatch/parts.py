@@ -1,5 +1,6 @@
 """The parts of a dispatcher, each to be tested without the others: over a real store, with a scripted channel."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,6 +66,14 @@ class Parts:
     attempter: Attempter
     notified: list[tuple[str, datetime | None]]
     ended: list[str]
+    metrics: Metrics
+
+    @property
+    def counted(self) -> dict[str, float]:
+        """How many deliveries of each status are counted as ended."""
+        text = self.metrics.render()[0].decode()
+        found = re.findall(r'^hub_deliveries_total\{.*status="(\w+)"\} (\S+)$', text, re.MULTILINE)
+        return {status: float(count) for status, count in found}
 
     async def subscribe(self, **members: Any) -> Subscription:
         spec = {"name": "all", "event_types": ("*",), "channel": "scripted", "target": {}, **members}
@@ -102,12 +111,13 @@ def make_parts(store: Store, clock: ManualClock) -> Parts:
     backoff = StoreBackoff(clock)
     notified: list[tuple[str, datetime | None]] = []
     ended: list[str] = []
+    metrics = Metrics()
     recorder = Recorder(
         store.queue,
         catalogue,
         subscriptions,
         clock,
-        Metrics(),
+        metrics,
         Random(1),
         backoff,
         notify=lambda lane, due_at: notified.append((lane, due_at)),
@@ -123,7 +133,9 @@ def make_parts(store: Store, clock: ManualClock) -> Parts:
         failpoint=lambda name: None,
         time_of_day=clock.now,
     )
-    return Parts(store, clock, channel, catalogue, subscriptions, backoff, recorder, sender, attempter, notified, ended)
+    return Parts(
+        store, clock, channel, catalogue, subscriptions, backoff, recorder, sender, attempter, notified, ended, metrics
+    )
 
 
 @contextmanager

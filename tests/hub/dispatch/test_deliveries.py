@@ -10,6 +10,7 @@ from hub.dispatch import deliveries as module
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.errors import Conflict, Invalid, NotFound
+from hub.instants import instant_text
 from hub.models import Delivery, Event, Status
 from hub.stores.base import DeliveryQuery, Page, Result, Signal
 from hub.testing.stores import samples
@@ -52,7 +53,15 @@ def desk(parts: Parts) -> Desk:
     store = parts.store
     events = Events(store.archive)
     service = Deliveries(
-        events, store.archive, store.intake, store.queue, parts.catalogue, parts.sender.holds, parts.clock, told.append
+        events,
+        store.archive,
+        store.intake,
+        store.queue,
+        parts.catalogue,
+        parts.sender.holds,
+        parts.clock,
+        told.append,
+        parts.metrics,
     )
     return Desk(parts, service, told)
 
@@ -73,6 +82,11 @@ async def test_what_waits_for_a_channel_that_can_send_nothing_is_held_too(desk: 
     )
     desk.parts.channel.missing = None
     assert await desk.service.counts(TENANT, ALL) == {Status.PENDING: 1}
+    due = instant_text(event.accepted_at)
+    assert (await desk.explained(event))[subscription.id] == (
+        "matched",
+        f"the delivery {delivery.id} is pending; its next attempt is due at {due}",
+    )
 
 
 async def test_what_waits_for_a_disabled_subscription_is_shown_listed_and_counted_as_held(desk: Desk) -> None:
@@ -112,6 +126,7 @@ async def test_a_delivery_is_cancelled_once_and_not_while_it_is_sent(desk: Desk)
         with pytest.raises(Conflict) as refused:
             await desk.service.cancel(TENANT, delivery.id)
         assert refused.value.retry_after == retry_after
+    assert desk.parts.counted == {"cancelled": 1}
 
 
 async def test_a_change_that_another_write_overtook_is_refused(desk: Desk) -> None:
@@ -173,6 +188,7 @@ async def test_cancelling_an_event_cancels_what_waits_over_all_pages(
     assert await desk.service.cancel_event(TENANT, event.id) == 5
     assert await desk.service.cancel_event(TENANT, event.id) == 0
     assert await desk.service.counts(TENANT, ALL) == {Status.DELIVERED: 1, Status.SENDING: 1, Status.CANCELLED: 5}
+    assert desk.parts.counted == {"cancelled": 5}
 
 
 async def test_every_subscription_is_told_what_became_of_an_event_for_it_and_why(desk: Desk) -> None:

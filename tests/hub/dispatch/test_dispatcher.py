@@ -5,6 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hub.dispatch.store_backoff import RECOVERY_SECONDS
 from hub.stores.base import ClaimRequest
 from hub.stores.gate import THRESHOLD
@@ -331,3 +333,17 @@ async def test_a_dispatcher_that_waits_for_its_store_stops_at_once(api: Api) -> 
         api.dispatcher.stop_claiming()
         async with patience():
             await loop
+
+
+@pytest.mark.parametrize("seconds", [3_600, -3_600])
+async def test_a_clock_that_is_set_while_an_attempt_is_under_way_holds_up_nothing(
+    api: Api, gate: Gate, seconds: float
+) -> None:
+    async with Receiver(gate) as receiver:
+        await subscribe(api, receiver, max_in_flight=1)
+        for _ in range(3):
+            await api.publish()
+        await receiver.arrived(1)
+        api.clock.set_back(seconds)
+        gate.opened.set()
+        await receiver.arrived(3)

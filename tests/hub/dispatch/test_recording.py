@@ -46,6 +46,7 @@ async def test_a_delivery_that_ends_is_not_due_again(parts: Parts) -> None:
     lines = await record(parts, claim, Receipt(200))
     assert (await parts.delivery(claim)).status is Status.DELIVERED
     assert parts.notified == []
+    assert parts.counted == {"delivered": 1}
     assert [line["event"] for line in lines] == ["delivery.attempted"]
 
 
@@ -77,6 +78,7 @@ async def test_a_dead_letter_without_an_attempt_is_logged_too(parts: Parts) -> N
     assert [(line["event"], line["attempt_count"], line["reason"]) for line in lines] == [
         ("delivery.dead", 0, "expired before it could be sent")
     ]
+    assert parts.counted == {"dead": 1}
 
 
 async def test_the_result_of_a_claim_that_was_lost_changes_nothing(parts: Parts) -> None:
@@ -88,6 +90,7 @@ async def test_the_result_of_a_claim_that_was_lost_changes_nothing(parts: Parts)
     delivery = await parts.delivery(claim)
     assert (delivery.status, delivery.token) == (Status.SENDING, theirs.delivery.token)
     assert parts.notified == []
+    assert parts.counted == {}
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -101,6 +104,7 @@ async def test_what_would_be_tried_again_is_cancelled_where_its_event_was(parts:
     delivery = await parts.delivery(claim)
     assert (delivery.status, delivery.reason) == (Status.CANCELLED, "the event was cancelled")
     assert await parts.outcomes(claim) == ["unknown" if lost else "failed"]
+    assert parts.counted == {"cancelled": 1}
 
 
 async def test_a_result_waits_for_the_store(parts: Parts) -> None:

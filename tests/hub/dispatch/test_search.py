@@ -47,7 +47,15 @@ def events(parts: Parts) -> SlowEvents:
 def search(parts: Parts, events: SlowEvents) -> Search:
     store = parts.store
     deliveries = Deliveries(
-        events, store.archive, store.intake, store.queue, parts.catalogue, parts.sender.holds, parts.clock, print
+        events,
+        store.archive,
+        store.intake,
+        store.queue,
+        parts.catalogue,
+        parts.sender.holds,
+        parts.clock,
+        print,
+        parts.metrics,
     )
     return Search(events, deliveries, EventTypes(parts.catalogue, parts.clock), parts.clock)
 

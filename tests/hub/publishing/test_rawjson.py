@@ -13,12 +13,18 @@ from hub.publishing.rawjson import MAX_DEPTH, _batch, _split_unread, parse, pars
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"{", b"nope", b"{'a':1}", b'{"a":1,}', b"[1] 2", b"NaN", b"[Infinity]", b'"\xff"', b'"\\ud800"', b"1e999"],
+    [b"{", b"nope", b"{'a':1}", b'{"a":1,}', b"[1] 2", b"NaN", b"[Infinity]", b'"\xff"', b'"\\ud800"', b"1e999"],
 )
 def test_what_is_no_json_is_refused_without_repeating_it(raw: bytes) -> None:
     with pytest.raises(BadRequest) as caught:
         parse(raw)
     assert caught.value.detail.startswith("Not valid JSON (line ")
+
+
+@pytest.mark.parametrize("raw", [b"", b" \n", b"\xef\xbb\xbf"])
+def test_an_empty_body_is_called_so(raw: bytes) -> None:
+    with pytest.raises(BadRequest, match="The body is empty"):
+        parse(raw)
 
 
 def test_the_place_of_a_mistake_is_told() -> None:

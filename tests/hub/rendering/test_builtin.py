@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from channels.block_kit import fitted_blocks
 from channels.email import STAFF_TEMPLATES, EmailChannel, EmailTarget
 from channels.slack import SlackChannel
+from channels.webhook import WebhookChannel, WebhookTarget
 from hub.catalogue.event_types import BUILT_IN, validate_builtin
+from hub.errors import Fault, Invalid
 from hub.rendering import Renderer
 from hub.rendering.builtin import built_in_templates
 from tests.hub.rendering.conftest import seen
@@ -26,7 +28,7 @@ VOID = {"meta", "br", "img", "hr", "link", "input"}
 
 @pytest.fixture(scope="module")
 def shipped() -> Renderer:
-    return Renderer({"email": EmailChannel, "slack": SlackChannel})
+    return Renderer({"email": EmailChannel, "slack": SlackChannel, "webhook": WebhookChannel})
 
 
 def least(event_type: str) -> dict[str, Any]:
@@ -267,6 +269,22 @@ def test_only_web_addresses_become_links(shipped: Renderer, event_type: str, rea
     event = seen({**data, "shop": {"name": "S", "url": "javascript:alert(1)"}}, event_type)
     assert "javascript" not in str(shipped.content("email", event, None, reader))
     assert "javascript" not in str(shipped.content("slack", event, None))
+
+
+@pytest.mark.parametrize("field", ["body", "text"])
+def test_a_template_for_a_target_without_one_is_told_what_has_one(shipped: Renderer, field: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        shipped.check("webhook", {field: "{{ data.order_id }}"}, WebhookTarget(url="https://example.com/hooks"))
+    detail = "is for other targets of this channel: they have body, and this one has no template"
+    assert caught.value.errors == (Fault(detail, f"/template/{field}"),)
+
+
+@pytest.mark.parametrize("event_type", ["order.created", "stock.low"])
+def test_an_overridden_text_is_the_whole_message_in_slack(shipped: Renderer, event_type: str) -> None:
+    event = seen({"order_id": "1"}, event_type)
+    assert shipped.content("slack", event, {"text": "{{ data.order_id }}"}) == {"text": "1"}
+    assert shipped.content("slack", event, {"text": "t", "blocks": []}) == {"text": "t", "blocks": []}
+    assert shipped.content("slack", event, {"blocks": []})["text"]
 
 
 @pytest.mark.parametrize("event_type", BUILT_IN)

@@ -30,9 +30,3 @@ async def test_a_start_with_another_secret_key_is_refused_and_says_what_to_do(tm
     with pytest.raises(HubError, match="HUB_SECRET_KEY"):
         async with open_api(other):
             pass
-
-
-async def test_a_wrong_option_of_a_channel_is_refused_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(HubError, match="HUB_FILE_KEEP"):
-        async with open_api(settings_for(tmp_path, channel_options={"file_keep": "0"})):
-            pass

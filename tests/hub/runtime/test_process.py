@@ -2,6 +2,9 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.runtime import open_process
@@ -11,7 +14,10 @@ from hub.tasks import UNFINISHED_PER_TENANT
 from hub.telemetry.tracing import Tracing
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.patience import until
-from tests.hub.runtime.parts import Start, deliveries, endless, subscribe
+from tests.hub.runtime.parts import Start, Started, deliveries, endless, subscribe
+
+MAIL = {"channel": "email", "target": {"to": ["a@example.com"]}}
+SET_UP = {"smtp_url": "smtp://127.0.0.1:1", "email_from": "hub@example.com"}
 
 
 async def test_what_one_web_process_takes_a_worker_elsewhere_delivers(start: Start) -> None:
@@ -132,3 +138,40 @@ async def test_the_first_start_makes_secrets_that_only_the_owner_may_read(tmp_pa
         assert path.stat().st_mode & 0o777 == 0o600
         assert len(path.read_text().strip()) >= 43
     assert (tmp_path / "var").stat().st_mode & 0o777 == 0o700
+
+
+async def unavailable(web: Started, subscription: dict[str, Any]) -> Any:
+    return (await web.client.get(f"/v1/subscriptions/{subscription['id']}")).raise_for_status().json()["unavailable"]
+
+
+async def warnings(web: Started) -> list[str]:
+    found: list[str] = (await web.client.get("/readyz")).json()["warnings"]
+    return [warning for warning in found if "held" in warning]
+
+
+@pytest.mark.parametrize("set_up", [Role.WEB, Role.WORKER])
+async def test_the_web_process_shows_what_its_worker_can_send(start: Start, set_up: Role) -> None:
+    web = await start(Role.WEB, **(SET_UP if set_up is Role.WEB else {}))
+    before = await subscribe(web, **MAIL, enabled=False, event_types=["order.paid"])
+    assert (before["unavailable"] is None) == (set_up is Role.WEB)
+    await start(Role.WORKER, **(SET_UP if set_up is Role.WORKER else {}))
+
+    async def shown() -> bool:
+        return (await unavailable(web, before) is None) == (set_up is Role.WORKER)
+
+    await until(shown, PATIENCE_SECONDS)
+    made = await subscribe(web, **{**MAIL, "target": {"to": ["b@example.com"]}})
+    (await web.client.post("/v1/events", json={"type": "stock.low", "data": 1})).raise_for_status()
+    if set_up is Role.WORKER:
+        assert made["unavailable"] is None
+        assert await warnings(web) == []
+    else:
+
+        async def held() -> bool:
+            return await unavailable(web, made) is not None
+
+        await until(held, PATIENCE_SECONDS)
+        (warning,) = await warnings(web)
+        assert "1 subscription to email are held: mail is not set up" in warning
+        (waiting,) = (await web.client.get("/v1/deliveries", params={"status": "held"})).json()["items"]
+        assert waiting["reason"].startswith("mail is not set up")

@@ -106,8 +106,15 @@ async def test_the_process_is_told_to_stop_before_connections_are_waited_for_and
     assert steps == ["asked", "told to stop", "closed"]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("no channel"), PermissionError("no directory")])
-async def test_a_lifespan_that_fails_is_one_error_that_says_so(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("no channel"), "no channel"),
+        (PermissionError("no directory"), "no directory"),
+        (PermissionError(13, "Permission denied", "/var/lib/hub/tmp"), "/var/lib/hub/tmp: Permission denied"),
+    ],
+)
+async def test_a_lifespan_that_fails_is_one_error_that_says_so(error: Exception, said: str) -> None:
     async def fail() -> None:
         raise error
 
@@ -116,7 +123,7 @@ async def test_a_lifespan_that_fails_is_one_error_that_says_so(error: Exception)
         await fail()
         yield
 
-    with pytest.raises(HubError, match=f"The hub cannot start: {error}"):
+    with pytest.raises(HubError, match=f"The hub cannot start: {said}"):
         await server_of(app_with(lifespan), lambda: None).startup()
 
 

@@ -4,9 +4,14 @@ from typing import Any
 
 import pytest
 
+from hub.cluster.roles import Role
 from hub.telemetry.redaction import clean
 
 GONE = "[redacted]"
+
+
+def test_what_looks_like_a_text_becomes_one() -> None:
+    assert repr(clean([Role.WEB])) == "['web']"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ MISSING: Final = Missing.MISSING
 ANY: Final = Element.ANY
 Path = tuple[str | int | Element, ...]
 
-_PART = re.compile(r'\.(?P<name>[^.\[\]]+)|\[(?P<index>[0-9]{1,6})\]|\[\*?\]|\[(?P<quoted>"(?:[^"\\]|\\.)*")\]')
+# A comparison inside of a path would be part of a name, and never hold.
+_PART = re.compile(r'\.(?P<name>[^.\[\]<>=]+)|\[(?P<index>[0-9]{1,6})\]|\[\*?\]|\[(?P<quoted>"(?:[^"\\]|\\.)*")\]')
 _FORM = 'must be a path such as data.total, data.items[].sku, data.items[0].sku or data["price.usd"]'
 _INDEX = re.compile(r"[0-9]{1,6}")
 

@@ -34,7 +34,10 @@ class Denied(Unavailable):
     """The user of the store's URL may not run the command, or not on this key."""
 
 
-_AWAY: Final = "The Redis server cannot be reached; see whether it runs. The hub connects again by itself."
+_AWAY: Final = (
+    "The Redis server cannot be reached; see whether it runs where HUB_STORE_URL says. A running hub connects again by"
+    " itself."
+)
 _UNTRUSTED: Final = "The Redis server's certificate is not trusted; name its authority in its URL (ssl_ca_certs)."
 _PASSING: Final = {
     "LOADING": "The Redis server is still loading its data; try again soon.",

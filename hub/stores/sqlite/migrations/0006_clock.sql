@@ -5,6 +5,7 @@ UPDATE deliveries SET appointed = 1 WHERE status = 'pending' AND attempt_count =
     AND (SELECT deliver_at FROM events WHERE seq = event_seq) IS NOT NULL;
 DROP INDEX deliveries_due;
 CREATE INDEX deliveries_due ON deliveries (subscription_id, is_retry, appointed, due_at) WHERE status = 'pending';
+CREATE INDEX deliveries_appointed ON deliveries (due_at) WHERE status = 'pending' AND appointed = 1;
 -- What was seen of clocks last, as JSON: one row.
 CREATE TABLE clock (
     id INTEGER PRIMARY KEY CHECK (id = 1),

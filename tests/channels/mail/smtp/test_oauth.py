@@ -66,6 +66,7 @@ async def test_a_token_that_is_not_given_is_a_failure_that_may_pass(
     assert "canary" not in caught.value.detail
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("program", "token"),
     [
@@ -81,6 +82,7 @@ async def test_a_command_prints_a_token(
     assert await opened(http, **printing(program)).current() == token
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("options", "detail"),
     [
@@ -97,6 +99,7 @@ async def test_a_command_that_gives_none_says_why(
         await opened(http, **options).current()
 
 
+@pytest.mark.process
 async def test_a_command_that_hangs_is_ended(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("channels.mail.smtp.oauth.FETCH_SECONDS", 0.1)
     with pytest.raises(SendFailed, match="nothing came within"):

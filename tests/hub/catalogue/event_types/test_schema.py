@@ -30,6 +30,17 @@ def test_what_fits_has_no_faults() -> None:
         ({"items": {"type": ["string", "null"]}}, [1], Fault("must be of type null or string", "/data/0")),
         ({"enum": ["a", 1]}, "s3cret", Fault('must be one of ["a",1]', "/data")),
         ({"const": "a"}, "s3cret", Fault('must be "a"', "/data")),
+        (
+            {"items": {"$ref": "#/$defs/n"}, "$defs": {"n": {"type": "string", "description": "A number as a text."}}},
+            [1],
+            Fault("must be of type string. A number as a text.", "/data/0"),
+        ),
+        ({"type": "string", "description": "x" * 300}, 1, Fault(f"must be of type string. {'x' * 199}…", "/data")),
+        (
+            {"$defs": {"a/b": {"type": "string", "description": "A."}}, "$ref": "#/$defs/a~1b"},
+            1,
+            Fault("must be of type string. A.", "/data"),
+        ),
         ({"pattern": "^x+$"}, "s3cret", Fault("must match ^x+$", "/data")),
         ({"format": "email"}, "s3cret", Fault("must have the format email", "/data")),
         ({"format": "date-time"}, "s3cret", Fault("must have the format date-time", "/data")),

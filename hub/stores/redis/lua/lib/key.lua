@@ -20,6 +20,7 @@
 --                now (ms, when it was written), fans_out, catalogue
 --   clock        hash, see clock.lua
 --   clock-mark   string: what was seen of clocks last (JSON)
+--   reports      hash: by process, 13 digits of its end (ms) and what it tells of itself
 --   i:<tenant>:<digest>  an idempotency record, whose index is `expiring`
 --   source:<tenant>:<digest>  string: the id of the event that came with this (source, source_id)
 -- Indexes are sorted sets whose members are `<13 digits of milliseconds><id>`. Their scores are all 0, so that members
@@ -46,6 +47,7 @@ local key = {
   tasks_unfinished = HUB .. ':tasks-unfinished',
   tasks_ended = HUB .. ':tasks-ended',
   leases = HUB .. ':rights',
+  reports = HUB .. ':reports',
   schedules = HUB .. ':schedules',
   schedule_tokens = HUB .. ':schedule-tokens',
   transfer = HUB .. ':transfer',

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from channels.mail.sigv4 import Credentials, signed_headers
+from channels.mail.providers.sigv4 import Credentials, signed_headers
 
 # From the AWS Signature Version 4 test suite: post-vanilla and post-x-www-form-urlencoded.
 AT = datetime(2015, 8, 30, 12, 36, tzinfo=UTC)

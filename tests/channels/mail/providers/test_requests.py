@@ -170,7 +170,7 @@ async def test_only_a_refusal_of_the_mail_itself_is_permanent(
 ) -> None:
     async with Receiver([Reply(status, "no", {"Retry-After": "9"})]) as receiver:
         with pytest.raises(SendFailed) as caught:
-            await provider(name, http, receiver).send(MAIL)
+            await provider(name, http, receiver).send(mail(cc=(), bcc=()))
     failed = caught.value
     assert (failed.permanent, failed.retry_after, failed.status_code) == (permanent, retry_after, status)
     assert isinstance(failed, ChannelUnavailable) == (status in {401, 402, 403, 404})

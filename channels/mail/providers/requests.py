@@ -1,4 +1,4 @@
-"""Mail providers with an HTTP API: for each, a function that makes the request for a mail."""
+"""For each mail provider with an HTTP API, a function that makes the request for a mail."""
 
 import base64
 import hashlib
@@ -9,71 +9,21 @@ from urllib.parse import urlencode
 import httpx
 import orjson
 
-from channels.base import ChannelUnavailable, Receipt
-from channels.http import checked_url, deliver, excerpt, failure, receipt
+from channels.http import checked_url
 from channels.mail.address import Mailbox
 from channels.mail.message import Mail, to_bytes
-from channels.mail.sigv4 import Credentials, signed_headers
+from channels.mail.providers.sigv4 import Credentials, signed_headers
 
 Options = Mapping[str, str]
 Compose = Callable[[Mail], httpx.Request]
 
-_MESSAGE_AT_FAULT = frozenset({400, 413, 422})
-"""The provider refuses this mail."""
-_OPERATOR_AT_FAULT = frozenset({401, 402, 403, 404})
-"""The provider refuses the key, the account or the address: it would refuse every mail until a setting is right."""
-_SETTINGS = {
-    "resend": "HUB_RESEND_API_KEY",
-    "postmark": "HUB_POSTMARK_SERVER_TOKEN",
-    "sendgrid": "HUB_SENDGRID_API_KEY",
-    "mailgun": "HUB_MAILGUN_API_KEY and HUB_MAILGUN_DOMAIN",
-    "ses": "HUB_SES_ACCESS_KEY_ID, HUB_SES_SECRET_ACCESS_KEY and HUB_SES_REGION",
-}
-"""What a provider knows the operator by."""
 _KEY = re.compile(r"[!-~]+")
 """What can stand in a header: printable ASCII without spaces."""
 _DOMAIN = re.compile(r"[A-Za-z0-9.-]+")
-_CREDENTIALS = ("authorization", "x-postmark-server-token", "x-amz-security-token")
 
 
 class UnusableOption(Exception):
     """A setting that the provider needs is missing, or is none that it can be used with. The message names it."""
-
-
-class Provider:
-    """Sends mails through one provider."""
-
-    def __init__(self, http: httpx.AsyncClient, name: str, compose: Compose) -> None:
-        self._http = http
-        self._name = name
-        self._compose = compose
-
-    async def send(self, mail: Mail) -> Receipt:
-        """Submit the mail to those of its recipients who do not have it. Raises `SendFailed`."""
-        request = self._compose(mail.to_missing())
-        response = await deliver(self._http, request)
-        secrets = [request.headers[name].rpartition(" ")[2] for name in _CREDENTIALS if name in request.headers]
-        if response.is_success:
-            return receipt(response, mail.sent_at, secrets=secrets)
-        detail = f"{self._name} answered {response.status_code} {response.reason_phrase}".rstrip()
-        if response.status_code in _OPERATOR_AT_FAULT:
-            raise ChannelUnavailable(
-                f"{detail}; check {_SETTINGS[self._name]}, and what the account may send",
-                status_code=response.status_code,
-                response_body=excerpt(response, secrets),
-            )
-        permanent = response.status_code in _MESSAGE_AT_FAULT
-        raise failure(response, mail.sent_at, detail, permanent=permanent, secrets=secrets)
-
-    async def aclose(self) -> None:
-        """Nothing to close: the client is shared."""
-
-
-def open_provider(name: str, http: httpx.AsyncClient, options: Options) -> Provider:
-    """The provider with this name. Raises `UnusableOption`, also for a name that is not in `PROVIDERS`."""
-    if name not in PROVIDERS:
-        raise UnusableOption(f"there is no mail provider with this name; use one of smtp, {', '.join(PROVIDERS)}")
-    return Provider(http, name, PROVIDERS[name](options))
 
 
 def _option(options: Options, name: str, form: re.Pattern[str] = _KEY) -> str:
