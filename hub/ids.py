@@ -4,7 +4,7 @@ from typing import Literal
 
 from uuid_utils import uuid7
 
-Prefix = Literal["evt", "sub", "dlv", "tsk", "fil", "key", "ten", "src", "req"]
+Prefix = Literal["evt", "sub", "dlv", "tsk", "fil", "key", "ten", "src", "req", "chg"]
 
 
 def new_id(prefix: Prefix) -> str:

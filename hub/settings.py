@@ -120,8 +120,9 @@ class Settings(BaseSettings):
     """One request to publish, or one event of a batch."""
     max_batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1_024, le=256 * 1024 * 1024)
     max_batch_events: int = Field(default=1_000, ge=1, le=10_000)
-    fanout_inline_max: int = Field(default=1_000, ge=1)
-    """More matching subscriptions than this are expanded in the background."""
+    fanout_inline_max: int = Field(default=500, ge=1)
+    """How many deliveries a request to publish makes at most in its own commit, over all its events. Events whose
+    deliveries do not fit are expanded in the background."""
 
     max_in_flight: int = Field(default=256, ge=1, le=10_000)
     """Attempts under way at once, over all subscriptions."""

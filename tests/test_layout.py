@@ -36,6 +36,7 @@ COVERED_BY: dict[str, tuple[str, ...]] = {
     # What every store has to keep is tested once, for all of them.
     "hub/stores/base/": (CONFORMANCE,),
     "hub/testing/": (CONFORMANCE, "tests/channels/test_contract.py"),
+    "hub/stores/change_documents.py": (CONFORMANCE,),
     "hub/stores/documents.py": (CONFORMANCE,),
     "hub/stores/search.py": (CONFORMANCE,),
     "hub/stores/process/": (CONFORMANCE,),

@@ -105,7 +105,8 @@ async def explain_event(
 
 @router.delete("/events/{event_id}", response_model=EventDetail, responses=problems(401, 403, 404, 422, 503))
 async def cancel_event(event_id: EventId, services: CurrentServices, caller: PublisherOrManager) -> Response:
-    """Cancel what is not yet sent. An attempt under way is not interrupted, and not repeated when it fails."""
+    """Cancel what is not yet sent, and answer when that is done. An attempt under way is not interrupted, and not
+    repeated when it fails."""
     await services.deliveries.cancel_event(caller.tenant, event_id)
     return json_response(await _detail(services, caller.tenant, event_id))
 

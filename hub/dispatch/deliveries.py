@@ -11,10 +11,11 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.patterns import matches
 from hub.catalogue.subscriptions import Subscription
 from hub.clock import Clock
+from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.events import Events
 from hub.dispatch.health import Health, health_of
 from hub.dispatch.holds import Holds
-from hub.dispatch.transitions import EVENT_CANCELLED, cancel, replay
+from hub.dispatch.transitions import cancel, replay
 from hub.errors import Conflict, Fault, Invalid, NotFound
 from hub.instants import instant_text
 from hub.models import Attempt, Delivery, Event, Status
@@ -34,6 +35,7 @@ from hub.stores.base import (
 from hub.telemetry.metrics import Metrics
 
 PAGE = 200
+_EVENT_CANCELLED = "The event was cancelled; publish it again instead."
 _BUSY = "The delivery is being sent right now; try again in a moment."
 Explained = Literal["matched", "filtered", "disabled", "held", "no_match", "expired"]
 
@@ -70,6 +72,7 @@ class Deliveries:
         archive: Archive,
         intake: Intake,
         queue: Queue,
+        changes: ChangeRunner,
         catalogue: Catalogue,
         holds: Holds,
         clock: Clock,
@@ -80,6 +83,7 @@ class Deliveries:
         self._archive = archive
         self._intake = intake
         self._queue = queue
+        self._changes = changes
         self._catalogue = catalogue
         self._holds = holds
         self._clock = clock
@@ -165,16 +169,9 @@ class Deliveries:
         Attempts under way are not interrupted, and not repeated when they fail. Raises `NotFound`.
         """
         event = await self._events.find(tenant, event_id)
-        now = self._clock.now()
-        # The event first: from here on no attempt can put its delivery back to wait. What the second step does not
-        # reach, as when the process dies between the two, is cancelled when it is claimed.
-        await self._intake.cancel(tenant, event_id, now)
-        waiting = [d async for d in self._of_event(event) if d.status in (Status.PENDING, Status.HELD)]
-        written = await self._queue.finish([cancel(d, EVENT_CANCELLED, now) for d in waiting])
-        cancelled = [d for d, result in zip(waiting, written, strict=True) if result is WriteOutcome.RECORDED]
-        for delivery in cancelled:
-            self._metrics.ended(delivery.channel, Status.CANCELLED)
-        return len(cancelled)
+        # The event first: from here on no attempt can put its delivery back to wait, and nothing more is made of it.
+        await self._intake.cancel(tenant, event_id, self._clock.now())
+        return await self._changes.cancel(event)
 
     async def cancel(self, tenant: str, delivery_id: str) -> Delivery:
         """Cancel a delivery. Raises `Conflict` when it is being sent or has ended, and `NotFound`."""
@@ -208,23 +205,18 @@ class Deliveries:
         expired, `Invalid` for a subscription that has no delivery of the event, and `NotFound`.
         """
         event = await self._refuse_cancelled(tenant, event_id)
-        made = {delivery.subscription_id: delivery async for delivery in self._of_event(event)}
-        for index, subscription_id in enumerate(subscription_ids or ()):
-            if subscription_id not in made:
-                fault = Fault("has no delivery of this event", f"/subscription_ids/{index}")
-                raise Invalid("The event was not meant for one of these subscriptions.", errors=[fault])
-        asked = [d for d in made.values() if subscription_ids is None or d.subscription_id in subscription_ids]
-        results = [replay(d, self._clock.now()) for d in asked if d.status in _ENDED]
-        written = await self._queue.finish(results)
-        # Another write came first where the result is fenced; that delivery is not this call's to report.
-        replayed = [r.delivery for r, w in zip(results, written, strict=True) if w is WriteOutcome.RECORDED]
-        self._notify(Signal({delivery.lane: None for delivery in replayed}))
-        return replayed
+        if subscription_ids is not None:
+            made = {d.subscription_id async for d in self._of_event(event, frozenset(subscription_ids))}
+            for index, subscription_id in enumerate(subscription_ids):
+                if subscription_id not in made:
+                    fault = Fault("has no delivery of this event", f"/subscription_ids/{index}")
+                    raise Invalid("The event was not meant for one of these subscriptions.", errors=[fault])
+        return await self._changes.replay(event, subscription_ids)
 
     async def _refuse_cancelled(self, tenant: str, event_id: str) -> Event:
         event = await self._events.find(tenant, event_id)
         if event.cancelled_at is not None:
-            raise Conflict("The event was cancelled; publish it again instead.")
+            raise Conflict(_EVENT_CANCELLED)
         if event.expires_at is not None and event.expires_at <= self._clock.now():
             raise Conflict("The event has expired; publish it again instead.")
         return event
@@ -233,12 +225,14 @@ class Deliveries:
         (written,) = await self._queue.finish([result])
         if written is WriteOutcome.FENCED:
             raise Conflict("The delivery changed in the meantime; read it again before you repeat this.", retry_after=1)
+        if written is WriteOutcome.EVENT_CANCELLED:
+            raise Conflict(_EVENT_CANCELLED)
         return self._as_shown(result.delivery)
 
-    async def _of_event(self, event: Event) -> AsyncIterator[Delivery]:
-        page = Page(PAGE)
+    async def _of_event(self, event: Event, only: frozenset[str] | None = None) -> AsyncIterator[Delivery]:
+        page, query = Page(PAGE), DeliveryQuery(event_id=event.id, subscription_ids=only)
         while True:
-            found = await self._archive.deliveries(event.tenant, DeliveryQuery(event_id=event.id), page)
+            found = await self._archive.deliveries(event.tenant, query, page)
             for delivery in found.items:
                 yield self._as_shown(delivery)
             if found.next_cursor is None:
@@ -246,14 +240,13 @@ class Deliveries:
             page = Page(PAGE, found.next_cursor)
 
 
-_ENDED = (Status.DELIVERED, Status.DEAD, Status.CANCELLED)
-
-
 def _explain(
     event: Event, seen: Mapping[str, object], subscription: Subscription, delivery: Delivery | None
 ) -> tuple[Explained, str]:
     if delivery is not None:
         return _explain_made(delivery)
+    if subscription.unread is not None:
+        return "held", f"the subscription {subscription.unread}"
     if not any(matches(pattern, event.type) for pattern in subscription.patterns):
         return "no_match", f"no pattern matches the type {event.type}"
     if subscription.created_at > event.accepted_at:

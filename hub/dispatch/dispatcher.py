@@ -25,7 +25,8 @@ from hub.stores.base import Queue
 from hub.telemetry.metrics import Metrics
 
 LEASE_SECONDS: Final = 30.0
-SWEEP_LIMIT: Final = 500
+SWEEP_LIMIT: Final = 100
+"""How many deliveries are taken over at a time. With its attempt and its entries of the feed each is four rows."""
 
 
 class Dispatcher:

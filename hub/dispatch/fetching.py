@@ -117,11 +117,15 @@ class Fetcher:
             raise
         self._lanes.answered(requests, result)
         self._asking_since = None
-        up_to_date = await self._catch_up(result.claims)
-        for claim in result.claims:
-            self._attempter.start(claim, catalogue_up_to_date=up_to_date)
-        if result.claims:
-            self._heartbeat.start()
+        up_to_date = False
+        try:
+            up_to_date = await self._catch_up(result.claims)
+        finally:
+            # Whatever happened: a claim without an attempt would take room until the process ends.
+            for claim in result.claims:
+                self._attempter.start(claim, catalogue_up_to_date=up_to_date)
+            if result.claims:
+                self._heartbeat.start()
         return 0.0
 
     async def _claim_apart(self, requests: Sequence[ClaimRequest], error: Exception) -> float:

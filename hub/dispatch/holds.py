@@ -14,7 +14,7 @@ import structlog
 
 from channels.base import Channel, ChannelUnavailable
 from hub.catalogue.subscriptions import Subscription
-from hub.catalogue.subscriptions.unreadable import HELD, UnreadableTarget
+from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 from hub.stores.base import FASTEST_PER_SECOND, SLOWEST_PER_SECOND
 
 SANDBOX: Final = "sandbox: not sent"
@@ -117,8 +117,8 @@ class Holds:
     def misconfigured(self, subscription: Subscription) -> str | None:
         """What is wrong with the settings of this process, or with the target as it can be read. Only a change of them
         can make it right, so nothing is tried."""
-        if isinstance(subscription.target, UnreadableTarget):
-            return HELD
+        if isinstance(subscription.target, UnreadableTarget | ForeignTarget):
+            return subscription.target.held
         rate = subscription.per_second
         if rate is not None and not SLOWEST_PER_SECOND <= rate <= FASTEST_PER_SECOND:
             # Of a channel: what a subscription sets itself is checked when it is written, and when it is read.

@@ -11,7 +11,7 @@ import structlog
 
 from channels.base import Channel, ChannelUnavailable, Message, Receipt, SendFailed, TargetModel
 from hub.catalogue.subscriptions import Subscription
-from hub.catalogue.subscriptions.unreadable import UnreadableTarget
+from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 from hub.dispatch.holds import SANDBOX, Holds
 from hub.models import Delivery, Event
 from hub.rendering import Renderer, RenderFailed
@@ -39,7 +39,7 @@ class Sender:
 
     def host(self, subscription: Subscription) -> str:
         """What its messages depend on together with those of other subscriptions; see `Channel.host`."""
-        if isinstance(subscription.target, UnreadableTarget):
+        if isinstance(subscription.target, UnreadableTarget | ForeignTarget):
             return subscription.id
         channel = self._channels[subscription.spec.channel]
         try:

@@ -59,6 +59,7 @@ class Housekeeping:
         self._clock_watch = clock_watch
         self._sweep = sweep
         self._end_abandoned_tasks = end_abandoned_tasks
+        self._stopping = False
         every_process = [Job("temp-files", "every 10 min", self._clean_temp_files, at_start=True)]
         workers = [Job("lease-sweep", "every 5 s", self._sweep_leases)]
         leaders = [
@@ -79,7 +80,9 @@ class Housekeeping:
         self._timetable.start(self._own)
 
     async def stop(self, grace: float) -> None:
-        """Start no more jobs, and let those that run go on for up to `grace` seconds."""
+        """Start no more jobs, and let those that run go on for up to `grace` seconds. What is done in steps ends with
+        the step that it is at."""
+        self._stopping = True
         await self._timetable.stop(grace)
 
     @asynccontextmanager
@@ -140,7 +143,7 @@ class Housekeeping:
         """Remove what is old, unless a clock that has jumped would say what that is."""
         if (reason := await self._clock_watch.look()) is not None:
             return {"removed": 0, "held": reason}
-        return {"removed": await drain(step, self._clock.sleep)}
+        return {"removed": await drain(step, self._clock.sleep, is_stopping=lambda: self._stopping)}
 
     async def _watch_clock(self) -> Mapping[str, Any]:
         reason = await self._clock_watch.look()

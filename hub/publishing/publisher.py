@@ -1,7 +1,7 @@
 """Accepting events: check each against its type, match it with the subscriptions, commit everything as one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from hub.errors import Conflict, Fault, HubError, Invalid, StaleCatalogue
 from hub.ids import new_id
 from hub.models import Event, FeedEntry, FeedKind
 from hub.publishing.event import ParsedEvent
+from hub.publishing.recipients import Recipients
 from hub.stores.base import (
     AcceptResult,
     Batch,
@@ -21,13 +22,14 @@ from hub.stores.base import (
     Idempotency,
     Intake,
     ItemResult,
-    NewDelivery,
     Notify,
     Signal,
 )
 from hub.telemetry.metrics import Metrics
 
 ACCEPT_TRIES = 8
+MATCHED_AT_ONCE = 2_000
+"""After matching with this many subscriptions, a batch lets other requests have their turn."""
 PATIENCE_SECONDS = 5.0
 """How long a request waits for another one with the same idempotency key before it is answered with 409."""
 _NO_TURN = nullcontext()
@@ -86,26 +88,24 @@ class Publisher:
             if answer is None:
                 raise
             return answer
-        return await self._accept(
-            lambda: Batch(tenant, (self._entry(tenant, 0, item),), (), idempotency, self._catalogue.version)
-        )
+        return await self._accept(lambda: self._batch_of_one(tenant, item, idempotency))
 
-    async def _accept(self, build: Callable[[], Batch]) -> AcceptResult:
+    async def _accept(self, build: Callable[[], Awaitable[Batch]]) -> AcceptResult:
         """Commit a batch; build it again when the catalogue has changed meanwhile (see docs/decisions/0006)."""
         started = self._clock.monotonic()
-        batch = build()
+        batch = await build()
         async with self._turn(batch.tenant, batch.idempotency) if batch.idempotency else _NO_TURN:
             for _ in range(ACCEPT_TRIES):
                 try:
                     answer = await self._intake.accept(batch)
                 except StaleCatalogue:
                     await self._catalogue.refresh()
-                    batch = build()
+                    batch = await build()
                     continue
                 self._count(answer, self._clock.monotonic() - started)
                 # After a replayed answer too: the earlier one may have been this very call, repeated by the store after
                 # a lost connection, and then nobody was notified.
-                self._notify(Signal(_due(batch), any(entry.fan_out for entry in batch.entries)))
+                self._notify(Signal(_due(batch), any(entry.fan_out is not None for entry in batch.entries)))
                 return answer
         raise StaleCatalogue("The catalogue is being changed by many callers at once; try again.", retry_after=1)
 
@@ -129,17 +129,29 @@ class Publisher:
             del self._under_way[request]
             answered.set()
 
-    def _batch(self, tenant: str, items: Sequence[ParsedEvent | HubError], idempotency: Idempotency | None) -> Batch:
-        entries, rejected = [], []
+    async def _batch_of_one(self, tenant: str, item: ParsedEvent, idempotency: Idempotency | None) -> Batch:
+        entry = self._entry(tenant, 0, item, Recipients(self._fanout_inline_max))
+        return Batch(tenant, (entry,), (), idempotency, self._catalogue.version)
+
+    async def _batch(
+        self, tenant: str, items: Sequence[ParsedEvent | HubError], idempotency: Idempotency | None
+    ) -> Batch:
+        # Of the catalogue as it is now: when it changes while others have their turn, the store refuses the batch.
+        version, recipients = self._catalogue.version, Recipients(self._fanout_inline_max)
+        entries, rejected, matched = [], [], 0
         for index, item in enumerate(items):
             try:
                 if isinstance(item, HubError):
                     raise item
                 self._check(tenant, item)
-                entries.append(self._entry(tenant, index, item))
+                entries.append(self._entry(tenant, index, item, recipients))
+                matched += len(self._catalogue.subscribed(tenant, item.type))
             except HubError as error:
                 rejected.append(ItemResult(index, "rejected", problem=error.problem()))
-        return Batch(tenant, tuple(entries), tuple(rejected), idempotency, self._catalogue.version)
+            if matched > MATCHED_AT_ONCE:
+                matched = 0
+                await asyncio.sleep(0)
+        return Batch(tenant, tuple(entries), tuple(rejected), idempotency, version)
 
     def _check(self, tenant: str, item: ParsedEvent) -> None:
         """Raises `Invalid` when the event breaks the schema of its type, or a rule of time."""
@@ -160,20 +172,18 @@ class Publisher:
         if faults:
             raise Invalid("The event breaks a rule; see `errors`.", errors=faults)
 
-    def _entry(self, tenant: str, index: int, item: ParsedEvent) -> BatchEntry:
+    def _entry(self, tenant: str, index: int, item: ParsedEvent, recipients: Recipients) -> BatchEntry:
         event = item.accepted(new_id("evt"), tenant, self._clock.now())
-        matched = self._matched(event, item.data_value)
-        fan_out = len(matched) > self._fanout_inline_max
-        deliveries = () if fan_out else tuple(new_delivery(subscription) for subscription in matched)
+        deliveries, fan_out = recipients.of(self._matched(event, item.data_value))
         shown = event.model_dump_json(exclude={"data"}).encode()
         feed = FeedEntry(tenant, FeedKind.EVENT_ACCEPTED, shown, event_type=event.type, event_id=event.id)
         return BatchEntry(index, event, deliveries, feed, fan_out)
 
-    def _matched(self, event: Event, data: Any) -> list[Subscription]:
+    def _matched(self, event: Event, data: Any) -> Sequence[Subscription]:
         subscribed = self._catalogue.subscribed(event.tenant, event.type)
         # What filters see is built only where one looks.
         if not any(subscription.filter for subscription in subscribed):
-            return list(subscribed)
+            return subscribed
         seen = event.seen(data)
         return [s for s in subscribed if s.filter is None or s.filter.holds(seen)]
 
@@ -187,10 +197,6 @@ class Publisher:
             rejected=statuses.count("rejected"),
             seconds=seconds,
         )
-
-
-def new_delivery(subscription: Subscription) -> NewDelivery:
-    return NewDelivery(new_id("dlv"), subscription.id, subscription.spec.channel)
 
 
 def _due(batch: Batch) -> dict[str, datetime | None]:

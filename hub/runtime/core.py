@@ -17,6 +17,7 @@ from hub.cluster.notifier import Notifier
 from hub.cluster.operator_secrets import SEALING_KEY, refuse_other_secret, secret_keys
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.dispatch import Sender
+from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.shared_holds import SharedHolds
 from hub.failpoints import Failpoint, failpoints
 from hub.maintenance.clock_watch import ClockWatch
@@ -27,6 +28,7 @@ from hub.runtime.channels import open_channels, report_unknown
 from hub.settings import Settings
 from hub.stores import StoreOptions, open_store
 from hub.stores.base import Store
+from hub.stores.unreadable import Unreadable
 from hub.telemetry.metrics import Metrics
 from hub.telemetry.tracing import Tracing
 
@@ -51,6 +53,7 @@ class Core:
     rotation: SecretRotation
     failpoint: Failpoint
     notifier: Notifier
+    changes: ChangeRunner
     clock_watch: ClockWatch
 
 
@@ -63,50 +66,61 @@ async def open_core(
     """
     _make_private(settings)
     failpoint = failpoints(settings.failpoints)
-    store = await _open_store(stack, settings, roles, clock, failpoint)
+    unreadable = Unreadable()
+    store = await _open_store(stack, settings, roles, clock, failpoint, unreadable)
     channels = await open_channels(stack, settings)
     report_unknown(channels)
     renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
     secrets = secret_keys(settings)
-    sealer = Sealer(*secrets, active=lambda: catalogue.fingerprints.get(SEALING_KEY))
+    sealer = Sealer(*secrets, active=lambda: catalogue.fingerprint(SEALING_KEY))
     codec = SubscriptionCodec(channels, renderer, sealer)
-    catalogue = Catalogue(store.records, codec.decode)
+    catalogue = Catalogue(store.records, codec.decode, unreadable)
     await catalogue.refresh()
     await refuse_other_secret(catalogue, secrets)
-    sources = Sources(catalogue, sealer, clock)
+    sources = Sources(catalogue, sealer, clock, unreadable)
+    metrics = Metrics(channels)
+    metrics.watch_total("unreadable", "Stored things that this version cannot read.", lambda: unreadable.total)
     clock_watch = ClockWatch(clock, store.clock)
     if Role.SCHEDULER in roles:
         # Before anything is judged by its age.
         await clock_watch.look()
     id_, sender = token_hex(8), Sender(channels, renderer, tracing, sandbox=settings.sandbox)
+    notifier, alone = Notifier(), not store.shared
     return Core(
         id=id_,
         roles=frozenset(roles),
         settings=settings,
         clock=clock,
         store=store,
-        metrics=Metrics(channels),
+        metrics=metrics,
         catalogue=catalogue,
         subscriptions=Subscriptions(catalogue, codec, clock),
         sources=sources,
         sender=sender,
         shared_holds=SharedHolds(sender.holds, catalogue, store.reports, id_, clock),
         channels=channels,
-        rotation=SecretRotation(settings, catalogue, codec, sources, sealer, failpoint, alone=not store.shared),
+        rotation=SecretRotation(settings, catalogue, codec, sources, sealer, failpoint, alone=alone),
         failpoint=failpoint,
-        notifier=Notifier(),
+        notifier=notifier,
+        changes=ChangeRunner(store.archive, store.queue, store.changes, clock, notifier.notify, metrics, alone=alone),
         clock_watch=clock_watch,
     )
 
 
 async def _open_store(
-    stack: AsyncExitStack, settings: Settings, roles: Collection[Role], clock: Clock, failpoint: Failpoint
+    stack: AsyncExitStack,
+    settings: Settings,
+    roles: Collection[Role],
+    clock: Clock,
+    failpoint: Failpoint,
+    unreadable: Unreadable,
 ) -> Store:
     options = StoreOptions(
         failpoint,
         settings.redis_wait_replicas,
         settings.redis_wait_timeout,
         shared=frozenset(roles) != EVERY_ROLE,
+        unreadable=unreadable,
     )
     store = await stack.enter_async_context(open_store(settings.store_url, clock, options))
     # Before anything is written: a store that is being copied must stay as it is.

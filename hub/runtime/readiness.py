@@ -28,18 +28,18 @@ class Readiness:
         follower: Follower,
         roles: Collection[Role],
         clock_watch: ClockWatch,
-        holds: Callable[[], Sequence[str]],
+        catalogue: Callable[[], Sequence[str]],
         stalled_seconds: Callable[[], float],
     ) -> None:
-        """`holds` gives a sentence for each reason why deliveries are held; `stalled_seconds` for how long this process
-        has claimed nothing although it could."""
+        """`catalogue` gives a sentence for each thing in it that an operator should know; `stalled_seconds` is for how
+        long this process has claimed nothing although it could."""
         self.stopping = False
         self._upkeep = upkeep
         self._leases = leases
         self._follower = follower
         self._roles = frozenset(roles)
         self._clock_watch = clock_watch
-        self._holds = holds
+        self._catalogue = catalogue
         self._stalled_seconds = stalled_seconds
 
     async def reasons(self) -> Sequence[str]:
@@ -66,4 +66,4 @@ class Readiness:
             warnings.append(_NO_SCHEDULER)
         if (reason := await self._clock_watch.reason()) is not None:
             warnings.append(reason)
-        return [*warnings, *self._holds()]
+        return [*warnings, *self._catalogue()]

@@ -80,7 +80,16 @@ def _services(core: Core, keys: Keyring, stream: Broadcaster, housekeeping: Hous
     settings, store, clock, catalogue = core.settings, core.store, core.clock, core.catalogue
     event_types, events, notify = EventTypes(catalogue, clock), Events(store.archive), core.notifier.notify
     deliveries = Deliveries(
-        events, store.archive, store.intake, store.queue, catalogue, core.sender.holds, clock, notify, core.metrics
+        events,
+        store.archive,
+        store.intake,
+        store.queue,
+        core.changes,
+        catalogue,
+        core.sender.holds,
+        clock,
+        notify,
+        core.metrics,
     )
     return Services(
         settings=settings,

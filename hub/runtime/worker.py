@@ -1,10 +1,12 @@
-"""The parts of the role `worker`: the dispatcher, and what makes the deliveries of events that have very many."""
+"""The parts of the role `worker`: the dispatcher, and what makes and changes the deliveries of events that have very
+many."""
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from random import SystemRandom
 
 from hub.dispatch import Dispatcher
+from hub.dispatch.change_runner import ChangeRunner
 from hub.publishing.fanout import FanOutExpander
 from hub.runtime.background import run_in_background
 from hub.runtime.core import Core
@@ -17,6 +19,7 @@ class Worker:
 
     dispatcher: Dispatcher
     fan_out: FanOutExpander
+    changes: ChangeRunner
 
     def on_signal(self, signal: Signal) -> None:
         """Begin the work that a signal announces, from this process or from another."""
@@ -26,9 +29,12 @@ class Worker:
             self.fan_out.wake()
 
     async def sweep(self) -> int:
-        """Find work that is due and attempts that dead workers left behind, whether a signal announced them or not.
-        Gives how many attempts there were."""
+        """Find work that is due and what dead processes left behind, whether a signal announced it or not.
+
+        Gives how many attempts dead workers left behind.
+        """
         self.fan_out.wake()
+        self.changes.wake()
         return await self.dispatcher.sweep()
 
 
@@ -49,7 +55,8 @@ def make_worker(core: Core) -> Worker:
         time_of_day=core.clock_watch.time_of_day,
         lease=settings.lease,
     )
-    return Worker(dispatcher, FanOutExpander(core.store.intake, core.catalogue, core.clock, core.notifier.notify))
+    fan_out = FanOutExpander(core.store.intake, core.catalogue, core.clock, core.notifier.notify)
+    return Worker(dispatcher, fan_out, core.changes)
 
 
 async def start_worker(stack: AsyncExitStack, core: Core, worker: Worker) -> None:
@@ -62,6 +69,7 @@ async def start_worker(stack: AsyncExitStack, core: Core, worker: Worker) -> Non
     # first.
     await dispatcher.sweep(all_owners=not core.store.shared)
     run_in_background(stack, "fan-out", worker.fan_out.run, core.clock)
+    run_in_background(stack, "changes", worker.changes.run, core.clock)
     run_in_background(stack, "dispatcher", dispatcher.run, core.clock)
     # Pushed after the loop was started, and so called before it is cancelled: attempts under way get their grace.
     stack.push_async_callback(dispatcher.stop, core.settings.shutdown_grace)

@@ -17,7 +17,8 @@ from hub.errors import Unavailable
 Item = TypeVar("Item")
 
 GROUP_ROWS: Final = 500
-"""A group is full once it has this many rows: a larger one would delay readers without being faster for each row."""
+"""A group has at most this many rows: a larger one would delay others without being faster for each row. Only a job
+that has more by itself is a group of its own."""
 WAITING_ROWS: Final = 50_000
 """When more rows than these wait or are under way, new work is refused, because it would only fill the memory."""
 
@@ -58,6 +59,8 @@ class Backlog(Generic[Item]):
         self._added = added
         # None is put in last. It is never taken out for good, so every later `take` meets it and does not wait.
         self._jobs: SimpleQueue[Job[Item] | None] = SimpleQueue()
+        # The first of the next group: it was looked at, and did not fit into the last one.
+        self._next: Job[Item] | None = None
         # Counted in the event loop only, from submission to outcome: a job that waits and one that is being written
         # take the same memory, and a job whose submitter was cancelled is uncounted at once.
         self._rows = 0
@@ -90,19 +93,25 @@ class Backlog(Generic[Item]):
     def take(self, *, wait: bool = False) -> list[Job[Item]]:
         """The next group, without jobs whose submitters were cancelled: nothing of those is written.
 
-        It is empty when no job is there; with `wait`, only when the backlog was closed and everything was taken.
+        It has at most `GROUP_ROWS` rows, or is one job. It is empty when no job is there; with `wait`, only when the
+        backlog was closed and everything was taken.
         """
         group: list[Job[Item]] = []
         rows = 0
         with suppress(Empty):
             while rows < GROUP_ROWS:
-                job = self._jobs.get(wait and not group)
+                job = self._next or self._jobs.get(wait and not group)
+                self._next = None
                 if job is None:
                     self._jobs.put(None)
                     break
-                if not job.future.done():
-                    group.append(job)
-                    rows += job.rows
+                if job.future.done():
+                    continue
+                if group and rows + job.rows > GROUP_ROWS:
+                    self._next = job
+                    break
+                group.append(job)
+                rows += job.rows
         return group
 
     def drain(self) -> list[Job[Item]]:
@@ -110,7 +119,8 @@ class Backlog(Generic[Item]):
 
         They have waited as long as the group did, and would wait as long again for the same error.
         """
-        jobs: list[Job[Item]] = []
+        jobs = [self._next] if self._next else []
+        self._next = None
         with suppress(Empty):
             while job := self._jobs.get(block=False):
                 jobs.append(job)

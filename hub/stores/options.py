@@ -1,8 +1,9 @@
 """What an operator may set for a store besides its address."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hub.failpoints import Failpoint, failpoints
+from hub.stores.unreadable import Unreadable
 
 INERT = failpoints("")
 
@@ -16,9 +17,12 @@ class StoreOptions:
 
     With `shared` several processes are to use the store. One for a single process must refuse that, before it locks
     anything: otherwise the processes would name one another as the one that is in the way.
+
+    `unreadable` is told of what is passed over because it cannot be read.
     """
 
     failpoint: Failpoint = INERT
     wait_replicas: int = 0
     wait_seconds: float = 1.0
     shared: bool = False
+    unreadable: Unreadable = field(default_factory=Unreadable)

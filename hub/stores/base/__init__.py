@@ -17,10 +17,21 @@ from hub.stores.base.archive import (
     Stats,
     TextSearch,
 )
+from hub.stores.base.changes import ChangeKind, EventChange, EventChanges
 from hub.stores.base.clock import ClockMark, StoreClock
 from hub.stores.base.coordination import Leases, Notify, Reports, Schedules, Signal, Signals, Tickets
 from hub.stores.base.feed import Feed
-from hub.stores.base.intake import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
+from hub.stores.base.intake import (
+    AcceptResult,
+    Batch,
+    BatchEntry,
+    FanOut,
+    Idempotency,
+    Intake,
+    ItemResult,
+    Match,
+    NewDelivery,
+)
 from hub.stores.base.lanes import (
     FASTEST_PER_SECOND,
     SLOWEST_PER_SECOND,
@@ -37,7 +48,7 @@ from hub.stores.base.records import Records
 from hub.stores.base.store import Store
 from hub.stores.base.tasks import Tasks
 from hub.stores.base.transfer import CopyState, Piece, Section, Transfer
-from hub.stores.base.upkeep import Backlog, Upkeep
+from hub.stores.base.upkeep import Backlog, Removed, Upkeep
 
 __all__ = [
     "FASTEST_PER_SECOND",
@@ -51,6 +62,7 @@ __all__ = [
     "Batch",
     "BatchEntry",
     "BreakerState",
+    "ChangeKind",
     "ChannelStats",
     "Claim",
     "ClaimRequest",
@@ -58,6 +70,8 @@ __all__ = [
     "ClockMark",
     "CopyState",
     "DeliveryQuery",
+    "EventChange",
+    "EventChanges",
     "EventQuery",
     "FanOut",
     "Feed",
@@ -70,6 +84,7 @@ __all__ = [
     "LanePolicy",
     "Leases",
     "Listing",
+    "Match",
     "NewDelivery",
     "Notify",
     "Page",
@@ -77,6 +92,7 @@ __all__ = [
     "Queue",
     "RecentFailure",
     "Records",
+    "Removed",
     "Reports",
     "Result",
     "Schedules",

@@ -18,19 +18,30 @@ class NewDelivery:
     channel: str
 
 
+# Compared by identity, so that a thousand events find their common match without looking into it.
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """The subscriptions that an event is for, as pairs of id and channel, in the order of ids.
+
+    What a store keeps of it is kept once for all events of a batch that name the same object.
+    """
+
+    recipients: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class BatchEntry:
     """One event to accept, at `index` of its batch.
 
-    `deliveries` are due at `event.deliver_at`, or else at once. With `fan_out` there are none yet: the store keeps a
-    fan-out cursor instead, from which `Intake.expand` creates them in chunks.
+    `deliveries` are due at `event.deliver_at`, or else at once. With `fan_out` there are none yet: the store keeps the
+    match and a fan-out cursor instead, from which `Intake.expand` creates them in chunks.
     """
 
     index: int
     event: Event
     deliveries: tuple[NewDelivery, ...]
     feed: FeedEntry
-    fan_out: bool = False
+    fan_out: Match | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +84,15 @@ class AcceptResult:
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """An event whose deliveries exist for subscriptions up to the id `after`, which is included ('' for none yet)."""
+    """An event whose deliveries exist for subscriptions up to the id `after`, which is included ('' for none yet).
+
+    `match` is the name by which `Intake.match` finds whom it is for; no other match ever has it. It is None for an
+    event that release 0.2 or older accepted, which kept no match.
+    """
 
     event: Event
     after: str
+    match: str | None = None
 
 
 class Intake(ABC):
@@ -97,8 +113,16 @@ class Intake(ABC):
         """The answer that this key got before, as `accept` would give it; None if the key is new or expired."""
 
     @abstractmethod
-    async def fan_outs(self, limit: int) -> Sequence[FanOut]:
-        """Events with a fan-out cursor, oldest first."""
+    async def fan_outs(self, limit: int, after: str = "") -> Sequence[FanOut]:
+        """Events of one tenant that have a fan-out cursor, oldest first; none where no tenant has any.
+
+        It is the next tenant in the order of ids that has some: the first one after the tenant `after`, or the first of
+        all. So whoever goes on from the tenant that it got before serves all tenants in turn.
+        """
+
+    @abstractmethod
+    async def match(self, name: str) -> Match | None:
+        """Whom the events are for whose fan-outs name this match; None when all of them have ended."""
 
     @abstractmethod
     async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
@@ -109,4 +133,7 @@ class Intake(ABC):
 
     @abstractmethod
     async def cancel(self, tenant: str, event_id: str, at: datetime) -> bool:
-        """Mark the event cancelled and drop its fan-out cursor; False if it was cancelled before."""
+        """Mark the event cancelled, drop its fan-out cursor, and begin the change that cancels its deliveries, as one.
+
+        False, with nothing written, if the event is unknown or was cancelled before.
+        """

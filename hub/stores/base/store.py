@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hub.stores.base.archive import Archive
+from hub.stores.base.changes import EventChanges
 from hub.stores.base.clock import StoreClock
 from hub.stores.base.coordination import Leases, Reports, Schedules, Signals, Tickets
 from hub.stores.base.feed import Feed
@@ -31,6 +32,7 @@ class Store:
     intake: Intake
     queue: Queue
     archive: Archive
+    changes: EventChanges
     feed: Feed
     records: Records
     tasks: Tasks

@@ -12,6 +12,7 @@ class Section(StrEnum):
     COUNTERS = "counters"
     RECORDS = "records"
     EVENTS = "events"
+    EVENT_CHANGES = "event_changes"
     IDEMPOTENCY = "idempotency"
     TASKS = "tasks"
     FEED = "feed"

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,22 +17,31 @@ class Backlog:
     oldest_pending_at: datetime | None = None
 
 
+class Removed(NamedTuple):
+    """How many a call has removed, and whether there may be more to remove."""
+
+    number: int
+    more: bool
+
+
 class Upkeep(ABC):
-    """What housekeeping needs of a store. Each call removes at most `limit`: call again until it gives 0."""
+    """What housekeeping needs of a store. Each call is one commit of at most `limit` rows: call again while there is
+    more."""
 
     @abstractmethod
-    async def purge(self, before: datetime, limit: int) -> int:
+    async def purge(self, before: datetime, limit: int) -> Removed:
         """Remove events accepted before this, with their deliveries and attempts, and give how many events.
 
-        An event stays while one of its deliveries is pending or sending, or its fan-out is under way.
+        An event stays while one of its deliveries is pending or sending, or its fan-out is under way. One that has more
+        rows than fit loses them over several calls, and goes with the last of them.
         """
 
     @abstractmethod
-    async def purge_expired(self, limit: int) -> int:
+    async def purge_expired(self, limit: int) -> Removed:
         """Remove expired idempotency records, and tasks that ended over a week ago. Gives how many."""
 
     @abstractmethod
-    async def trim_feed(self, before: datetime, keep: int, limit: int) -> int:
+    async def trim_feed(self, before: datetime, keep: int, limit: int) -> Removed:
         """Remove feed entries written before this, and all but the newest `keep`. Gives how many."""
 
     @abstractmethod

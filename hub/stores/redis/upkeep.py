@@ -1,14 +1,16 @@
 """What housekeeping needs of Redis."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from hub.errors import HubError
-from hub.stores.base import Backlog, Upkeep
+from hub.stores.base import Backlog, Removed, Upkeep
 from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.backlog import read_backlog
+from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.client.scripts import Script
 from hub.stores.redis.keyspace.scripts import script
 from hub.stores.redis.safety.loss_detection import LossDetection
 
@@ -18,7 +20,6 @@ _TRIM_FEED: Final = script("trim_feed")
 _PROBE: Final = script("write_probe")
 _STEP: Final = 250
 """A script that removes this many runs for a few milliseconds, in which the server answers nothing else."""
-_DELIVERIES_AT_ONCE: Final = 100
 _TASK_AGE: Final = timedelta(days=7)
 _PERSISTENCE: Final = {
     "rdb_last_bgsave_status": "The Redis server could not write its last snapshot; see its log, free disk space.",
@@ -32,22 +33,18 @@ class RedisUpkeep(Upkeep):
         self._engine = engine
         self._losses = losses
 
-    async def purge(self, before: datetime, limit: int) -> int:
-        removed: int = 0
-        while True:
-            room = min(limit - removed, _STEP)
-            # `cut`: deliveries or bytes ended the step, so a small number does not mean that nothing is left.
-            part, cut = await self._engine.run(_PURGE, milliseconds(before), room, _DELIVERIES_AT_ONCE)
-            removed += part
-            if not cut and (part < room or removed == limit):
-                return removed
+    async def purge(self, before: datetime, limit: int) -> Removed:
+        room = min(limit, _STEP)
+        # `cut`: rows or bytes ended the step, so a small number does not mean that nothing is left.
+        removed, cut = await self._engine.run(_PURGE, milliseconds(before), room)
+        return Removed(removed, more=cut == 1 or removed == room)
 
-    async def purge_expired(self, limit: int) -> int:
+    async def purge_expired(self, limit: int) -> Removed:
         ended_before = milliseconds(self._engine.clock.now() - _TASK_AGE)
-        return await self._stepwise(limit, lambda room: self._engine.run(_PURGE_EXPIRED, ended_before, room))
+        return await self._step(_PURGE_EXPIRED, limit, ended_before)
 
-    async def trim_feed(self, before: datetime, keep: int, limit: int) -> int:
-        return await self._stepwise(limit, lambda room: self._engine.run(_TRIM_FEED, milliseconds(before), keep, room))
+    async def trim_feed(self, before: datetime, keep: int, limit: int) -> Removed:
+        return await self._step(_TRIM_FEED, limit, milliseconds(before), keep)
 
     async def backlog(self, tenant: str, lanes: Mapping[str, str], held: Collection[str]) -> Mapping[str, Backlog]:
         return await read_backlog(self._engine, tenant, lanes, held)
@@ -65,13 +62,7 @@ class RedisUpkeep(Upkeep):
     async def losses(self) -> Sequence[str]:
         return await self._losses.losses()
 
-    async def _stepwise(self, limit: int, step: Callable[[int], Awaitable[Any]]) -> int:
-        """How many were removed, in short steps."""
-        removed = 0
-        while removed < limit:
-            room = min(limit - removed, _STEP)
-            part: int = await step(room)
-            removed += part
-            if part < room:
-                break
-        return removed
+    async def _step(self, script: Script, limit: int, *args: Argument) -> Removed:
+        room = min(limit, _STEP)
+        removed: int = await self._engine.run(script, *args, room)
+        return Removed(removed, more=removed == room)

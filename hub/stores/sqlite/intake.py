@@ -7,16 +7,31 @@ from typing import Any
 import apsw
 import orjson
 
-from hub.errors import HubError, Invalid, StaleCatalogue
+from hub.errors import HubError, StaleCatalogue
 from hub.models import Event
-from hub.stores.base import AcceptResult, Batch, BatchEntry, FanOut, Idempotency, Intake, ItemResult, NewDelivery
+from hub.stores.base import (
+    AcceptResult,
+    Batch,
+    BatchEntry,
+    FanOut,
+    Idempotency,
+    Intake,
+    ItemResult,
+    Match,
+    NewDelivery,
+)
+from hub.stores.change_documents import cancellation
+from hub.stores.kept_answers import another_request, results, unreadable_answer, written
 from hub.stores.milliseconds import milliseconds, not_before
+from hub.stores.sqlite.changes import save_changes
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
-from hub.stores.sqlite.rows import EVENT_COLUMNS, EVENT_JSON, event_from, event_row, fetch
+from hub.stores.sqlite.fan_outs import NewFanOuts, end_fan_out, read_fan_outs, read_match
+from hub.stores.sqlite.rows import EVENT_COLUMNS, event_row, fetch
 from hub.stores.stored import events
+from hub.stores.unreadable import READ_ERRORS, Unreadable
 
 _DELIVERY_COLUMNS = (
     "id, event_seq, tenant, event_type, subscription_id, channel, status, due_at, appointed, created_at, updated_at"
@@ -26,10 +41,14 @@ _RECALL = "SELECT json_array(fingerprint, verdicts, expires_at) AS row FROM idem
 
 
 def remembered(fingerprint: str, verdicts: str, given: Idempotency) -> AcceptResult:
-    """The answer kept with a key. Raises `Invalid` when the key came with another request then."""
+    """The answer kept with a key. Raises `Invalid` when the key came with another request then, and `Unavailable` when
+    the answer cannot be read."""
     if fingerprint != given.fingerprint:
-        raise Invalid("This Idempotency-Key was used for another request; use a new one.")
-    return AcceptResult(tuple(ItemResult(*verdict) for verdict in orjson.loads(verdicts)), replayed=True)
+        raise another_request()
+    try:
+        return AcceptResult(tuple(results(verdicts)), replayed=True)
+    except READ_ERRORS:
+        raise unreadable_answer() from None
 
 
 def delivery_rows(
@@ -82,6 +101,7 @@ class _Acceptance:
         self._events: list[tuple[str | int | None, ...]] = []
         self._deliveries: list[tuple[str | int, ...]] = []
         self._feed: list[BatchEntry] = []
+        self._fan_outs = NewFanOuts()
         self._new_keys: dict[tuple[str, str], tuple[str | int, ...]] = {}
 
     def judge(self, batch: Batch) -> AcceptResult | HubError:
@@ -89,7 +109,7 @@ class _Acceptance:
         if given and (known := self._keys.get((batch.tenant, given.key))) and known[2] > self._transaction.now:
             try:
                 return remembered(known[0], known[1], given)
-            except Invalid as error:
+            except HubError as error:
                 return error
         if batch.catalogue_version != self._version:
             return StaleCatalogue("The catalogue has changed meanwhile; try again.", retry_after=0.0)
@@ -108,13 +128,15 @@ class _Acceptance:
             self._sources[key] = event.id
         self._seq += 1
         self._events.append(event_row(self._seq, events.values(event), None, "" if entry.fan_out else None))
+        if entry.fan_out:
+            self._fan_outs.add(tenant, event.id, self._seq, entry.fan_out)
         accepted, now = milliseconds(event.accepted_at), self._transaction.now
         self._deliveries += delivery_rows(self._seq, event, entry.deliveries, accepted, now)
         self._feed.append(entry)
         return ItemResult(entry.index, "accepted", event.id)
 
     def _remember(self, tenant: str, given: Idempotency, verdicts: Sequence[ItemResult]) -> None:
-        kept = orjson.dumps([(v.index, v.status, v.id, v.problem) for v in verdicts]).decode()
+        kept = written(verdicts)
         expires_at = self._transaction.now + int(given.seconds * 1000)
         self._keys[tenant, given.key] = (given.fingerprint, kept, expires_at)
         self._new_keys[tenant, given.key] = (tenant, given.key, given.fingerprint, kept, expires_at)
@@ -122,6 +144,7 @@ class _Acceptance:
     def write(self) -> None:
         self._transaction.insert("events", EVENT_COLUMNS, self._events)
         self._transaction.insert("deliveries", _DELIVERY_COLUMNS, self._deliveries)
+        self._fan_outs.write(self._transaction)
         self._transaction.append(entry.feed for entry in self._feed)
         self._transaction.insert("idempotency", _IDEMPOTENCY_COLUMNS, list(self._new_keys.values()), replace=True)
 
@@ -167,27 +190,36 @@ def _expand_one(
     transaction: Transaction, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None
 ) -> bool:
     moved = transaction.fetch(
-        "SELECT json_array(seq) AS row FROM events WHERE id = ? AND fan_out_after = ?",
+        "SELECT seq AS row FROM events WHERE id = ? AND fan_out_after = ?",
         (fan_out.event.id, fan_out.after),
     )
     # Another part of this process expanded the same chunk, or the event was cancelled.
     if not moved:
         return False
-    seq = int(moved[0][0])
+    seq = int(moved[0])
     transaction.change("UPDATE events SET fan_out_after = ? WHERE seq = ?", (after, seq))
+    if after is None:
+        end_fan_out(transaction, fan_out.event.tenant, seq)
     rows = delivery_rows(seq, fan_out.event, deliveries, transaction.wall, transaction.now)
     transaction.insert("deliveries", _DELIVERY_COLUMNS, rows)
     return True
 
 
 def _cancel(transaction: Transaction, cancellations: Sequence[tuple[str, str, datetime]]) -> list[bool]:
-    statement = (
-        "UPDATE events SET cancelled_at = ?, fan_out_after = NULL WHERE tenant = ? AND id = ? AND cancelled_at IS NULL"
+    return [_cancel_one(transaction, *cancellation) for cancellation in cancellations]
+
+
+def _cancel_one(transaction: Transaction, tenant: str, event_id: str, at: datetime) -> bool:
+    found = transaction.fetch(
+        "SELECT seq AS row FROM events WHERE tenant = ? AND id = ? AND cancelled_at IS NULL", (tenant, event_id)
     )
-    return [
-        transaction.change(statement, (milliseconds(at), tenant, event_id)) == 1
-        for tenant, event_id, at in cancellations
-    ]
+    for seq in found:
+        transaction.change(
+            "UPDATE events SET cancelled_at = ?, fan_out_after = NULL WHERE seq = ?", (milliseconds(at), seq)
+        )
+        end_fan_out(transaction, tenant, seq)
+        save_changes(transaction, [cancellation(tenant, event_id, at)])
+    return bool(found)
 
 
 def _recall(connection: apsw.Connection, tenant: str, idempotency: Idempotency, now: int) -> AcceptResult | None:
@@ -197,21 +229,12 @@ def _recall(connection: apsw.Connection, tenant: str, idempotency: Idempotency, 
     return None
 
 
-def _fan_outs(connection: apsw.Connection, limit: int) -> list[FanOut]:
-    rows = fetch(
-        connection,
-        f"SELECT json_array(fan_out_after, {EVENT_JSON}) AS row FROM events WHERE fan_out_after IS NOT NULL"
-        " ORDER BY seq LIMIT ?",
-        (limit,),
-    )
-    return [FanOut(event_from(connection, row), after) for after, row in rows]
-
-
 class SqliteIntake(Intake):
-    def __init__(self, writer: Writer, readers: Readers, timeline: Timeline) -> None:
+    def __init__(self, writer: Writer, readers: Readers, timeline: Timeline, unreadable: Unreadable) -> None:
         self._writer = writer
         self._readers = readers
         self._timeline = timeline
+        self._unreadable = unreadable
 
     async def accept(self, batch: Batch) -> AcceptResult:
         rows = sum(1 + len(entry.deliveries) for entry in batch.entries)
@@ -220,12 +243,15 @@ class SqliteIntake(Intake):
     async def recall(self, tenant: str, idempotency: Idempotency) -> AcceptResult | None:
         return await self._readers.run(_recall, tenant, idempotency, self._timeline.now())
 
-    async def fan_outs(self, limit: int) -> Sequence[FanOut]:
-        return await self._readers.run(_fan_outs, limit)
+    async def fan_outs(self, limit: int, after: str = "") -> Sequence[FanOut]:
+        return await self._readers.run(read_fan_outs, limit, after, self._unreadable)
+
+    async def match(self, name: str) -> Match | None:
+        return await self._readers.run(read_match, name)
 
     async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
         expansion: Expansion = (fan_out, deliveries, after)
-        return await self._writer.submit(_expand, expansion, rows=1 + len(deliveries), vital=True)
+        return await self._writer.submit(_expand, expansion, rows=max(len(deliveries), 1), vital=True)
 
     async def cancel(self, tenant: str, event_id: str, at: datetime) -> bool:
         return await self._writer.submit(_cancel, (tenant, event_id, at))

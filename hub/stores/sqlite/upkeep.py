@@ -11,7 +11,7 @@ import apsw
 import orjson
 
 from hub.errors import HubError
-from hub.stores.base import Backlog, Upkeep
+from hub.stores.base import Backlog, Removed, Upkeep
 from hub.stores.milliseconds import milliseconds
 from hub.stores.sqlite.backlog import read_backlog
 from hub.stores.sqlite.database.readers import Readers
@@ -19,7 +19,6 @@ from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.rows import fetch
 
-_DELIVERIES_AT_ONCE: Final = 1_000
 _TASK_AGE: Final = timedelta(days=7)
 
 # The index orders events by tenant and then time, so the oldest events are found one tenant after the other.
@@ -43,7 +42,12 @@ _STILL_PURGEABLE: Final = """
         SELECT 1 FROM deliveries WHERE event_seq = events.seq AND status IN ('pending', 'sending'))
 """
 _DELIVERIES_OF: Final = """
-    SELECT seq AS row FROM deliveries WHERE event_seq IN (SELECT value FROM json_each(?)) LIMIT ?
+    SELECT json_array(seq, 1 + (SELECT count(*) FROM attempts WHERE delivery_seq = deliveries.seq)) AS row
+    FROM deliveries WHERE event_seq IN (SELECT value FROM json_each(?)) LIMIT ?
+"""
+_WITHOUT_DELIVERIES: Final = """
+    SELECT old.value AS row FROM json_each(?) AS old
+    WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = old.value) LIMIT ?
 """
 _OLDEST_ENTRIES: Final = "SELECT json_array(id, written_at) AS row FROM feed ORDER BY id LIMIT ?"
 _HIGHEST_ENTRY: Final = "SELECT coalesce(max(id), 0) AS row FROM feed"
@@ -53,23 +57,30 @@ def _purgeable(connection: apsw.Connection, before: int, limit: int) -> list[int
     return fetch(connection, _PURGEABLE, {"before": before, "limit": limit})
 
 
-def _purge(transaction: Transaction, calls: Sequence[Sequence[int]]) -> list[tuple[int, bool]]:
-    return [_purge_part(transaction, seqs) for seqs in calls]
+def _purge(transaction: Transaction, calls: Sequence[tuple[Sequence[int], int]]) -> list[tuple[int, list[int]]]:
+    return [_purge_part(transaction, *call) for call in calls]
 
 
-def _purge_part(transaction: Transaction, seqs: Sequence[int]) -> tuple[int, bool]:
-    """How many events were removed, and whether some are left because they had too many deliveries for one step."""
-    events = orjson.dumps(transaction.fetch(_STILL_PURGEABLE, (orjson.dumps(seqs).decode(),))).decode()
-    found = transaction.fetch(_DELIVERIES_OF, (events, _DELIVERIES_AT_ONCE))
-    deliveries = orjson.dumps(found).decode()
-    transaction.change("DELETE FROM attempts WHERE delivery_seq IN (SELECT value FROM json_each(?))", (deliveries,))
-    transaction.change("DELETE FROM deliveries WHERE seq IN (SELECT value FROM json_each(?))", (deliveries,))
-    removed = transaction.change(
-        "DELETE FROM events WHERE seq IN (SELECT value FROM json_each(?))"
-        " AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq)",
-        (events,),
-    )
-    return removed, len(found) == _DELIVERIES_AT_ONCE
+def _purge_part(transaction: Transaction, seqs: Sequence[int], room: int) -> tuple[int, list[int]]:
+    """Remove at most `room` rows of these events. Gives how many events are gone, and those that are left."""
+    events: list[int] = transaction.fetch(_STILL_PURGEABLE, (_json(seqs),))
+    deliveries: list[int] = []
+    for seq, rows in transaction.fetch(_DELIVERIES_OF, (_json(events), room)):
+        # The first in any case, however many attempts it has: otherwise nothing would ever be removed.
+        if deliveries and rows > room:
+            break
+        deliveries.append(seq)
+        room -= rows
+    of_these = (_json(deliveries),)
+    transaction.change("DELETE FROM attempts WHERE delivery_seq IN (SELECT value FROM json_each(?))", of_these)
+    transaction.change("DELETE FROM deliveries WHERE seq IN (SELECT value FROM json_each(?))", of_these)
+    removed = transaction.fetch(_WITHOUT_DELIVERIES, (_json(events), max(room, 0)))
+    transaction.change("DELETE FROM events WHERE seq IN (SELECT value FROM json_each(?))", (_json(removed),))
+    return len(removed), sorted({*events}.difference(removed))
+
+
+def _json(seqs: Sequence[int]) -> str:
+    return orjson.dumps(seqs).decode()
 
 
 def _purge_expired(transaction: Transaction, limits: Sequence[int]) -> list[int]:
@@ -119,21 +130,26 @@ class SqliteUpkeep(Upkeep):
     def __init__(self, writer: Writer, readers: Readers) -> None:
         self._writer = writer
         self._readers = readers
+        # Found by the last search: a search goes past all that must stay, which costs more than one call may remove.
+        self._found: tuple[datetime | None, Sequence[int]] = None, ()
 
-    async def purge(self, before: datetime, limit: int) -> int:
-        seqs = await self._readers.run(_purgeable, milliseconds(before), limit)
-        # The same events again while one has deliveries left; what is gone by then costs nothing.
-        removed, more = 0, bool(seqs)
-        while more:
-            part, more = await self._writer.submit(_purge, seqs, vital=True)
-            removed += part
-        return removed
+    async def purge(self, before: datetime, limit: int) -> Removed:
+        known, seqs = self._found
+        if known != before or not seqs:
+            seqs = await self._readers.run(_purgeable, milliseconds(before), limit)
+        if not seqs:
+            return Removed(0, more=False)
+        removed, left = await self._writer.submit(_purge, (seqs, limit), rows=limit, vital=True)
+        self._found = before, left
+        return Removed(removed, more=True)
 
-    async def purge_expired(self, limit: int) -> int:
-        return await self._writer.submit(_purge_expired, limit, vital=True)
+    async def purge_expired(self, limit: int) -> Removed:
+        removed = await self._writer.submit(_purge_expired, limit, rows=limit, vital=True)
+        return Removed(removed, more=removed == limit)
 
-    async def trim_feed(self, before: datetime, keep: int, limit: int) -> int:
-        return await self._writer.submit(_trim_feed, (milliseconds(before), keep, limit), vital=True)
+    async def trim_feed(self, before: datetime, keep: int, limit: int) -> Removed:
+        removed = await self._writer.submit(_trim_feed, (milliseconds(before), keep, limit), rows=limit, vital=True)
+        return Removed(removed, more=removed == limit)
 
     async def backlog(self, tenant: str, lanes: Mapping[str, str], held: Collection[str]) -> Mapping[str, Backlog]:
         return await self._readers.run(read_backlog, tenant, lanes, held)

@@ -10,6 +10,7 @@ with `pytest.mark.xfail` and the reason.
 
 from hub.testing.stores.archive import ArchiveConformance
 from hub.testing.stores.breaker import BreakerConformance
+from hub.testing.stores.changes import EventChangesConformance
 from hub.testing.stores.clock import ClockConformance
 from hub.testing.stores.copied import CopiedStoreConformance
 from hub.testing.stores.fan_outs import FanOutConformance
@@ -36,6 +37,7 @@ __all__ = [
     "BreakerConformance",
     "ClockConformance",
     "CopiedStoreConformance",
+    "EventChangesConformance",
     "FanOutConformance",
     "FeedConformance",
     "IdempotencyConformance",
@@ -64,6 +66,7 @@ class StoreConformance(
     IntakeConformance,
     IdempotencyConformance,
     FanOutConformance,
+    EventChangesConformance,
     QueueConformance,
     ResultsConformance,
     LanesConformance,

@@ -18,6 +18,7 @@ from hub.stores.base import (
     DeliveryQuery,
     FanOut,
     ItemResult,
+    Match,
     NewDelivery,
     Page,
     Result,
@@ -27,7 +28,18 @@ from hub.stores.base import (
 )
 from hub.stores.stored import StoredEvent
 from hub.testing.clock import START, ManualClock
-from hub.testing.stores.samples import OTHER, TENANT, batch, claim, entry, event, idempotency, publish, result, task
+from hub.testing.stores.samples import (
+    OTHER,
+    TENANT,
+    batch,
+    claim,
+    entry,
+    event,
+    idempotency,
+    publish,
+    result,
+    task,
+)
 from hub.testing.stores.suite import StoreSuite
 
 Files = tuple[Store, Store]
@@ -119,7 +131,8 @@ async def _publish_events(store: Store) -> Mapping[str, Event]:
         "cancelled": await publish(store, "sub_cancelled", traceparent="00-a-b-01", ordering_key="k"),
         "fans_out": event(expires_at=START + timedelta(days=1), data_base64=True, data=b'"aGk="'),
     }
-    await store.intake.accept(batch(entry(made["fans_out"], fan_out=True)))
+    whom = Match((("sub_fan", "webhook"), ("sub_rest", "slack")))
+    await store.intake.accept(batch(entry(made["fans_out"], fan_out=whom)))
     fan_out = FanOut(made["fans_out"], "")
     assert await store.intake.expand(fan_out, [NewDelivery("dlv_fan", "sub_fan", "webhook")], "sub_fan")
     assert await store.intake.cancel(TENANT, made["cancelled"].id, START)

@@ -10,7 +10,7 @@ from hub.ids import new_id
 from hub.models import Record, Status
 from hub.stores.base import AcceptResult, DeliveryQuery, EventQuery, ItemResult, NewDelivery, Page, Store
 from hub.testing.clock import START
-from hub.testing.stores.samples import OTHER, TENANT, batch, claim, entry, event, idempotency, ids, publish
+from hub.testing.stores.samples import OTHER, TENANT, batch, claim, entry, event, idempotency, ids, match, publish
 from hub.testing.stores.suite import OpenStore, StoreSuite
 
 
@@ -136,7 +136,7 @@ class IntakeConformance(StoreSuite):
 
     async def test_cancelling_marks_the_event_once_and_drops_its_fan_out(self, store: Store) -> None:
         new = event()
-        await store.intake.accept(batch(entry(new, fan_out=True)))
+        await store.intake.accept(batch(entry(new, fan_out=match())))
         (fan_out,) = await store.intake.fan_outs(10)
         assert not await store.intake.cancel(OTHER, new.id, START)
         assert await store.intake.cancel(TENANT, new.id, START)

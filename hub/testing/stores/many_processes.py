@@ -13,7 +13,7 @@ from hub.stores.base import ClaimRequest, FanOut, HealthMark, LanePolicy, NewDel
 from hub.stores.gate import THRESHOLD
 from hub.testing.clock import START, ManualClock
 from hub.testing.patience import soon
-from hub.testing.stores.samples import batch, entry, event, publish, result
+from hub.testing.stores.samples import batch, entry, event, match, publish, result
 from hub.testing.stores.suite import OpenStore, StoreSuite
 
 LANE = "sub_1"
@@ -133,7 +133,7 @@ class SharedStoreConformance(StoreSuite):
         self, store: Store, other: Store
     ) -> None:
         new = event()
-        await store.intake.accept(batch(entry(new, fan_out=True)))
+        await store.intake.accept(batch(entry(new, fan_out=match())))
         assert (await heard(other)).fans_out
         assert await store.intake.expand(FanOut(new, ""), [NewDelivery("dlv_1", LANE, "webhook")], None)
         assert LANE in (await heard(other)).due

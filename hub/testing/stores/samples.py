@@ -12,6 +12,7 @@ from hub.stores.base import (
     Claim,
     ClaimRequest,
     Idempotency,
+    Match,
     NewDelivery,
     Result,
     Store,
@@ -37,10 +38,20 @@ def event(**changes: Any) -> Event:
 
 
 def entry(
-    event: Event, subscriptions: Sequence[str] = (), *, index: int = 0, channel: str = "webhook", fan_out: bool = False
+    event: Event,
+    subscriptions: Sequence[str] = (),
+    *,
+    index: int = 0,
+    channel: str = "webhook",
+    fan_out: Match | None = None,
 ) -> BatchEntry:
     deliveries = tuple(NewDelivery(new_id("dlv"), subscription, channel) for subscription in subscriptions)
     return BatchEntry(index, event, deliveries, accepted(event), fan_out)
+
+
+def match(*subscriptions: str, channel: str = "webhook") -> Match:
+    """Whom an event is for that fans out; the ids in their order."""
+    return Match(tuple((subscription, channel) for subscription in subscriptions or (SUBSCRIPTION,)))
 
 
 def accepted(event: Event) -> FeedEntry:

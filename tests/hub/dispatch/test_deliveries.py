@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hub.dispatch import deliveries as module
+from hub.dispatch import change_runner
+from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.errors import Conflict, Invalid, NotFound
@@ -51,14 +52,18 @@ class Desk:
 def desk(parts: Parts) -> Desk:
     told: list[Signal] = []
     store = parts.store
-    events = Events(store.archive)
+    events, holds = Events(store.archive), parts.sender.holds
+    changes = ChangeRunner(
+        store.archive, store.queue, store.changes, parts.clock, told.append, parts.metrics, alone=True
+    )
     service = Deliveries(
         events,
         store.archive,
         store.intake,
         store.queue,
+        changes,
         parts.catalogue,
-        parts.sender.holds,
+        holds,
         parts.clock,
         told.append,
         parts.metrics,
@@ -178,10 +183,28 @@ async def test_an_event_that_was_cancelled_or_has_expired_is_not_replayed(desk: 
     assert desk.told == []
 
 
-async def test_cancelling_an_event_cancels_what_waits_over_all_pages(
+async def test_a_replay_is_refused_when_the_event_is_cancelled_while_it_is_asked_for(desk: Desk) -> None:
+    event = await desk.publish("sub_1")
+    await desk.end("sub_1")
+    (delivery,) = await desk.of(event)
+
+    class Late(Events):
+        """The event as it was before someone cancelled it."""
+
+        async def find(self, tenant: str, event_id: str) -> Event:
+            await desk.parts.cancel(event)
+            return event
+
+    desk.service._events = Late(desk.parts.store.archive)
+    with pytest.raises(Conflict, match="cancelled"):
+        await desk.service.replay(TENANT, delivery.id)
+    assert [one.status for one in await desk.of(event)] == [Status.DELIVERED]
+
+
+async def test_cancelling_an_event_cancels_what_waits_over_all_steps(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAGE", 2)
+    monkeypatch.setattr(change_runner, "STEP", 2)
     event = await desk.publish(*(f"sub_{number}" for number in range(7)))
     await desk.end("sub_0")
     await samples.claim(desk.parts.store, "sub_1")

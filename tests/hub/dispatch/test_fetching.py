@@ -1,16 +1,20 @@
 """What is claimed, and for how long the store is left alone."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import apsw
+from structlog.testing import capture_logs
 
 from channels.base import ChannelUnavailable
 from hub.dispatch.fetching import DELETED_LANE_ROOM, groups_of, policy_of
 from hub.dispatch.groups import Groups
-from hub.stores.base import LanePolicy
+from hub.models import FeedEntry, Record
+from hub.stores.base import LanePolicy, Records
 from hub.testing.clock import ManualClock
 from hub.testing.receivers import Receiver
+from hub.testing.stores.samples import batch, entry, event
 from tests.api_support import Api, open_api, settings_for
 from tests.hub.dispatch.hanging import turn
 from tests.hub.dispatch.parts import TENANT, Parts, outage
@@ -64,19 +68,22 @@ async def test_a_lane_that_cannot_be_claimed_is_held_alone_with_the_reason(tmp_p
         deliver_at = (api.clock.now() + timedelta(seconds=10)).isoformat()
         for name in ("broken", "whole", "whole"):
             await api.publish(name, deliver_at=deliver_at)
-        database.execute("UPDATE deliveries SET cause = 'nobody knows' WHERE event_type = 'broken'")
+        database.execute(
+            "CREATE TRIGGER broken BEFORE UPDATE ON deliveries WHEN NEW.event_type = 'broken'"
+            " BEGIN SELECT RAISE(ABORT, 'it is broken'); END"
+        )
         api.clock.advance(10)
         assert len(await api.deliveries("delivered", 2)) == 2
 
         async def held() -> bool:
             shown = (await api.admin.get(f"/v1/subscriptions/{broken['id']}")).json()
-            return "its deliveries cannot be claimed: ValueError" in (shown["unavailable"] or "")
+            return "its deliveries cannot be claimed: " in (shown["unavailable"] or "")
 
         await api.until(held)
         ready = await api.admin.get("/readyz")
         assert ready.status_code == 200
         assert "cannot be claimed" in str(ready.json()["warnings"])
-        database.execute("UPDATE deliveries SET cause = 'automatic' WHERE event_type = 'broken'")
+        database.execute("DROP TRIGGER broken")
         database.close()
         api.clock.advance(10)
         assert len(await api.deliveries("delivered", 3)) == 3
@@ -112,3 +119,43 @@ async def test_work_that_cannot_be_claimed_is_claimed_when_the_store_is_back(api
         assert receiver.requests == [], "the store is left alone for a while"
         api.clock.advance(5)
         await api.deliveries("delivered")
+
+
+class FailingRecords(Records):
+    """Records whose reading meets an error that nobody foresaw, until `fails` is unset."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self.fails = True
+
+    async def write(
+        self, records: Sequence[Record], feed: Sequence[FeedEntry] = (), *, expected: int | None = None
+    ) -> int:
+        return await self._records.write(records, feed, expected=expected)
+
+    async def changes(self, since: int) -> tuple[Sequence[Record], int]:
+        if self.fails:
+            raise RuntimeError
+        return await self._records.changes(since)
+
+
+async def test_an_error_between_a_claim_and_its_attempts_gives_the_room_back(api: Api) -> None:
+    await api.services.housekeeping.stop(0)
+    catalogue, lanes = api.process.core.catalogue, api.dispatcher.lanes
+    records = FailingRecords(api.store.records)
+    catalogue._records = records
+    entries = [entry(event(tenant="default"), ["sub_of_another_process"]) for _ in range(3)]
+    await api.store.intake.accept(batch(*entries, tenant="default", catalogue_version=catalogue.version))
+    with capture_logs() as lines:
+        api.dispatcher.notify({"sub_of_another_process": None})
+
+        async def failed() -> bool:
+            return any(line["event"] == "background.failed" for line in lines) and lanes.in_flight == 0
+
+        await api.until(failed)
+    # Nothing was sent, or taken for deleted; it goes on when the catalogue can be read.
+    assert len(await api.deliveries("pending", 3)) == 3
+    records.fails = False
+    api.clock.advance(1)
+    assert len(await api.deliveries("cancelled", 3)) == 3
+    assert lanes.in_flight == 0

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from hub.catalogue.event_types.service import EventTypes
+from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.dispatch.search import SEARCH_SECONDS, Search
@@ -45,14 +46,16 @@ def events(parts: Parts) -> SlowEvents:
 
 @pytest.fixture
 def search(parts: Parts, events: SlowEvents) -> Search:
-    store = parts.store
+    store, holds = parts.store, parts.sender.holds
+    changes = ChangeRunner(store.archive, store.queue, store.changes, parts.clock, print, parts.metrics, alone=True)
     deliveries = Deliveries(
         events,
         store.archive,
         store.intake,
         store.queue,
+        changes,
         parts.catalogue,
-        parts.sender.holds,
+        holds,
         parts.clock,
         print,
         parts.metrics,

@@ -117,6 +117,19 @@ async def test_events_go_after_their_retention_in_as_many_steps_as_it_takes(
     assert len(left.items) == 2
 
 
+async def test_a_hub_that_stops_does_not_wait_for_a_long_retention(
+    housekeeping: Housekeeping, store: Store, clock: ManualClock
+) -> None:
+    await accept(store, clock, 1_200)
+    clock.advance(31 * DAY)
+    running = asyncio.ensure_future(housekeeping.job("retention")())
+    async with patience():
+        while not clock.sleepers:
+            await asyncio.sleep(0)
+    await housekeeping.stop(grace=5)
+    assert await run_through(running, clock) == {"removed": 500}
+
+
 async def test_the_feed_is_trimmed_by_age_and_by_number(
     housekeeping: Housekeeping, store: Store, clock: ManualClock
 ) -> None:

@@ -26,6 +26,7 @@ from hub.stores.base import (
     FanOut,
     Idempotency,
     Intake,
+    Match,
     NewDelivery,
     Page,
     Signal,
@@ -61,8 +62,11 @@ class HeldIntake(Intake):
     async def recall(self, tenant: str, idempotency: Idempotency) -> AcceptResult | None:
         return await self._intake.recall(tenant, idempotency)
 
-    async def fan_outs(self, limit: int) -> Sequence[FanOut]:
-        return await self._intake.fan_outs(limit)
+    async def fan_outs(self, limit: int, after: str = "") -> Sequence[FanOut]:
+        return await self._intake.fan_outs(limit, after)
+
+    async def match(self, name: str) -> Match | None:
+        return await self._intake.match(name)
 
     async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
         return await self._intake.expand(fan_out, deliveries, after)
@@ -133,6 +137,21 @@ async def test_more_deliveries_than_are_made_inline_are_left_to_a_fan_out(
     assert len(await press.lanes()) == (0 if fans_out else subscriptions)
     assert len(await press.parts.store.intake.fan_outs(10)) == fans_out
     assert [signal.fans_out for signal in press.told] == [fans_out]
+
+
+async def test_the_deliveries_made_inline_are_counted_over_the_whole_request(press: Press) -> None:
+    both = sorted([(await press.parts.subscribe()).id for _ in range(2)])
+    large = await press.parts.subscribe(filter={"data": {"eq": "large"}})
+    items = [parsed("small"), parsed("large"), parsed("small"), parsed("large")]
+    await press.publisher(fanout_inline_max=4).publish(TENANT, items, None)
+    assert await press.lanes() == sorted(both * 2)
+    intake = press.parts.store.intake
+    first, second = await intake.fan_outs(10)
+    assert first.match == second.match
+    assert first.match is not None
+    match = await intake.match(first.match)
+    assert match is not None
+    assert match.recipients == tuple((id_, "scripted") for id_ in sorted([*both, large.id]))
 
 
 async def test_each_item_of_a_batch_has_a_result_of_its_own(press: Press) -> None:

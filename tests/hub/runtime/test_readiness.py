@@ -13,7 +13,7 @@ from hub.cluster.roles import EVERY_ROLE, Role
 from hub.maintenance.clock_watch import ClockWatch
 from hub.models import Record
 from hub.runtime.readiness import STALLED_SECONDS, Readiness
-from hub.stores.base import Backlog, Store, Upkeep
+from hub.stores.base import Backlog, Removed, Store, Upkeep
 from hub.testing.clock import ManualClock
 from hub.testing.patience import PATIENCE_SECONDS
 from tests.faults.patience import until
@@ -25,14 +25,14 @@ LOSS = "The server lost three feed entries."
 class LossyUpkeep(Upkeep):
     """Of a store that works, and has lost something."""
 
-    async def purge(self, before: datetime, limit: int) -> int:
-        return 0
+    async def purge(self, before: datetime, limit: int) -> Removed:
+        return Removed(0, more=False)
 
-    async def purge_expired(self, limit: int) -> int:
-        return 0
+    async def purge_expired(self, limit: int) -> Removed:
+        return Removed(0, more=False)
 
-    async def trim_feed(self, before: datetime, keep: int, limit: int) -> int:
-        return 0
+    async def trim_feed(self, before: datetime, keep: int, limit: int) -> Removed:
+        return Removed(0, more=False)
 
     async def backlog(self, tenant: str, lanes: Mapping[str, str], held: Collection[str]) -> Mapping[str, Backlog]:
         return {}

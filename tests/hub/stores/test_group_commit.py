@@ -176,17 +176,18 @@ async def test_what_comes_while_a_group_is_written_is_the_next_group_in_its_orde
     assert await owner.written() == [*range(51)]
 
 
-async def test_a_group_ends_with_the_job_that_fills_it(owner: Owner) -> None:
+async def test_a_group_ends_before_the_job_that_does_not_fit_and_one_that_fits_none_is_alone(owner: Owner) -> None:
     first = await owner.hold()
     rest = await submitted(
         owner.submit(1, rows=GROUP_ROWS - 1),
-        owner.submit(2, rows=GROUP_ROWS),
+        owner.submit(2),
         owner.submit(3, rows=10 * GROUP_ROWS),
-        owner.submit(4),
+        owner.submit(4, rows=GROUP_ROWS),
+        owner.submit(5),
     )
     owner.go_on()
     await asyncio.gather(first, *rest)
-    assert owner.groups == [[0], [1, 2], [3], [4]]
+    assert owner.groups == [[0], [1, 2], [3], [4], [5]]
 
 
 async def test_an_items_error_is_raised_to_its_submitter_alone(owner: Owner) -> None:

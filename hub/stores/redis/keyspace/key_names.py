@@ -18,8 +18,9 @@ class KeyNames:
         self.signals = f"{prefix}:signals"
         self.due = f"{prefix}:due"
         self.schedules = f"{prefix}:schedules"
-        self.fan_outs = f"{prefix}:fan-outs"
+        self.fanning = f"{prefix}:fanning"
         self.tenants = f"{prefix}:tenants"
+        self.changes = f"{prefix}:changes"
         self.expiring = f"{prefix}:expiring"
         self.unfinished = f"{prefix}:tasks-unfinished"
         self.ended = f"{prefix}:tasks-ended"
@@ -40,6 +41,12 @@ class KeyNames:
 
     def attempts_of(self, delivery: str) -> str:
         return f"{self._prefix}:a:{delivery}"
+
+    def match(self, name: str) -> str:
+        return f"{self._prefix}:m:{name}"
+
+    def fan_outs(self, tenant: str) -> str:
+        return f"{self._prefix}:fan-outs:{tenant}"
 
     def events(self, tenant: str) -> str:
         return f"{self._prefix}:events:{tenant}"

@@ -1,11 +1,12 @@
 #!lua
--- needs: key, clock, calls, feed, signals, indexes, loss, ready, new_delivery
+-- needs: key, clock, calls, feed, signals, indexes, loss, matches, ready, new_delivery, stored
 -- Accepts the events of many requests at once, each request as if it came alone, in this order.
 --
 -- ARGV: process, number of the call, epoch, feed id seen, batches (msgpack). A batch is an array of
 --   tenant, catalogue version, key (nil, or an array of digest, key, fingerprint, for how long it is kept in ms, verdicts as JSON),
 --   entries: arrays of index, event id, document, digest of it, type, subject, source, source id, accepted (ms),
---   due (ms, or nil: now), feed entry, fans out, deliveries: arrays of id, lane, channel.
+--   due (ms, or nil: now), feed entry, the match to fan out to (or nil), deliveries: arrays of id, lane, channel;
+--   and the matches by their names.
 -- Reply: epoch, lost feed entries, last feed id, and for each batch an array of its outcome: 0 and the duplicates
 --   (index and id of the first event in turn); 1 and the record kept with its key; 2: the catalogue has another
 --   version; 3: an event with one of the ids exists.
@@ -34,15 +35,16 @@ local function is_taken(entries)
   return false
 end
 
-local function write(tenant, entry)
-  local _, id, document, digest, type, subject, _, _, at, due, shown, fans_out, deliveries = unpack(entry, 1, 13)
+local function write(tenant, entry, recipients)
+  local _, id, document, digest, type, subject, _, _, at, due, shown, match, deliveries = unpack(entry, 1, 13)
   redis.call('SET', key.event(id), document)
   redis.call('HSET', key.state(id), 'at', at, 'type', type, 'open', #deliveries, 'sum', digest)
-  if fans_out then
+  if match then
     redis.call('HSET', key.state(id), 'fan', '')
+    matches.add(key.state(id), match, recipients[match])
     signals.fans_out()
   end
-  indexes.event_added({ id = id, tenant = tenant, subject = subject, at = at }, #deliveries, fans_out)
+  indexes.event_added({ id = id, tenant = tenant, subject = subject, at = at }, #deliveries, match)
   for _, delivery in ipairs(deliveries) do
     new_delivery.add({ id = id, tenant = tenant, type = type }, delivery[1], delivery[2], delivery[3], at, due or now)
   end
@@ -65,8 +67,8 @@ local function accept(batch)
   local kept, expired
   if given then
     kept = redis.call('GET', key.idempotency(tenant, given[1]))
-    local expires = kept and cmsgpack.unpack(kept)[3]
-    if kept and expires > now then return { REPLAYED, kept } end
+    local expires = kept and tonumber(stored.members(kept)[3])
+    if expires and expires > now then return { REPLAYED, kept } end
     expired = expires
   end
   -- The deliveries were chosen from a catalogue that has changed since.
@@ -79,7 +81,7 @@ local function accept(batch)
       duplicates[#duplicates + 1] = entry[1]
       duplicates[#duplicates + 1] = first
     else
-      write(tenant, entry)
+      write(tenant, entry, batch[5])
     end
   end
   if given then

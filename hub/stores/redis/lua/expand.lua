@@ -1,5 +1,5 @@
 #!lua
--- needs: key, clock, calls, signals, indexes, ready, new_delivery
+-- needs: key, clock, calls, signals, indexes, matches, ready, new_delivery
 -- Creates deliveries of events that fan out, and moves their cursors.
 --
 -- ARGV: process, number of the call, expansions (msgpack): arrays of tenant, event id, type, cursor before,
@@ -24,7 +24,8 @@ local function expand(expansion)
     redis.call('HSET', state, 'fan', after)
   else
     redis.call('HDEL', state, 'fan')
-    indexes.fan_out_ended(id, redis.call('HGET', state, 'at'))
+    matches.drop(state)
+    indexes.fan_out_ended(id, tenant, redis.call('HGET', state, 'at'))
   end
   return 1
 end

@@ -1,13 +1,13 @@
--- needs: key, indexes
+-- needs: key, indexes, stored
 -- Removes closed events, the oldest first, with everything that belongs to them.
--- ARGV: only those accepted before this (ms); how many events at most; how many deliveries at most.
--- Reply: how many events were removed, and 1 when it stopped because of the number of deliveries or of bytes, else 0.
+-- ARGV: only those accepted before this (ms); how many at most: events, deliveries and attempts together.
+-- Reply: how many events were removed, and 1 when it stopped because of the number of rows or of bytes, else 0.
 --
--- A script holds up every other call while it runs, so the work of one is bounded in three ways. An event with more
+-- A script holds up every other call while it runs, so the work of one is bounded in two ways. An event with more
 -- deliveries than fit loses them over several calls; it goes itself with the last of them, and stays in `closed` so
 -- long.
 
-local before, events_left, deliveries_left = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local before, rows_left = ARGV[1], tonumber(ARGV[2])
 local bytes_left = 8000000
 local touched = {}
 
@@ -30,7 +30,8 @@ local function remove_attempts(delivery)
     local fields = redis.call('HGETALL', home)
     for place = 1, #fields, 2 do
       if string.match(fields[place], '^%d+$') then
-        redis.call('ZREM', indexes.place_of(delivery, fields[place], fields[place + 1]))
+        indexes.attempt_removed(delivery, fields[place], fields[place + 1])
+        rows_left = rows_left - 1
       end
     end
   end
@@ -51,28 +52,30 @@ local function remove_delivery(id)
   end)
 end
 
--- Remove as many deliveries of an event as fit; returns whether all are gone.
+-- Remove as many deliveries of an event as fit; returns whether all are gone and there is room for the event.
 local function remove_deliveries(event)
   local index = key.deliveries_of(event)
-  local members = redis.call('ZRANGE', index, 0, deliveries_left)
-  for place = 1, math.min(#members, deliveries_left) do
-    remove_delivery(string.sub(members[place], 14))
-    redis.call('ZREM', index, members[place])
+  for _, entry in ipairs(redis.call('ZRANGE', index, 0, rows_left)) do
+    if rows_left <= 0 then return false end
+    remove_delivery(string.sub(entry, 14))
+    redis.call('ZREM', index, entry)
+    rows_left = rows_left - 1
   end
-  local all = #members <= deliveries_left
-  deliveries_left = deliveries_left - #members
-  return all
+  return rows_left > 0
 end
 
 local function remove_event(entry)
   local id = string.sub(entry, 14)
   local document = redis.call('GET', key.event(id))
-  -- Without the document its tenant is unknown. The entry in that tenant's index stays; readers skip what does not
-  -- exist.
+  local event = {}
   if document then
     bytes_left = bytes_left - #document
-    local event = cmsgpack.unpack(document)
-    local tenant, subject, source_id = event[EVENT_TENANT], event[EVENT_SUBJECT], event[EVENT_SOURCE_ID]
+    event = stored.members(document)
+  end
+  local tenant, subject, source_id = event[EVENT_TENANT], event[EVENT_SUBJECT], event[EVENT_SOURCE_ID]
+  -- Without the document its tenant is unknown. The entry in that tenant's index stays; readers skip what does not
+  -- exist.
+  if tenant then
     redis.call('ZREM', key.events(tenant), entry)
     touch(key.tenants, tenant, function() return { key.events(tenant) } end)
     if subject then redis.call('ZREM', key.subject(tenant, subject), entry) end
@@ -89,12 +92,13 @@ end
 local removed = 0
 local cut = 0
 local horizon = '(' .. indexes.member(before, '')
-for _, entry in ipairs(redis.call('ZRANGEBYLEX', key.closed, '-', horizon, 'LIMIT', 0, events_left)) do
-  if deliveries_left <= 0 or bytes_left <= 0 or not remove_deliveries(string.sub(entry, 14)) then
+for _, entry in ipairs(redis.call('ZRANGEBYLEX', key.closed, '-', horizon, 'LIMIT', 0, rows_left)) do
+  if bytes_left <= 0 or not remove_deliveries(string.sub(entry, 14)) then
     cut = 1
     break
   end
   remove_event(entry)
+  rows_left = rows_left - 1
   removed = removed + 1
 end
 forget_empty()

@@ -1,4 +1,4 @@
--- needs: key, indexes, gate, ready, transfer
+-- needs: key, indexes, gate, matches, ready, transfer
 -- Writes events of another store with their deliveries and attempts. What is there already stays as it is, so a piece
 -- may be written again after its answer was lost, or after the copy was interrupted.
 --
@@ -6,7 +6,7 @@
 --   document (false where an earlier piece had it), digest of it, fan-out cursor (or false), cancelled (ms, or false),
 --   deliveries: arrays of id, lane, channel, status, reason (or false), attempts, schedule base, token, cause,
 --   due (ms, or false), created (ms), updated (ms), of each attempt its number and the attempt in turn, checkpoint (or
---   false).
+--   false); and the match that it fans out to (or false).
 
 local function is_open(status)
   return status == 'pending' or status == 'sending'
@@ -19,6 +19,7 @@ local function put_event(event)
   redis.call('SET', key.event(id), document)
   redis.call('HSET', state, 'at', at, 'type', type, 'open', 0, 'sum', digest)
   if fan then redis.call('HSET', state, 'fan', fan) end
+  if fan and event[13] then matches.add(state, id, event[13]) end
   if cancelled then redis.call('HSET', state, 'cancelled', cancelled) end
   if source_id then redis.call('SET', key.source(tenant, source, source_id), id) end
   indexes.event_added({ id = id, tenant = tenant, subject = subject or nil, at = at }, 0, fan)

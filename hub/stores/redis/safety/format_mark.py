@@ -10,6 +10,7 @@ from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
 
 _MARK: Final = script("format_mark")
+_CONVERTED_AT_ONCE: Final = 100
 
 
 async def format_finding(engine: Engine) -> Finding:
@@ -35,5 +36,6 @@ async def format_finding(engine: Engine) -> Finding:
 
 
 async def mark_format(engine: Engine) -> None:
-    """Mark the store with the format of this version, unless it has a mark."""
-    await engine.run(_MARK, repeat=True)
+    """Convert what an older version wrote, and mark the store with the format of this version."""
+    while await engine.run(_MARK, _CONVERTED_AT_ONCE, repeat=True):
+        pass

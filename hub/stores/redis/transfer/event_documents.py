@@ -3,19 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from hub.models import Cause, Outcome
+from hub.stores.base import Match
 from hub.stores.documents import DeliveryDocument, EventDocument
 from hub.stores.milliseconds import instant
 from hub.stores.redis.keyspace.codec import (
     as_str_bytes,
     document_digest,
-    lost_event,
     pack,
     unpack_attempt,
     unpack_event,
 )
-from hub.stores.stored import events
+from hub.stores.stored import StoredAttempt, StoredEvent, events
+from hub.stores.unreadable import READ_ERRORS, placeholder
 
 DAMAGED: Final = "the stored event was lost or damaged in the store from which it was moved"
+DAMAGED_ATTEMPT: Final = "the record of this attempt could not be read in the store from which it was moved"
 _OPEN: Final = ("pending", "sending")
 
 Parts = Mapping[str, bytes]
@@ -23,23 +26,47 @@ Parts = Mapping[str, bytes]
 
 
 def event_from_parts(
-    id_: str, tenant: str, body: bytes | None, state: Parts, deliveries: Sequence[DeliveryDocument]
+    id_: str,
+    tenant: str,
+    body: bytes | None,
+    state: Parts,
+    deliveries: Sequence[DeliveryDocument],
+    match: Match | None = None,
 ) -> EventDocument:
-    """An event with these deliveries.
+    """An event with these deliveries and whom it fans out to.
 
     An event that was lost or damaged comes without its data, and its unfinished deliveries are ended: they could not be
     sent from the new store either.
     """
-    if body is None or document_digest(body) != state.get("sum"):
+    event = _readable(body, state.get("sum"))
+    if event is None:
         at = instant(int(state.get("at", 0)))
-        lost = lost_event(id_, tenant, state.get("type", b"").decode(), at)
+        lost = placeholder(id_, tenant, state.get("type", b"").decode(), at)
         return EventDocument(events.stored(lost), deliveries=[_ended(delivery) for delivery in deliveries])
     return EventDocument(
-        unpack_event(body),
+        event,
         cancelled_at=int(state["cancelled"]) if "cancelled" in state else None,
         fan_out_after=state["fan"].decode() if "fan" in state else None,
         deliveries=list(deliveries),
+        match=None if match is None else match.recipients,
     )
+
+
+def _readable(body: bytes | None, digest: bytes | None) -> StoredEvent | None:
+    if body is None or document_digest(body) != digest:
+        return None
+    try:
+        return unpack_event(body)
+    except READ_ERRORS:
+        return None
+
+
+def _attempt(packed: bytes, at: int) -> StoredAttempt:
+    """An attempt that cannot be read stays in its place, so that the others keep their numbers."""
+    try:
+        return unpack_attempt(packed)
+    except READ_ERRORS:
+        return StoredAttempt(Cause.AUTOMATIC, at, None, Outcome.UNKNOWN, None, DAMAGED_ATTEMPT, None)
 
 
 def _ended(delivery: DeliveryDocument) -> DeliveryDocument:
@@ -65,7 +92,7 @@ def delivery_from_parts(id_: str, parts: Parts, long: Parts) -> DeliveryDocument
         cause=parts.get("by", b"automatic").decode(),
         due_at=int(parts["due"]) if "due" in parts else None,
         checkpoint=parts["cp"].decode() if "cp" in parts else None,
-        attempts={number: unpack_attempt(packed[number]) for number in sorted(packed)},
+        attempts={number: _attempt(packed[number], int(parts["upd"])) for number in sorted(packed)},
     )
 
 
@@ -86,6 +113,7 @@ def event_row(document: EventDocument) -> tuple[Any, ...]:
         document.fan_out_after,
         document.cancelled_at,
         [_delivery_row(delivery) for delivery in document.deliveries],
+        None if document.match is None else as_str_bytes(pack(document.match)),
     )
 
 

@@ -7,17 +7,29 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from hub.errors import HubError
 from hub.stores.base import Piece
-from hub.stores.documents import Counters, FeedDocument, IdempotencyDocument, RecordDocument, TaskDocument, encode
+from hub.stores.documents import (
+    FOREIGN,
+    Counters,
+    FeedDocument,
+    IdempotencyDocument,
+    RecordDocument,
+    TaskDocument,
+    encode,
+)
 from hub.stores.paging import cursor_of, position_of
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.feed import UNREADABLE
 from hub.stores.redis.keyspace import idempotency
-from hub.stores.redis.keyspace.codec import fields, unpack_entry
+from hub.stores.redis.keyspace.codec import fields, match_from, unpack_entry
 from hub.stores.redis.keyspace.index_scan import at_of, id_of
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.records import READ
 from hub.stores.redis.transfer.event_documents import delivery_from_parts, event_from_parts
+from hub.stores.stored import StoredFeedEntry, feed_entries
+from hub.stores.unreadable import READ_ERRORS
 
 PIECE_BYTES: Final = 1_000_000
 PIECE_DELIVERIES: Final = 500
@@ -43,6 +55,12 @@ class Exporter:
             documents.append(RecordDocument(kind, tenant, id_, at_of(member), doc.decode() or None))
         return _piece(documents, after, rows[-2:-1])
 
+    async def changes(self, after: str, limit: int) -> Piece:
+        (place,) = position_of(after, str) if after else [""]
+        kept: dict[str, bytes] = fields(await self._engine.ask("HGETALL", self._keys.changes))
+        found = sorted((id_, document) for id_, document in kept.items() if id_ > place)[:limit]
+        return _piece([msgspec.Raw(document) for _, document in found], after, [id_ for id_, _ in found[-1:]])
+
     async def idempotency(self, after: str, limit: int) -> Piece:
         (place,) = position_of(after, str) if after else [""]
         members = await self._members(self._keys.expiring, place, limit)
@@ -51,7 +69,10 @@ class Exporter:
         documents = []
         for (tenant, _), record in zip(names, found, strict=True):
             if record is not None:
-                key, fingerprint, expires_at, verdicts = idempotency.fields(record)
+                try:
+                    key, fingerprint, expires_at, verdicts = idempotency.fields(record)
+                except READ_ERRORS:
+                    raise HubError(f"An answer kept with an Idempotency-Key of {tenant} {FOREIGN}") from None
                 rows = [(v.index, v.status, v.id, v.problem) for v in verdicts]
                 documents.append(IdempotencyDocument(tenant, key, fingerprint, expires_at, rows))
         return _piece(documents, after, members[-1:])
@@ -115,6 +136,9 @@ class Exporter:
         bodies = [next(replies) for _ in ids]
         states = [fields(next(replies)) for _ in ids]
         hashes = [fields(next(replies)) for _ in sent]
+        names = [state["match"].decode() for state in states if "match" in state]
+        found = await self._engine.ask_all([("HGET", keys.match(name), "to") for name in names])
+        matches = {name: match_from(packed) for name, packed in zip(names, found, strict=True) if packed}
         deliveries = {
             id_: delivery_from_parts(id_, parts, fields(next(replies)))
             for id_, parts in zip(sent, hashes, strict=True)
@@ -123,7 +147,8 @@ class Exporter:
         documents = []
         for (event, taken), body, state in zip(plan.events, bodies, states, strict=True):
             of_event = [deliveries[id_] for member in taken if (id_ := id_of(member)) in deliveries]
-            document = event_from_parts(id_of(event), plan.tenant, body, state, of_event)
+            match = matches.get(state.get("match", b"").decode())
+            document = event_from_parts(id_of(event), plan.tenant, body, state, of_event, match)
             if goes_on:
                 document.goes_on, document.event.data = True, ""
             documents.append(encode(document))
@@ -158,7 +183,7 @@ class _Plan:
         return not cut and self._bytes > 0 and self._deliveries > 0
 
 
-def _piece(documents: Sequence[object], after: str, last: Sequence[bytes | int]) -> Piece:
+def _piece(documents: Sequence[object], after: str, last: Sequence[bytes | str | int]) -> Piece:
     """`last` is where it ended, empty where nothing was found."""
     place = cursor_of(*(part.decode() if isinstance(part, bytes) else part for part in last)) if last else after
     return Piece(list(map(encode, documents)), place, len(documents))
@@ -171,4 +196,12 @@ def _task(document: bytes) -> TaskDocument:
 
 
 def _entry(id_: bytes, parts: dict[str, bytes]) -> FeedDocument:
-    return FeedDocument(int(id_.partition(b"-")[0]), int(parts["at"]), unpack_entry(parts["entry"]))
+    return FeedDocument(int(id_.partition(b"-")[0]), int(parts["at"]), _readable(parts["entry"]))
+
+
+def _readable(packed: bytes) -> StoredFeedEntry:
+    try:
+        return unpack_entry(packed)
+    except READ_ERRORS:
+        # In its place stands an entry of nobody, because ids have no gaps.
+        return feed_entries.stored(UNREADABLE)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from hub.stores.base import ItemResult, Piece, Section
+from hub.stores.change_documents import decode_change
 from hub.stores.documents import (
     Counters,
     EventDocument,
@@ -12,6 +13,7 @@ from hub.stores.documents import (
     TaskDocument,
     decode,
 )
+from hub.stores.redis.changes import RedisEventChanges
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.scripts import Script
@@ -36,6 +38,7 @@ class Importer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._tasks = RedisTasks(engine, LossDetection(engine))
+        self._changes = RedisEventChanges(engine)
 
     async def counters(self, piece: Piece) -> None:
         for counters in decode(piece.documents, Counters):
@@ -49,6 +52,12 @@ class Importer:
 
     async def events(self, piece: Piece) -> None:
         await self._put(_EVENTS, piece, pack([event_row(event) for event in decode(piece.documents, EventDocument)]))
+
+    async def changes(self, piece: Piece) -> None:
+        """One by one, because they are few."""
+        for document in piece.documents:
+            await self._changes.save(decode_change(document))
+        await self.end(Section.EVENT_CHANGES, piece)
 
     async def idempotency(self, piece: Piece) -> None:
         rows: list[Argument] = []

@@ -27,12 +27,13 @@ PIECE_BYTES: Final = 1_000_000
 _EVENT_BYTES: Final = 300
 _DELIVERY_BYTES: Final = 300
 _ATTEMPT_BYTES: Final = 150
-_DELIVERIES_AT_ONCE: Final = 1_000
+_DELIVERIES_AT_ONCE: Final = 500
 
 _RECORDS: Final = """
     SELECT json_array(kind, tenant, id, version, doc) AS row FROM records
     WHERE (kind, tenant, id) > (?, ?, ?) ORDER BY kind, tenant, id LIMIT ?
 """
+_CHANGES: Final = "SELECT json_array(id, doc) AS row FROM event_changes WHERE id > ? ORDER BY id LIMIT ?"
 _KEYS: Final = """
     SELECT json_array(tenant, key, fingerprint, expires_at + ?, json(verdicts)) AS row FROM idempotency
     WHERE (tenant, key) > (?, ?) ORDER BY tenant, key LIMIT ?
@@ -41,9 +42,12 @@ _TASKS: Final = "SELECT json_array(tenant, owner, doc, id) AS row FROM tasks WHE
 _FEED: Final = f"""
     SELECT json_array(id, written_at, {FEED_MEMBERS}) AS row FROM feed WHERE id > ? ORDER BY id LIMIT ?
 """
+_RECIPIENTS: Final = """(
+    SELECT recipients FROM matches WHERE name = (
+        SELECT match FROM fan_outs WHERE fan_outs.tenant = events.tenant AND fan_outs.event_seq = events.seq))"""
 # Of each event: its seq, how big it is, and its first deliveries after a subscription, with how big each is.
 _PLAN: Final = f"""
-    SELECT json_array(seq, {_EVENT_BYTES} + octet_length(data), json((
+    SELECT json_array(seq, {_EVENT_BYTES} + octet_length(data) + coalesce(octet_length({_RECIPIENTS}), 0), json((
         SELECT json_group_array(json_array(seq, subscription_id, {_DELIVERY_BYTES} + (
             SELECT coalesce(sum({_ATTEMPT_BYTES} + coalesce(octet_length(error), 0)
                 + coalesce(octet_length(response_body), 0)), 0) FROM attempts WHERE delivery_seq = sent.seq)))
@@ -52,7 +56,7 @@ _PLAN: Final = f"""
     FROM events WHERE {{where}} ORDER BY seq LIMIT :limit
 """
 _EVENTS: Final = f"""
-    SELECT json_array(fan_out_after, {EVENT_JSON}) AS row FROM events
+    SELECT json_array(fan_out_after, json({_RECIPIENTS}), {EVENT_JSON}) AS row FROM events
     WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq
 """
 _DELIVERY_COLUMNS: Final = ", ".join(
@@ -79,6 +83,8 @@ def read_piece(connection: apsw.Connection, section: Section, after: str, limit:
             return _records(connection, after, limit)
         case Section.EVENTS:
             return _events(connection, after, limit, ahead)
+        case Section.EVENT_CHANGES:
+            return _changes(connection, after, limit)
         case Section.IDEMPOTENCY:
             return _keys(connection, after, limit, ahead)
         case Section.TASKS:
@@ -97,6 +103,12 @@ def _records(connection: apsw.Connection, after: str, limit: int) -> Piece:
     place = position_of(after, str, str, str) if after else ["", "", ""]
     rows = fetch(connection, _RECORDS, (*place, limit))
     return _piece([RecordDocument(*row) for row in rows], after, rows and rows[-1][:3])
+
+
+def _changes(connection: apsw.Connection, after: str, limit: int) -> Piece:
+    place = position_of(after, str) if after else [""]
+    rows = fetch(connection, _CHANGES, (*place, limit))
+    return _piece([msgspec.Raw(doc) for _, doc in rows], after, rows and rows[-1][:1])
 
 
 def _keys(connection: apsw.Connection, after: str, limit: int, ahead: int) -> Piece:
@@ -166,20 +178,21 @@ class _Plan:
         found = fetch(connection, _EVENTS, (orjson.dumps(list(self.events)).decode(),))
         sent = _deliveries(connection, [seq for taken in self.events.values() for seq in taken], ahead)
         documents = []
-        for fan_out_after, row in found:
+        for fan_out_after, match, row in found:
             seq, *_ = row
-            document = _event(connection, fan_out_after, row, goes_on=goes_on)
+            document = _event(connection, row, goes_on=goes_on)
+            document.fan_out_after, document.match = fan_out_after, match
             document.deliveries = [sent[delivery] for delivery in self.events[seq]]
             documents.append(encode(document))
         return Piece(documents, cursor_of(*self._end), 0 if goes_on else len(documents))
 
 
-def _event(connection: apsw.Connection, fan_out_after: str | None, row: Row, *, goes_on: bool) -> EventDocument:
+def _event(connection: apsw.Connection, row: Row, *, goes_on: bool) -> EventDocument:
     members, cancelled_at = event_members(connection, row)
     event = StoredEvent(*members)
     if goes_on:
         event.data = ""
-    return EventDocument(event, goes_on, cancelled_at, fan_out_after)
+    return EventDocument(event, goes_on, cancelled_at)
 
 
 def _deliveries(connection: apsw.Connection, seqs: Sequence[int], ahead: int) -> Mapping[int, DeliveryDocument]:

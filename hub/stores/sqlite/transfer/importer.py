@@ -7,7 +7,8 @@ import orjson
 from msgspec.structs import astuple
 
 from hub.errors import HubError
-from hub.stores.base import Piece, Section
+from hub.stores.base import Match, Piece, Section
+from hub.stores.change_documents import decode_change
 from hub.stores.documents import (
     Counters,
     DeliveryDocument,
@@ -18,7 +19,9 @@ from hub.stores.documents import (
     TaskDocument,
     decode,
 )
+from hub.stores.sqlite.changes import save_changes
 from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.sqlite.fan_outs import NewFanOuts
 from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, EVENT_COLUMNS, FEED_MEMBERS, event_row
 from hub.stores.sqlite.tasks import TASK_COLUMNS, task_row
 from hub.stores.stored import StoredEvent
@@ -59,6 +62,7 @@ def _put_events(transaction: Transaction, documents: Sequence[bytes]) -> None:
     seqs = _known(transaction, "events", [document.event.id for document in given])
     next_seq = _highest(transaction, "events") + 1
     rows: list[Cells] = []
+    fan_outs = NewFanOuts()
     for document in given:
         id_ = document.event.id
         if id_ not in seqs:
@@ -67,7 +71,11 @@ def _put_events(transaction: Transaction, documents: Sequence[bytes]) -> None:
             seqs[id_] = next_seq + len(rows)
             members, kept = astuple(document.event), (document.cancelled_at, document.fan_out_after)
             rows.append(event_row(seqs[id_], members, *kept))
+            if document.fan_out_after is not None:
+                match = None if document.match is None else Match(document.match)
+                fan_outs.add(document.event.tenant, id_, seqs[id_], match)
     transaction.insert("events", EVENT_COLUMNS, rows)
+    fan_outs.write(transaction)
     _put_deliveries(transaction, given, seqs)
 
 
@@ -89,6 +97,10 @@ def _put_deliveries(transaction: Transaction, given: Sequence[EventDocument], ev
                 ]
     transaction.insert("deliveries", _DELIVERY_COLUMNS, rows)
     transaction.insert("attempts", ATTEMPT_COLUMNS, attempts)
+
+
+def _put_changes(transaction: Transaction, documents: Sequence[bytes]) -> None:
+    save_changes(transaction, list(map(decode_change, documents)))
 
 
 def _put_keys(transaction: Transaction, documents: Sequence[bytes]) -> None:
@@ -114,6 +126,7 @@ _PUT: Final[Mapping[Section, Callable[[Transaction, Sequence[bytes]], None]]] = 
     Section.COUNTERS: _put_counters,
     Section.RECORDS: _put_records,
     Section.EVENTS: _put_events,
+    Section.EVENT_CHANGES: _put_changes,
     Section.IDEMPOTENCY: _put_keys,
     Section.TASKS: _put_tasks,
     Section.FEED: _put_feed,

@@ -14,7 +14,7 @@ from hub.stores.base import AcceptResult, DeliveryQuery, NewDelivery, Store
 from hub.stores.redis import intake
 from hub.testing.clock import START, ManualClock
 from hub.testing.patience import patience
-from hub.testing.stores.samples import TENANT, batch, claim, entry, event, idempotency, ids, publish
+from hub.testing.stores.samples import TENANT, batch, claim, entry, event, idempotency, ids, match, publish
 from tests.faults.toxic_proxy import ToxicProxy
 from tests.redis_servers import VALKEY, RedisServer, new_prefix
 
@@ -85,7 +85,7 @@ async def test_after_an_outage_the_same_key_gives_the_answer_that_was_lost(
 
 
 async def test_an_expansion_whose_answer_was_lost_counts_once(behind: Store, other: Store, proxy: ToxicProxy) -> None:
-    await behind.intake.accept(batch(entry(event(), fan_out=True)))
+    await behind.intake.accept(batch(entry(event(), fan_out=match())))
     (fan_out,) = await behind.intake.fan_outs(10)
     first = [NewDelivery(new_id("dlv"), "sub_1", "webhook")]
     assert await behind.intake.expand(fan_out, first, "sub_1")

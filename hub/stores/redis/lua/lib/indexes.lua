@@ -1,4 +1,4 @@
--- needs: key
+-- needs: key, stored
 -- The indexes, from which every list, count and number is read. Scripts change them only through this library, so that
 -- what belongs together is changed together; a test compares all indexes with the hashes after random work.
 --
@@ -54,6 +54,12 @@ local function count_open(delivery, change)
   end
 end
 
+-- An event, as its member of the index by acceptance, has a fan-out cursor.
+function indexes.fan_out_added(tenant, entry)
+  redis.call('ZADD', key.fan_outs(tenant), 0, entry)
+  remember(key.fanning, tenant)
+end
+
 -- Add an event whose document and state the caller wrote: a table of id, tenant, subject (or nil), at. `open` is how
 -- many deliveries are added with it; `fans_out` whether its state has `fan`.
 function indexes.event_added(event, open, fans_out)
@@ -62,15 +68,17 @@ function indexes.event_added(event, open, fans_out)
   redis.call('ZADD', key.events(event.tenant), 0, entry)
   if event.subject then redis.call('ZADD', key.subject(event.tenant, event.subject), 0, entry) end
   if fans_out then
-    redis.call('ZADD', key.fan_outs, 0, entry)
+    indexes.fan_out_added(event.tenant, entry)
   elseif open == 0 then
     redis.call('ZADD', key.closed, 0, entry)
   end
 end
 
 -- The caller removed `fan` from the state of an event accepted `at`.
-function indexes.fan_out_ended(event, at)
-  redis.call('ZREM', key.fan_outs, member(at, event))
+function indexes.fan_out_ended(event, tenant, at)
+  local index = key.fan_outs(tenant)
+  redis.call('ZREM', index, member(at, event))
+  if redis.call('EXISTS', index) == 0 then redis.call('SREM', key.fanning, tenant) end
   close_if_over(event, at, tonumber(redis.call('HGET', key.state(event), 'open') or 0))
 end
 
@@ -139,12 +147,19 @@ function indexes.of_lane(tenant, lane)
   return found
 end
 
--- Where an attempt stands among the attempts of its tenant: the index and the member. The duration is part of the
--- member, so latencies are read from the index alone.
-function indexes.place_of(delivery, number, attempt)
-  local members = cmsgpack.unpack(attempt)
+-- Where an attempt stands among the attempts of its tenant: the index and the member; nil for one that is damaged. The
+-- duration is part of the member, so latencies are read from the index alone.
+local function place_of(delivery, number, attempt)
+  local members = stored.members(attempt)
+  if not members[ATTEMPT_OUTCOME] or not members[ATTEMPT_STARTED_AT] then return nil end
   return key.attempts(delivery.tenant, delivery.channel, members[ATTEMPT_OUTCOME]),
     member(members[ATTEMPT_STARTED_AT], delivery.id) .. ':' .. number .. ':' .. (members[ATTEMPT_DURATION_MS] or '')
+end
+
+-- The caller removes an attempt, or replaces it.
+function indexes.attempt_removed(delivery, number, attempt)
+  local index, entry = place_of(delivery, number, attempt)
+  if index then redis.call('ZREM', index, entry) end
 end
 
 -- Keep an attempt: a msgpack array as StoredAttempt has it. It replaces one with the same number, wherever that is.
@@ -159,10 +174,10 @@ function indexes.attempt_logged(delivery, number, attempt)
     former = redis.call('HGET', home, number)
   end
   if former then
-    redis.call('ZREM', indexes.place_of(delivery, number, former))
+    indexes.attempt_removed(delivery, number, former)
     redis.call('HSET', home, number, attempt)
   end
-  local index, entry = indexes.place_of(delivery, number, attempt)
+  local index, entry = place_of(delivery, number, attempt)
   redis.call('ZADD', index, 0, entry)
 end
 

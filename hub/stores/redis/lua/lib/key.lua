@@ -5,7 +5,8 @@
 --   e:<event>    string: the event as it was accepted, a msgpack array as StoredEvent has it
 --   s:<event>    hash, the event's state:
 --                at (accepted, ms), type, sum (digest of the document), open (how many deliveries are pending or
---                sending), fan (the fan-out cursor, while there is one), cancelled (ms, once it is)
+--                sending), fan (the fan-out cursor, while there is one), match (see matches.lua), cancelled (ms, once
+--                it is)
 --   o:<event>    index of its deliveries
 --   d:<delivery> hash: ten, evt, type, sub (its lane), chan, st (status), why (reason), n (attempts), base (schedule
 --                base), tok (token), cp (checkpoint), by (cause), due (ms), at (created, ms), upd (updated, ms), place (see ready.lua);
@@ -25,13 +26,15 @@
 --   source:<tenant>:<digest>  string: the id of the event that came with this (source, source_id)
 -- Indexes are sorted sets whose members are `<13 digits of milliseconds><id>`. Their scores are all 0, so that members
 -- are in the order of their bytes and ranges of them can be read (ZRANGEBYLEX), from a cursor too:
---   events:<tenant>, subject:<tenant>:<digest>, closed, fan-outs           by acceptance
+--   events:<tenant>, subject:<tenant>:<digest>, closed, fan-outs:<tenant>  by acceptance
 --   status:<tenant>:<channel>:<status>, lane:<tenant>:<lane>:<status>      by creation; a delivery is in one of each
 --   dead:<tenant>:<channel>                                                by last update
 --   attempts:<tenant>:<channel>:<outcome>, members end in `:<number>:<duration in ms>`   by start
 --   expiring                                                               by expiry, members end in
 --                                                                          `<tenant>:<digest>`
--- Sets: channels:<tenant> and lanes:<tenant> of the tenant's deliveries; tenants, of the events.
+--   changes      hash: id -> a change to the deliveries of an event (JSON), while it is under way
+-- Sets: channels:<tenant> and lanes:<tenant> of the tenant's deliveries; tenants, of the events; fanning, of the
+-- tenants that have fan-outs. Format 1 had the fan-outs of all tenants in one index, fan-outs.
 
 local HUB = KEYS[1]
 
@@ -55,15 +58,19 @@ local key = {
   feed = HUB .. ':feed',
   signals = HUB .. ':signals',
   closed = HUB .. ':closed',
-  fan_outs = HUB .. ':fan-outs',
+  fan_outs_of_all = HUB .. ':fan-outs',
+  fanning = HUB .. ':fanning',
   expiring = HUB .. ':expiring',
   tenants = HUB .. ':tenants',
+  changes = HUB .. ':changes',
 }
 function key.event(id) return HUB .. ':e:' .. id end
 function key.state(id) return HUB .. ':s:' .. id end
 function key.deliveries_of(event) return HUB .. ':o:' .. event end
 function key.delivery(id) return HUB .. ':d:' .. id end
 function key.attempts_of(delivery) return HUB .. ':a:' .. delivery end
+function key.match(name) return HUB .. ':m:' .. name end
+function key.fan_outs(tenant) return HUB .. ':fan-outs:' .. tenant end
 function key.events(tenant) return HUB .. ':events:' .. tenant end
 function key.subject(tenant, subject) return HUB .. ':subject:' .. tenant .. ':' .. redis.sha1hex(subject) end
 function key.source(tenant, source, id) return HUB .. ':source:' .. tenant .. ':' .. redis.sha1hex(source .. '\0' .. id) end

@@ -16,8 +16,8 @@ FOLDER = files("hub.stores.redis") / "lua"
 NAMES = sorted(file.name.removesuffix(".lua") for file in FOLDER.iterdir() if file.name.endswith(".lua"))
 LIBRARIES = sorted(file.name.removesuffix(".lua") for file in (FOLDER / "lib").iterdir())
 BUILTINS = {
-    *("ARGV", "KEYS", "cmsgpack", "ipairs", "math", "next", "pairs", "pcall", "redis", "string"),
-    *("tonumber", "tostring", "type", "unpack"),
+    *("ARGV", "KEYS", "cmsgpack", "ipairs", "math", "next", "pairs", "redis", "string"),
+    *("pcall", "tonumber", "tostring", "type", "unpack"),
 }
 COMPILE = Script("compile", "return string.dump(loadstring(ARGV[1]))", "2" * 40)
 

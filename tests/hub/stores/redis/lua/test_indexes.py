@@ -1,7 +1,7 @@
 """Whatever happens, the indexes say what the hashes say, and of what is purged nothing stays."""
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from random import Random
@@ -16,7 +16,8 @@ from hub.stores import open_store
 from hub.stores.base import Claim, DeliveryQuery, EventQuery, NewDelivery, Page, Result, Store
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.testing.clock import ManualClock
-from hub.testing.stores.samples import OTHER, TENANT, batch, claim, entry, event, idempotency, result, task
+from hub.testing.stores.samples import OTHER, TENANT, batch, claim, entry, event, idempotency, match, result, task
+from schedules.drain import drain
 from tests.redis_servers import RedisServer, new_prefix
 
 LANES = ("sub_1", "sub_2", "sub_3")
@@ -57,6 +58,8 @@ class Life:
         for unfinished in await self._store.tasks.unfinished(1_000):
             ended = unfinished.model_copy(update={"status": TaskStatus.FAILED, "updated_at": self._clock.now()})
             await self._store.tasks.save(ended)
+        for change in await self._store.changes.unfinished(1_000):
+            await self._store.changes.end(change)
         self._clock.advance(8 * 86_400)
         while claims := [*await self._store.queue.reclaim(500), *await claim(self._store, *LANES, limit=500)]:
             await self._store.queue.finish([result(one, Status.DELIVERED) for one in claims])
@@ -73,7 +76,8 @@ class Life:
         )
         lanes = self._random.sample(LANES, self._random.randrange(len(LANES) + 1))
         fan_out = self._random.random() < 0.2
-        accepted = entry(new, () if fan_out else lanes, channel=choose(("webhook", "slack")), fan_out=fan_out)
+        whom = match(*LANES) if fan_out else None
+        accepted = entry(new, () if fan_out else lanes, channel=choose(("webhook", "slack")), fan_out=whom)
         key = choose((None, idempotency(new.id, seconds=60)))
         await self._store.intake.accept(batch(accepted, tenant=tenant, idempotency=key))
 
@@ -196,7 +200,7 @@ def expected_indexes(kept: Kept) -> dict[str, set[bytes]]:
         if document[2] is not None:
             indexes[KeyNames("").subject(document[0], document[2])[1:]].add(entry)
         if "fan" in state:
-            indexes["fan-outs"].add(entry)
+            indexes[f"fan-outs:{document[0]}"].add(entry)
         elif not open_ones[id_]:
             indexes["closed"].add(entry)
     return indexes
@@ -214,14 +218,20 @@ async def test_indexes_hold_what_the_hashes_say_and_of_what_is_purged_nothing_st
                 await life.happen()
             kept = Kept(valkey, prefix)
             assert kept.indexes == expected_indexes(kept)
+            assert {name[2:]: int(match["n"]) for name, match in kept.hashes.items() if name[:2] == "m:"} == Counter(
+                state["match"].decode() for state in kept.of("s").values() if "match" in state
+            )
             assert set(kept.of("s")) == {name.rpartition(":")[2] for name in kept.documents}
+            fanning = {name.partition(":")[2].encode() for name in kept.indexes if name.startswith("fan-outs:")}
+            assert kept.sets.get("fanning", set()) == fanning
             for tenant in (TENANT, OTHER):
                 of_tenant = [d for d in kept.of("d").values() if d["ten"].decode() == tenant]
                 assert kept.sets.get(f"channels:{tenant}", set()) == {d["chan"] for d in of_tenant}
                 assert kept.sets.get(f"lanes:{tenant}", set()) == {d["sub"] for d in of_tenant}
         await life.settle()
-        await store.upkeep.purge(clock.now() + timedelta(days=1), 10_000)
-        await store.upkeep.purge_expired(10_000)
-        await store.upkeep.trim_feed(clock.now() + timedelta(days=1), 0, 10_000)
+        later = clock.now() + timedelta(days=1)
+        await drain(lambda limit: store.upkeep.purge(later, limit), clock.sleep, pause_seconds=0)
+        await drain(store.upkeep.purge_expired, clock.sleep, pause_seconds=0)
+        await drain(lambda limit: store.upkeep.trim_feed(later, 0, limit), clock.sleep, pause_seconds=0)
         left = {name.partition(":")[0] for name in Kept(valkey, prefix).names}
         assert left <= {"clock", "meta", "signals", "feed", "call", "gate", "lanes"}, left

@@ -4,11 +4,12 @@ import pytest
 
 from hub.errors import HubError
 from hub.stores import open_store
-from hub.stores.base import Section, Store
+from hub.stores.base import FanOut, Section, Store
+from hub.stores.milliseconds import milliseconds
 from hub.stores.redis.keyspace.codec import STORE_FORMAT
 from hub.testing.clock import ManualClock
 from hub.testing.stores import OpenStore
-from hub.testing.stores.samples import SUBSCRIPTION, publish
+from hub.testing.stores.samples import OTHER, SUBSCRIPTION, TENANT, batch, entry, event, match, publish
 from tests.redis_servers import RedisServer, new_prefix
 
 
@@ -44,8 +45,29 @@ async def test_a_store_of_the_first_release_has_no_mark_and_gets_one(mark: Mark,
     event = await publish(await opened.open(), SUBSCRIPTION)
     mark.remove()
     store = await opened.reopen()
-    assert mark.value == "1"
+    assert mark.value == str(STORE_FORMAT)
     assert await store.archive.event(event.tenant, event.id) == event
+
+
+async def test_fan_outs_of_format_1_which_were_in_one_index_are_found_by_their_tenants(
+    mark: Mark, opened: OpenStore, valkey: RedisServer, prefix: str
+) -> None:
+    store = await opened.open()
+    new = [event(tenant=tenant) for tenant in (TENANT, OTHER, TENANT)]
+    for one in new:
+        await store.intake.accept(batch(entry(one, fan_out=match()), tenant=one.tenant))
+    await opened.close()
+    hub = f"{{{prefix}}}"
+    for one in new:
+        valkey.ask("ZADD", f"{hub}:fan-outs", 0, f"{milliseconds(one.accepted_at)}{one.id}")
+        valkey.ask("HDEL", f"{hub}:s:{one.id}", "match")
+    valkey.ask("DEL", f"{hub}:fanning", f"{hub}:fan-outs:{TENANT}", f"{hub}:fan-outs:{OTHER}")
+    mark.set(1)
+    store = await opened.open()
+    assert mark.value == str(STORE_FORMAT)
+    assert await store.intake.fan_outs(10) == [FanOut(new[0], ""), FanOut(new[2], "")]
+    assert await store.intake.fan_outs(10, TENANT) == [FanOut(new[1], "")]
+    assert not valkey.ask("EXISTS", f"{hub}:fan-outs")
 
 
 async def test_a_newer_store_is_refused_with_what_to_do_and_nothing_in_it_changes(
