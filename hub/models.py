@@ -180,6 +180,11 @@ class Delivery(Resource):
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def lane(self) -> str:
+        """The queue in which it waits for its attempts: its subscription's."""
+        return self.subscription_id
+
 
 class FeedKind(Recorded):
     """The event names of the live stream; it makes `gap` and `cursor` itself, and they are never stored."""

@@ -110,6 +110,13 @@ class Channel(ABC, Generic[TargetT]):
         """
         return None
 
+    def host(self, target: TargetT) -> str:
+        """What the messages to this target depend on together with those to others: the host of its URL, or a provider.
+
+        While it hangs, it holds back no target of another host; see docs/decisions/0029. It may be written to logs.
+        """
+        return self.kind
+
     @abstractmethod
     async def send(self, message: Message, target: TargetT) -> Receipt:
         """Make one attempt. Raises `SendFailed`, also as `ChannelUnavailable`; any other exception counts as a failure

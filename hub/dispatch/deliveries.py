@@ -209,7 +209,7 @@ class Deliveries:
         await self._refuse_cancelled(tenant, delivery.event_id)
         # Fenced by the token that was read: of two people who replay it at the same time, one gets the conflict.
         replayed = await self._write(replay(delivery, self._clock.now()))
-        self._notify(Signal({delivery.subscription_id: None}))
+        self._notify(Signal({delivery.lane: None}))
         return replayed
 
     async def replay_event(self, tenant: str, event_id: str, subscription_ids: Sequence[str] | None) -> list[Delivery]:

@@ -14,7 +14,7 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
 from hub.dispatch.attempting import Attempter
-from hub.dispatch.fetching import Fetcher, policy_of
+from hub.dispatch.fetching import Fetcher, groups_of, policy_of
 from hub.dispatch.heartbeat import Heartbeat
 from hub.dispatch.lanes import Lanes
 from hub.dispatch.recording import Recorder
@@ -67,7 +67,8 @@ class Dispatcher:
         self._queue = queue
         self._time_of_day = time_of_day
         self._backoff = backoff = StoreBackoff(clock)
-        self.lanes = lanes = Lanes(max_in_flight, partial(policy_of, catalogue, sender.holds), clock)
+        policy, groups = partial(policy_of, catalogue, sender.holds), partial(groups_of, catalogue, sender)
+        self.lanes = lanes = Lanes(max_in_flight, policy, clock, groups)
         self._recorder = Recorder(queue, catalogue, subscriptions, clock, metrics, random, backoff, notify=lanes.notify)
         self._attempter = Attempter(
             sender,
@@ -80,10 +81,15 @@ class Dispatcher:
             time_of_day=time_of_day,
         )
         self._heartbeat = Heartbeat(queue, clock, backoff, lease, self._attempter.claims)
-        self._fetcher = Fetcher(queue, catalogue, clock, lanes, self._attempter, self._heartbeat, backoff)
+        self._fetcher = Fetcher(queue, catalogue, clock, lanes, sender.holds, self._attempter, self._heartbeat, backoff)
         # A lane that is held or barred is looked at again as soon as its subscription changes, in whatever process that
         # was.
         catalogue.watch(lanes.refresh)
+
+    @property
+    def stalled_seconds(self) -> float:
+        """For how long nothing was claimed although something could be."""
+        return self._fetcher.stalled_seconds
 
     async def run(self) -> None:
         """Dispatch until `stop_claiming` or `stop`."""

@@ -118,7 +118,7 @@ class Recorder:
         elif delivery.status is Status.PENDING:
             # As the store has it: it counts from the write, whatever was done to the time of day meanwhile.
             wait = (delivery.next_attempt_at or delivery.updated_at) - delivery.updated_at
-            self._notify(delivery.subscription_id, self._clock.now() + wait)
+            self._notify(delivery.lane, self._clock.now() + wait)
         else:
             self._metrics.ended(delivery.channel, delivery.status)
             if delivery.status is Status.DEAD:

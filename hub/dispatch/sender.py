@@ -10,6 +10,7 @@ import structlog
 
 from channels.base import SENDING_FOR, Channel, ChannelUnavailable, Message, Receipt, SendFailed, TargetModel
 from hub.catalogue.subscriptions import Subscription
+from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 from hub.compute import ComputePool
 from hub.dispatch.holds import SANDBOX, Holds
 from hub.errors import Unavailable
@@ -43,6 +44,17 @@ class Sender:
         self._channels = channels
         self._composer = Composer(renderer, compute)
         self._tracing = tracing
+
+    def host(self, subscription: Subscription) -> str:
+        """What its messages depend on together with those of other subscriptions; see `Channel.host`."""
+        if isinstance(subscription.target, UnreadableTarget | ForeignTarget):
+            return subscription.id
+        channel = self._channels[subscription.spec.channel]
+        try:
+            return channel.host(subscription.target)
+        except Exception:  # noqa: BLE001 - a channel may be code of others, whose defects must stop nothing else
+            _log.exception("channel.crashed", channel=channel.kind, subscription_id=subscription.id)
+            return subscription.id
 
     async def send(
         self,

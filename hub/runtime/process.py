@@ -94,7 +94,15 @@ async def _start(stack: AsyncExitStack, core: Core) -> Process:
     start_housekeeping(stack, core, housekeeping, leadership)
     _watch_loop(stack, core)
     _log.info("process.started", process=core.id, roles=sorted(core.roles))
-    readiness = Readiness(store.upkeep, store.leases, follower, core.roles, core.clock_watch, partial(_warnings, core))
+    readiness = Readiness(
+        store.upkeep,
+        store.leases,
+        follower,
+        core.roles,
+        core.clock_watch,
+        partial(_warnings, core),
+        stalled_seconds=lambda: worker.dispatcher.stalled_seconds if worker is not None else 0.0,
+    )
     for warning in _warnings(core):
         _log.warning("process.warned", warning=warning)
     gauges = BacklogGauges(store.upkeep, core.catalogue, core.sender.holds, clock, core.metrics)

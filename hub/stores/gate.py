@@ -10,10 +10,18 @@ numbers to its scripts. Instants are seconds of one clock that the caller choose
 callers wait until such an instant as a millisecond: at a fraction later they would wake too early and find nothing.
 """
 
+from dataclasses import replace
 from math import ceil, inf
 from typing import Final
 
-from hub.stores.base import UNBOUNDED, BreakerState, HealthMark, LanePolicy
+from hub.stores.base import (
+    FASTEST_PER_SECOND,
+    SLOWEST_PER_SECOND,
+    UNBOUNDED,
+    BreakerState,
+    HealthMark,
+    LanePolicy,
+)
 
 THRESHOLD: Final = 10
 """This many failures in a row open the breaker."""
@@ -133,6 +141,9 @@ class LaneState:
             self.breaker = Breaker()
             self._paused_until = self._spent_until = -inf
         self.policy = policy
+        if (rate := policy.per_second) is not None and not SLOWEST_PER_SECOND <= rate <= FASTEST_PER_SECOND:
+            # One over a smaller number is too large to be reckoned with.
+            self.policy = replace(policy, per_second=min(max(rate, SLOWEST_PER_SECOND), FASTEST_PER_SECOND))
 
     # -- what may start ------------------------------------------------------------------------------------------------
 

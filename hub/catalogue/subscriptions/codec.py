@@ -13,7 +13,13 @@ from channels.base import Channel, SignedTarget, TargetModel
 from hub.catalogue.patterns import check_patterns
 from hub.catalogue.sealing import SealBroken, Sealer, mask_model
 from hub.catalogue.subscriptions.filters import Filter, compile_filter, refuse_contradiction
-from hub.catalogue.subscriptions.model import RateLimit, Subscription, SubscriptionSpec, new_address
+from hub.catalogue.subscriptions.model import (
+    SHORTEST_TIMEOUT,
+    RateLimit,
+    Subscription,
+    SubscriptionSpec,
+    new_address,
+)
 from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 from hub.catalogue.unknown_members import Document, split, with_unknown
 from hub.compute import ComputePool
@@ -22,6 +28,7 @@ from hub.ids import new_id
 from hub.instants import parse_instant
 from hub.models import Event, Record, member_names
 from hub.rendering import Renderer
+from hub.stores.base import SLOWEST_PER_SECOND
 from hub.stores.unreadable import READ_ERRORS
 from hub.validation import pydantic_faults
 
@@ -155,7 +162,7 @@ class SubscriptionCodec:
 
     def _decoded(self, doc: Document, record: Record) -> Subscription:
         known, unknown = _split(doc)
-        spec = SubscriptionSpec.model_validate({**known, "target": {}})
+        spec = SubscriptionSpec.model_validate({**known, **_bounded(known), "target": {}})
         target, unknown_target, sealed_with = self._open(doc, record)
         if unknown_target:
             unknown["target"] = unknown_target
@@ -256,6 +263,18 @@ def _instant(text: object) -> datetime:
         return parse_instant(text)
     except ValueError:
         return datetime.fromtimestamp(0, UTC)
+
+
+def _bounded(doc: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of a stored policy of which an earlier release took less than is allowed now, raised to that."""
+    bounded: dict[str, Any] = {}
+    if isinstance(timeout := doc.get("timeout"), int | float) and 0 < timeout < SHORTEST_TIMEOUT:
+        bounded["timeout"] = SHORTEST_TIMEOUT
+    limit = doc.get("rate_limit")
+    rate = limit.get("per_second") if isinstance(limit, dict) else None
+    if isinstance(rate, int | float) and 0 < rate < SLOWEST_PER_SECOND:
+        bounded["rate_limit"] = {**doc["rate_limit"], "per_second": SLOWEST_PER_SECOND}
+    return bounded
 
 
 def _built_filter(spec: SubscriptionSpec, current: Subscription | None) -> Filter | None:

@@ -12,14 +12,21 @@ from channels.base import TargetModel
 from hub.catalogue.subscriptions.filters import Filter
 from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 from hub.retry import DEFAULT_SCHEDULE, RetrySchedule
+from hub.stores.base import FASTEST_PER_SECOND, SLOWEST_PER_SECOND
 
 DEFAULT_MAX_IN_FLIGHT = 10
+MOST_IN_FLIGHT = 1_000
+SHORTEST_TIMEOUT = 0.01
+LONGEST_TIMEOUT = 30.0
+"""In seconds."""
 
 
 class RateLimit(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    per_second: float = Field(gt=0, le=10_000, allow_inf_nan=False, strict=True, examples=[5])
+    per_second: float = Field(
+        ge=SLOWEST_PER_SECOND, le=FASTEST_PER_SECOND, allow_inf_nan=False, strict=True, examples=[5]
+    )
 
 
 class SubscriptionSpec(BaseModel):
@@ -39,9 +46,14 @@ class SubscriptionSpec(BaseModel):
         default=None, description="Seconds to wait after attempt 1, 2, …; `Retry-After` of a 429 takes their place."
     )
     timeout: float | None = Field(
-        default=None, gt=0, le=30, allow_inf_nan=False, strict=True, description="Seconds that an attempt may take."
+        default=None,
+        ge=SHORTEST_TIMEOUT,
+        le=LONGEST_TIMEOUT,
+        allow_inf_nan=False,
+        strict=True,
+        description="Seconds that an attempt may take.",
     )
-    max_in_flight: int = Field(default=DEFAULT_MAX_IN_FLIGHT, ge=1, le=1_000, strict=True)
+    max_in_flight: int = Field(default=DEFAULT_MAX_IN_FLIGHT, ge=1, le=MOST_IN_FLIGHT, strict=True)
     rate_limit: RateLimit | None = None
     enabled: bool = Field(default=True, strict=True)
 

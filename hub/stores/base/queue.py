@@ -7,20 +7,20 @@ from datetime import datetime
 from enum import StrEnum
 
 from hub.models import Attempt, Cause, Delivery, Event, FeedEntry, Record
-from hub.stores.base.lanes import UNBOUNDED, HealthMark, LaneHealth, LanePolicy
+from hub.stores.base.lanes import UNBOUNDED, HealthMark, LaneClass, LaneHealth, LanePolicy
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
     """A request for at most `limit` due deliveries of this subscription.
 
-    First attempts are taken before retries, or with `retries_first` after them; each class in order of due time, and
-    the second class fills what the first leaves. `policy` bounds the lane over all processes.
+    Those of the class `first` are taken before those of the others, which follow in the order of their numbers and fill
+    what is left; each class in order of due time. `policy` bounds the lane over all processes.
     """
 
     lane: str
     limit: int
-    retries_first: bool = False
+    first: LaneClass = LaneClass.LIVE
     policy: LanePolicy = UNBOUNDED
 
 
@@ -36,6 +36,12 @@ class Claim:
     cause: Cause
     claimed_at: datetime
     damage: str | None = None
+
+    def needs_attempt(self, now: datetime) -> bool:
+        """Whether it is to be sent; otherwise it ends without an attempt."""
+        event = self.event
+        expired = event.expires_at is not None and event.expires_at <= now
+        return self.damage is None and event.cancelled_at is None and not expired
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +106,9 @@ class Queue(ABC):
 
     A delivery counts as under way in its lane from its claim until a result of it is written. A lane follows the policy
     of its last claim request: no more under way than its cap, and starts spaced by its rate (a tenth of a second may be
-    caught up). None starts during a pause or while the breaker is open, and one while it is half open; after that twice
-    as many with each success, up to the cap. See docs/decisions/0010.
+    caught up). What needs no attempt, because its event has expired or was cancelled, uses up nothing of the rate, and
+    more of that may come than was asked for. None starts during a pause or while the breaker is open, and one while it
+    is half open; after that twice as many with each success, up to the cap. See docs/decisions/0010.
 
     Example:
         >>> claimed = await store.queue.claim([ClaimRequest("sub_1", limit=8)], {"sub_1": 30.0})

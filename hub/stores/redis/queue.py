@@ -50,12 +50,19 @@ _HEALTH: Final = script("health")
 _DUE: Final = script("due")
 _EXPIRED: Final = script("expired")
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_YEAR_MS: Final = 366 * 86_400_000
 _RECLAIM_LEASE_MS: Final = 60_000
 _RECONCILED_AT_ONCE: Final = 500
 _RENEWED_AT_ONCE: Final = 500
 _WRITTEN: Final = (WriteOutcome.RECORDED, WriteOutcome.FENCED, WriteOutcome.EVENT_CANCELLED, WriteOutcome.STALE)
 _LOST_EVENT: Final = "the stored event is gone: the Redis server lost it"
 _DAMAGED_EVENT: Final = "the stored event is not what was accepted: the Redis server damaged it"
+
+
+def _in(wait: int, at: datetime) -> datetime:
+    """The instant `wait` milliseconds after `at`, or in a year: what is to be sent in the year 9999 by the server's
+    clock has no instant by one that is ahead of it."""
+    return at + min(wait, _YEAR_MS) * _MILLISECOND
 
 
 def _stored_event(document: bytes | None, digest: bytes | None, cancelled: bytes | None) -> Event | str:
@@ -85,7 +92,7 @@ def _want_row(want: ClaimRequest, lease_seconds: float) -> tuple[Any, ...]:
     policy = want.policy
     lease_ms = round(lease_seconds * 1000)
     gate = policy.max_in_flight, policy.per_second, policy.revision, policy.address
-    return (want.lane, want.limit, want.retries_first, lease_ms, *gate)
+    return (want.lane, want.limit, int(want.first), lease_ms, *gate)
 
 
 def _result_row(result: Result, random: Random) -> tuple[Any, ...]:
@@ -156,9 +163,7 @@ class RedisQueue(Queue):
     async def due(self) -> Mapping[str, datetime]:
         waits = await self._engine.run(_DUE, repeat=True)
         at = self._engine.clock.now()
-        return {
-            lane.decode(): at + int(wait) * _MILLISECOND for lane, wait in zip(waits[::2], waits[1::2], strict=True)
-        }
+        return {lane.decode(): _in(int(wait), at) for lane, wait in zip(waits[::2], waits[1::2], strict=True)}
 
     async def expired(self, at: datetime, limit: int) -> Sequence[Delivery]:
         rows = await self._engine.run(_EXPIRED, milliseconds(at), limit, repeat=True)
@@ -173,7 +178,7 @@ class RedisQueue(Queue):
         told = [(want.lane, *outlook) for want, outlook in zip(wants, outlooks, strict=True)]
         return ClaimResult(
             tuple(self._claims(rows, events)),
-            {lane: at + wait * _MILLISECOND for lane, wait, _, _, _ in told if wait is not None},
+            {lane: _in(wait, at) for lane, wait, _, _, _ in told if wait is not None},
             full=frozenset(lane for lane, _, full, _, _ in told if full),
             breaker_open=frozenset(lane for lane, _, _, is_open, _ in told if is_open),
             barred=frozenset(lane for lane, _, _, _, barred in told if barred),
@@ -232,7 +237,7 @@ class RedisQueue(Queue):
             return LaneHealth(failures)
         if open_ms == 0:
             return LaneHealth(failures, BreakerState.HALF_OPEN)
-        until = self._engine.clock.now() + open_ms * _MILLISECOND
+        until = _in(open_ms, self._engine.clock.now())
         return LaneHealth(failures, BreakerState.OPEN, until)
 
     async def _call_claim(self, wants: Sequence[tuple[Any, ...]]) -> Any:

@@ -10,7 +10,7 @@ import orjson
 
 from hub.clock import Clock
 from hub.models import Cause, Delivery
-from hub.stores.base import Claim, ClaimRequest, ClaimResult, Result, WriteOutcome
+from hub.stores.base import Claim, ClaimRequest, ClaimResult, LaneClass, Result, WriteOutcome
 from hub.stores.milliseconds import instant, milliseconds
 from hub.stores.process import GatedQueue
 from hub.stores.sqlite.database.readers import Readers
@@ -29,6 +29,8 @@ from hub.stores.sqlite.rows import (
 )
 from hub.stores.unreadable import FOREIGN_EVENT, READ_ERRORS, placeholder
 
+_LOOKED_AT: Final = 500
+"""Among how many deliveries of a lane it is looked for those that need no attempt."""
 _RECLAIM_LEASE: Final = timedelta(minutes=1)
 """Long enough for the caller to finish what it took over."""
 _RENEWED_AT_ONCE: Final = 500
@@ -38,41 +40,12 @@ def _first_due(lane: str, *, appointed: bool) -> str:
     """When the first delivery of a lane is due, by the store's time. With `appointed` also by the time of day, which is
     :ahead of it."""
     # Each part reads the first entry of the index `deliveries_due` for a lane and class; one condition for all would
-    # read all.
-    first = f"FROM deliveries WHERE status = 'pending' AND subscription_id = {lane}"
-    parts = [
-        f"SELECT min(due_at) AS at {first} AND is_retry = 0 AND appointed = 0",
-        f"SELECT min(due_at) {first} AND is_retry = 1 AND appointed = 0",
-        f"SELECT min(due_at) - :ahead {first} AND is_retry = 0 AND appointed = 1",
-    ]
-    return f"(SELECT min(at) FROM ({' UNION ALL '.join(parts if appointed else parts[:2])}))"
-
-
-def _pick(*, appointed: bool) -> str:
-    """Which deliveries to claim; each of :wants is [lane, limit, retries first, end of the lease]."""
-    # What is appointed is never a retry.
-    classes = [
-        ("0", "due_at", "is_retry = want.value ->> 2 AND appointed = 0 AND due_at <= :now"),
-        ("1", "due_at", "is_retry = 1 - (want.value ->> 2) AND appointed = 0 AND due_at <= :now"),
-        ("want.value ->> 2", "due_at - :ahead", "is_retry = 0 AND appointed = 1 AND due_at <= :now + :ahead"),
-    ]
-    parts = [
-        f"""
-                SELECT seq, {number} AS class, {due_at} AS due_at FROM (
-                    SELECT seq, due_at FROM deliveries
-                    WHERE status = 'pending' AND subscription_id = want.value ->> 0 AND {condition}
-                    ORDER BY due_at, seq LIMIT :limit)"""
-        for number, due_at, condition in (classes if appointed else classes[:2])
-    ]
-    return f"""
-    SELECT json_array(picked.value, want.value ->> 3) AS row
-    FROM json_each(:wants) AS want, json_each((
-        SELECT json_group_array(seq) FROM (
-            SELECT seq FROM ({" UNION ALL ".join(parts)})
-            ORDER BY class, due_at, seq LIMIT :limit))) AS picked
-    WHERE picked.key < want.value ->> 1
-    ORDER BY want.key, picked.key
-"""
+    # read all. Nothing that is appointed was tried before.
+    first = f"FROM deliveries WHERE status = 'pending' AND subscription_id = {lane} AND class ="
+    parts = [f"SELECT min(due_at) AS at {first} {one:d} AND appointed = 0" for one in LaneClass]
+    if appointed:
+        parts.append(f"SELECT min(due_at) - :ahead {first} {LaneClass.LIVE:d} AND appointed = 1")
+    return f"(SELECT min(at) FROM ({' UNION ALL '.join(parts)}))"
 
 
 def _next_due(*, appointed: bool) -> str:
@@ -89,10 +62,49 @@ _DUE: Final = f"""
         FROM lanes WHERE lanes.id IS NOT NULL)
     SELECT json_array(id, {_first_due("lanes.id", appointed=True)}) AS row FROM lanes WHERE id IS NOT NULL
 """
+_DUE_OF: Final = """
+    SELECT * FROM (SELECT seq, {rank} AS rank, due_at - {ahead} AS due FROM deliveries
+    WHERE status = 'pending' AND subscription_id = want.value ->> 0 AND class = {number} AND appointed = {appointed}
+        AND due_at <= :now + {ahead}
+    ORDER BY due_at, seq LIMIT :limit)
+"""
+
+
+def _due_of(number: LaneClass, *, appointed: bool = False) -> str:
+    """The due deliveries of one class of a lane; the class that goes first has the rank 0."""
+    rank = f"({number:d} <> want.value ->> 2) * {number + 1}"
+    return _DUE_OF.format(rank=rank, number=int(number), appointed=int(appointed), ahead=":ahead" if appointed else "0")
+
+
+def _pick(*, appointed: bool) -> str:
+    """Which deliveries to claim; each of :wants is [lane, limit, class that goes first, end of the lease]."""
+    parts = [*map(_due_of, LaneClass)]
+    if appointed:
+        parts.append(_due_of(LaneClass.LIVE, appointed=True))
+    return f"""
+    SELECT json_array(picked.value, want.value ->> 3) AS row
+    FROM json_each(:wants) AS want, json_each((
+        SELECT json_group_array(seq) FROM (
+            SELECT seq FROM ({" UNION ALL ".join(parts)})
+            ORDER BY rank, due, seq LIMIT :limit))) AS picked
+    WHERE picked.key < want.value ->> 1
+    ORDER BY want.key, picked.key
+"""
+
+
 _ANY_APPOINTED: Final = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE status = 'pending' AND appointed = 1) AS row"
 # Most hubs have none, and then each lane is spared two looks.
 _PICK: Final = (_pick(appointed=False), _pick(appointed=True))
 _NEXT_DUE: Final = (_next_due(appointed=False), _next_due(appointed=True))
+# What needs no attempt among the deliveries of a lane that are due, as far as it is looked for.
+_LEAVING: Final = f"""
+    SELECT json_array(due.seq, :until) AS row FROM (
+        SELECT seq, event_seq FROM deliveries
+        WHERE status = 'pending' AND subscription_id = :lane AND class IN (SELECT value FROM json_each(:classes))
+            AND appointed IN (0, 1) AND due_at <= :now
+        LIMIT {_LOOKED_AT}) AS due
+    CROSS JOIN events ON events.seq = due.event_seq AND (cancelled_at IS NOT NULL OR expires_at <= :wall)
+"""
 _CLAIMED: Final = f"""
     SELECT json_array({DELIVERY_JSON}, {EVENT_JSON}, deliveries.cause) AS row
     FROM json_each(?) AS picked CROSS JOIN deliveries ON deliveries.seq = picked.value
@@ -141,24 +153,46 @@ def _claim(transaction: Transaction, claimings: Sequence[Claiming]) -> list[Clai
 def _claim_one(
     transaction: Transaction, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float], *, appointed: int
 ) -> ClaimResult:
-    given = orjson.dumps(
-        [(w.lane, w.limit, int(w.retries_first), transaction.now + int(lease_seconds[w.lane] * 1000)) for w in wants]
-    ).decode()
+    until = {want.lane: transaction.now + int(lease_seconds[want.lane] * 1000) for want in wants}
+    given = orjson.dumps([(want.lane, want.limit, want.first, until[want.lane]) for want in wants]).decode()
     limit = max((want.limit for want in wants), default=0)
     now, ahead = transaction.now, transaction.ahead
-    picked: Any = transaction.fetch(_PICK[appointed], {"wants": given, "now": now, "ahead": ahead, "limit": limit})
-    claims: list[Claim] = []
-    if picked:
-        transaction.change_each(
-            "UPDATE OR FAIL deliveries SET status = 'sending', token = token + 1, attempt_count = attempt_count + 1,"
-            f" due_at = NULL, lease_until = new.until, updated_at = {transaction.wall}"
-            " FROM new WHERE deliveries.seq = new.seq",
-            "seq, until",
-            picked,
-        )
-        claims = _claims(transaction, [seq for seq, _ in picked])
+    values: dict[str, str | int] = {"wants": given, "now": now, "ahead": ahead, "limit": limit}
+    claims = _lease(transaction, transaction.fetch(_PICK[appointed], values))
+    at = instant(transaction.wall)
+    leaving = {claim.delivery.lane for claim in claims if not claim.needs_attempt(at)}
+    # Where there is no rate, the next claim takes them as soon as these have ended.
+    for want in wants:
+        if want.policy.per_second is not None and want.lane in leaving:
+            claims += _lease(transaction, _leaving(transaction, want.lane, until[want.lane]))
     next_due: Any = transaction.fetch(_NEXT_DUE[appointed], {"wants": given, "ahead": ahead})
     return ClaimResult(tuple(claims), {lane: instant(at + ahead) for lane, at in next_due if at is not None})
+
+
+def _leaving(transaction: Transaction, lane: str, until: int) -> list[Any]:
+    classes = orjson.dumps([*LaneClass]).decode()
+    values: dict[str, str | int] = {
+        "lane": lane,
+        "until": until,
+        "classes": classes,
+        "now": transaction.now,
+        "wall": transaction.wall,
+    }
+    return transaction.fetch(_LEAVING, values)
+
+
+def _lease(transaction: Transaction, picked: Sequence[Any]) -> list[Claim]:
+    """The claims of what was picked: seq and end of the lease of each."""
+    if not picked:
+        return []
+    transaction.change_each(
+        "UPDATE OR FAIL deliveries SET status = 'sending', token = token + 1, attempt_count = attempt_count + 1,"
+        f" due_at = NULL, lease_until = new.until, updated_at = {transaction.wall}"
+        " FROM new WHERE deliveries.seq = new.seq",
+        "seq, until",
+        picked,
+    )
+    return _claims(transaction, [seq for seq, _ in picked])
 
 
 def _reclaim(transaction: Transaction, calls: Sequence[tuple[int, bool]]) -> list[list[Claim]]:

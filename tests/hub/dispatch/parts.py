@@ -135,7 +135,7 @@ def make_parts(store: Store, clock: ManualClock) -> Parts:
         catalogue,
         clock,
         recorder,
-        on_end=ended.append,
+        on_end=lambda lane, seconds: ended.append(lane),
         timeout=5.0,
         failpoint=lambda name: None,
         time_of_day=clock.now,

@@ -23,7 +23,7 @@ local entries, lanes, waited = {}, {}, {}
 local function leave(delivery, lane)
   local waits = delivery.st == 'pending'
   if waits or delivery.place then
-    ready.remove(lane.id, ready.class(delivery.n, delivery.by), delivery.id, delivery.place)
+    ready.remove(lane.id, delivery.id, delivery.place)
   end
   if waits then waited[lane.id] = true else gate.ended(lane, delivery.id) end
 end

@@ -216,3 +216,11 @@ def test_what_is_disabled_has_a_reason_and_keeps_it(codec: SubscriptionCodec) ->
     again = codec.build("acme", spec, by_operator=False, at=START, current=gone)
     assert again.disabled_reason == "HTTP 410: the target is gone"
     assert build(codec).disabled_reason is None
+
+
+def test_numbers_that_an_earlier_release_took_are_raised_to_what_is_allowed(codec: SubscriptionCodec) -> None:
+    built = build(codec, rate_limit={"per_second": 5.0}, timeout=5.0)
+    doc = orjson.loads(codec.encode(built).doc or b"")
+    doc |= {"rate_limit": {"per_second": 1e-13}, "timeout": 5e-324}
+    spec = codec.decode(Record("subscription", built.tenant, built.id, orjson.dumps(doc))).spec
+    assert (spec.rate_limit, spec.timeout) == (RateLimit(per_second=1e-5), 0.01)

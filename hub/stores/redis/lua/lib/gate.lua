@@ -15,6 +15,11 @@ local UNBOUNDED = 2 ^ 31
 local TEXT = { asking = true, address = true }
 local loaded = {}
 
+-- One over a smaller rate is too large to be reckoned with.
+local function bounded(rate)
+  return rate and math.min(math.max(rate, SLOWEST_PER_SECOND), FASTEST_PER_SECOND)
+end
+
 -- A lane as it was kept, loaded once in each call. Instants are in milliseconds everywhere except inside this file.
 function gate.lane(id)
   local lane = loaded[id]
@@ -30,6 +35,9 @@ function gate.lane(id)
   -- As `idle` in gate.py: a lane that nothing touched for days begins afresh, but not while an attempt is under way.
   if lane.under_way > 0 or lane.now - (remembered.touched_at or lane.now) < FORGET_SECONDS then
     for name, value in pairs(remembered) do lane[name] = value end
+    -- Starts use up the rate to at most now. What was kept may come from a release that took any rate.
+    lane.rate = bounded(lane.rate)
+    lane.spent_until = lane.spent_until and math.min(lane.spent_until, lane.now + SLACK_SECONDS)
   end
   loaded[id] = lane
   return lane
@@ -43,7 +51,7 @@ function gate.adopt(lane, cap, rate, revision, address)
     lane.failures, lane.rests = 0, 0
     lane.open_until, lane.ramp, lane.paused_until, lane.spent_until = nil, nil, nil, nil
   end
-  lane.cap, lane.rate, lane.revision, lane.address = cap, rate, revision, address
+  lane.cap, lane.rate, lane.revision, lane.address = cap, bounded(rate), revision, address
 end
 
 -- The breaker: 'closed', 'open' or 'half_open'.
@@ -94,11 +102,11 @@ function gate.not_before(lane)
   return math.floor(at * 1000 + 0.5)
 end
 
--- Deliveries start: a list of their ids, leased for `lease` (ms). Also called for an empty list: a claim touches
--- the lane even when it finds nothing.
-function gate.started(lane, ids, lease)
+-- Deliveries start: a list of their ids, leased for `lease` (ms), of which `number` are to be sent; the others use up
+-- nothing of the rate. Also called for an empty list: a claim touches the lane even when it finds nothing.
+function gate.started(lane, ids, lease, number)
   lane.touched_at = lane.now
-  if lane.rate then lane.spent_until = caught_up(lane) + #ids / lane.rate end
+  if lane.rate then lane.spent_until = caught_up(lane) + number / lane.rate end
   if #ids == 0 then return end
   local lease_end = clock.now + lease
   for _, id in ipairs(ids) do redis.call('ZADD', key.under_way(lane.id), lease_end, id) end

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hub.models import Outcome, Status
 from hub.stores import open_store
-from hub.stores.base import Claim, ClaimRequest, HealthMark, LanePolicy, Result, Store
+from hub.stores.base import Claim, ClaimRequest, HealthMark, LaneClass, LanePolicy, Result, Store
 from hub.testing.clock import ManualClock
 from hub.testing.stores.samples import batch, entry, event, result
 from tests.redis_servers import RedisServer
@@ -98,7 +98,7 @@ policies = st.builds(
     revision=st.sampled_from([1, 1, 1, 2]),
     address=st.sampled_from(ADDRESSES),
 )
-wants = st.builds(ClaimRequest, lane=lanes, limit=st.integers(1, 6), retries_first=st.booleans(), policy=policies)
+wants = st.builds(ClaimRequest, lane=lanes, limit=st.integers(1, 6), first=st.sampled_from(LaneClass), policy=policies)
 acts = st.one_of(
     st.tuples(st.just("publish"), lanes, st.integers(1, 6), st.sampled_from([0.0, 0.0, 0.5, 30.0])),
     st.tuples(st.just("claim"), st.lists(wants, min_size=1, max_size=2, unique_by=lambda want: want.lane)),
