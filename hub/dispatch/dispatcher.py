@@ -136,7 +136,6 @@ class Dispatcher:
             expired = await self._queue.expired(self._time_of_day(), EXPIRED_LIMIT)
             if expired:
                 await self._recorder.record_expired(expired)
-            await self._recorder.record_expired(expired)
             if len(expired) < EXPIRED_LIMIT:
                 break
 
