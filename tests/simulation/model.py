@@ -1,0 +1,314 @@
+"""A model of a store: the contracts of `hub.stores.base` in the simplest form that keeps them, in memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from random import Random
+
+from hub.clock import Clock
+from hub.errors import Invalid, StaleCatalogue
+from hub.models import Attempt, Cause, Delivery, Event, FeedEntry, Record, Status
+from hub.stores.base import (
+    AcceptResult,
+    Archive,
+    Batch,
+    ChangeKind,
+    Claim,
+    ClaimRequest,
+    ClaimResult,
+    DeliveryQuery,
+    EventChange,
+    EventChanges,
+    EventQuery,
+    FanOut,
+    Idempotency,
+    Intake,
+    ItemResult,
+    Listing,
+    Match,
+    NewDelivery,
+    Page,
+    Records,
+    Result,
+    Stats,
+    WriteOutcome,
+)
+from hub.stores.process.gated_queue import GatedQueue
+
+_RECLAIM_SECONDS = 60.0
+
+
+@dataclass
+class Row:
+    """A delivery with what the store alone knows of it; instants are monotonic seconds."""
+
+    delivery: Delivery
+    cause: Cause = Cause.AUTOMATIC
+    due_at: float = 0.0
+    appointed: datetime | None = None
+    """When people want it: an instant of the time of day, in place of `due_at`."""
+    lease_until: float = 0.0
+    retry: bool = False
+
+
+@dataclass
+class Contents:
+    """What the model holds; it outlives every process."""
+
+    events: dict[str, Event] = field(default_factory=dict)
+    rows: dict[str, Row] = field(default_factory=dict)
+    attempts: dict[str, dict[int, Attempt]] = field(default_factory=dict)
+    feed: list[FeedEntry] = field(default_factory=list)
+    cursors: dict[str, tuple[str, Match]] = field(default_factory=dict)
+    answers: dict[tuple[str, str], tuple[str, float, AcceptResult]] = field(default_factory=dict)
+    changes: dict[str, EventChange] = field(default_factory=dict)
+    records: dict[tuple[str, str, str], Record] = field(default_factory=dict)
+    version: int = 0
+
+
+def _new_row(contents: Contents, new: NewDelivery, event: Event, clock: Clock) -> None:
+    now = clock.now()
+    delivery = Delivery(
+        id=new.id,
+        tenant=event.tenant,
+        event_id=event.id,
+        event_type=event.type,
+        subscription_id=new.subscription_id,
+        channel=new.channel,
+        status=Status.PENDING,
+        next_attempt_at=event.deliver_at or now,
+        created_at=now,
+        updated_at=now,
+    )
+    contents.rows[new.id] = Row(delivery, due_at=clock.monotonic(), appointed=event.deliver_at)
+
+
+class ModelIntake(Intake):
+    def __init__(self, contents: Contents, clock: Clock) -> None:
+        self._contents = contents
+        self._clock = clock
+
+    async def accept(self, batch: Batch) -> AcceptResult:
+        contents = self._contents
+        if batch.idempotency and (answer := await self.recall(batch.tenant, batch.idempotency)):
+            return answer
+        if batch.catalogue_version != contents.version:
+            raise StaleCatalogue("The catalogue has changed.")
+        verdicts = list(batch.rejected)
+        for entry in batch.entries:
+            event = entry.event
+            first = next((one for one in contents.events.values() if _same(one, event)), None)
+            if first is not None:
+                verdicts.append(ItemResult(entry.index, "duplicate", first.id))
+                continue
+            contents.events[event.id] = event
+            contents.feed.append(entry.feed)
+            for new in entry.deliveries:
+                _new_row(contents, new, event, self._clock)
+            if entry.fan_out is not None:
+                contents.cursors[event.id] = ("", entry.fan_out)
+            verdicts.append(ItemResult(entry.index, "accepted", event.id))
+        result = AcceptResult(tuple(sorted(verdicts, key=lambda verdict: verdict.index)))
+        if (key := batch.idempotency) is not None:
+            until = self._clock.monotonic() + key.seconds
+            contents.answers[batch.tenant, key.key] = key.fingerprint, until, replace(result, replayed=True)
+        return result
+
+    async def recall(self, tenant: str, idempotency: Idempotency) -> AcceptResult | None:
+        kept = self._contents.answers.get((tenant, idempotency.key))
+        if kept is None or kept[1] <= self._clock.monotonic():
+            return None
+        if kept[0] != idempotency.fingerprint:
+            raise Invalid("This idempotency key came with another request.")
+        return kept[2]
+
+    async def fan_outs(self, limit: int, after: str = "") -> Sequence[FanOut]:
+        waiting = [(self._contents.events[id_], id_, cursor) for id_, (cursor, _) in self._contents.cursors.items()]
+        tenants = sorted({event.tenant for event, _, _ in waiting})
+        turn = next((tenant for tenant in tenants if tenant > after), tenants[0] if tenants else None)
+        return [FanOut(event, cursor, id_) for event, id_, cursor in waiting if event.tenant == turn][:limit]
+
+    async def match(self, name: str) -> Match | None:
+        return self._contents.cursors[name][1] if name in self._contents.cursors else None
+
+    async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
+        event = self._contents.events[fan_out.event.id]
+        cursor, match = self._contents.cursors.get(event.id, (None, None))
+        if match is None or cursor != fan_out.after:
+            return False
+        for new in deliveries:
+            _new_row(self._contents, new, event, self._clock)
+        if after is None:
+            del self._contents.cursors[event.id]
+        else:
+            self._contents.cursors[event.id] = (after, match)
+        return True
+
+    async def cancel(self, tenant: str, event_id: str, at: datetime) -> bool:
+        event = self._contents.events.get(event_id)
+        if event is None or event.tenant != tenant or event.cancelled_at is not None:
+            return False
+        self._contents.events[event_id] = event.model_copy(update={"cancelled_at": at})
+        self._contents.cursors.pop(event_id, None)
+        self._contents.changes[event_id] = EventChange(event_id, tenant, event_id, ChangeKind.CANCEL, at)
+        return True
+
+
+def _same(one: Event, other: Event) -> bool:
+    named = one.source_id is not None and one.source_id == other.source_id
+    return named and one.source == other.source and one.tenant == other.tenant
+
+
+class ModelQueue(GatedQueue):
+    def __init__(self, contents: Contents, clock: Clock, random: Random) -> None:
+        super().__init__(clock, random)
+        self._contents = contents
+
+    async def due(self) -> Mapping[str, datetime]:
+        due: dict[str, datetime] = {}
+        for row in self._rows(Status.PENDING):
+            at, lane = self._due_at(row), row.delivery.subscription_id
+            due[lane] = min(at, due.get(lane, at))
+        return due
+
+    async def renew(self, claims: Sequence[Claim], lease_seconds: float) -> None:
+        for claim in claims:
+            row = self._contents.rows[claim.delivery.id]
+            if row.delivery.token == claim.delivery.token and row.delivery.status is Status.SENDING:
+                row.lease_until = self._clock.monotonic() + lease_seconds
+
+    async def _claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
+        claims: list[Claim] = []
+        for want in wants:
+            rows = [one for one in self._rows(Status.PENDING) if one.delivery.subscription_id == want.lane]
+            due = [row for row in rows if self._due_at(row) <= self._clock.now()]
+            due.sort(key=lambda row: (row.retry != want.retries_first, self._due_at(row)))
+            for row in due[: want.limit]:
+                row.lease_until = self._clock.monotonic() + lease_seconds[want.lane]
+                claims.append(self._leased(row, attempt_count=row.delivery.attempt_count + 1, next_attempt_at=None))
+        lanes = {want.lane for want in wants}
+        return ClaimResult(tuple(claims), {lane: at for lane, at in (await self.due()).items() if lane in lanes})
+
+    def _leased(self, row: Row, **changes: object) -> Claim:
+        now = self._clock.now()
+        update = {"status": Status.SENDING, "token": row.delivery.token + 1, "updated_at": now, **changes}
+        row.delivery = row.delivery.model_copy(update=update)
+        return Claim(row.delivery, self._contents.events[row.delivery.event_id], row.cause, now)
+
+    async def _finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
+        return [self._write(result) for result in results]
+
+    def _write(self, result: Result) -> WriteOutcome:
+        row, delivery = self._contents.rows.get(result.delivery.id), result.delivery
+        if row is None or row.delivery.token != delivery.token:
+            return WriteOutcome.FENCED
+        if delivery.status is Status.PENDING:
+            if self._contents.events[delivery.event_id].cancelled_at is not None:
+                return WriteOutcome.EVENT_CANCELLED
+            wait = (delivery.next_attempt_at or delivery.updated_at) - delivery.updated_at
+            row.due_at = self._clock.monotonic() + wait.total_seconds()
+            row.appointed = None
+        row.delivery = delivery.model_copy(update={"token": delivery.token + 1})
+        row.cause, row.retry = result.cause, delivery.attempt_count > delivery.schedule_base
+        if result.attempt is not None:
+            self._contents.attempts.setdefault(delivery.id, {})[result.attempt.number] = result.attempt
+        self._contents.feed.extend(result.feed)
+        return WriteOutcome.RECORDED
+
+    async def _reclaim(self, limit: int, *, all_owners: bool) -> Sequence[Claim]:
+        now = self._clock.monotonic()
+        lost = [row for row in self._rows(Status.SENDING) if all_owners or row.lease_until <= now]
+        for row in lost[:limit]:
+            row.lease_until = now + _RECLAIM_SECONDS
+        return [self._leased(row) for row in lost[:limit]]
+
+    def _rows(self, status: Status) -> Sequence[Row]:
+        return [row for row in self._contents.rows.values() if row.delivery.status is status]
+
+    def _due_at(self, row: Row) -> datetime:
+        if row.appointed is not None:
+            return row.appointed
+        # In milliseconds, as every instant of a store.
+        wait = round((row.due_at - self._clock.monotonic()) * 1000)
+        return self._clock.now() + timedelta(milliseconds=wait)
+
+
+class ModelArchive(Archive):
+    """What cancelling and replaying read. Lists have no pages: they are as short as the simulation's events are few."""
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+
+    async def event(self, tenant: str, event_id: str) -> Event | None:
+        event = self._contents.events.get(event_id)
+        return event if event is not None and event.tenant == tenant else None
+
+    async def events(self, tenant: str, query: EventQuery, page: Page) -> Listing[Event]:
+        return Listing(tuple(event for event in reversed(self._contents.events.values()) if event.tenant == tenant))
+
+    async def delivery(self, tenant: str, delivery_id: str) -> Delivery | None:
+        row = self._contents.rows.get(delivery_id)
+        return row.delivery if row is not None and row.delivery.tenant == tenant else None
+
+    async def deliveries(self, tenant: str, query: DeliveryQuery, page: Page) -> Listing[Delivery]:
+        return Listing(tuple(one for one in self._of(tenant, query)))
+
+    async def attempts(self, tenant: str, delivery_id: str) -> Sequence[Attempt]:
+        return [attempt for _, attempt in sorted(self._contents.attempts.get(delivery_id, {}).items())]
+
+    async def counts(self, tenant: str, query: DeliveryQuery) -> Mapping[str, Mapping[Status, int]]:
+        counts: dict[str, dict[Status, int]] = {}
+        for one in self._of(tenant, query):
+            of_lane = counts.setdefault(one.subscription_id, {})
+            of_lane[one.status] = of_lane.get(one.status, 0) + 1
+        return counts
+
+    async def stats(self, tenant: str, since: datetime, channel: str | None) -> Stats:
+        raise NotImplementedError("no part that is simulated asks for statistics")
+
+    def _of(self, tenant: str, query: DeliveryQuery) -> Sequence[Delivery]:
+        all_ = [row.delivery for row in reversed(self._contents.rows.values()) if row.delivery.tenant == tenant]
+        only = query.subscription_ids
+        return [
+            one
+            for one in all_
+            if query.event_id in (None, one.event_id) and (only is None or one.subscription_id in only)
+        ]
+
+
+class ModelRecords(Records):
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+
+    async def write(
+        self, records: Sequence[Record], feed: Sequence[FeedEntry] = (), *, expected: int | None = None
+    ) -> int:
+        contents = self._contents
+        if expected not in (None, contents.version):
+            raise StaleCatalogue("The catalogue has changed.")
+        contents.version += 1
+        for record in records:
+            key = record.kind, record.tenant, record.id
+            # Removed first, so that records stand in the order of their versions.
+            contents.records.pop(key, None)
+            contents.records[key] = replace(record, version=contents.version)
+        contents.feed.extend(feed)
+        return contents.version
+
+    async def changes(self, since: int) -> tuple[Sequence[Record], int]:
+        found = [record for record in self._contents.records.values() if record.version > since]
+        return [record for record in found if since or record.doc is not None], self._contents.version
+
+
+class ModelChanges(EventChanges):
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+
+    async def save(self, change: EventChange) -> None:
+        self._contents.changes[change.id] = change
+
+    async def unfinished(self, limit: int) -> Sequence[EventChange]:
+        return list(self._contents.changes.values())[:limit]
+
+    async def end(self, change: EventChange) -> None:
+        self._contents.changes.pop(change.id, None)
