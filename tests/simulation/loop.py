@@ -101,7 +101,8 @@ class SimulatedClock(Clock):
         return self._loop.time()
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        # The loop wakes what is due within a nanosecond, and while time stands still that would not become less.
+        await asyncio.sleep(max(seconds, 1e-6) if seconds > 0 else 0)
 
     @property
     def by_hand(self) -> bool:
@@ -110,3 +111,12 @@ class SimulatedClock(Clock):
     def step(self, seconds: float) -> None:
         """Let the time of day jump."""
         self._stepped += timedelta(seconds=seconds)
+
+    @property
+    def stepped_seconds(self) -> float:
+        """By how much the time of day has jumped."""
+        return self._stepped.total_seconds()
+
+    def restore(self) -> None:
+        """Set the time of day right again."""
+        self._stepped = timedelta()

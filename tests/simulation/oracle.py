@@ -128,6 +128,8 @@ class Oracle:
     def _look_at(self, one: Delivery, before: Delivery | None) -> None:
         if one.subscription_id not in self.expected.get(one.event_id, ()):
             raise Broken(f"{one.id} is for {one.subscription_id}, which did not match at acceptance")
+        if before is None and one.event_id in self.cancelled:
+            raise Broken(f"{one.id} was made of {one.event_id}, which is cancelled")
         if before is not None and before.status in ENDED and one.status is not before.status:
             if one.id not in self.replayed:
                 raise Broken(f"{one.id} had ended as {before.status} and is {one.status}")

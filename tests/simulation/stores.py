@@ -58,7 +58,7 @@ def redis(url: str) -> OpenPorts:
 def _real(url: str, *, shared: bool) -> OpenPorts:
     @asynccontextmanager
     async def opened(clock: SimulatedClock, random: Random) -> AsyncIterator[Ports]:
-        async with open_store(url, clock, StoreOptions(shared=shared)) as store:
+        async with open_store(url, clock, StoreOptions(shared=shared, random=random)) as store:
             yield Ports(shared, store.intake, store.queue, store.archive, store.changes, store.records)
 
     def open_(clock: SimulatedClock, random: Random) -> AbstractAsyncContextManager[Ports]:

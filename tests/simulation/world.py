@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -32,6 +34,8 @@ FIRST_TARGETS: Final = 4
 HOUR: Final = 3_600.0
 DRAIN_SECONDS: Final = 2 * HOUR
 MOST_STEPS: Final = 60_000
+
+_ID: Final = re.compile(r"[a-z]{3}_[0-9a-f]{32}")
 
 OpenPorts = Callable[[SimulatedClock, Random], AbstractAsyncContextManager[Ports]]
 """Opens the store once more, as a process that starts does. The first time it is empty."""
@@ -69,6 +73,7 @@ class World:
         self.processes: dict[str, Process] = {}
         self._stores: dict[str, tuple[Ports, AbstractAsyncContextManager[Ports]]] = {}
         self._names: dict[str, str] = {}
+        self._counts: Counter[str] = Counter()
         self._trace: list[str] = []
         self._steps = 0
         self._published = 0
@@ -103,7 +108,7 @@ class World:
         try:
             self._choose(until_timer)
         except Broken as broken:
-            self._end(str(broken))
+            self._end(self._named(str(broken)))
 
     def _end(self, problem: str | None) -> None:
         if not self._ended.done():
@@ -113,8 +118,8 @@ class World:
         self._steps += 1
         if self._steps > MOST_STEPS:
             raise Broken("the processes are busy without an end")
-        if self.calls.failure is not None:
-            raise Broken(f"at the store: {self.calls.failure!r}")
+        if (failure := self.calls.failure) is not None:
+            raise failure if isinstance(failure, Broken) else Broken(f"at the store: {failure!r}")
         for process in self.processes.values():
             if process.crashed is not None:
                 raise Broken(f"a loop of {process.name} ended: {process.crashed!r}")
@@ -148,14 +153,17 @@ class World:
         self._loop.advance(wait)
 
     def _note(self, text: str) -> None:
-        for id_, name in self._names.items():
-            text = text.replace(id_, name)
         self._trace.append(f"{self._loop.time():.3f} {text}")
+
+    def _named(self, text: str) -> str:
+        return _ID.sub(lambda found: self.name(found[0]), text)
 
     def name(self, id_: str) -> str:
         """A short name for an id: the same in each run of a seed."""
         if id_ not in self._names:
-            self._names[id_] = f"{id_[:3]}{sum(name.startswith(id_[:3]) for name in self._names.values()) + 1}"
+            kind, _, _ = id_.partition("_")
+            self._counts[kind] += 1
+            self._names[id_] = f"{kind}{self._counts[kind]}"
         return self._names[id_]
 
     # -- what calls did ----------------------------------------------------------------------------------------------
@@ -343,6 +351,8 @@ class World:
         """From here on nothing goes wrong any more, so everything must come to its end."""
         self._note("drain")
         self._drained_by = self._loop.time() + DRAIN_SECONDS
+        # Otherwise what was put off to an instant could be due a day from now.
+        self.clock.restore()
         for name in self.targets.moods:
             self.targets.moods[name] = "well"
 
