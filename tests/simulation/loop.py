@@ -116,7 +116,3 @@ class SimulatedClock(Clock):
     def stepped_seconds(self) -> float:
         """By how much the time of day has jumped."""
         return self._stepped.total_seconds()
-
-    def restore(self) -> None:
-        """Set the time of day right again."""
-        self._stepped = timedelta()

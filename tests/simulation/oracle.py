@@ -130,9 +130,9 @@ class Oracle:
             raise Broken(f"{one.id} is for {one.subscription_id}, which did not match at acceptance")
         if before is None and one.event_id in self.cancelled:
             raise Broken(f"{one.id} was made of {one.event_id}, which is cancelled")
-        if before is not None and before.status in ENDED and one.status is not before.status:
-            if one.id not in self.replayed:
-                raise Broken(f"{one.id} had ended as {before.status} and is {one.status}")
+        changed = before is not None and before.status in ENDED and one.status is not before.status
+        if before is not None and changed and one.id not in self.replayed:
+            raise Broken(f"{one.id} had ended as {before.status} and is {one.status}")
         if one.status is Status.DELIVERED and one.id not in self.targets.taken:
             raise Broken(f"{one.id} is delivered, and its target never took it")
 

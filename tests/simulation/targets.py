@@ -1,4 +1,4 @@
-"""The channel of the simulation: what targets answer is chosen when they answer, and held until the scheduler says so."""
+"""The channel of the simulation: what targets answer is chosen when the scheduler lets them answer."""
 
 import asyncio
 from collections.abc import Callable

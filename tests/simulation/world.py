@@ -31,8 +31,7 @@ PATTERNS: Final = (("*",), ("order.*",), ("order.paid",), ("stock.low", "order.c
 STEADY: Final = "steady"
 """The target that is always well."""
 FIRST_TARGETS: Final = 4
-HOUR: Final = 3_600.0
-DRAIN_SECONDS: Final = 2 * HOUR
+DRAIN_SECONDS: Final = 7_200.0
 MOST_STEPS: Final = 60_000
 
 _ID: Final = re.compile(r"[a-z]{3}_[0-9a-f]{32}")
@@ -98,9 +97,9 @@ class World:
             self._loop.idle = None
             for process in self.processes.values():
                 process.kill()
-            await self._let_die()
             for _, opened in self._stores.values():
                 await opened.__aexit__(None, None, None)
+            await self._let_die()
 
     # -- the scheduler -----------------------------------------------------------------------------------------------
 
@@ -183,11 +182,9 @@ class World:
             self._note(f"store: {sorted(shown)}")
 
     def _claimed(self) -> set[str]:
-        """What live processes work on."""
+        """What live processes work on; nothing else tells who has a claim."""
         return {
-            claim.delivery.id
-            for process in self.processes.values()
-            for claim in process.dispatcher._attempter.claims()  # noqa: SLF001 - who has a claim is told nowhere else
+            claim.delivery.id for process in self.processes.values() for claim in process.dispatcher._attempter.claims()
         }
 
     def _is_calm(self) -> bool:
@@ -210,9 +207,9 @@ class World:
             (self._change_mood, 5),
             (self._cancel, 2),
             (self._replay, 2),
-            (self._crash, 1),
-            (self._step_clock, 1),
-            (self._fail_store, 1),
+            (self._crash, 2),
+            (self._step_clock, 2),
+            (self._fail_store, 2),
         ]
         (happening,) = self.random.choices([one for one, _ in happenings], [weight for _, weight in happenings])
         happening()
@@ -303,7 +300,8 @@ class World:
             )
 
     def _step_clock(self) -> None:
-        seconds = self.random.choice((-HOUR, -60.0, 60.0, HOUR))
+        # Back to the right time before the next jump, so that what was put off to an instant is due some day.
+        seconds = -self.clock.stepped_seconds or self.random.choice((-600.0, -60.0, 60.0, 600.0))
         self._note(f"the time of day jumps by {seconds:g} s")
         self.clock.step(seconds)
 
@@ -342,7 +340,10 @@ class World:
 
     async def _let_die(self) -> None:
         # A task that was cancelled may wait for others once more; each turn ends some.
-        for _ in range(50):
+        this = asyncio.current_task()
+        while left := [task for task in asyncio.all_tasks() if task is not this]:
+            for task in left:
+                task.cancel()
             await asyncio.sleep(0)
 
     # -- the end -----------------------------------------------------------------------------------------------------
@@ -351,8 +352,6 @@ class World:
         """From here on nothing goes wrong any more, so everything must come to its end."""
         self._note("drain")
         self._drained_by = self._loop.time() + DRAIN_SECONDS
-        # Otherwise what was put off to an instant could be due a day from now.
-        self.clock.restore()
         for name in self.targets.moods:
             self.targets.moods[name] = "well"
 
