@@ -94,7 +94,7 @@ async def list_sources(services: CurrentServices, caller: Manager, page: Paging)
     return listed((source.view() for source in found.items), found.next_cursor)
 
 
-@router.get("/{source_id}", response_model=SourceView, responses=problems(401, 403, 404, 422))
+@router.get("/{source_id}", response_model=SourceView, responses=problems(401, 403, 404, 409, 422))
 async def get_source(source_id: SourceId, services: CurrentServices, caller: Manager) -> Response:
     """A source, its secret masked."""
     return json_response(services.sources.find(caller.tenant, source_id).view())

@@ -6,22 +6,34 @@ docs/decisions/0006.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import orjson
 import structlog
 
 from hub.catalogue.event_types import EventType
 from hub.catalogue.keys.model import Key, Tenant
 from hub.catalogue.patterns import PatternIndex
 from hub.catalogue.subscriptions import Subscription
-from hub.errors import StaleCatalogue
-from hub.models import FeedEntry, Record
+from hub.catalogue.subscriptions.unreadable import ForeignTarget
+from hub.errors import Conflict, StaleCatalogue
+from hub.models import FeedEntry, Kept, Record
 from hub.stores.base import Records
+from hub.stores.unreadable import READ_ERRORS, Unreadable
 
 WRITE_TRIES = 8
+_FOREIGN = (
+    "What is stored under this name can be read by another version of the hub only. Change it through a process of that"
+    " version, or delete it first."
+)
 _log = structlog.get_logger(__name__)
+
+
+class SecretMark(Kept):
+    """What is kept of a secret of the operator: nothing but its fingerprint."""
+
+    fingerprint: str
 
 
 class Catalogue:
@@ -34,7 +46,14 @@ class Catalogue:
             print(subscription.spec.name)
     """
 
-    def __init__(self, records: Records, decode_subscription: Callable[[Record], Subscription]) -> None:
+    def __init__(
+        self,
+        records: Records,
+        decode_subscription: Callable[[Record], Subscription],
+        unreadable: Unreadable | None = None,
+    ) -> None:
+        """`unreadable` is told of records that only another version of the hub can read."""
+        self._unreadable = unreadable or Unreadable()
         self._records = records
         self._decode_subscription = decode_subscription
         # Writers of one process take turns, because of several that build on the same version only one can win. Reading
@@ -53,8 +72,9 @@ class Catalogue:
         self.tenants: dict[str, Tenant] = {}
         self.sources: dict[str, Record] = {}
         """By id; `hub.catalogue.sources.service` reads them."""
-        self.fingerprints: dict[str, str] = {}
-        """Fingerprints of the operator's secrets, by name (`hub.cluster.operator_secrets`)."""
+        self.secrets: dict[str, SecretMark] = {}
+        """What is kept of the operator's secrets, by name (`hub.cluster.operator_secrets`)."""
+        self._passed_over: dict[tuple[str, str, str], Record] = {}
         self.version = 0
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -90,6 +110,28 @@ class Catalogue:
 
     def event_types(self, tenant: str) -> Iterable[EventType]:
         return (kind for (owner, _), kind in self._event_types.items() if owner == tenant)
+
+    def passed_over(self, kind: str, id_: str, tenant: str | None = None) -> Record | None:
+        """The record of this kind and id, of one tenant or of any, where only another version of the hub can read it.
+
+        It is there: it can be deleted, and nothing else may take its place.
+        """
+        found = (record for record in self._passed_over.values() if (record.kind, record.id) == (kind, id_))
+        return next((record for record in found if tenant in (None, record.tenant)), None)
+
+    def refuse_passed_over(self, kind: str, id_: str, tenant: str | None = None) -> None:
+        """Raise `Conflict` where only another version of the hub can read what is stored under this id."""
+        if self.passed_over(kind, id_, tenant) is not None:
+            raise Conflict(_FOREIGN)
+
+    def fingerprint(self, name: str) -> str | None:
+        """The fingerprint of the operator's secret of this name."""
+        kept = self.secrets.get(name)
+        return None if kept is None else kept.fingerprint
+
+    def count_passed_over(self) -> Mapping[str, int]:
+        """How many records of each kind cannot be read. Subscriptions are not among them: they are held instead."""
+        return Counter(kind for kind, _, _ in self._passed_over)
 
     def watch(self, changed: Callable[[str], None]) -> None:
         """Call `changed` with the id of each subscription that any process creates, changes or deletes."""
@@ -131,23 +173,33 @@ class Catalogue:
             for record in records:
                 self._apply(record)
             self.version = version
-            self._notify_watchers(lost)
+            self._notify_watchers([*lost, *(record.id for record in records if record.kind == "subscription")])
 
     def _apply(self, record: Record) -> None:
+        place = (record.kind, record.tenant, record.id)
+        self._passed_over.pop(place, None)
+        try:
+            self._read(record)
+        except READ_ERRORS as error:
+            # One record that cannot be read must hide nothing of the others.
+            self._passed_over[place] = record
+            self._unreadable.note(record.kind, record.id, error)
+
+    def _read(self, record: Record) -> None:
         # A kind that only a newer version knows is passed over.
         match record.kind:
             case "subscription":
                 self._apply_subscription(record)
             case "key":
-                _put(self.keys, record.id, record, Key.model_validate_json)
+                _put(self.keys, record.id, record, Key.read)
             case "tenant":
-                _put(self.tenants, record.id, record, Tenant.model_validate_json)
+                _put(self.tenants, record.id, record, Tenant.read)
             case "event_type":
-                _put(self._event_types, (record.tenant, record.id), record, EventType.model_validate_json)
+                _put(self._event_types, (record.tenant, record.id), record, EventType.read)
             case "source":
                 _put(self.sources, record.id, record, lambda _: record)
             case "secret":
-                _put(self.fingerprints, record.id, record, lambda doc: orjson.loads(doc)["fingerprint"])
+                _put(self.secrets, record.id, record, SecretMark.read)
 
     def _apply_subscription(self, record: Record) -> None:
         of_tenant = self._by_tenant.setdefault(record.tenant, {})
@@ -157,8 +209,9 @@ class Catalogue:
             of_tenant.pop(record.id, None)
             self._subscriptions.pop(record.id, None)
         else:
-            of_tenant[record.id] = self._subscriptions[record.id] = self._decode_subscription(record)
-        self._notify_watchers([record.id])
+            made = of_tenant[record.id] = self._subscriptions[record.id] = self._decode_subscription(record)
+            if isinstance(made.target, ForeignTarget):
+                self._unreadable.note(record.kind, record.id, made.target.held)
 
     def _notify_watchers(self, subscription_ids: Iterable[str]) -> None:
         for subscription_id in subscription_ids:
@@ -167,7 +220,7 @@ class Catalogue:
 
 
 def _put(place: dict[Any, Any], key: Any, record: Record, decode: Callable[[bytes], Any]) -> None:
-    if record.doc is None:
-        place.pop(key, None)
-    else:
+    # First what was known goes: where the new form cannot be read, the old one counts no more.
+    place.pop(key, None)
+    if record.doc is not None:
         place[key] = decode(record.doc)

@@ -104,6 +104,15 @@ class Sealer:
         sealed = document["sealed"].items()
         return frozenset(self._open(text, _context(tenant, owner, field))[1] for field, text in sealed)
 
+    def resealed(self, document: Mapping[str, Any], *, tenant: str, owner: str) -> dict[str, Any]:
+        """A document of `seal_model` with each secret sealed with the present key. Raises `SealBroken`."""
+
+        def again(field: str, text: str) -> str:
+            opened = self.open(text, tenant=tenant, owner=owner, field=field)
+            return self.seal(opened, tenant=tenant, owner=owner, field=field)
+
+        return {**document, "sealed": {field: again(field, text) for field, text in document["sealed"].items()}}
+
     def seal_model(self, model: BaseModel, *, tenant: str, owner: str) -> dict[str, Any]:
         """The model as JSON values, secrets apart: `{"plain": {…, "secret": null}, "sealed": {path: "v1:…"}}`."""
         sealed: dict[str, str] = {}

@@ -6,11 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
-import orjson
 import structlog
 from pydantic import SecretStr
 
-from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.catalogue import Catalogue, SecretMark
 from hub.catalogue.sealing import fingerprint
 from hub.catalogue.subscriptions.unreadable import UnreadableTarget
 from hub.errors import HubError
@@ -96,20 +95,22 @@ async def first_fingerprint(catalogue: Catalogue, name: str, secret: str, *, rep
     ours = fingerprint(secret)
 
     def build() -> tuple[list[Record], list[FeedEntry]]:
-        kept = catalogue.fingerprints.get(name)
+        catalogue.refuse_passed_over("secret", name)
+        kept = catalogue.secrets.get(name)
         # Looked at again here, because another process may have written its own since the catalogue was read.
-        if kept is not None and (not replace or kept == ours):
+        if kept is not None and (not replace or kept.fingerprint == ours):
             return [], []
-        return [Record("secret", "", name, orjson.dumps({"fingerprint": ours}))], []
+        mark = SecretMark(fingerprint=ours) if kept is None else kept.model_copy(update={"fingerprint": ours})
+        return [Record("secret", "", name, mark.written())], []
 
-    if catalogue.fingerprints.get(name) != ours:
+    if catalogue.fingerprint(name) != ours:
         await catalogue.change(build)
-    return catalogue.fingerprints[name]
+    return catalogue.secrets[name].fingerprint
 
 
 async def refuse_other_secret(catalogue: Catalogue, secrets: Sequence[str]) -> None:
     """Raises `HubError` for a process without the secret key of the hub: what it sealed could be read by no other."""
-    first_start = SEALING_KEY not in catalogue.fingerprints
+    first_start = catalogue.fingerprint(SEALING_KEY) is None
     unreadable = any(isinstance(one.target, UnreadableTarget) for one in catalogue.every_subscription())
     # A store of before fingerprints were kept has none, and its subscriptions tell.
     if first_start and unreadable:
@@ -126,7 +127,7 @@ async def admin_key(settings: Settings, catalogue: Catalogue, *, shared: bool) -
     given = settings.admin_key
     key = kept_secret(given, settings.data_dir / "admin.key")
     if shared:
-        kept = catalogue.fingerprints.get("admin_key")
+        kept = catalogue.fingerprint("admin_key")
         if given is not None and kept not in (None, fingerprint(key)):
             _log.warning("admin_key.changed", advice="Give every web process the same HUB_ADMIN_KEY.")
         if await first_fingerprint(catalogue, "admin_key", key, replace=given is not None) != fingerprint(key):

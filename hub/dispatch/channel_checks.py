@@ -11,7 +11,7 @@ import structlog
 from channels.base import Channel, SendFailed, TargetModel
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.subscriptions import Subscription
-from hub.catalogue.subscriptions.unreadable import HELD, UnreadableTarget
+from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 
 MAX_TARGETS = 50
 """How many targets of a channel are checked, so that a check does not become a burden on their servers."""
@@ -39,24 +39,29 @@ class ChannelCheck:
 
 async def check_channels(channels: Mapping[str, Channel[Any]], catalogue: Catalogue | None) -> Sequence[ChannelCheck]:
     """Check every channel, and with a catalogue the targets in it; nothing is sent."""
-    everything = [*catalogue.every_subscription()] if catalogue else []
-    of_kind = {kind: [s for s in everything if s.spec.channel == kind and s.spec.enabled] for kind in sorted(channels)}
-    return await asyncio.gather(*(_check(channels[kind], found) for kind, found in of_kind.items()))
+    of_kind: dict[str, list[Subscription]] = {kind: [] for kind in channels}
+    for subscription in catalogue.every_subscription() if catalogue else ():
+        if subscription.spec.enabled:
+            # Also of channels that only another version has.
+            of_kind.setdefault(subscription.spec.channel, []).append(subscription)
+    return await asyncio.gather(*(_check(kind, channels.get(kind), found) for kind, found in sorted(of_kind.items())))
 
 
-async def _check(channel: Channel[Any], subscriptions: Sequence[Subscription]) -> ChannelCheck:
+async def _check(kind: str, channel: Channel[Any] | None, subscriptions: Sequence[Subscription]) -> ChannelCheck:
     targets = ((s.target, s.id) for s in islice(subscriptions, MAX_TARGETS))
     found = await asyncio.gather(
         _problem(channel, None, None), *(_problem(channel, target, id_) for target, id_ in targets)
     )
-    return ChannelCheck(channel.kind, len(subscriptions), [problem for problem in found if problem is not None])
+    return ChannelCheck(kind, len(subscriptions), [problem for problem in found if problem is not None])
 
 
 async def _problem(
-    channel: Channel[Any], target: TargetModel | None, subscription_id: str | None
+    channel: Channel[Any] | None, target: TargetModel | None, subscription_id: str | None
 ) -> ChannelProblem | None:
-    if isinstance(target, UnreadableTarget):
-        return ChannelProblem(HELD, subscription_id)
+    if isinstance(target, UnreadableTarget | ForeignTarget):
+        return ChannelProblem(target.held, subscription_id)
+    if channel is None:
+        return None
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await channel.check(target)

@@ -245,6 +245,8 @@ def _explain(
 ) -> tuple[Explained, str]:
     if delivery is not None:
         return _explain_made(delivery)
+    if subscription.unread is not None:
+        return "held", f"the subscription {subscription.unread}"
     if not any(matches(pattern, event.type) for pattern in subscription.patterns):
         return "no_match", f"no pattern matches the type {event.type}"
     if subscription.created_at > event.accepted_at:

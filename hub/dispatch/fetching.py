@@ -91,11 +91,15 @@ class Fetcher:
                 raise
             return self._backoff.failed(error)
         self._lanes.answered(requests, result)
-        up_to_date = await self._catch_up(result.claims)
-        for claim in result.claims:
-            self._attempter.start(claim, catalogue_up_to_date=up_to_date)
-        if result.claims:
-            self._heartbeat.start()
+        up_to_date = False
+        try:
+            up_to_date = await self._catch_up(result.claims)
+        finally:
+            # Whatever happened: a claim without an attempt would take room until the process ends.
+            for claim in result.claims:
+                self._attempter.start(claim, catalogue_up_to_date=up_to_date)
+            if result.claims:
+                self._heartbeat.start()
         return 0.0
 
     async def _catch_up(self, claims: Sequence[Claim]) -> bool:

@@ -14,7 +14,7 @@ import structlog
 
 from channels.base import Channel, ChannelUnavailable
 from hub.catalogue.subscriptions import Subscription
-from hub.catalogue.subscriptions.unreadable import HELD, UnreadableTarget
+from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 
 SANDBOX: Final = "sandbox: not sent"
 """What every attempt of a sandbox answers."""
@@ -116,8 +116,8 @@ class Holds:
     def misconfigured(self, subscription: Subscription) -> str | None:
         """What is wrong with the settings of this process, or with the target as it can be read. Only a change of them
         can make it right, so nothing is tried."""
-        if isinstance(subscription.target, UnreadableTarget):
-            return HELD
+        if isinstance(subscription.target, UnreadableTarget | ForeignTarget):
+            return subscription.target.held
         if self.sandbox:
             return None
         channel = self._channels[subscription.spec.channel]

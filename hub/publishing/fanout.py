@@ -15,6 +15,8 @@ from hub.ids import new_id
 from hub.models import Event
 from hub.stores.base import FanOut, Intake, Match, NewDelivery, Notify, Signal
 
+_log = structlog.get_logger(__name__)
+
 CHUNK = 500
 """How many deliveries a tenant gets at a time, over all its events."""
 EVENTS_AT_ONCE = 10
@@ -25,7 +27,6 @@ FAILED_SECONDS = 60.0
 YIELD_SECONDS = 0.5
 """How long to leave events to the other process that is expanding them."""
 Result = TypeVar("Result")
-_log = structlog.get_logger(__name__)
 
 
 class FanOutExpander:

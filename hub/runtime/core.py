@@ -28,6 +28,7 @@ from hub.runtime.channels import open_channels, report_unknown
 from hub.settings import Settings
 from hub.stores import StoreOptions, open_store
 from hub.stores.base import Store
+from hub.stores.unreadable import Unreadable
 from hub.telemetry.metrics import Metrics
 from hub.telemetry.tracing import Tracing
 
@@ -65,23 +66,26 @@ async def open_core(
     """
     _make_private(settings)
     failpoint = failpoints(settings.failpoints)
-    store = await _open_store(stack, settings, roles, clock, failpoint)
+    unreadable = Unreadable()
+    store = await _open_store(stack, settings, roles, clock, failpoint, unreadable)
     channels = await open_channels(stack, settings)
     report_unknown(channels)
     renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
     secrets = secret_keys(settings)
-    sealer = Sealer(*secrets, active=lambda: catalogue.fingerprints.get(SEALING_KEY))
+    sealer = Sealer(*secrets, active=lambda: catalogue.fingerprint(SEALING_KEY))
     codec = SubscriptionCodec(channels, renderer, sealer)
-    catalogue = Catalogue(store.records, codec.decode)
+    catalogue = Catalogue(store.records, codec.decode, unreadable)
     await catalogue.refresh()
     await refuse_other_secret(catalogue, secrets)
-    sources = Sources(catalogue, sealer, clock)
+    sources = Sources(catalogue, sealer, clock, unreadable)
+    metrics = Metrics(channels)
+    metrics.watch_total("unreadable", "Stored things that this version cannot read.", lambda: unreadable.total)
     clock_watch = ClockWatch(clock, store.clock)
     if Role.SCHEDULER in roles:
         # Before anything is judged by its age.
         await clock_watch.look()
     id_, sender = token_hex(8), Sender(channels, renderer, tracing, sandbox=settings.sandbox)
-    metrics, notifier, alone = Metrics(channels), Notifier(), not store.shared
+    notifier, alone = Notifier(), not store.shared
     return Core(
         id=id_,
         roles=frozenset(roles),
@@ -104,13 +108,19 @@ async def open_core(
 
 
 async def _open_store(
-    stack: AsyncExitStack, settings: Settings, roles: Collection[Role], clock: Clock, failpoint: Failpoint
+    stack: AsyncExitStack,
+    settings: Settings,
+    roles: Collection[Role],
+    clock: Clock,
+    failpoint: Failpoint,
+    unreadable: Unreadable,
 ) -> Store:
     options = StoreOptions(
         failpoint,
         settings.redis_wait_replicas,
         settings.redis_wait_timeout,
         shared=frozenset(roles) != EVERY_ROLE,
+        unreadable=unreadable,
     )
     store = await stack.enter_async_context(open_store(settings.store_url, clock, options))
     # Before anything is written: a store that is being copied must stay as it is.

@@ -93,8 +93,8 @@ async def _start(stack: AsyncExitStack, core: Core) -> Process:
     # Last to start and so first to end: its jobs use everything that was started before.
     start_housekeeping(stack, core, housekeeping, leadership)
     _log.info("process.started", process=core.id, roles=sorted(core.roles))
-    readiness = Readiness(store.upkeep, store.leases, follower, core.roles, core.clock_watch, partial(_holds, core))
-    for warning in _holds(core):
+    readiness = Readiness(store.upkeep, store.leases, follower, core.roles, core.clock_watch, partial(_warnings, core))
+    for warning in _warnings(core):
         _log.warning("process.warned", warning=warning)
     gauges = BacklogGauges(store.upkeep, core.catalogue, core.sender.holds, clock, core.metrics)
     return Process(core, readiness, services, worker, gauges if Role.SCHEDULER in core.roles else None)
@@ -109,5 +109,11 @@ async def _share_holds(stack: AsyncExitStack, core: Core) -> None:
         run_in_background(stack, "holds", core.shared_holds.follow, core.clock)
 
 
-def _holds(core: Core) -> Sequence[str]:
-    return core.sender.holds.warnings(core.catalogue.every_subscription())
+def _warnings(core: Core) -> Sequence[str]:
+    """What an operator has to know of the catalogue."""
+    held = core.sender.holds.warnings(core.catalogue.every_subscription())
+    unread = core.catalogue.count_passed_over()
+    if not unread:
+        return held
+    counted = ", ".join(f"{number} of kind {kind}" for kind, number in sorted(unread.items()))
+    return [*held, f"Records of the catalogue cannot be read by this version of the hub: {counted}."]

@@ -24,16 +24,16 @@ class Readiness:
         follower: Follower,
         roles: Collection[Role],
         clock_watch: ClockWatch,
-        holds: Callable[[], Sequence[str]],
+        catalogue: Callable[[], Sequence[str]],
     ) -> None:
-        """`holds` gives a sentence for each reason why deliveries are held."""
+        """`catalogue` gives a sentence for each thing in it that an operator should know."""
         self.stopping = False
         self._upkeep = upkeep
         self._leases = leases
         self._follower = follower
         self._roles = frozenset(roles)
         self._clock_watch = clock_watch
-        self._holds = holds
+        self._catalogue = catalogue
 
     async def reasons(self) -> Sequence[str]:
         """Why this process is not ready, each a sentence that says what to do; empty when it is ready.
@@ -57,4 +57,4 @@ class Readiness:
             warnings.append(_NO_SCHEDULER)
         if (reason := await self._clock_watch.reason()) is not None:
             warnings.append(reason)
-        return [*warnings, *self._holds()]
+        return [*warnings, *self._catalogue()]

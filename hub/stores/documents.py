@@ -9,11 +9,15 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
+from hub.errors import HubError
 from hub.models import Task
 from hub.stores.stored import StoredAttempt, StoredEvent, StoredFeedEntry
+from hub.stores.unreadable import READ_ERRORS
 
 Document = TypeVar("Document", bound=msgspec.Struct)
 VerdictStatus = Literal["accepted", "duplicate", "rejected"]
+FOREIGN: Final = "cannot be read by this version of the hub. Copy with the version that the hub had."
+"""Why a copy stops: what it left out would be missing in the new store."""
 
 
 class Counters(msgspec.Struct, omit_defaults=True):
@@ -88,7 +92,11 @@ class TaskDocument(msgspec.Struct):
     shown: msgspec.Raw
 
     def task(self) -> Task:
-        return Task.model_validate({**msgspec.json.decode(self.shown), "tenant": self.tenant, "owner": self.owner})
+        """Raises `HubError` for one that only another version of the hub can read."""
+        try:
+            return Task.read(bytes(self.shown), tenant=self.tenant, owner=self.owner)
+        except READ_ERRORS:
+            raise HubError(f"A task of {self.tenant} {FOREIGN}") from None
 
 
 class FeedDocument(msgspec.Struct):

@@ -12,13 +12,13 @@ from typing import Any, Final, Generic, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec.structs import fields
 
-from hub.models import Attempt, Cause, Event, FeedEntry, FeedKind, Outcome, Status
+from hub.models import Attempt, Cause, Event, FeedEntry, FeedKind, Outcome
 from hub.stores.milliseconds import instant, milliseconds
 
 Stored = TypeVar("Stored", bound=msgspec.Struct)
 Model = TypeVar("Model")
 
-_ENUMS: Final = {kind.__name__: kind for kind in (Cause, FeedKind, Outcome, Status)}
+_ENUMS: Final = {kind.__name__: kind for kind in (Cause, FeedKind, Outcome)}
 
 
 class StoredEvent(msgspec.Struct, array_like=True):

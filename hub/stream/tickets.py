@@ -11,15 +11,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from secrets import token_hex, token_urlsafe
+from typing import Any
 
 import orjson
 from pydantic import TypeAdapter
+from pydantic_core import from_json, to_json
 
-from hub.catalogue.keys.model import Principal
+from hub.catalogue.keys.model import Principal, known_scopes
 from hub.catalogue.keys.service import Keyring
 from hub.clock import Clock
 from hub.errors import Forbidden, Unauthorized, Unavailable
 from hub.stores.base import Tickets
+from hub.stores.unreadable import READ_ERRORS
 from hub.stream.selection import Selection
 
 OPENED_WITHIN = timedelta(seconds=60)
@@ -33,6 +36,7 @@ RENEW_SECONDS = 5.0
 another process has."""
 _RENEWED_AT_ONCE = 500
 _UNKNOWN = "The ticket is unknown or expired; get another from POST /v1/stream-tickets."
+_NEWER = "The ticket cannot be read by this version of the hub; try again."
 _OTHER_STREAM = (
     "This ticket re-opens only the stream that it opened first, with the same filters; get another for others."
 )
@@ -57,6 +61,12 @@ class _Kept(Principal):
 
 
 _KEPT = TypeAdapter(_Kept)
+
+
+def _read(kept: bytes) -> tuple[_Kept, dict[str, Any]]:
+    """A ticket, and the document that it is kept as. Raises `READ_ERRORS`."""
+    document = from_json(kept)
+    return _KEPT.validate_python({**document, "scopes": known_scopes(document["scopes"])}), document
 
 
 @dataclass(slots=True, eq=False)
@@ -114,7 +124,12 @@ class StreamTickets:
         raise Unauthorized(_UNKNOWN)
 
     def _next(self, digest: str, former: bytes, selection: Selection) -> Connection:
-        ticket, now, stream = _KEPT.validate_json(former), self._clock.now(), _fingerprint(selection)
+        try:
+            ticket, document = _read(former)
+        except READ_ERRORS:
+            # The same request may reach a process next that can read it.
+            raise Unavailable(_NEWER, retry_after=1.0) from None
+        now, stream = self._clock.now(), _fingerprint(selection)
         # A ticket of release 0.2.0 does not say when it was issued; that was less than a minute before it is opened.
         issued_at = ticket.issued_at or now
         if issued_at + LIFETIME <= now or not self._keys.is_valid(ticket):
@@ -122,7 +137,8 @@ class StreamTickets:
         if ticket.stream not in ("", stream):
             raise Forbidden(_OTHER_STREAM)
         following = replace(ticket, issued_at=issued_at, stream=stream, connection=token_hex(8))
-        kept = _KEPT.dump_json(following)
+        # Over the document that was read, so that what only a newer version knows of it stays.
+        kept = to_json({**document, **_KEPT.dump_python(following, mode="json", exclude={"scopes"})})
         caller = Principal(ticket.key_id, ticket.tenant, ticket.scopes)
         return Connection(caller, digest, kept, issued_at + LIFETIME)
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import http.server
-import json
 import os
 import shutil
 import signal
@@ -13,7 +12,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from email.message import Message
 from pathlib import Path
 from types import TracebackType
@@ -21,16 +19,12 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 
-from hub.models import Record
-
 HUB = Path(sys.executable).with_name("hub")
 REDIS = shutil.which("redis-server") or "/usr/bin/redis-server"
 TMP = Path(tempfile.mkdtemp(prefix="hub-cases-"))
 """Where everything of this case is kept; `python -m tests.cases` removes it."""
 KEY = "k" * 40
 START_SECONDS = 120
-NEWER_ID = "sub_019a000000000000000000000000ffff"
-"""The id of `newer_subscription`."""
 
 
 def free_port() -> int:
@@ -115,20 +109,6 @@ class Hub:
         with contextlib.suppress(httpx.HTTPError):
             return self.c.get("/livez").status_code == 200
         return False
-
-
-def newer_subscription(**members: Any) -> Record:
-    """A subscription to `b.*` that another version of the hub has stored."""
-    now = datetime.now(UTC).isoformat()
-    document = {
-        "name": "x",
-        "event_types": ["b.*"],
-        **members,
-        "disabled_reason": None,
-        "created_at": now,
-        "updated_at": now,
-    }
-    return Record("subscription", "default", NEWER_ID, json.dumps(document).encode())
 
 
 class Arrival(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hub.catalogue.event_types.schema import Schema
-from hub.models import Resource
+from hub.models import Kept
 
 MAX_SEARCH = 5
 _SEARCH_MEMBER = r'^data(\.[^."\\\x00-\x1f]{1,64}){1,8}$'
@@ -46,7 +46,7 @@ class EventTypeSpec(BaseModel):
     )
 
 
-class EventType(Resource):
+class EventType(Kept):
     """An event type as it is kept and shown. Those with `built_in` always exist; registering one adds to its rules."""
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -59,6 +59,12 @@ class EventType(Resource):
     search: tuple[str, ...] = Field(default=(), examples=[["data.sku"]])
     created_at: datetime | None = None
     updated_at: datetime | None = None
+
+    def in_place_of(self, former: "EventType") -> "EventType":
+        """This type as it replaces another, with what only a newer version knows of that."""
+        made = self.model_copy(update={"created_at": former.created_at})
+        made._unknown = former._unknown
+        return made
 
     @cached_property
     def validator(self) -> Schema | None:

@@ -2,19 +2,21 @@
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from hub.instants import Instant
-from hub.models import Resource, Scope
+from hub.models import Kept, Resource, Scope
 
 DEFAULT_TENANT = "default"
+_SCOPES = frozenset(Scope)
 
 
-class Tenant(Resource):
+class Tenant(Kept):
     """The owner of events, subscriptions and keys. The operator chooses its id."""
 
     id: str
@@ -29,13 +31,18 @@ class NewTenant(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=200, examples=["Acme Ltd"])]
 
 
-class Key(Resource):
+def known_scopes(stored: Iterable[str]) -> list[str]:
+    """Those of the stored scopes that this version knows. One that only a newer version knows gives nothing here."""
+    return [scope for scope in stored if scope in _SCOPES]
+
+
+class Key(Kept):
     """An API key as it is kept; `hash` is never shown."""
 
     id: str
     tenant: str
     name: str
-    scopes: frozenset[Scope]
+    scopes: Annotated[frozenset[Scope], BeforeValidator(known_scopes)]
     hash: str = Field(repr=False)
     created_at: datetime
     expires_at: datetime | None = None

@@ -81,7 +81,7 @@ class Keyring:
         def build() -> tuple[list[Record], list[FeedEntry]]:
             if new.tenant not in self._catalogue.tenants:
                 raise Invalid("There is no such tenant; create it first.", errors=[Fault("is unknown", "/tenant")])
-            return [Record("key", key.tenant, key.id, key.model_dump_json().encode())], []
+            return [Record("key", key.tenant, key.id, key.written())], []
 
         await self._catalogue.change(build)
         return IssuedKey(**view(key).model_dump(), key=text)
@@ -101,7 +101,8 @@ class Keyring:
         """Once this returns, the key is refused."""
 
         def build() -> tuple[list[Record], list[FeedEntry]]:
-            key = self.find(key_id)
+            # Also one that only another version can read: it may be valid there.
+            key = self._catalogue.passed_over("key", key_id) or self.find(key_id)
             return [Record("key", key.tenant, key.id, None)], []
 
         await self._catalogue.change(build)
@@ -113,7 +114,8 @@ class Keyring:
         def build() -> tuple[list[Record], list[FeedEntry]]:
             if new.id in self._catalogue.tenants:
                 raise Conflict("A tenant with this id exists; choose another.")
-            return [Record("tenant", tenant.id, tenant.id, tenant.model_dump_json().encode())], []
+            self._catalogue.refuse_passed_over("tenant", new.id)
+            return [Record("tenant", tenant.id, tenant.id, tenant.written())], []
 
         await self._catalogue.change(build)
         return tenant

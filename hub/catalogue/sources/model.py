@@ -1,6 +1,7 @@
 """A source: as clients write it, as it is kept and shown, and as the hub uses it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -88,6 +89,8 @@ class Source:
     tenant: str
     document: SourceDocument
     scheme: Scheme
+    unknown: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The members of its record that only a newer version knows; see `hub.catalogue.unknown_members`."""
 
     @property
     def type_prefix(self) -> str:

@@ -1,6 +1,7 @@
 """Creating and changing sources, and finding the one that a request is sent to."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -13,15 +14,18 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.sealing import SealBroken, Sealer, unmask
 from hub.catalogue.sources.model import Source, SourceDocument, SourceSpec
 from hub.catalogue.sources.schemes import SCHEMES, Announced, Headers, Scheme, Signed
+from hub.catalogue.unknown_members import split, with_unknown
 from hub.clock import Clock
-from hub.errors import Fault, Invalid, NotFound, Unavailable
+from hub.errors import Conflict, Fault, Invalid, NotFound, Unavailable
 from hub.ids import new_id
 from hub.models import FeedEntry, Record
+from hub.stores.unreadable import READ_ERRORS, Unreadable
 from hub.validation import pointer, pydantic_faults
 
 _DECODED = 1_000
 """How many sources are kept ready, so that a request costs no decryption."""
 _MAX_PREVIOUS = 4
+_FOREIGN = "This source can be read by another version of the hub only; reach a process of that, or delete the source."
 
 
 class Sources:
@@ -34,29 +38,54 @@ class Sources:
         await sources.rotate("default", source.id, SecretStr("another secret"), timedelta(days=1))
     """
 
-    def __init__(self, catalogue: Catalogue, sealer: Sealer, clock: Clock) -> None:
+    def __init__(
+        self, catalogue: Catalogue, sealer: Sealer, clock: Clock, unreadable: Unreadable | None = None
+    ) -> None:
+        """`unreadable` is told of sources that only another version of the hub can read."""
         self._catalogue = catalogue
+        self._unreadable = unreadable or Unreadable()
         self._sealer = sealer
         self._clock = clock
         self._decode = lru_cache(_DECODED)(self._decoded)
 
     def find(self, tenant: str, source_id: str) -> Source:
-        """Raises `NotFound`."""
+        """Raises `NotFound`, and `Conflict` where only another version of the hub can read it."""
+        source = self._read(self._record(tenant, source_id))
+        if source is None:
+            raise Conflict(_FOREIGN)
+        return source
+
+    def receiving(self, source_id: str) -> Source | None:
+        """The source of whatever tenant that takes requests at this id. Raises `Unavailable` where only another version
+        of the hub can read it."""
+        record = self._catalogue.sources.get(source_id)
+        if record is None:
+            return None
+        source = self._read(record)
+        if source is None:
+            # While versions run side by side, the sender may reach a newer one next.
+            raise Unavailable(_FOREIGN, retry_after=60)
+        return source if source.document.enabled else None
+
+    def listing(self, tenant: str) -> list[Source]:
+        """Newest first, without those that only another version of the hub can read."""
+        records = [record for record in self._catalogue.sources.values() if record.tenant == tenant]
+        found = (self._read(record) for record in sorted(records, key=lambda record: record.id, reverse=True))
+        return [source for source in found if source is not None]
+
+    def _record(self, tenant: str, source_id: str) -> Record:
         record = self._catalogue.sources.get(source_id)
         if record is None or record.tenant != tenant:
             raise NotFound("There is no such source.")
-        return self._decode(record)
+        return record
 
-    def receiving(self, source_id: str) -> Source | None:
-        """The source of whatever tenant that takes requests at this id."""
-        record = self._catalogue.sources.get(source_id)
-        source = None if record is None else self._decode(record)
-        return source if source is not None and source.document.enabled else None
-
-    def listing(self, tenant: str) -> list[Source]:
-        """Newest first."""
-        records = [record for record in self._catalogue.sources.values() if record.tenant == tenant]
-        return [self._decode(record) for record in sorted(records, key=lambda record: record.id, reverse=True)]
+    def _read(self, record: Record) -> Source | None:
+        """None where only another version of the hub can read it."""
+        try:
+            return self._decode(record)
+        except READ_ERRORS as error:
+            self._unreadable.note(record.kind, record.id, error)
+            return None
 
     async def create(self, tenant: str, spec: SourceSpec) -> Source:
         """Raises `Invalid` where the spec breaks a rule."""
@@ -104,7 +133,7 @@ class Sources:
         """Its events stay."""
 
         def build() -> tuple[list[Record], list[FeedEntry]]:
-            found = self.find(tenant, source_id)
+            found = self._record(tenant, source_id)
             return [Record("source", tenant, found.id, None)], []
 
         await self._catalogue.change(build)
@@ -115,7 +144,7 @@ class Sources:
 
     def sealed_again(self, ids: Collection[str]) -> list[Record]:
         """Those of these ids that there are, sealed with the present key."""
-        return [self._encoded(self._decode(record)) for id_, record in self._catalogue.sources.items() if id_ in ids]
+        return [self._resealed(record) for id_, record in self._catalogue.sources.items() if id_ in ids]
 
     def unreadable(self) -> int:
         """How many cannot be read with any key."""
@@ -125,30 +154,37 @@ class Sources:
         """The fingerprints of the keys; none where a secret cannot be read with any that there is."""
         try:
             return self._sealer.sealed_with(orjson.loads(record.doc or b"{}"), tenant=record.tenant, owner=record.id)
-        except SealBroken:
+        except (SealBroken, *READ_ERRORS):
             return frozenset()
+
+    def _resealed(self, record: Record) -> Record:
+        doc = self._sealer.resealed(orjson.loads(record.doc or b"{}"), tenant=record.tenant, owner=record.id)
+        return replace(record, doc=orjson.dumps(doc))
 
     async def _edit(self, tenant: str, source_id: str, edit: Callable[[SourceDocument], SourceDocument]) -> Source:
         def build() -> tuple[list[Record], list[FeedEntry]]:
             # Runs again when another process has changed the catalogue, and then edits what that process wrote.
             current = self.find(tenant, source_id)
-            return [self._encoded(_source(current.id, tenant, edit(current.document)))], []
+            edited = _source(current.id, tenant, edit(current.document), current.document)
+            return [self._encoded(replace(edited, unknown=current.unknown))], []
 
         await self._catalogue.change(build)
         return self.find(tenant, source_id)
 
     def _encoded(self, source: Source) -> Record:
         doc = self._sealer.seal_model(source.document, tenant=source.tenant, owner=source.id)
-        return Record("source", source.tenant, source.id, orjson.dumps(doc))
+        whole = with_unknown(doc, source.unknown)
+        return Record("source", source.tenant, source.id, orjson.dumps(whole))
 
     def _decoded(self, record: Record) -> Source:
-        doc = orjson.loads(record.doc or b"{}")
+        """Raises `READ_ERRORS`."""
+        doc, unknown = split(orjson.loads(record.doc or b"{}"), SourceDocument)
         try:
             document = self._sealer.open_model(SourceDocument, doc, tenant=record.tenant, owner=record.id)
         except SealBroken:
             document = SourceDocument.model_validate({**doc["plain"], "secret": "", "previous_secrets": ()})
         scheme = SCHEMES.get(document.scheme, _UnknownScheme)
-        return Source(record.id, record.tenant, document, scheme.model_validate(document.options))
+        return Source(record.id, record.tenant, document, scheme.model_validate(document.options), unknown)
 
 
 class _UnknownScheme(Scheme):
@@ -165,12 +201,14 @@ def _document(spec: SourceSpec, **members: Any) -> SourceDocument:
     return SourceDocument.model_construct(**{name: getattr(spec, name) for name in SourceSpec.model_fields}, **members)
 
 
-def _source(id_: str, tenant: str, document: SourceDocument) -> Source:
-    """The source of a document that a client wrote. Raises `Invalid` with a pointer to each place that is wrong."""
+def _source(id_: str, tenant: str, document: SourceDocument, current: SourceDocument | None = None) -> Source:
+    """The source of a document that a client wrote, in place of the current one. Raises `Invalid` with a pointer to
+    each place that is wrong."""
     scheme = SCHEMES.get(document.scheme)
     if scheme is None:
         raise Invalid("There is no such scheme.", errors=[Fault(f"must be one of {', '.join(SCHEMES)}", "/scheme")])
-    configured = _configured(scheme, document.options)
+    kept = current.options if current is not None and current.scheme == document.scheme else {}
+    configured = _configured(scheme, document.options, kept)
     try:
         configured.key(document.secret.get_secret_value())
     except ValueError:
@@ -179,9 +217,12 @@ def _source(id_: str, tenant: str, document: SourceDocument) -> Source:
     return Source(id_, tenant, document, configured)
 
 
-def _configured(scheme: type[Scheme], options: Mapping[str, Any]) -> Scheme:
+def _configured(scheme: type[Scheme], options: Mapping[str, Any], kept: Mapping[str, Any]) -> Scheme:
+    # An unknown option that stays as it is comes from a newer version.
     unknown = [
-        Fault("is not a known member", pointer("options", name)) for name in options.keys() - scheme.model_fields
+        Fault("is not a known member", pointer("options", name))
+        for name in options.keys() - scheme.model_fields.keys()
+        if name not in kept or options[name] != kept[name]
     ]
     if unknown:
         raise Invalid("The options are not those of the scheme.", errors=unknown)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -13,15 +13,21 @@ from channels.base import Channel, SignedTarget, TargetModel
 from hub.catalogue.patterns import check_patterns
 from hub.catalogue.sealing import SealBroken, Sealer, mask_model
 from hub.catalogue.subscriptions.filters import Filter, compile_filter, refuse_contradiction
-from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
-from hub.catalogue.subscriptions.unreadable import UnreadableTarget
-from hub.errors import Conflict, Fault, Forbidden, Invalid
+from hub.catalogue.subscriptions.model import RateLimit, Subscription, SubscriptionSpec
+from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
+from hub.catalogue.unknown_members import Document, split, with_unknown
+from hub.errors import Fault, Forbidden, HubError, Invalid
 from hub.ids import new_id
-from hub.models import Event, Record
+from hub.instants import parse_instant
+from hub.models import Event, Record, member_names
 from hub.rendering import Renderer
+from hub.stores.unreadable import READ_ERRORS
 from hub.validation import pydantic_faults
 
 MAX_EXAMPLES = 20
+_SPEC_NAMES = member_names(SubscriptionSpec)
+_RECORD_NAMES = _SPEC_NAMES | {"disabled_reason", "created_at", "updated_at"}
+_RATE_NAMES = member_names(RateLimit)
 
 
 class SubscriptionCodec:
@@ -54,7 +60,7 @@ class SubscriptionCodec:
         check_patterns(spec.event_types)
         target = _with_previous_secrets(self._target(channel, spec.target), current)
         self._renderer.check_target(target)
-        if spec.template is not None:
+        if spec.template is not None and not _is_stored(spec, target, current):
             self._renderer.check(spec.channel, spec.template, target)
         return self._assemble(
             filter=_built_filter(spec, current),
@@ -66,6 +72,7 @@ class SubscriptionCodec:
             disabled_reason=None if spec.enabled else (current and current.disabled_reason) or "disabled on request",
             created_at=current.created_at if current else at,
             updated_at=at,
+            unknown=_still_unknown(spec, current),
         )
 
     def check_examples(self, subscription: Subscription, examples: Iterable[Event]) -> None:
@@ -80,7 +87,9 @@ class SubscriptionCodec:
                 self._renderer.check_example(spec.channel, spec.template, seen, subscription.target)
 
     def _assemble(self, *, spec: SubscriptionSpec, target: TargetModel, **members: Any) -> Subscription:
-        rate = spec.rate_limit.per_second if spec.rate_limit else self._channels[spec.channel].rate_per_second
+        channel = self._channels.get(spec.channel)
+        of_channel = None if channel is None else channel.rate_per_second
+        rate = spec.rate_limit.per_second if spec.rate_limit else of_channel
         return Subscription(
             # The spec is what is shown, so it never holds a secret: no route can show one by mistake.
             spec=spec.model_copy(update={"target": _shown(target)}),
@@ -107,29 +116,42 @@ class SubscriptionCodec:
         return replace(current, spec=spec, target=target, updated_at=at)
 
     def encode(self, subscription: Subscription) -> Record:
-        doc = subscription.spec.model_dump(mode="json", exclude={"target"})
-        doc["target"] = (
-            subscription.target.document
-            if isinstance(subscription.target, UnreadableTarget)
-            else self._sealer.seal_model(subscription.target, tenant=subscription.tenant, owner=subscription.id)
-        )
+        """The record of a subscription, with the members that only a newer version knows. Raises `Conflict` where
+        nothing of the stored record can be read."""
+        target, place = subscription.target, {"tenant": subscription.tenant, "owner": subscription.id}
+        if isinstance(target, ForeignTarget):
+            if not target.document:
+                target.refuse_change()
+            doc = {**target.document, "enabled": subscription.spec.enabled}
+            if subscription.sealed_with:
+                doc["target"] = self._sealer.resealed(doc["target"], **place)
+        else:
+            doc = subscription.spec.model_dump(mode="json", exclude={"target"})
+            doc["target"] = (
+                target.document if isinstance(target, UnreadableTarget) else self._sealer.seal_model(target, **place)
+            )
+            doc = with_unknown(doc, self._unknown_resealed(subscription))
         doc["disabled_reason"] = subscription.disabled_reason
         doc["created_at"] = subscription.created_at
         doc["updated_at"] = subscription.updated_at
         return Record("subscription", subscription.tenant, subscription.id, orjson.dumps(doc))
 
     def decode(self, record: Record) -> Subscription:
-        """Raises `Conflict` when its channel is not installed. Secrets that cannot be decrypted make an
-        `UnreadableTarget`."""
-        doc = orjson.loads(record.doc or b"{}")
-        channel = self._channels.get(doc["channel"])
-        if channel is None:
-            raise Conflict(f"Subscription {record.id} uses the channel {doc['channel']}: install it and start again.")
-        target, sealed_with = self._open(channel, doc.pop("target"), record)
-        members = {name: doc.pop(name) for name in ("disabled_reason", "created_at", "updated_at")}
-        for name in ("created_at", "updated_at"):
-            members[name] = datetime.fromisoformat(members[name])
-        spec = SubscriptionSpec.model_validate({**doc, "target": {}})
+        """Never raises. Secrets that cannot be decrypted make an `UnreadableTarget`; a channel, or a whole record, that
+        this version does not know makes a `ForeignTarget`."""
+        doc: Any = {}
+        try:
+            doc = orjson.loads(record.doc or b"{}")
+            return self._decoded(doc, record)
+        except (*READ_ERRORS, HubError) as error:
+            return self._foreign(doc if isinstance(doc, dict) else {}, record, error)
+
+    def _decoded(self, doc: Document, record: Record) -> Subscription:
+        known, unknown = _split(doc)
+        spec = SubscriptionSpec.model_validate({**known, "target": {}})
+        target, unknown_target, sealed_with = self._open(doc, record)
+        if unknown_target:
+            unknown["target"] = unknown_target
         return self._assemble(
             id=record.id,
             tenant=record.tenant,
@@ -138,18 +160,93 @@ class SubscriptionCodec:
             filter=compile_filter(spec.filter, stored=True) if spec.filter else None,
             version=record.version,
             sealed_with=sealed_with,
-            **members,
+            unknown=unknown,
+            disabled_reason=doc["disabled_reason"],
+            created_at=datetime.fromisoformat(doc["created_at"]),
+            updated_at=datetime.fromisoformat(doc["updated_at"]),
         )
 
-    def _open(
-        self, channel: Channel[Any], document: Mapping[str, Any], record: Record
-    ) -> tuple[TargetModel, frozenset[str]]:
+    def _open(self, doc: Document, record: Record) -> tuple[TargetModel, Document, frozenset[str]]:
+        """The target, what only a newer version knows of it, and the fingerprints of the keys that seal its secrets."""
+        channel = self._channels.get(doc["channel"])
+        if channel is None:
+            reason = f"it has no channel {doc['channel']}"
+            return ForeignTarget.of(doc, reason, matches=True), {}, self._sealed_with(doc, record)
         place = {"tenant": record.tenant, "owner": record.id}
+        known, unknown = split(doc["target"], channel.Target)
         try:
-            opened = self._sealer.open_model(channel.Target, document, **place)
-            return opened, self._sealer.sealed_with(document, **place)
+            opened = self._sealer.open_model(channel.Target, known, **place)
+            return opened, unknown, self._sealer.sealed_with(doc["target"], **place)
         except SealBroken:
-            return UnreadableTarget.of(document), frozenset()
+            return UnreadableTarget.of(known), unknown, frozenset()
+
+    def _foreign(self, doc: Document, record: Record, error: Exception) -> Subscription:
+        """What stands in for a subscription that cannot be read: it selects no event, and everything of it is held."""
+        target = ForeignTarget.of(doc, _reason(error), matches=False)
+        name, channel, disabled_reason = doc.get("name"), doc.get("channel"), doc.get("disabled_reason")
+        spec = SubscriptionSpec.model_construct(
+            name=name if isinstance(name, str) else record.id,
+            event_types=(),
+            target={},
+            channel=channel if isinstance(channel, str) else "",
+            enabled=doc.get("enabled") is not False,
+        )
+        return self._assemble(
+            id=record.id,
+            tenant=record.tenant,
+            spec=spec,
+            target=target,
+            filter=None,
+            version=record.version,
+            sealed_with=self._sealed_with(doc, record),
+            disabled_reason=disabled_reason if isinstance(disabled_reason, str) else None,
+            created_at=_instant(doc.get("created_at")),
+            updated_at=_instant(doc.get("updated_at")),
+        )
+
+    def _sealed_with(self, doc: Document, record: Record) -> frozenset[str]:
+        """The fingerprints of the keys of a document that cannot be read; none where not even these can be told."""
+        try:
+            return self._sealer.sealed_with(doc["target"], tenant=record.tenant, owner=record.id)
+        except (*READ_ERRORS, SealBroken):
+            return frozenset()
+
+    def _unknown_resealed(self, subscription: Subscription) -> Document:
+        if "target" not in subscription.unknown:
+            return subscription.unknown
+        try:
+            place = {"tenant": subscription.tenant, "owner": subscription.id}
+            target = self._sealer.resealed(subscription.unknown["target"], **place)
+        except SealBroken:
+            return subscription.unknown
+        return {**subscription.unknown, "target": target}
+
+
+def _split(doc: Document) -> tuple[Document, dict[str, Any]]:
+    """The members of a record that a spec has, and those that only a newer version knows."""
+    known = {name: value for name, value in doc.items() if name in _SPEC_NAMES}
+    unknown: dict[str, Any] = {name: doc[name] for name in doc.keys() - _RECORD_NAMES}
+    rate = doc.get("rate_limit")
+    if rate and (names := rate.keys() - _RATE_NAMES):
+        known["rate_limit"] = {name: value for name, value in rate.items() if name not in names}
+        unknown["rate_limit"] = {name: rate[name] for name in names}
+    return known, unknown
+
+
+def _reason(error: Exception) -> str:
+    """What is unknown, by its place. It repeats no value."""
+    if isinstance(error, ValidationError):
+        return ", ".join(sorted({fault.pointer for fault in pydantic_faults(error)}))
+    if isinstance(error, HubError):
+        return ", ".join(sorted({fault.pointer for fault in error.errors})) or "its filter"
+    return f"its record ({type(error).__name__})"
+
+
+def _instant(text: object) -> datetime:
+    try:
+        return parse_instant(text)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _built_filter(spec: SubscriptionSpec, current: Subscription | None) -> Filter | None:
@@ -162,6 +259,21 @@ def _built_filter(spec: SubscriptionSpec, current: Subscription | None) -> Filte
     found = compile_filter(spec.filter)
     refuse_contradiction(found, spec.event_types)
     return found
+
+
+def _is_stored(spec: SubscriptionSpec, target: TargetModel, current: Subscription | None) -> bool:
+    """Whether the template is that of the current subscription, for the same target. Another version may have taken it:
+    a change of something else must not fail for it."""
+    stored = None if current is None else (current.spec.channel, current.spec.template, current.target)
+    return stored == (spec.channel, spec.template, target)
+
+
+def _still_unknown(spec: SubscriptionSpec, current: Subscription | None) -> Document:
+    """The members of the current record that only a newer version knows, without those of the target of another
+    channel."""
+    if current is None or current.spec.channel == spec.channel:
+        return current.unknown if current else {}
+    return {name: value for name, value in current.unknown.items() if name != "target"}
 
 
 def _with_previous_secrets(target: TargetModel, current: Subscription | None) -> TargetModel:

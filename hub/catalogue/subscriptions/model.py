@@ -1,7 +1,7 @@
 """A subscription: as clients write it, as it is shown, and as the hub uses it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from channels.base import TargetModel
 from hub.catalogue.subscriptions.filters import Filter
-from hub.catalogue.subscriptions.unreadable import UnreadableTarget
+from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 from hub.retry import DEFAULT_SCHEDULE, RetrySchedule
 
 DEFAULT_MAX_IN_FLIGHT = 10
@@ -51,7 +51,7 @@ class SubscriptionView(SubscriptionSpec):
     unavailable: str | None = Field(
         default=None,
         description="Why deliveries are held although the subscription is enabled: a setting of the operator is "
-        "missing, the provider refuses it, or secrets of the target are lost.",
+        "missing, the provider refuses it, secrets of the target are lost, or only a newer version can read it.",
         examples=["mail is not set up: set HUB_SMTP_URL or HUB_EMAIL_PROVIDER"],
     )
     missing_secrets: list[str] = Field(
@@ -80,6 +80,13 @@ class Subscription:
     """The version of the catalogue in which it was written; 0 before that."""
     sealed_with: frozenset[str] = frozenset()
     """The fingerprints of the operator's secrets with which its own are sealed in the store."""
+    unknown: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The members of its record that only a newer version knows; see `hub.catalogue.unknown_members`."""
+
+    @property
+    def unread(self) -> str | None:
+        """Why it is not known here which events it selects; None for every subscription that this version can read."""
+        return self.target.held if isinstance(self.target, ForeignTarget) and not self.target.matches else None
 
     @property
     def patterns(self) -> tuple[str, ...]:

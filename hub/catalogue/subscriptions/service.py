@@ -14,7 +14,7 @@ from hub.catalogue.keys.model import Principal
 from hub.catalogue.sealing import reveal_model, unmask
 from hub.catalogue.subscriptions.codec import SubscriptionCodec
 from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
-from hub.catalogue.subscriptions.unreadable import UnreadableTarget
+from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 from hub.clock import Clock
 from hub.errors import Conflict, Invalid, NotFound
 from hub.models import Delivery, FeedEntry, FeedKind, Record
@@ -76,9 +76,12 @@ class Subscriptions:
     async def _rebuild(
         self, principal: Principal, subscription_id: str, change: Callable[[Subscription], SubscriptionSpec]
     ) -> Subscription:
-        return await self._edit(
-            principal.tenant, subscription_id, lambda current: self._built(principal, change(current), current)
-        )
+        def edit(current: Subscription) -> Subscription:
+            if isinstance(current.target, ForeignTarget):
+                current.target.refuse_change()
+            return self._built(principal, change(current), current)
+
+        return await self._edit(principal.tenant, subscription_id, edit)
 
     def _built(self, principal: Principal, spec: SubscriptionSpec, current: Subscription | None = None) -> Subscription:
         tenant, now = principal.tenant, self._clock.now()
@@ -141,6 +144,8 @@ class Subscriptions:
 
 def signed_target(subscription: Subscription) -> SignedTarget:
     """Raises `Conflict` when the channel does not sign, or the secret cannot be decrypted."""
+    if isinstance(subscription.target, ForeignTarget):
+        subscription.target.refuse_change()
     if isinstance(subscription.target, UnreadableTarget):
         raise Conflict("The secrets of this target cannot be decrypted; set them again with PATCH.")
     if not isinstance(subscription.target, SignedTarget):

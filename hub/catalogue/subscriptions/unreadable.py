@@ -1,15 +1,16 @@
-"""A target whose secrets cannot be decrypted, because the key that they were sealed with is lost."""
+"""Targets that nothing can be sent to: their secrets are lost, or only another version of the hub can read them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, NoReturn
 
 import orjson
 from pydantic import ConfigDict, PrivateAttr
 
 from channels.base import TargetModel
-from hub.errors import Fault, Invalid
+from hub.errors import Conflict, Fault, Invalid
 from hub.validation import pointer
 
+FOREIGN = "cannot be read by this version of the hub"
 HELD = "its secrets cannot be decrypted, because the HUB_SECRET_KEY that they were sealed with is lost: set them again"
 _AGAIN = "cannot be decrypted: send it again, or null to leave it out"
 
@@ -20,6 +21,8 @@ class UnreadableTarget(TargetModel):
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
     _document: Mapping[str, Any] = PrivateAttr()
+    held: ClassVar[str] = HELD
+    """Why its deliveries are held."""
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "UnreadableTarget":
@@ -47,6 +50,43 @@ class UnreadableTarget(TargetModel):
     def _paths(self) -> list[list[str]]:
         paths = (orjson.loads(field) for field in self._document["sealed"])
         return [path for path in paths if path[0] != "previous_secrets"]
+
+
+class ForeignTarget(TargetModel):
+    """The target of a subscription that another version of the hub has stored, in a form that this one cannot read."""
+
+    _document: Mapping[str, Any] = PrivateAttr()
+    _held: str = PrivateAttr()
+    _matches: bool = PrivateAttr()
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any], reason: str, *, matches: bool) -> "ForeignTarget":
+        """`document` is the whole record of the subscription. With `matches` everything but its target can be read, so
+        it is known which events it selects."""
+        target = cls()
+        target._document, target._held, target._matches = document, f"{FOREIGN}: {reason}", matches
+        return target
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The record as it was stored; empty where even this cannot be read."""
+        return self._document
+
+    @property
+    def held(self) -> str:
+        """Why its deliveries are held."""
+        return self._held
+
+    @property
+    def matches(self) -> bool:
+        """Whether it is known which events its subscription selects."""
+        return self._matches
+
+    def refuse_change(self) -> NoReturn:
+        """Raise `Conflict`."""
+        raise Conflict(
+            f"The subscription {self._held}. Change it through a process of the version that made it, or delete it."
+        )
 
 
 def _without_nulls(value: Any) -> Any:

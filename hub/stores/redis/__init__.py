@@ -23,14 +23,15 @@ from hub.stores.redis.safety.server_check import ensure_usable
 from hub.stores.redis.tasks import RedisTasks
 from hub.stores.redis.transfer import RedisTransfer
 from hub.stores.redis.upkeep import RedisUpkeep
+from hub.stores.unreadable import Unreadable
 
 __all__ = ["open_engine", "open_redis"]
 
 
 @asynccontextmanager
-async def open_engine(url: str, clock: Clock) -> AsyncIterator[Engine]:
+async def open_engine(url: str, clock: Clock, unreadable: Unreadable | None = None) -> AsyncIterator[Engine]:
     """Calls to the server of a URL. Raises `HubError` when the URL cannot be used."""
-    engine = Engine(read_address(url), clock)
+    engine = Engine(read_address(url), clock, unreadable)
     try:
         yield engine
     finally:
@@ -41,7 +42,7 @@ async def open_engine(url: str, clock: Clock) -> AsyncIterator[Engine]:
 async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIterator[Store]:
     """The store at a URL."""
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(open_engine(url, clock))
+        engine = await stack.enter_async_context(open_engine(url, clock, options.unreadable))
         await ensure_usable(engine, options.wait_replicas)
         await mark_format(engine)
         # New at each start, because the numbers of calls begin at 1 again: see lua/lib/calls.lua.

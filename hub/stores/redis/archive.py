@@ -5,8 +5,6 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Final
 
-import structlog
-
 from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import SEARCH_STEP, Archive, DeliveryQuery, EventQuery, Listing, Page, Stats, TextSearch
 from hub.stores.paging import listing, searched
@@ -38,6 +36,7 @@ from hub.stores.redis.keyspace.selection import STORED, IndexSelection, of_deliv
 from hub.stores.redis.stats import read_stats
 from hub.stores.search import beginning_with, finder
 from hub.stores.stored import StoredEvent
+from hub.stores.unreadable import READ_ERRORS
 
 _DOCUMENTS_AT_ONCE: Final = 50
 """Few, because events may be large."""
@@ -46,7 +45,6 @@ _DELIVERIES: Final = ":d:"
 """What stands between prefix and id in the names of the hashes that are looked at."""
 _SELECT: Final = script("select")
 _COUNT: Final = script("count")
-_log = structlog.get_logger("hub.store")
 
 
 class RedisArchive(Archive):
@@ -79,7 +77,14 @@ class RedisArchive(Archive):
         commands = [c for i in ids for c in (("GET", self._keys.event(i)), ("HGET", self._keys.state(i), "cancelled"))]
         replies = await self._engine.ask_all(commands)
         found = zip(ids, replies[::2], replies[1::2], strict=True)
-        return [event for row in found if (event := _readable(*row)) is not None]
+        return [event for row in found if (event := self._readable(*row)) is not None]
+
+    def _readable(self, id_: str, document: bytes | None, cancelled: bytes | None) -> Event | None:
+        try:
+            return None if document is None else event_from(document, cancelled)
+        except READ_ERRORS as error:
+            self._engine.unreadable.note("event", id_, error)
+            return None
 
     # -- deliveries --------------------------------------------------------------------------------------------------
 
@@ -110,7 +115,13 @@ class RedisArchive(Archive):
         if short.get("ten") != tenant.encode():
             return []
         numbered = {int(name): packed for name, packed in {**short, **long}.items() if name.isdigit()}
-        return [attempt_from(number, numbered[number]) for number in sorted(numbered)]
+        found = []
+        for number in sorted(numbered):
+            try:
+                found.append(attempt_from(number, numbered[number]))
+            except READ_ERRORS as error:
+                self._engine.unreadable.note("attempt", f"{delivery_id}:{number}", error)
+        return found
 
     # -- searching ---------------------------------------------------------------------------------------------------
 
@@ -192,8 +203,10 @@ class RedisArchive(Archive):
                 for some in parts([id_of(member) for member in members], STEP):
                     reply = await self._engine.run(_COUNT, wanted, *some, repeat=True)
                     for lane, status, count in parts(reply, 3):
-                        of_lane, known = counts.setdefault(lane.decode(), {}), Status(status.decode())
-                        of_lane[known] = of_lane.get(known, 0) + count
+                        # A status that only a newer version knows is in no answer of this one.
+                        if (name := status.decode()) in STORED:
+                            of_lane, known = counts.setdefault(lane.decode(), {}), Status(name)
+                            of_lane[known] = of_lane.get(known, 0) + count
         return counts
 
     # -- scanning -----------------------------------------------------------------------------------------------------
@@ -220,25 +233,22 @@ class RedisArchive(Archive):
         return [id_.decode() for id_ in await self._engine.run(_SELECT, wanted, kind, *ids, repeat=True)]
 
     async def _deliveries(self, ids: Sequence[str]) -> list[Delivery]:
-        """The deliveries of these ids that exist."""
+        """The deliveries of these ids that exist and can be read."""
         rows = await self._engine.ask_all([("HMGET", self._keys.delivery(id_), *DELIVERY_FIELDS) for id_ in ids])
-        return [delivery_from(id_, row) for id_, row in zip(ids, rows, strict=True) if row[0] is not None]
-
-
-def _readable(id_: str, document: bytes | None, cancelled: bytes | None) -> Event | None:
-    if document is None:
-        return None
-    try:
-        return event_from(document, cancelled)
-    except ValueError:
-        _log.error("event.damaged", event_id=id_)
-        return None
+        found = []
+        for id_, row in zip(ids, rows, strict=True):
+            if row[0] is not None:
+                try:
+                    found.append(delivery_from(id_, row))
+                except READ_ERRORS as error:
+                    self._engine.unreadable.note("delivery", id_, error)
+        return found
 
 
 def _found(finds: Callable[[StoredEvent], bool], document: bytes) -> bool:
     try:
         return finds(unpack_event(document))
-    except ValueError:
+    except READ_ERRORS:
         # It is told of where it is read as a whole.
         return False
 

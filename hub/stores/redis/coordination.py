@@ -1,6 +1,6 @@
 """Leases, signals, reports, stream tickets and schedule runs, shared by all processes that have the store open."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
@@ -11,6 +11,7 @@ from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.keyspace.codec import fields, unpack
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
+from hub.stores.unreadable import READ_ERRORS
 
 _ACQUIRE: Final = script("acquire_lease")
 _RELEASE: Final = script("release_lease")
@@ -96,16 +97,27 @@ class RedisSignals(Signals):
         self._last = numbers[-1]
         names: set[str] = set()
         for _, values in found:
+            # Kinds of signals that only a newer version knows are passed over.
             told = fields(values)
             names |= told.keys()
-            # A wait is counted from when it is read; what that finds too late, the sweep finds. Signals of release
-            # 0.2.0 do not say when they were written, so their lanes are looked at.
-            for lane, due_ms in unpack(told["due"]).items() if "due" in told else ():
-                wait = max(due_ms - int(told["now"]), 0) if "now" in told else 0
+            for lane, wait in _waits(told):
                 waits[lane] = min(wait, waits.get(lane, wait))
         at = self._clock.now()
         due = {lane: at + wait * _MILLISECOND if wait else None for lane, wait in waits.items()}
         return Signal(due, fans_out=missed or "fans_out" in names, catalogue=missed or "catalogue" in names)
+
+
+def _waits(told: Mapping[str, bytes]) -> Iterable[tuple[str, int]]:
+    """Lanes, and in how many milliseconds each has work; none where this cannot be read, which the sweep makes up for.
+
+    A wait is counted from when it is read; what that finds too late, the sweep finds too. Signals of release 0.2.0 do
+    not say when they were written, so their lanes are looked at.
+    """
+    try:
+        due = unpack(told["due"]).items() if "due" in told else ()
+        return [(str(lane), max(int(at) - int(told["now"]), 0) if "now" in told else 0) for lane, at in due]
+    except READ_ERRORS:
+        return ()
 
 
 @asynccontextmanager

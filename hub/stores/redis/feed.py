@@ -6,14 +6,17 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from hub.errors import Unavailable
-from hub.models import FeedRow
+from hub.models import FeedEntry, FeedKind, FeedRow
 from hub.stores.base import Feed
 from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.keyspace.codec import entry_from
 from hub.stores.redis.keyspace.key_names import KeyNames
+from hub.stores.unreadable import READ_ERRORS
 
 _PART: Final = 1_000
 _PAUSE_SECONDS: Final = 0.2
+UNREADABLE: Final = FeedEntry("", FeedKind("unreadable"), b"{}")
+"""Stands in for an entry that cannot be read. It is of no tenant, so no listener gets it."""
 
 
 class RedisFeed(Feed):
@@ -80,7 +83,15 @@ class RedisFeed(Feed):
 
     async def _rows(self, after: int, limit: int) -> list[FeedRow]:
         found = await self._engine.ask("XRANGE", self._keys.feed, f"{after + 1}-0", "+", "COUNT", limit)
-        return [FeedRow(_number(id_), entry_from(values[3])) for id_, values in found]
+        return [FeedRow(_number(id_), self._entry(id_, values)) for id_, values in found]
+
+    def _entry(self, id_: bytes, values: Sequence[bytes]) -> FeedEntry:
+        try:
+            return entry_from(values[3])
+        except READ_ERRORS as error:
+            self._engine.unreadable.note("feed entry", id_.decode(), error)
+            # Left out, it would make a page look like the last one.
+            return UNREADABLE
 
     async def _look(self, reader: Reader) -> None:
         """Wake those who wait if there is something new, or wait for it for at most `BLOCK_SECONDS`."""

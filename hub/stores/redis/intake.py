@@ -37,6 +37,7 @@ from hub.stores.redis.keyspace.index_scan import id_of
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
 from hub.stores.redis.safety.loss_detection import LossDetection
+from hub.stores.unreadable import READ_ERRORS
 
 _ACCEPT: Final = script("accept")
 _EXPAND: Final = script("expand")
@@ -165,7 +166,7 @@ class RedisIntake(Intake):
         return found[:limit]
 
     async def _fan_outs(self, ids: Sequence[str]) -> list[FanOut]:
-        """Those of these events that are there."""
+        """Those of these events that can be read."""
         replies = await self._engine.ask_all(
             [
                 command
@@ -176,11 +177,16 @@ class RedisIntake(Intake):
                 )
             ]
         )
-        return [
-            FanOut(event_from(document, cancelled), fan.decode(), None if match is None else match.decode())
-            for document, (fan, cancelled, match) in zip(replies[::2], replies[1::2], strict=True)
-            if document is not None and fan is not None
-        ]
+        found = []
+        for id_, document, (fan, cancelled, match) in zip(ids, replies[::2], replies[1::2], strict=True):
+            if document is None or fan is None:
+                continue
+            try:
+                name = None if match is None else match.decode()
+                found.append(FanOut(event_from(document, cancelled), fan.decode(), name))
+            except READ_ERRORS as error:
+                self._engine.unreadable.note("event", id_, error)
+        return found
 
     async def expand(self, fan_out: FanOut, deliveries: Sequence[NewDelivery], after: str | None) -> bool:
         return await self._expanding.submit((fan_out, deliveries, after), rows=max(len(deliveries), 1), vital=True)

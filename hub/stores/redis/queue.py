@@ -30,7 +30,6 @@ from hub.stores.redis.keyspace.codec import (
     delivery_from,
     document_digest,
     event_from,
-    lost_event,
     pack,
     packed_attempt,
     packed_entry,
@@ -38,6 +37,7 @@ from hub.stores.redis.keyspace.codec import (
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
 from hub.stores.redis.safety.loss_detection import LossDetection
+from hub.stores.unreadable import FOREIGN_EVENT, READ_ERRORS, placeholder
 
 _CLAIM: Final = script("claim")
 _FINISH: Final = script("finish")
@@ -61,13 +61,10 @@ def _stored_event(document: bytes | None, digest: bytes | None, cancelled: bytes
         return _LOST_EVENT
     if digest is None or document_digest(document) != digest:
         return _DAMAGED_EVENT
-    return event_from(document, cancelled)
-
-
-def _claims(rows: Sequence[Sequence[Any]], events: Sequence[Sequence[Any]]) -> list[Claim]:
-    """The claims in a reply of rows and events, as `lua/lib/claims.lua` describes them."""
-    stored = [_stored_event(*event) for event in events]
-    return [_claim(id_, stored[number - 1], fields) for id_, number, *fields in rows]
+    try:
+        return event_from(document, cancelled)
+    except READ_ERRORS:
+        return FOREIGN_EVENT
 
 
 def _claim(id_: bytes, stored: Event | str, fields: Sequence[bytes | None]) -> Claim:
@@ -77,7 +74,7 @@ def _claim(id_: bytes, stored: Event | str, fields: Sequence[bytes | None]) -> C
     cause = Cause(by.decode()) if by else Cause.AUTOMATIC
     if isinstance(stored, Event):
         return Claim(delivery, stored, cause, delivery.updated_at)
-    lost = lost_event(delivery.event_id, delivery.tenant, delivery.event_type, delivery.created_at)
+    lost = placeholder(delivery.event_id, delivery.tenant, delivery.event_type, delivery.created_at)
     return Claim(delivery, lost, cause, delivery.updated_at, damage=stored)
 
 
@@ -159,7 +156,7 @@ class RedisQueue(Queue):
         at = self._engine.clock.now()
         told = [(want.lane, *outlook) for want, outlook in zip(wants, outlooks, strict=True)]
         return ClaimResult(
-            tuple(_claims(rows, events)),
+            tuple(self._claims(rows, events)),
             {lane: at + wait * _MILLISECOND for lane, wait, _, _, _ in told if wait is not None},
             full=frozenset(lane for lane, _, full, _, _ in told if full),
             breaker_open=frozenset(lane for lane, _, _, is_open, _ in told if is_open),
@@ -184,7 +181,7 @@ class RedisQueue(Queue):
         rows, events = await self._engine.run(_RECLAIM, self._process, _RECLAIM_LEASE_MS, limit, int(all_owners))
         self._failpoint("after_reclaim")
         await self.reconcile(_RECONCILED_AT_ONCE)
-        return _claims(rows, events)
+        return self._claims(rows, events)
 
     async def reconcile(self, limit: int) -> tuple[int, bool]:
         """Look at `limit` unfinished deliveries, from where the last call of any process ended, and put back those that
@@ -201,6 +198,18 @@ class RedisQueue(Queue):
     async def close(self) -> None:
         """Return when everything that was submitted is written or refused."""
         await self._finishing.close()
+
+    def _claims(self, rows: Sequence[Sequence[Any]], events: Sequence[Sequence[Any]]) -> list[Claim]:
+        """The claims in a reply of rows and events, as `lua/lib/claims.lua` describes them."""
+        stored = [_stored_event(*event) for event in events]
+        claims = []
+        for id_, number, *fields in rows:
+            try:
+                claims.append(_claim(id_, stored[number - 1], fields))
+            except READ_ERRORS as error:
+                # It stays leased until a process takes it over that can read it.
+                self._engine.unreadable.note("delivery", id_.decode(errors="replace"), error)
+        return claims
 
     def _health(self, failures: int, open_ms: int) -> LaneHealth:
         if open_ms < 0:

@@ -14,6 +14,7 @@ from hub.stores.redis.keyspace.codec import attempt_from
 from hub.stores.redis.keyspace.index_scan import DIGITS, at_of, at_once, from_instant
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.stats import FAILURES, SAMPLES, Sample, latencies, total
+from hub.stores.unreadable import READ_ERRORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,11 @@ async def _recent(engine: Engine, keys: KeyNames, members: Sequence[bytes]) -> t
     for (delivery_id, number), row, long in zip(attempts, replies[::2], replies[1::2], strict=True):
         type_, lane, channel, short = row
         if short or long:
-            attempt = attempt_from(int(number), short or long)
+            try:
+                attempt = attempt_from(int(number), short or long)
+            except READ_ERRORS as error:
+                engine.unreadable.note("attempt", f"{delivery_id}:{number}", error)
+                continue
             shown = (delivery_id, type_.decode(), lane.decode(), channel.decode())
             failures.append(RecentFailure(attempt.started_at, *shown, attempt.status_code, attempt.error))
     return tuple(failures)

@@ -9,13 +9,14 @@ import orjson
 from hub.models import FeedEntry, Task
 from hub.stores.base import Listing, Page, Tasks
 from hub.stores.milliseconds import milliseconds
-from hub.stores.paging import listing
+from hub.stores.paging import cursor_of
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.keyspace.codec import packed_entry
-from hub.stores.redis.keyspace.index_scan import cursor_at, id_of, until_page
+from hub.stores.redis.keyspace.index_scan import at_of, id_of, until_page
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
 from hub.stores.redis.safety.loss_detection import LossDetection
+from hub.stores.unreadable import READ_ERRORS
 
 _SAVE: Final = script("save_task")
 
@@ -37,7 +38,7 @@ class RedisTasks(Tasks):
             task.status,
             milliseconds(task.created_at),
             milliseconds(task.updated_at),
-            orjson.dumps({**task.model_dump(mode="json"), "tenant": task.tenant, "owner": task.owner}),
+            orjson.dumps({**task.document(), "tenant": task.tenant, "owner": task.owner}),
             *(packed_entry(entry) for entry in feed),
             repeat=True,
         )
@@ -51,13 +52,31 @@ class RedisTasks(Tasks):
     async def tasks(self, tenant: str, page: Page) -> Listing[Task]:
         bounds = (until_page(page), "-", "LIMIT", 0, page.limit + 1)
         members = await self._engine.ask("ZREVRANGEBYLEX", self._keys.tasks(tenant), *bounds)
-        found = await self._tasks([id_of(member) for member in members])
-        return listing(found, page, lambda task: cursor_at(task.created_at, task.id))
+        kept = members[: page.limit]
+        # The cursor is that of the index: a task that cannot be read ends no list.
+        following = cursor_of(at_of(kept[-1]), id_of(kept[-1])) if len(members) > len(kept) > 0 else None
+        return Listing(tuple(await self._tasks([id_of(member) for member in kept])), following)
 
     async def unfinished(self, limit: int) -> Sequence[Task]:
-        members = await self._engine.ask("ZRANGE", self._keys.unfinished, 0, limit - 1)
-        return await self._tasks([id_of(member) for member in members])
+        found: list[Task] = []
+        after = "-"
+        while len(found) < limit:
+            bounds = (after, "+", "LIMIT", 0, limit)
+            members = await self._engine.ask("ZRANGEBYLEX", self._keys.unfinished, *bounds)
+            found += await self._tasks([id_of(member) for member in members])
+            if len(members) < limit:
+                break
+            after = f"({members[-1].decode()}"
+        return found[:limit]
 
     async def _tasks(self, ids: Sequence[str]) -> list[Task]:
+        """Those of these tasks that exist and can be read."""
         documents = await self._engine.ask_all([("HGET", self._keys.task(id_), "doc") for id_ in ids])
-        return [Task.model_validate_json(document) for document in documents if document is not None]
+        found = []
+        for id_, document in zip(ids, documents, strict=True):
+            if document is not None:
+                try:
+                    found.append(Task.read(document))
+                except READ_ERRORS as error:
+                    self._engine.unreadable.note("task", id_, error)
+        return found

@@ -64,17 +64,17 @@ async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIte
         reserve = Reserve(path.with_suffix(".reserve"))
         feed = SqliteFeed(live, read_bounds(connection)[1])
         stack.callback(feed.close)
-        writer = Writer(connection, timeline, reserve, feed.announce, options.failpoint)
+        writer = Writer(connection, timeline, reserve, feed.announce, options.failpoint, options.unreadable)
         stack.push_async_callback(writer.close)
         yield Store(
             shared=False,
-            intake=SqliteIntake(writer, live, timeline),
+            intake=SqliteIntake(writer, live, timeline, options.unreadable),
             queue=SqliteQueue(writer, live, clock, timeline, options.random, leased(connection)),
-            archive=SqliteArchive(history, timeline),
+            archive=SqliteArchive(history, timeline, options.unreadable),
             changes=SqliteEventChanges(writer, live),
             feed=feed,
             records=SqliteRecords(writer, live),
-            tasks=SqliteTasks(writer, history),
+            tasks=SqliteTasks(writer, history, options.unreadable),
             upkeep=SqliteUpkeep(writer, history),
             clock=SqliteClock(writer, live, timeline),
             signals=ProcessSignals(),

@@ -1,6 +1,6 @@
 """Reading back what happened, from the SQLite store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -9,7 +9,7 @@ import apsw
 from hub.models import Attempt, Delivery, Event, Status
 from hub.stores.base import SEARCH_STEP, Archive, DeliveryQuery, EventQuery, Listing, Page, Stats
 from hub.stores.milliseconds import milliseconds
-from hub.stores.paging import cursor_of, listing, searched
+from hub.stores.paging import cursor_of, searched
 from hub.stores.sqlite.conditions import (
     Condition,
     deliveries_index,
@@ -21,9 +21,22 @@ from hub.stores.sqlite.conditions import (
 )
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.timeline import Timeline
-from hub.stores.sqlite.rows import ATTEMPT_MEMBERS, DELIVERY_JSON, EVENT_JSON, delivery_from, event_from, fetch
+from hub.stores.sqlite.rows import (
+    ACCEPTED_AT,
+    ATTEMPT_MEMBERS,
+    CREATED_AT,
+    DELIVERY_ID,
+    DELIVERY_JSON,
+    EVENT_JSON,
+    Row,
+    delivery_from,
+    event_from,
+    event_id,
+    fetch,
+)
 from hub.stores.sqlite.stats import read_stats
 from hub.stores.stored import attempts
+from hub.stores.unreadable import READ_ERRORS, Unreadable
 
 # The page is chosen first, so that only its rows are joined and read in full.
 _EVENTS: Final = f"""
@@ -47,18 +60,44 @@ _COUNTS: Final = """
     SELECT json_array(subscription_id, status, count(*)) AS row FROM deliveries INDEXED BY {index} WHERE {where}
     GROUP BY subscription_id, status
 """
+_STATUSES: Final = frozenset(Status)
 _STEP_END: Final = f"""
     SELECT json_array({{at}}, seq) AS row FROM {{table}} INDEXED BY {{index}} WHERE {{where}}
     ORDER BY {{at}} DESC, seq DESC LIMIT 1 OFFSET {SEARCH_STEP - 1}
 """
 
 
-def _event(connection: apsw.Connection, tenant: str, event_id: str) -> Event | None:
-    rows = fetch(connection, f"SELECT {EVENT_JSON} AS row FROM events WHERE tenant = ? AND id = ?", (tenant, event_id))
-    return event_from(connection, rows[0]) if rows else None
+def _event(connection: apsw.Connection, tenant: str, id_: str, unreadable: Unreadable) -> Event | None:
+    rows = fetch(connection, f"SELECT {EVENT_JSON} AS row FROM events WHERE tenant = ? AND id = ?", (tenant, id_))
+    return next(_readable_events(connection, rows, unreadable), None)
 
 
-def _events(connection: apsw.Connection, tenant: str, query: EventQuery, page: Page) -> Listing[Event]:
+def _readable_events(connection: apsw.Connection, rows: Iterable[Row], unreadable: Unreadable) -> Iterator[Event]:
+    for row in rows:
+        try:
+            yield event_from(connection, row)
+        except READ_ERRORS as error:
+            unreadable.note("event", event_id(row), error)
+
+
+def _readable_deliveries(rows: Iterable[Row], ahead: int, unreadable: Unreadable) -> Iterator[Delivery]:
+    for row in rows:
+        try:
+            yield delivery_from(row, ahead)
+        except READ_ERRORS as error:
+            unreadable.note("delivery", str(row[DELIVERY_ID]), error)
+
+
+def _following(rows: Sequence[Row], page: Page, at: int) -> str | None:
+    """The cursor after a page of rows, of which one more was read. It is that of a row: one that cannot be read ends no
+    list."""
+    kept = rows[: page.limit]
+    return cursor_of(kept[-1][at], kept[-1][0]) if len(rows) > len(kept) > 0 else None
+
+
+def _events(
+    connection: apsw.Connection, tenant: str, query: EventQuery, page: Page, unreadable: Unreadable
+) -> Listing[Event]:
     where = events_where(tenant, query).after(page, "accepted_at", "seq", int)
     end = None
     if query.search is not None:
@@ -67,24 +106,24 @@ def _events(connection: apsw.Connection, tenant: str, query: EventQuery, page: P
         where.down_to(end, "accepted_at", "seq")
     statement = _EVENTS.format(index=events_index(query), where=where, limit=page.limit + 1)
     rows = fetch(connection, statement, where.values)
-    found = [event_from(connection, row) for row in rows]
-    seqs = {event.id: seq for event, (seq, *_) in zip(found, rows, strict=True)}
-    page_found = listing(found, page, lambda event: cursor_of(milliseconds(event.accepted_at), seqs[event.id]))
-    return searched(page_found, end)
+    found = tuple(_readable_events(connection, rows[: page.limit], unreadable))
+    return searched(Listing(found, _following(rows, page, ACCEPTED_AT)), end)
 
 
-def _delivery(connection: apsw.Connection, ahead: int, tenant: str, delivery_id: str) -> Delivery | None:
+def _delivery(
+    connection: apsw.Connection, ahead: int, tenant: str, delivery_id: str, unreadable: Unreadable
+) -> Delivery | None:
     rows = fetch(
         connection,
         f"SELECT {DELIVERY_JSON} AS row FROM deliveries CROSS JOIN events ON events.seq = deliveries.event_seq"
         " WHERE deliveries.tenant = ? AND deliveries.id = ?",
         (tenant, delivery_id),
     )
-    return delivery_from(rows[0], ahead) if rows else None
+    return next(_readable_deliveries(rows, ahead, unreadable), None)
 
 
 def _deliveries(
-    connection: apsw.Connection, ahead: int, tenant: str, query: DeliveryQuery, page: Page
+    connection: apsw.Connection, ahead: int, tenant: str, query: DeliveryQuery, page: Page, unreadable: Unreadable
 ) -> Listing[Delivery]:
     where = deliveries_where(tenant, query).after(page, "created_at", "seq", int)
     end = None
@@ -94,10 +133,8 @@ def _deliveries(
         where.down_to(end, "created_at", "seq")
     statement = _DELIVERIES.format(index=deliveries_index(query), where=where, limit=page.limit + 1)
     rows = fetch(connection, statement, where.values)
-    found = [delivery_from(row, ahead) for row in rows]
-    seqs = {delivery.id: seq for delivery, (seq, *_) in zip(found, rows, strict=True)}
-    page_found = listing(found, page, lambda delivery: cursor_of(milliseconds(delivery.created_at), seqs[delivery.id]))
-    return searched(page_found, end)
+    found = tuple(_readable_deliveries(rows[: page.limit], ahead, unreadable))
+    return searched(Listing(found, _following(rows, page, CREATED_AT)), end)
 
 
 def _step_end(
@@ -108,9 +145,14 @@ def _step_end(
     return tuple(rows[0]) if rows else None
 
 
-def _attempts(connection: apsw.Connection, tenant: str, delivery_id: str) -> list[Attempt]:
-    rows = fetch(connection, _ATTEMPTS, (tenant, delivery_id))
-    return [attempts.restored(*members, number=number) for number, *members in rows]
+def _attempts(connection: apsw.Connection, tenant: str, delivery_id: str, unreadable: Unreadable) -> list[Attempt]:
+    found = []
+    for number, *members in fetch(connection, _ATTEMPTS, (tenant, delivery_id)):
+        try:
+            found.append(attempts.restored(*members, number=number))
+        except READ_ERRORS as error:
+            unreadable.note("attempt", f"{delivery_id}:{number}", error)
+    return found
 
 
 def _counts(connection: apsw.Connection, tenant: str, query: DeliveryQuery) -> dict[str, dict[Status, int]]:
@@ -118,29 +160,33 @@ def _counts(connection: apsw.Connection, tenant: str, query: DeliveryQuery) -> d
     statement = _COUNTS.format(index=deliveries_index(query), where=where)
     counts: dict[str, dict[Status, int]] = {}
     for subscription_id, status, count in fetch(connection, statement, where.values):
-        counts.setdefault(subscription_id, {})[Status(status)] = count
+        # A status that only a newer version knows is in no answer of this one.
+        if status in _STATUSES:
+            counts.setdefault(subscription_id, {})[Status(status)] = count
     return counts
 
 
 class SqliteArchive(Archive):
-    def __init__(self, readers: Readers, timeline: Timeline) -> None:
+    def __init__(self, readers: Readers, timeline: Timeline, unreadable: Unreadable) -> None:
         self._readers = readers
         self._timeline = timeline
+        self._unreadable = unreadable
 
     async def event(self, tenant: str, event_id: str) -> Event | None:
-        return await self._readers.run(_event, tenant, event_id)
+        return await self._readers.run(_event, tenant, event_id, self._unreadable)
 
     async def events(self, tenant: str, query: EventQuery, page: Page) -> Listing[Event]:
-        return await self._readers.run(_events, tenant, query, page)
+        return await self._readers.run(_events, tenant, query, page, self._unreadable)
 
     async def delivery(self, tenant: str, delivery_id: str) -> Delivery | None:
-        return await self._readers.run(_delivery, self._timeline.ahead(), tenant, delivery_id)
+        return await self._readers.run(_delivery, self._timeline.ahead(), tenant, delivery_id, self._unreadable)
 
     async def deliveries(self, tenant: str, query: DeliveryQuery, page: Page) -> Listing[Delivery]:
-        return await self._readers.run(_deliveries, self._timeline.ahead(), tenant, query, page)
+        ahead = self._timeline.ahead()
+        return await self._readers.run(_deliveries, ahead, tenant, query, page, self._unreadable)
 
     async def attempts(self, tenant: str, delivery_id: str) -> Sequence[Attempt]:
-        return await self._readers.run(_attempts, tenant, delivery_id)
+        return await self._readers.run(_attempts, tenant, delivery_id, self._unreadable)
 
     async def counts(self, tenant: str, query: DeliveryQuery) -> Mapping[str, Mapping[Status, int]]:
         return await self._readers.run(_counts, tenant, query)

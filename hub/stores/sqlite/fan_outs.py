@@ -10,14 +10,20 @@ import orjson
 
 from hub.stores.base import FanOut, Match
 from hub.stores.sqlite.database.transaction import Transaction
-from hub.stores.sqlite.rows import EVENT_JSON, event_from, fetch
+from hub.stores.sqlite.rows import EVENT_JSON, event_from, event_id, fetch
+from hub.stores.unreadable import READ_ERRORS, Unreadable
 
-_OF_NEXT_TENANT: Final = f"""
+_TENANTS: Final = """
+    WITH RECURSIVE tenants(name) AS (
+        SELECT min(tenant) FROM fan_outs
+        UNION ALL SELECT (SELECT min(tenant) FROM fan_outs WHERE tenant > name) FROM tenants WHERE name IS NOT NULL)
+    SELECT json_quote(name) AS row FROM tenants WHERE name IS NOT NULL ORDER BY name <= ?, name
+"""
+"""From one to the next in the index, and not through all fan-outs."""
+_OF_TENANT: Final = f"""
     SELECT json_array(events.fan_out_after, fan_outs.match, {EVENT_JSON}) AS row
     FROM fan_outs JOIN events ON events.seq = fan_outs.event_seq
-    WHERE fan_outs.tenant = coalesce(
-        (SELECT min(tenant) FROM fan_outs WHERE tenant > :after), (SELECT min(tenant) FROM fan_outs))
-    ORDER BY fan_outs.event_seq LIMIT :limit
+    WHERE fan_outs.tenant = ? AND fan_outs.event_seq > ? ORDER BY fan_outs.event_seq LIMIT ?
 """
 
 
@@ -51,10 +57,29 @@ def end_fan_out(transaction: Transaction, tenant: str, seq: int) -> None:
         )
 
 
-def read_fan_outs(connection: apsw.Connection, limit: int, after: str) -> list[FanOut]:
+def read_fan_outs(connection: apsw.Connection, limit: int, after: str, unreadable: Unreadable) -> list[FanOut]:
     """See `Intake.fan_outs`."""
-    rows = fetch(connection, _OF_NEXT_TENANT, {"after": after, "limit": limit})
-    return [FanOut(event_from(connection, row), place, match) for place, match, row in rows]
+    for tenant in fetch(connection, _TENANTS, (after,)):
+        if found := _fan_outs_of(connection, tenant, limit, unreadable):
+            return found
+    return []
+
+
+def _fan_outs_of(connection: apsw.Connection, tenant: str, limit: int, unreadable: Unreadable) -> list[FanOut]:
+    found: list[FanOut] = []
+    seq = 0
+    # One that cannot be read stays where it is, and hides none behind it.
+    while len(found) < limit:
+        rows = fetch(connection, _OF_TENANT, (tenant, seq, limit))
+        for place, match, row in rows:
+            try:
+                found.append(FanOut(event_from(connection, row), place, match))
+            except READ_ERRORS as error:
+                unreadable.note("event", event_id(row), error)
+        if len(rows) < limit:
+            break
+        seq = rows[-1][2][0]
+    return found[:limit]
 
 
 def read_match(connection: apsw.Connection, name: str) -> Match | None:

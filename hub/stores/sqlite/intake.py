@@ -7,7 +7,7 @@ from typing import Any
 import apsw
 import orjson
 
-from hub.errors import HubError, Invalid, StaleCatalogue
+from hub.errors import HubError, StaleCatalogue
 from hub.models import Event
 from hub.stores.base import (
     AcceptResult,
@@ -21,6 +21,7 @@ from hub.stores.base import (
     NewDelivery,
 )
 from hub.stores.change_documents import cancellation
+from hub.stores.kept_answers import another_request, results, unreadable_answer, written
 from hub.stores.milliseconds import milliseconds, not_before
 from hub.stores.sqlite.changes import save_changes
 from hub.stores.sqlite.database.readers import Readers
@@ -30,6 +31,7 @@ from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.fan_outs import NewFanOuts, end_fan_out, read_fan_outs, read_match
 from hub.stores.sqlite.rows import EVENT_COLUMNS, event_row, fetch
 from hub.stores.stored import events
+from hub.stores.unreadable import READ_ERRORS, Unreadable
 
 _DELIVERY_COLUMNS = (
     "id, event_seq, tenant, event_type, subscription_id, channel, status, due_at, appointed, created_at, updated_at"
@@ -39,10 +41,14 @@ _RECALL = "SELECT json_array(fingerprint, verdicts, expires_at) AS row FROM idem
 
 
 def remembered(fingerprint: str, verdicts: str, given: Idempotency) -> AcceptResult:
-    """The answer kept with a key. Raises `Invalid` when the key came with another request then."""
+    """The answer kept with a key. Raises `Invalid` when the key came with another request then, and `Unavailable` when
+    the answer cannot be read."""
     if fingerprint != given.fingerprint:
-        raise Invalid("This Idempotency-Key was used for another request; use a new one.")
-    return AcceptResult(tuple(ItemResult(*verdict) for verdict in orjson.loads(verdicts)), replayed=True)
+        raise another_request()
+    try:
+        return AcceptResult(tuple(results(verdicts)), replayed=True)
+    except READ_ERRORS:
+        raise unreadable_answer() from None
 
 
 def delivery_rows(
@@ -103,7 +109,7 @@ class _Acceptance:
         if given and (known := self._keys.get((batch.tenant, given.key))) and known[2] > self._transaction.now:
             try:
                 return remembered(known[0], known[1], given)
-            except Invalid as error:
+            except HubError as error:
                 return error
         if batch.catalogue_version != self._version:
             return StaleCatalogue("The catalogue has changed meanwhile; try again.", retry_after=0.0)
@@ -130,7 +136,7 @@ class _Acceptance:
         return ItemResult(entry.index, "accepted", event.id)
 
     def _remember(self, tenant: str, given: Idempotency, verdicts: Sequence[ItemResult]) -> None:
-        kept = orjson.dumps([(v.index, v.status, v.id, v.problem) for v in verdicts]).decode()
+        kept = written(verdicts)
         expires_at = self._transaction.now + int(given.seconds * 1000)
         self._keys[tenant, given.key] = (given.fingerprint, kept, expires_at)
         self._new_keys[tenant, given.key] = (tenant, given.key, given.fingerprint, kept, expires_at)
@@ -224,10 +230,11 @@ def _recall(connection: apsw.Connection, tenant: str, idempotency: Idempotency, 
 
 
 class SqliteIntake(Intake):
-    def __init__(self, writer: Writer, readers: Readers, timeline: Timeline) -> None:
+    def __init__(self, writer: Writer, readers: Readers, timeline: Timeline, unreadable: Unreadable) -> None:
         self._writer = writer
         self._readers = readers
         self._timeline = timeline
+        self._unreadable = unreadable
 
     async def accept(self, batch: Batch) -> AcceptResult:
         rows = sum(1 + len(entry.deliveries) for entry in batch.entries)
@@ -237,7 +244,7 @@ class SqliteIntake(Intake):
         return await self._readers.run(_recall, tenant, idempotency, self._timeline.now())
 
     async def fan_outs(self, limit: int, after: str = "") -> Sequence[FanOut]:
-        return await self._readers.run(read_fan_outs, limit, after)
+        return await self._readers.run(read_fan_outs, limit, after, self._unreadable)
 
     async def match(self, name: str) -> Match | None:
         return await self._readers.run(read_match, name)

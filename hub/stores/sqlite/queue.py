@@ -9,7 +9,7 @@ import apsw
 import orjson
 
 from hub.clock import Clock
-from hub.models import Cause, Status
+from hub.models import Cause, Delivery, Status
 from hub.stores.base import Claim, ClaimRequest, ClaimResult, Result, WriteOutcome
 from hub.stores.milliseconds import instant, milliseconds, wait_ms
 from hub.stores.process import GatedQueue
@@ -17,8 +17,18 @@ from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
-from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, DELIVERY_JSON, EVENT_JSON, Row, delivery_from, event_from, fetch
+from hub.stores.sqlite.rows import (
+    ATTEMPT_COLUMNS,
+    DELIVERY_ID,
+    DELIVERY_JSON,
+    EVENT_JSON,
+    Row,
+    delivery_from,
+    event_from,
+    fetch,
+)
 from hub.stores.stored import attempts
+from hub.stores.unreadable import FOREIGN_EVENT, READ_ERRORS, placeholder
 
 _RECLAIM_LEASE: Final = timedelta(minutes=1)
 """Long enough for the caller to finish what it took over."""
@@ -107,13 +117,23 @@ _STATE_COLUMNS: Final = (
 
 def _claims(transaction: Transaction, seqs: Sequence[int]) -> list[Claim]:
     rows: list[Any] = transaction.fetch(_CLAIMED, (orjson.dumps(seqs).decode(),))
-    return [_claim_from(transaction.connection, *row) for row in rows]
+    claims = []
+    for delivery_row, event_row, cause in rows:
+        try:
+            # Nothing that is under way waits, so no instant of the store's time is in it.
+            delivery = delivery_from(delivery_row, ahead=0)
+            claims.append(_claim_from(transaction.connection, delivery, event_row, cause))
+        except READ_ERRORS as error:
+            transaction.unreadable.note("delivery", str(delivery_row[DELIVERY_ID]), error)
+    return claims
 
 
-def _claim_from(connection: apsw.Connection, delivery_row: Row, event_row: Row, cause: str) -> Claim:
-    # Nothing that is under way waits, so no instant of the store's time is in it.
-    delivery = delivery_from(delivery_row, ahead=0)
-    return Claim(delivery, event_from(connection, event_row), Cause(cause), delivery.updated_at)
+def _claim_from(connection: apsw.Connection, delivery: Delivery, event_row: Row, cause: str) -> Claim:
+    try:
+        return Claim(delivery, event_from(connection, event_row), Cause(cause), delivery.updated_at)
+    except READ_ERRORS:
+        lost = placeholder(delivery.event_id, delivery.tenant, delivery.event_type, delivery.created_at)
+        return Claim(delivery, lost, Cause(cause), delivery.updated_at, damage=FOREIGN_EVENT)
 
 
 Claiming = tuple[Sequence[ClaimRequest], Mapping[str, float]]

@@ -30,7 +30,11 @@ FEED_MEMBERS: Final = ", ".join(feed_entries.fields)
 _EVENT_READ: Final = {
     "data": f"CASE WHEN octet_length(events.data) <= {_INLINE_BYTES} THEN events.data ELSE '' END",
     "data_base64": "json(iif(events.data_base64, 'true', 'false'))",
-    "extensions": "json(ifnull(events.extensions, json_object()))",
+    # Text that is not JSON would fail the statement, and with it every other row; as text it fails this event alone.
+    "extensions": (
+        "json(iif(events.extensions IS NULL, json_object(),"
+        " iif(json_valid(events.extensions), events.extensions, json_quote(events.extensions))))"
+    ),
 }
 _DELIVERY_READ: Final = {"event_id": "events.id", "next_attempt_at": "deliveries.due_at"}
 _EVENT_MEMBERS: Final = ", ".join(_EVENT_READ.get(name, f"events.{name}") for name in events.fields)
@@ -38,6 +42,12 @@ _DELIVERY_MEMBERS: Final = ", ".join(_DELIVERY_READ.get(name, f"deliveries.{name
 EVENT_JSON: Final = f"json_array(events.seq, events.cancelled_at, {_EVENT_MEMBERS})"
 DELIVERY_JSON: Final = f"json_array(deliveries.seq, deliveries.appointed, {_DELIVERY_MEMBERS})"
 """`deliveries` joined with `events`."""
+_EVENT_ID: Final = 2 + events.fields.index("id")
+ACCEPTED_AT: Final = 2 + events.fields.index("accepted_at")
+"""Where an `EVENT_JSON` row has its instant in milliseconds."""
+CREATED_AT: Final = 2 + [*Delivery.model_fields].index("created_at")
+"""Where a `DELIVERY_JSON` row has its instant."""
+DELIVERY_ID: Final = 2 + [*Delivery.model_fields].index("id")
 
 
 def fetch(connection: apsw.Connection, query: str, values: Values = ()) -> list[Any]:
@@ -67,14 +77,20 @@ def event_members(connection: apsw.Connection, row: Row) -> tuple[list[Any], int
     return members, cancelled_at
 
 
+def event_id(row: Row) -> str:
+    """The id of the event of an `EVENT_JSON` row."""
+    return str(row[_EVENT_ID])
+
+
 def event_from(connection: apsw.Connection, row: Row) -> Event:
-    """The event of an `EVENT_JSON` row."""
+    """The event of an `EVENT_JSON` row. Raises `READ_ERRORS`."""
     members, cancelled_at = event_members(connection, row)
     return events.restored(*members, cancelled_at=instant_or_none(cancelled_at))
 
 
 def delivery_from(row: Row, ahead: int) -> Delivery:
-    """The delivery of a `DELIVERY_JSON` row; the time of day is `ahead` milliseconds ahead of the store's time."""
+    """The delivery of a `DELIVERY_JSON` row; the time of day is `ahead` milliseconds ahead of the store's time. Raises
+    `READ_ERRORS`."""
     _, appointed, *values = row
     members = dict(zip(Delivery.model_fields, values, strict=True))
     if members["next_attempt_at"] is not None and not appointed:

@@ -1,11 +1,14 @@
 """Subscriptions: making and changing them, and the secrets that their messages are signed with."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import orjson
 import pytest
 from standardwebhooks import Webhook
 
+from hub.models import Record
 from hub.testing.receivers import Arrival, Receiver
 from tests.api_support import ORDER, Api, pointers
 
@@ -364,3 +367,66 @@ async def test_a_grace_is_at_most_thirty_days(api: Api, grace: object) -> None:
 async def test_a_channel_that_does_not_sign_has_no_secret(api: Api, method: str, path: str) -> None:
     made = await api.subscribe()
     assert (await api.admin.request(method, f"/v1/subscriptions/{made['id']}/{path}")).status_code == 409
+
+
+# -- what another version has stored -----------------------------------------------------------------------------------
+
+WHY = "cannot be read by this version of the hub: "
+
+
+@pytest.mark.parametrize(
+    ("newer", "reason"),
+    [({"channel": "pager"}, f"{WHY}it has no channel pager"), ({"event_types": "*"}, f"{WHY}/event_types")],
+)
+async def test_a_subscription_that_only_another_version_can_read_is_held_and_says_so_everywhere(
+    api: Api, newer: dict[str, Any], reason: str
+) -> None:
+    core = api.process.core
+    whole, made = await api.subscribe(name="whole"), await api.subscribe(channel="webhook", target=HOOK)
+    before = await api.publish()
+    found = core.catalogue.subscription(made["id"])
+    assert found is not None
+    (record,) = [one for one in (await core.store.records.changes(0))[0] if one.id == made["id"]]
+    doc = orjson.dumps({**orjson.loads(record.doc or b""), **newer})
+    await core.catalogue.change(lambda: ([replace(record, doc=doc)], []))
+
+    event = await api.publish()
+    assert {one["subscription_id"] for one in await api.deliveries("delivered", 2)} == {whole["id"]}
+    shown = await get(api, made)
+    assert (shown["unavailable"], shown["enabled"], shown["missing_secrets"]) == (reason, True, [])
+    explained = (await api.admin.get(f"/v1/events/{event}/explain")).json()["items"]
+    (about,) = [one for one in explained if one["subscription_id"] == made["id"]]
+    assert (about["outcome"], reason in about["reason"]) == ("held", True)
+    warnings = (await api.admin.get("/readyz")).json()["warnings"]
+    assert [warning for warning in warnings if reason in warning]
+    checks = (await api.admin.post("/v1/channels/check")).json()["items"]
+    assert {"detail": reason, "subscription_id": made["id"]} in [one for item in checks for one in item["problems"]]
+    assert b"hub_unreadable_total 1.0" in core.metrics.render()[0]
+
+    path = f"/v1/subscriptions/{made['id']}"
+    refused = [
+        await api.admin.patch(path, json={"name": "other"}),
+        await api.admin.put(path, json=SPEC),
+        await api.admin.post(f"{path}/rotate-secret"),
+        await api.admin.get(f"{path}/secret"),
+    ]
+    assert {(answer.status_code, reason in answer.json()["detail"]) for answer in refused} == {(409, True)}
+    tried = (await api.admin.post(f"{path}/test")).json()
+    assert (tried["outcome"], tried["error"]) == ("failed", reason)
+    assert (await api.admin.get("/v1/subscriptions")).json()["items"][0]["id"] == made["id"]
+    for switch in ("disable", "enable"):
+        assert (await api.admin.post(f"{path}/{switch}")).json()["unavailable"] == reason
+    # As it was, once a process of this version can read it.
+    await core.catalogue.change(lambda: ([record], []))
+    assert (await get(api, made))["target"] == made["target"]
+    assert (await api.admin.delete(path)).status_code == 204
+    assert (await api.admin.get(f"/v1/events/{before}/explain")).status_code == 200
+
+
+async def test_other_records_that_only_another_version_can_read_are_warned_of(api: Api) -> None:
+    odd = [Record("key", "default", "key_odd", b"{}"), Record("event_type", "default", "odd", b"{}")]
+    await api.process.core.catalogue.change(lambda: (odd, []))
+    await api.publish()
+    assert (await api.admin.get("/readyz")).json()["warnings"] == [
+        "Records of the catalogue cannot be read by this version of the hub: 1 of kind event_type, 1 of kind key."
+    ]

@@ -1,6 +1,7 @@
 """What is registered is in memory as the store has it: changed in one place, seen in every process, by tenant."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -9,7 +10,7 @@ from structlog.testing import capture_logs
 from hub.catalogue.catalogue import WRITE_TRIES, Catalogue
 from hub.catalogue.keys.model import Tenant
 from hub.catalogue.subscriptions import Subscription, SubscriptionCodec, SubscriptionSpec
-from hub.errors import StaleCatalogue
+from hub.errors import Conflict, StaleCatalogue
 from hub.models import FeedEntry, Record
 from hub.stores.base import Records, Store
 from hub.testing.clock import START, ManualClock
@@ -139,7 +140,46 @@ async def test_event_types_and_fingerprints_are_kept_by_their_names(catalogue: C
     assert found.validator is not None
     assert list(catalogue.event_types("acme")) == [found]
     assert (catalogue.event_type("other", "stock.low"), list(catalogue.event_types("other"))) == (None, [])
-    assert catalogue.fingerprints == {"secret_key": "f"}
+    assert catalogue.fingerprint("secret_key") == "f"
+
+
+async def test_records_that_cannot_be_read_hide_nothing_and_are_counted(
+    catalogue: Catalogue, codec: SubscriptionCodec
+) -> None:
+    one, key = made(codec), b'{"id": "key_1", "tenant": "acme", "name": 7}'
+    unread = [
+        Record("tenant", "odd", "odd", b"{}"),
+        Record("key", "acme", "key_1", key),
+        Record("event_type", "acme", "stock.low", b"[]"),
+        Record("secret", "", "other", b"1"),
+        replace(codec.encode(one), id="sub_odd", doc=b"{}"),
+        Record("quota", "acme", "q", b"{}"),  # type: ignore[arg-type] # a kind of a newer version
+    ]
+    with capture_logs() as lines:
+        await add(catalogue, *unread, tenant("acme"), codec.encode(one))
+        await add(catalogue, *unread)
+    assert sorted((line["event"], line["kind"], line["id"]) for line in lines) == [
+        ("stored.unreadable", "event_type", "stock.low"),
+        ("stored.unreadable", "key", "key_1"),
+        ("stored.unreadable", "secret", "other"),
+        ("stored.unreadable", "subscription", "sub_odd"),
+        ("stored.unreadable", "tenant", "odd"),
+    ]
+    assert ([*catalogue.tenants], catalogue.subscription(one.id) is not None) == (["acme"], True)
+    assert catalogue.count_passed_over() == {"tenant": 1, "key": 1, "event_type": 1, "secret": 1}
+    assert [s.id for s in catalogue.subscribed("acme", "a.b")] == [one.id]
+    assert catalogue.subscription("sub_odd") is not None
+    with pytest.raises(Conflict):
+        catalogue.refuse_passed_over("event_type", "stock.low", "acme")
+    catalogue.refuse_passed_over("event_type", "stock.low", "other")
+    await add(catalogue, tenant("odd"), Record("key", "acme", "key_1", None))
+    assert catalogue.count_passed_over() == {"event_type": 1, "secret": 1}
+
+
+async def test_what_was_known_of_a_record_counts_no_more_once_its_new_form_cannot_be_read(catalogue: Catalogue) -> None:
+    await add(catalogue, tenant("acme"))
+    await add(catalogue, Record("tenant", "acme", "acme", b"{}"))
+    assert catalogue.tenants == {}
 
 
 async def test_a_store_that_came_back_older_is_followed_and_what_was_lost_is_told(

@@ -90,3 +90,8 @@ def test_a_line_of_tail_shows_the_id_alone_where_a_hub_tells_no_name() -> None:
     assert "dlv_1 → sub_1 (slack)" in as_line(ServerSentEvent("delivery.dead", json.dumps(data), "7", None)).plain
     del data["channel"]
     assert as_line(ServerSentEvent("delivery.dead", json.dumps(data), "7", None)).plain.endswith("dlv_1 → sub_1")
+
+
+@pytest.mark.parametrize("data", ["[]", "7", '{"kind": 7, "attempt": {}}'])
+def test_an_event_that_only_a_newer_version_knows_is_a_line_as_well(data: str) -> None:
+    assert "thing.newer" in as_line(ServerSentEvent("thing.newer", data, "7", None)).plain

@@ -13,7 +13,7 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.sealing import fingerprint
 from hub.catalogue.subscriptions import Subscription
 from hub.cluster.operator_secrets import draft_file, first_fingerprint, kept_secret, secret_keys
-from hub.errors import HubError
+from hub.errors import Conflict, HubError
 from hub.models import Record
 from hub.settings import Settings
 from hub.stores import open_store
@@ -97,10 +97,24 @@ async def test_of_many_with_secrets_of_their_own_the_first_ones_is_the_hubs(reco
     assert kept[0] in {fingerprint(f"secret {number}") for number in range(6)}
 
 
+async def test_what_only_a_newer_version_knows_of_a_secret_is_not_overwritten(records: Records) -> None:
+    newer = Record("secret", "", "admin_key", b'{"fingerprint": "f", "zone": "eu"}')
+    await records.write([newer, Record("secret", "", "secret_key", b"[]")])
+    known = catalogue(records)
+    await known.refresh()
+    await first_fingerprint(known, "admin_key", "new", replace=True)
+    assert {record.doc for record in (await records.changes(0))[0]} == {
+        b'{"zone":"eu","fingerprint":"%b"}' % fingerprint("new").encode(),
+        b"[]",
+    }
+    with pytest.raises(Conflict):
+        await first_fingerprint(known, "secret_key", "ours")
+
+
 async def test_a_secret_that_may_be_replaced_is_the_last_ones(records: Records) -> None:
     await first_fingerprint(catalogue(records), "admin_key", "old")
     assert await first_fingerprint(catalogue(records), "admin_key", "new", replace=True) == fingerprint("new")
     later = catalogue(records)
     await later.refresh()
     assert await first_fingerprint(later, "admin_key", "old") == fingerprint("new")
-    assert later.fingerprints == {"admin_key": fingerprint("new")}
+    assert later.fingerprint("admin_key") == fingerprint("new")

@@ -1,11 +1,16 @@
 """What is claimed, and for how long the store is left alone."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+
+from structlog.testing import capture_logs
 
 from channels.base import ChannelUnavailable
 from hub.dispatch.fetching import DELETED_LANE_ROOM, policy_of
-from hub.stores.base import LanePolicy
+from hub.models import FeedEntry, Record
+from hub.stores.base import LanePolicy, Records
 from hub.testing.receivers import Receiver
+from hub.testing.stores.samples import batch, entry, event
 from tests.api_support import Api
 from tests.hub.dispatch.hanging import turn
 from tests.hub.dispatch.parts import Parts, outage
@@ -57,3 +62,43 @@ async def test_work_that_cannot_be_claimed_is_claimed_when_the_store_is_back(api
         assert receiver.requests == [], "the store is left alone for a while"
         api.clock.advance(5)
         await api.deliveries("delivered")
+
+
+class FailingRecords(Records):
+    """Records whose reading meets an error that nobody foresaw, until `fails` is unset."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self.fails = True
+
+    async def write(
+        self, records: Sequence[Record], feed: Sequence[FeedEntry] = (), *, expected: int | None = None
+    ) -> int:
+        return await self._records.write(records, feed, expected=expected)
+
+    async def changes(self, since: int) -> tuple[Sequence[Record], int]:
+        if self.fails:
+            raise RuntimeError
+        return await self._records.changes(since)
+
+
+async def test_an_error_between_a_claim_and_its_attempts_gives_the_room_back(api: Api) -> None:
+    await api.services.housekeeping.stop(0)
+    catalogue, lanes = api.process.core.catalogue, api.dispatcher.lanes
+    records = FailingRecords(api.store.records)
+    catalogue._records = records
+    entries = [entry(event(tenant="default"), ["sub_of_another_process"]) for _ in range(3)]
+    await api.store.intake.accept(batch(*entries, tenant="default", catalogue_version=catalogue.version))
+    with capture_logs() as lines:
+        api.dispatcher.notify({"sub_of_another_process": None})
+
+        async def failed() -> bool:
+            return any(line["event"] == "background.failed" for line in lines) and lanes.in_flight == 0
+
+        await api.until(failed)
+    # Nothing was sent, or taken for deleted; it goes on when the catalogue can be read.
+    assert len(await api.deliveries("pending", 3)) == 3
+    records.fails = False
+    api.clock.advance(1)
+    assert len(await api.deliveries("cancelled", 3)) == 3
+    assert lanes.in_flight == 0

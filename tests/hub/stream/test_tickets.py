@@ -1,10 +1,12 @@
 """A ticket opens one stream, within a minute, and re-opens that one only, for as long as its key and its time allow."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import orjson
 import pytest
 from pydantic import TypeAdapter
 
@@ -206,6 +208,23 @@ async def test_release_0_2_0_reads_what_is_kept_of_a_ticket(office: StreamTicket
     connection = await office.open((await office.issue(caller)).text, ALL)
     kept = await api.store.tickets.find(connection.digest)
     assert TypeAdapter(Principal).validate_json(kept or b"") == caller
+
+
+async def test_what_only_a_newer_version_knows_of_a_ticket_stays_with_it(
+    api: Api, office: StreamTickets, caller: Principal
+) -> None:
+    text = (await office.issue(caller)).text
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    kept = orjson.loads(await api.store.tickets.find(digest) or b"")
+    newer = {**kept, "scopes": [*kept["scopes"], "of-a-newer-version"], "zone": "eu"}
+    await api.store.tickets.put(digest, orjson.dumps(newer), MINUTES)
+    for _ in range(2):
+        assert (await office.open(text, ALL)).caller == caller
+    written = orjson.loads(await api.store.tickets.find(digest) or b"")
+    assert (written["scopes"], written["zone"]) == (newer["scopes"], "eu")
+    await api.store.tickets.put(digest, b'{"stream": 7}', MINUTES)
+    with pytest.raises(Unavailable):
+        await office.open(text, ALL)
 
 
 class TroubledTickets(Tickets):

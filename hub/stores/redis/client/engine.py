@@ -16,6 +16,7 @@ from hub.stores.redis.client.errors import Lost, Refused, translate
 from hub.stores.redis.client.pool import Connections
 from hub.stores.redis.client.scripts import Script
 from hub.stores.redis.client.url import Address
+from hub.stores.unreadable import Unreadable
 
 PATIENCE_SECONDS: Final = 4.0
 """How long a call that may be repeated is repeated."""
@@ -30,10 +31,11 @@ _log = structlog.get_logger("hub.store")
 class Engine:
     """One hub's keys in one Redis, wherever its primary is. `round_trips` counts the calls so far."""
 
-    def __init__(self, address: Address, clock: Clock) -> None:
+    def __init__(self, address: Address, clock: Clock, unreadable: Unreadable | None = None) -> None:
         self.address = address
         self.prefix = f"{{{address.prefix}}}"
         self.clock = clock
+        self.unreadable = unreadable or Unreadable()
         self.round_trips = 0
         self._connections = Connections(address)
         self._failing_since: float | None = None

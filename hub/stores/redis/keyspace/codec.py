@@ -5,7 +5,6 @@ Other bytes inside something packed go through `as_str_bytes`, or to the script 
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -60,14 +59,9 @@ CLAIM_FIELDS: Final = (*DELIVERY_FIELDS, "by")
 
 
 def event_from(packed: bytes, cancelled: bytes | None) -> Event:
-    """The event of what was packed and of `cancelled` in its state. Raises `ValueError` when it is damaged."""
+    """The event of what was packed and of `cancelled` in its state. Raises `READ_ERRORS`."""
     cancelled_at = None if cancelled is None else instant(int(cancelled))
     return events.restored(*astuple(unpack_event(packed)), cancelled_at=cancelled_at)
-
-
-def lost_event(id_: str, tenant: str, type_: str, at: datetime) -> Event:
-    """What stands in for an event whose stored form is gone or damaged."""
-    return Event(id=id_, tenant=tenant, type=type_, source="", time=at, data=b"null", accepted_at=at)
 
 
 def match_from(packed: bytes) -> Match:
@@ -75,7 +69,7 @@ def match_from(packed: bytes) -> Match:
 
 
 def delivery_from(id_: str, row: Sequence[bytes | None]) -> Delivery:
-    """The delivery whose hash holds `row`, as `DELIVERY_FIELDS`."""
+    """The delivery whose hash holds `row`, as `DELIVERY_FIELDS`. Raises `READ_ERRORS`."""
     tenant, event, type_, lane, channel, status, reason, attempts, base, token, kept, due, created, updated = row
     return Delivery(
         id=id_,
@@ -101,10 +95,12 @@ def _text(value: bytes | None) -> str:
 
 
 def attempt_from(number: int, packed: bytes) -> Attempt:
+    """Raises `READ_ERRORS`."""
     return attempts.restored(*unpack(packed), number=number)
 
 
 def entry_from(packed: bytes) -> FeedEntry:
+    """Raises `READ_ERRORS`."""
     return feed_entries.restored(*unpack(packed))
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from hashlib import sha1
 
-import orjson
-
-from hub.errors import Invalid
 from hub.stores.base import AcceptResult, Idempotency, ItemResult
+from hub.stores.kept_answers import another_request, results, unreadable_answer, written
 from hub.stores.redis.keyspace.codec import pack, unpack
+from hub.stores.unreadable import READ_ERRORS
 
 
 def digest(key: str) -> str:
@@ -22,7 +21,7 @@ def given(idempotency: Idempotency, verdicts: Sequence[ItemResult]) -> tuple[str
         idempotency.key,
         idempotency.fingerprint,
         int(idempotency.seconds * 1000),
-        _json(verdicts),
+        written(verdicts),
     )
 
 
@@ -35,28 +34,30 @@ def with_duplicates(verdicts: Sequence[ItemResult], duplicates: Sequence[int | s
 
 
 def remembered(record: bytes, asked: Idempotency) -> AcceptResult:
-    """The answer kept with a key; raises `Invalid` when the key came with another request then."""
-    _, fingerprint, _, verdicts, duplicates = unpack(record)
+    """The answer kept with a key.
+
+    Raises `Invalid` when the key came with another request then, and `Unavailable` when only a newer version can read
+    the answer.
+    """
+    try:
+        _, fingerprint, _, verdicts = fields(record)
+    except READ_ERRORS:
+        raise unreadable_answer() from None
     if fingerprint != asked.fingerprint:
-        raise Invalid("This Idempotency-Key was used for another request; use a new one.")
-    first = [ItemResult(*verdict) for verdict in orjson.loads(verdicts)]
-    return AcceptResult(with_duplicates(first, duplicates or ()), replayed=True)
+        raise another_request()
+    return AcceptResult(verdicts, replayed=True)
 
 
 def fields(record: bytes) -> tuple[str, str, int, tuple[ItemResult, ...]]:
-    """A record's key, fingerprint, expiry in milliseconds, and verdicts."""
-    key, fingerprint, expires, verdicts, duplicates = unpack(record)
-    first = [ItemResult(*verdict) for verdict in orjson.loads(verdicts)]
-    return key, fingerprint, expires, with_duplicates(first, duplicates or ())
+    """A record's key, fingerprint, expiry in milliseconds, and verdicts. Raises `READ_ERRORS`."""
+    # A newer version may have added members at the end.
+    key, fingerprint, expires, verdicts, duplicates, *_ = unpack(record)
+    return key, fingerprint, expires, with_duplicates(results(verdicts), duplicates or ())
 
 
 def record(key: str, fingerprint: str, expires: int, verdicts: Sequence[ItemResult]) -> bytes:
     """A record whole; `expires` is in milliseconds."""
-    return pack((key, fingerprint, expires, _json(verdicts), ()))
-
-
-def _json(verdicts: Sequence[ItemResult]) -> str:
-    return orjson.dumps([(v.index, v.status, v.id, v.problem) for v in verdicts]).decode()
+    return pack((key, fingerprint, expires, written(verdicts), ()))
 
 
 def _text(value: int | str | bytes) -> str:

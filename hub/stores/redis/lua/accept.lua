@@ -1,5 +1,5 @@
 #!lua
--- needs: key, clock, calls, feed, signals, indexes, loss, matches, ready, new_delivery
+-- needs: key, clock, calls, feed, signals, indexes, loss, matches, ready, new_delivery, stored
 -- Accepts the events of many requests at once, each request as if it came alone, in this order.
 --
 -- ARGV: process, number of the call, epoch, feed id seen, batches (msgpack). A batch is an array of
@@ -67,8 +67,8 @@ local function accept(batch)
   local kept, expired
   if given then
     kept = redis.call('GET', key.idempotency(tenant, given[1]))
-    local expires = kept and cmsgpack.unpack(kept)[3]
-    if kept and expires > now then return { REPLAYED, kept } end
+    local expires = kept and tonumber(stored.members(kept)[3])
+    if expires and expires > now then return { REPLAYED, kept } end
     expired = expires
   end
   -- The deliveries were chosen from a catalogue that has changed since.

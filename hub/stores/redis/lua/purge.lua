@@ -1,4 +1,4 @@
--- needs: key, indexes
+-- needs: key, indexes, stored
 -- Removes closed events, the oldest first, with everything that belongs to them.
 -- ARGV: only those accepted before this (ms); how many at most: events, deliveries and attempts together.
 -- Reply: how many events were removed, and 1 when it stopped because of the number of rows or of bytes, else 0.
@@ -30,7 +30,7 @@ local function remove_attempts(delivery)
     local fields = redis.call('HGETALL', home)
     for place = 1, #fields, 2 do
       if string.match(fields[place], '^%d+$') then
-        redis.call('ZREM', indexes.place_of(delivery, fields[place], fields[place + 1]))
+        indexes.attempt_removed(delivery, fields[place], fields[place + 1])
         rows_left = rows_left - 1
       end
     end
@@ -67,12 +67,15 @@ end
 local function remove_event(entry)
   local id = string.sub(entry, 14)
   local document = redis.call('GET', key.event(id))
-  -- Without the document its tenant is unknown. The entry in that tenant's index stays; readers skip what does not
-  -- exist.
+  local event = {}
   if document then
     bytes_left = bytes_left - #document
-    local event = cmsgpack.unpack(document)
-    local tenant, subject, source_id = event[EVENT_TENANT], event[EVENT_SUBJECT], event[EVENT_SOURCE_ID]
+    event = stored.members(document)
+  end
+  local tenant, subject, source_id = event[EVENT_TENANT], event[EVENT_SUBJECT], event[EVENT_SOURCE_ID]
+  -- Without the document its tenant is unknown. The entry in that tenant's index stays; readers skip what does not
+  -- exist.
+  if tenant then
     redis.call('ZREM', key.events(tenant), entry)
     touch(key.tenants, tenant, function() return { key.events(tenant) } end)
     if subject then redis.call('ZREM', key.subject(tenant, subject), entry) end

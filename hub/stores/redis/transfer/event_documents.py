@@ -3,20 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from hub.models import Cause, Outcome
 from hub.stores.base import Match
 from hub.stores.documents import DeliveryDocument, EventDocument
 from hub.stores.milliseconds import instant
 from hub.stores.redis.keyspace.codec import (
     as_str_bytes,
     document_digest,
-    lost_event,
     pack,
     unpack_attempt,
     unpack_event,
 )
-from hub.stores.stored import events
+from hub.stores.stored import StoredAttempt, StoredEvent, events
+from hub.stores.unreadable import READ_ERRORS, placeholder
 
 DAMAGED: Final = "the stored event was lost or damaged in the store from which it was moved"
+DAMAGED_ATTEMPT: Final = "the record of this attempt could not be read in the store from which it was moved"
 _OPEN: Final = ("pending", "sending")
 
 Parts = Mapping[str, bytes]
@@ -36,17 +38,35 @@ def event_from_parts(
     An event that was lost or damaged comes without its data, and its unfinished deliveries are ended: they could not be
     sent from the new store either.
     """
-    if body is None or document_digest(body) != state.get("sum"):
+    event = _readable(body, state.get("sum"))
+    if event is None:
         at = instant(int(state.get("at", 0)))
-        lost = lost_event(id_, tenant, state.get("type", b"").decode(), at)
+        lost = placeholder(id_, tenant, state.get("type", b"").decode(), at)
         return EventDocument(events.stored(lost), deliveries=[_ended(delivery) for delivery in deliveries])
     return EventDocument(
-        unpack_event(body),
+        event,
         cancelled_at=int(state["cancelled"]) if "cancelled" in state else None,
         fan_out_after=state["fan"].decode() if "fan" in state else None,
         deliveries=list(deliveries),
         match=None if match is None else match.recipients,
     )
+
+
+def _readable(body: bytes | None, digest: bytes | None) -> StoredEvent | None:
+    if body is None or document_digest(body) != digest:
+        return None
+    try:
+        return unpack_event(body)
+    except READ_ERRORS:
+        return None
+
+
+def _attempt(packed: bytes, at: int) -> StoredAttempt:
+    """An attempt that cannot be read stays in its place, so that the others keep their numbers."""
+    try:
+        return unpack_attempt(packed)
+    except READ_ERRORS:
+        return StoredAttempt(Cause.AUTOMATIC, at, None, Outcome.UNKNOWN, None, DAMAGED_ATTEMPT, None)
 
 
 def _ended(delivery: DeliveryDocument) -> DeliveryDocument:
@@ -72,7 +92,7 @@ def delivery_from_parts(id_: str, parts: Parts, long: Parts) -> DeliveryDocument
         cause=parts.get("by", b"automatic").decode(),
         due_at=int(parts["due"]) if "due" in parts else None,
         checkpoint=parts["cp"].decode() if "cp" in parts else None,
-        attempts={number: unpack_attempt(packed[number]) for number in sorted(packed)},
+        attempts={number: _attempt(packed[number], int(parts["upd"])) for number in sorted(packed)},
     )
 
 

@@ -7,17 +7,29 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from hub.errors import HubError
 from hub.stores.base import Piece
-from hub.stores.documents import Counters, FeedDocument, IdempotencyDocument, RecordDocument, TaskDocument, encode
+from hub.stores.documents import (
+    FOREIGN,
+    Counters,
+    FeedDocument,
+    IdempotencyDocument,
+    RecordDocument,
+    TaskDocument,
+    encode,
+)
 from hub.stores.paging import cursor_of, position_of
 from hub.stores.redis.client.connection import Argument
 from hub.stores.redis.client.engine import Engine
+from hub.stores.redis.feed import UNREADABLE
 from hub.stores.redis.keyspace import idempotency
 from hub.stores.redis.keyspace.codec import fields, match_from, unpack_entry
 from hub.stores.redis.keyspace.index_scan import at_of, id_of
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.records import READ
 from hub.stores.redis.transfer.event_documents import delivery_from_parts, event_from_parts
+from hub.stores.stored import StoredFeedEntry, feed_entries
+from hub.stores.unreadable import READ_ERRORS
 
 PIECE_BYTES: Final = 1_000_000
 PIECE_DELIVERIES: Final = 500
@@ -57,7 +69,10 @@ class Exporter:
         documents = []
         for (tenant, _), record in zip(names, found, strict=True):
             if record is not None:
-                key, fingerprint, expires_at, verdicts = idempotency.fields(record)
+                try:
+                    key, fingerprint, expires_at, verdicts = idempotency.fields(record)
+                except READ_ERRORS:
+                    raise HubError(f"An answer kept with an Idempotency-Key of {tenant} {FOREIGN}") from None
                 rows = [(v.index, v.status, v.id, v.problem) for v in verdicts]
                 documents.append(IdempotencyDocument(tenant, key, fingerprint, expires_at, rows))
         return _piece(documents, after, members[-1:])
@@ -181,4 +196,12 @@ def _task(document: bytes) -> TaskDocument:
 
 
 def _entry(id_: bytes, parts: dict[str, bytes]) -> FeedDocument:
-    return FeedDocument(int(id_.partition(b"-")[0]), int(parts["at"]), unpack_entry(parts["entry"]))
+    return FeedDocument(int(id_.partition(b"-")[0]), int(parts["at"]), _readable(parts["entry"]))
+
+
+def _readable(packed: bytes) -> StoredFeedEntry:
+    try:
+        return unpack_entry(packed)
+    except READ_ERRORS:
+        # In its place stands an entry of nobody, because ids have no gaps.
+        return feed_entries.stored(UNREADABLE)

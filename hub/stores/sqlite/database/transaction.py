@@ -9,6 +9,7 @@ import apsw
 from hub.models import FeedEntry
 from hub.stores.sqlite.rows import FEED_MEMBERS, Values, fetch
 from hub.stores.stored import feed_entries
+from hub.stores.unreadable import Unreadable
 
 _SIZES = (1, 4, 16, 64, 256)
 """How many rows a statement takes: few sizes, so that APSW finds its prepared statements again."""
@@ -17,12 +18,14 @@ _SIZES = (1, 4, 16, 64, 256)
 class Transaction:
     """Used in the writer's thread only. All that is done with it is committed, or nothing is."""
 
-    def __init__(self, connection: apsw.Connection, now: int, ahead: int) -> None:
+    def __init__(self, connection: apsw.Connection, now: int, ahead: int, unreadable: Unreadable) -> None:
         self.connection = connection
         self.now = now
         """The one instant of the whole transaction by the store's time, in milliseconds: what waits is judged by it."""
         self.ahead = ahead
         """By how many milliseconds the time of day is ahead of that."""
+        self.unreadable = unreadable
+        """Is told of rows that are passed over."""
         self.feed_id = 0
         """The last feed entry that was written in it, 0 for none."""
 

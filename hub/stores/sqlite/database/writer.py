@@ -17,6 +17,7 @@ from hub.stores.sqlite.database.errors import BUSY_SECONDS, spoils_one, translat
 from hub.stores.sqlite.database.reserve import Reserve
 from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
+from hub.stores.unreadable import Unreadable
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -49,8 +50,10 @@ class Writer:
         reserve: Reserve,
         committed: Callable[[int], None],
         failpoint: Failpoint,
+        unreadable: Unreadable | None = None,
     ) -> None:
         """`committed` is called in the event loop with the id of a group's last feed entry, before its callers wake."""
+        self._unreadable = unreadable or Unreadable()
         self._failure: HubError | None = None
         self._connection = connection
         self._timeline = timeline
@@ -135,7 +138,8 @@ class Writer:
         by_handler: dict[Handler[Any, Any], list[_Job]] = {}
         for job in group:
             by_handler.setdefault(job.item[0], []).append(job)
-        transaction = Transaction(self._connection, self._timeline.now(), self._timeline.ahead())
+        now, ahead = self._timeline.now(), self._timeline.ahead()
+        transaction = Transaction(self._connection, now, ahead, self._unreadable)
         outcomes: list[tuple[_Job, Any]] = []
         # A deferred transaction that reads before it writes would fail when another process wrote in between.
         self._connection.execute("BEGIN IMMEDIATE")

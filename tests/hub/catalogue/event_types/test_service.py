@@ -9,6 +9,8 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.event_types import BUILT_IN, EventTypeSpec
 from hub.catalogue.event_types.service import EventTypes
 from hub.errors import Conflict, Invalid, NotFound
+from hub.models import Record
+from hub.stores.base import Store
 from hub.testing.clock import ManualClock
 
 SKU = {"type": "object", "required": ["sku"]}
@@ -38,6 +40,28 @@ async def test_replacing_a_type_keeps_the_instant_of_its_creation(event_types: E
     assert (second.created_at, second.updated_at) == (first.created_at, clock.now())
     assert second.schema_ is None
     assert event_types.find("acme", "stock.low") == second
+
+
+async def test_what_only_a_newer_version_knows_of_a_type_outlives_its_replacement(
+    event_types: EventTypes, catalogue: Catalogue, store: Store
+) -> None:
+    doc = b'{"type": "stock.low", "zone": "eu", "schema": {"maximum": 1}}'
+    await catalogue.change(lambda: ([Record("event_type", "acme", "stock.low", doc)], []))
+    await event_types.put("acme", "stock.low", spec(schema={"maximum": 9}, description="Little is left."))
+    (kept,) = (await store.records.changes(0))[0]
+    assert b'"zone":"eu"' in (kept.doc or b"")
+    assert b'"maximum":9}' in (kept.doc or b"")
+
+
+async def test_a_type_that_only_another_version_can_read_is_not_replaced_but_can_be_deleted(
+    event_types: EventTypes, catalogue: Catalogue
+) -> None:
+    await catalogue.change(lambda: ([Record("event_type", "acme", "stock.low", b"[]")], []))
+    assert [kind.type for kind in event_types.listing("acme")] == sorted(BUILT_IN)
+    with pytest.raises(Conflict):
+        await event_types.put("acme", "stock.low", spec())
+    await event_types.delete("acme", "stock.low")
+    await event_types.put("acme", "stock.low", spec())
 
 
 @pytest.mark.parametrize("name", ["", "order.*", "a b", "x" * 256, "über"])

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import orjson
 import pytest
 
 from hub.catalogue.catalogue import Catalogue
@@ -10,7 +11,7 @@ from hub.catalogue.keys import DEFAULT_TENANT, NewKey, NewTenant
 from hub.catalogue.keys.service import ADMIN_KEY_ID, Keyring, view
 from hub.catalogue.subscriptions import SubscriptionCodec
 from hub.errors import Conflict, Invalid, NotFound, Unauthorized
-from hub.models import Scope
+from hub.models import Record, Scope
 from hub.stores.base import Store
 from hub.testing.clock import ManualClock
 
@@ -53,6 +54,30 @@ def test_the_operators_key_may_be_any_text_and_opens_everything(keyring: Keyring
     principal = keyring.identify(ADMIN_KEY)
     assert (principal.key_id, principal.tenant, principal.is_operator) == (ADMIN_KEY_ID, DEFAULT_TENANT, True)
     assert keyring.is_valid(principal)
+
+
+async def test_a_key_that_only_another_version_can_read_opens_nothing_and_can_be_revoked(
+    keyring: Keyring, catalogue: Catalogue
+) -> None:
+    issued = await keyring.issue(new())
+    odd = Record("key", DEFAULT_TENANT, issued.id, b'{"hash": 1}')
+    await catalogue.change(lambda: ([odd, Record("tenant", "odd", "odd", b"{}")], []))
+    with pytest.raises(Unauthorized):
+        keyring.identify(issued.key)
+    await keyring.revoke(issued.id)
+    with pytest.raises(NotFound):
+        await keyring.revoke(issued.id)
+    with pytest.raises(Conflict, match="another version"):
+        await keyring.create_tenant(NewTenant(id="odd", name="Odd"))
+
+
+async def test_a_scope_that_only_a_newer_version_knows_gives_nothing(keyring: Keyring, catalogue: Catalogue) -> None:
+    issued = await keyring.issue(new())
+    doc = orjson.loads(catalogue.keys[issued.id].written())
+    doc |= {"scopes": ["read", "of-a-newer-version"], "zone": "eu"}
+    await catalogue.change(lambda: ([Record("key", DEFAULT_TENANT, issued.id, orjson.dumps(doc))], []))
+    assert keyring.identify(issued.key).scopes == {Scope.READ}
+    assert orjson.loads(catalogue.keys[issued.id].written())["zone"] == "eu"
 
 
 async def test_text_that_is_no_key_is_refused(keyring: Keyring) -> None:

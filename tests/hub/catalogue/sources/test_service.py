@@ -12,7 +12,7 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.sealing import Sealer
 from hub.catalogue.sources import Source, SourceSpec
 from hub.catalogue.sources.service import Sources
-from hub.errors import Invalid, NotFound, Unauthorized, Unavailable
+from hub.errors import Conflict, Invalid, NotFound, Unauthorized, Unavailable
 from hub.models import Record
 from hub.stores.base import Store
 from hub.testing.clock import START, ManualClock
@@ -164,11 +164,34 @@ async def test_a_source_of_a_scheme_that_only_a_newer_release_has_asks_its_sende
         found.scheme.verify({}, b"{}", found.secrets(clock.now()), clock.now())
 
 
-async def test_members_and_options_that_a_newer_version_wrote_are_passed_over(
-    sources: Sources, catalogue: Catalogue, sealer: Sealer
+async def test_members_and_options_that_a_newer_version_wrote_are_passed_over_and_stay(
+    sources: Sources, catalogue: Catalogue, sealer: Sealer, store: Store
 ) -> None:
     made = await create(sources, options={})
     doc = sealer.seal_model(made.document, tenant="acme", owner=made.id)
     doc["plain"] |= {"new": 1, "options": {"new": 2}}
     await catalogue.change(lambda: ([Record("source", "acme", made.id, orjson.dumps(doc))], []))
     assert sources.find("acme", made.id).document.name == "ours"
+    await sources.patch("acme", made.id, {"name": "renamed"})
+    await sources.rotate("acme", made.id, SecretStr(OTHER), timedelta(days=1))
+    with pytest.raises(Invalid):
+        await sources.patch("acme", made.id, {"options": {"new": 3}})
+    (kept,) = [record.doc for record in (await store.records.changes(0))[0] if record.kind == "source"]
+    plain = orjson.loads(kept or b"")["plain"]
+    assert (plain["name"], plain["new"], plain["options"]) == ("renamed", 1, {"new": 2})
+
+
+@pytest.mark.parametrize("doc", [b"{}", b"[]", b'{"plain": {"name": 7}, "sealed": {}}'])
+async def test_a_source_that_only_another_version_can_read_hides_no_other(
+    sources: Sources, catalogue: Catalogue, doc: bytes
+) -> None:
+    made = await create(sources)
+    await catalogue.change(lambda: ([Record("source", "acme", "src_odd", doc)], []))
+    assert [found.id for found in sources.listing("acme")] == [made.id]
+    with pytest.raises(Unavailable):
+        sources.receiving("src_odd")
+    with pytest.raises(Conflict):
+        sources.find("acme", "src_odd")
+    assert sources.sealed_otherwise("another") == [made.id]
+    await sources.delete("acme", "src_odd")
+    assert sources.receiving("src_odd") is None

@@ -4,15 +4,18 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import SecretStr
 
 from channels.base import SignedTarget
 from hub.catalogue.sealing import Sealer, fingerprint
 from hub.catalogue.subscriptions import Subscription, SubscriptionCodec, SubscriptionSpec
+from hub.catalogue.subscriptions.model import RateLimit
 from hub.catalogue.subscriptions.unreadable import HELD, UnreadableTarget
 from hub.dispatch.holds import Holds
 from hub.errors import Conflict, Forbidden, Invalid
+from hub.models import Record
 from hub.testing.clock import START
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAAAA"
@@ -54,11 +57,86 @@ def test_a_record_belongs_to_its_tenant_and_its_place(codec: SubscriptionCodec) 
         assert isinstance(codec.decode(moved).target, UnreadableTarget)
 
 
-def test_a_record_of_a_channel_that_is_not_installed_says_what_to_do(codec: SubscriptionCodec) -> None:
-    record = codec.encode(build(codec))
-    elsewhere = SubscriptionCodec({}, codec._renderer, codec._sealer)
-    with pytest.raises(Conflict, match="uses the channel webhook: install it"):
-        elsewhere.decode(record)
+def newer(record: Record, **members: Any) -> Record:
+    """The record as a newer version has stored it."""
+    return replace(record, doc=orjson.dumps({**orjson.loads(record.doc or b""), **members}))
+
+
+def test_a_channel_that_only_another_version_has_is_held_and_its_record_stays(codec: SubscriptionCodec) -> None:
+    record = newer(codec.encode(build(codec, filter={"data.total": {"gte": 100}})), zone="eu")
+    read = SubscriptionCodec({}, codec._renderer, codec._sealer).decode(record)
+    assert (
+        Holds({}, sandbox=True).reason(read) == "cannot be read by this version of the hub: it has no channel webhook"
+    )
+    # Events are accepted for it here, and sent where the channel is known.
+    assert (read.patterns, read.filter is None, read.unread) == (("*",), False, None)
+    assert read.view().missing_secrets == []
+    disabled = replace(read, spec=read.spec.model_copy(update={"enabled": False}))
+    kept = orjson.loads(codec.encode(disabled).doc or b"")
+    assert kept == {**orjson.loads(record.doc or b""), "target": kept["target"], "enabled": False}
+    assert codec.decode(codec.encode(disabled)).target == codec.decode(record).target
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"event_types": "order.*"}, "/event_types"),
+        ({"filter": {"data.total": {"nearly": 1}}}, "/filter/data.total/nearly"),
+        ({"max_in_flight": 5_000, "timeout": "3 s"}, "/max_in_flight, /timeout"),
+        ({"target": {"url": "https://example.com"}}, "its record (KeyError)"),
+    ],
+)
+def test_a_record_that_cannot_be_read_selects_nothing_and_is_held(
+    codec: SubscriptionCodec, members: dict[str, Any], reason: str
+) -> None:
+    record = newer(codec.encode(build(codec)), **members)
+    read = codec.decode(record)
+    assert read.unread == f"cannot be read by this version of the hub: {reason}"
+    assert (read.patterns, read.spec.name, read.created_at, read.id) == ((), "all", START, record.id)
+    written = orjson.loads(codec.encode(read).doc or b"")
+    assert written | {"target": 0} == orjson.loads(record.doc or b"") | {"target": 0}
+
+
+@pytest.mark.parametrize("doc", [b"[]", b"{not JSON", b'"text"'])
+def test_a_record_that_is_no_object_is_held_and_never_written(codec: SubscriptionCodec, doc: bytes) -> None:
+    read = codec.decode(replace(codec.encode(build(codec)), doc=doc))
+    assert read.unread is not None
+    with pytest.raises(Conflict):
+        codec.encode(read)
+
+
+def test_members_that_only_a_newer_version_knows_outlive_every_change(codec: SubscriptionCodec) -> None:
+    record = codec.encode(build(codec, rate_limit={"per_second": 2}))
+    doc, place = orjson.loads(record.doc or b""), {"tenant": "acme", "owner": record.id}
+    token = codec._sealer.seal("t-9", field='["token"]', **place)
+    doc["target"]["plain"] |= {"zone": "eu", "token": None}
+    doc["target"]["sealed"] |= {'["token"]': token}
+    record = newer(record, priority=5, target=doc["target"], rate_limit={"per_second": 2, "burst": 3})
+    read = codec.decode(record)
+    assert (read.per_second, isinstance(read.target, SignedTarget)) == (2, True)
+    shown = read.view().model_dump_json()
+    assert "zone" not in shown
+    assert "burst" not in shown
+    assert isinstance(read.target, SignedTarget)
+    rotated = codec.retarget(read, read.target.rotated(START + timedelta(days=1)), START)
+    spec = rotated.spec.model_copy(update={"name": "other", "target": HOOK, "rate_limit": RateLimit(per_second=9)})
+    changed = codec.build("acme", spec, by_operator=False, at=START, current=rotated)
+    # Sealed with the key that is present now, also what this version does not know.
+    later = SubscriptionCodec(codec._channels, codec._renderer, Sealer("a newer secret", "a secret of these tests"))
+    kept = orjson.loads(later.encode(later.decode(codec.encode(changed))).doc or b"")
+    assert (kept["name"], kept["priority"], kept["rate_limit"]) == ("other", 5, {"per_second": 9.0, "burst": 3})
+    assert (kept["target"]["plain"]["zone"], kept["target"]["plain"]["token"]) == ("eu", None)
+    sealer = Sealer("a newer secret")
+    assert sealer.open(kept["target"]["sealed"]['["token"]'], field='["token"]', **place) == "t-9"
+    assert sealer.sealed_with(kept["target"], **place) == {fingerprint("a newer secret")}
+    moved = codec.build(
+        "acme",
+        spec.model_copy(update={"channel": "file", "target": {"name": "orders"}}),
+        by_operator=False,
+        at=START,
+        current=rotated,
+    )
+    assert orjson.loads(codec.encode(moved).doc or b"")["target"] == {"plain": {"name": "orders"}, "sealed": {}}
 
 
 def test_secrets_that_cannot_be_decrypted_hold_a_subscription_and_stay_as_they_are(codec: SubscriptionCodec) -> None:

@@ -1,4 +1,4 @@
--- needs: key
+-- needs: key, stored
 -- The indexes, from which every list, count and number is read. Scripts change them only through this library, so that
 -- what belongs together is changed together; a test compares all indexes with the hashes after random work.
 --
@@ -147,12 +147,19 @@ function indexes.of_lane(tenant, lane)
   return found
 end
 
--- Where an attempt stands among the attempts of its tenant: the index and the member. The duration is part of the
--- member, so latencies are read from the index alone.
-function indexes.place_of(delivery, number, attempt)
-  local members = cmsgpack.unpack(attempt)
+-- Where an attempt stands among the attempts of its tenant: the index and the member; nil for one that is damaged. The
+-- duration is part of the member, so latencies are read from the index alone.
+local function place_of(delivery, number, attempt)
+  local members = stored.members(attempt)
+  if not members[ATTEMPT_OUTCOME] or not members[ATTEMPT_STARTED_AT] then return nil end
   return key.attempts(delivery.tenant, delivery.channel, members[ATTEMPT_OUTCOME]),
     member(members[ATTEMPT_STARTED_AT], delivery.id) .. ':' .. number .. ':' .. (members[ATTEMPT_DURATION_MS] or '')
+end
+
+-- The caller removes an attempt, or replaces it.
+function indexes.attempt_removed(delivery, number, attempt)
+  local index, entry = place_of(delivery, number, attempt)
+  if index then redis.call('ZREM', index, entry) end
 end
 
 -- Keep an attempt: a msgpack array as StoredAttempt has it. It replaces one with the same number, wherever that is.
@@ -167,10 +174,10 @@ function indexes.attempt_logged(delivery, number, attempt)
     former = redis.call('HGET', home, number)
   end
   if former then
-    redis.call('ZREM', indexes.place_of(delivery, number, former))
+    indexes.attempt_removed(delivery, number, former)
     redis.call('HSET', home, number, attempt)
   end
-  local index, entry = indexes.place_of(delivery, number, attempt)
+  local index, entry = place_of(delivery, number, attempt)
   redis.call('ZADD', index, 0, entry)
 end
 

@@ -17,7 +17,7 @@ NAMES = sorted(file.name.removesuffix(".lua") for file in FOLDER.iterdir() if fi
 LIBRARIES = sorted(file.name.removesuffix(".lua") for file in (FOLDER / "lib").iterdir())
 BUILTINS = {
     *("ARGV", "KEYS", "cmsgpack", "ipairs", "math", "next", "pairs", "redis", "string"),
-    *("tonumber", "tostring", "type", "unpack"),
+    *("pcall", "tonumber", "tostring", "type", "unpack"),
 }
 COMPILE = Script("compile", "return string.dump(loadstring(ARGV[1]))", "2" * 40)
 
