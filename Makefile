@@ -33,7 +33,7 @@ fast: $(VENV)/dev.stamp  ## Run the tests that start no process, on the embedded
 test: $(VENV)/dev.stamp  ## Run all tests, or some: make test T=tests/hub/test_retry.py
 	@$(BIN)/pytest -q $(or $(T),$(SPREAD))
 
-cases: $(VENV)/dev.stamp  ## Run the cases that the hub does not handle yet, or some: make cases T=c01
+cases: $(VENV)/dev.stamp  ## Run the cases that the hub does not handle yet, or some: make cases T=c02
 	@$(BIN)/python -m tests.cases $(T)
 
 format: $(VENV)/dev.stamp  ## Format the code, and fix what the linter can fix

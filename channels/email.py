@@ -208,6 +208,9 @@ class EmailChannel(Channel[EmailTarget]):
             return "no sender: give the target a `from`, or set HUB_EMAIL_FROM"
         return self._wrong_sender
 
+    def host(self, target: EmailTarget) -> str:
+        return f"{self.kind} by {target.provider or self._default}"
+
     async def send(self, message: Message, target: EmailTarget) -> Receipt:
         if (reason := self.unavailable(target)) is not None:
             raise ChannelUnavailable(reason)

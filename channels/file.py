@@ -7,9 +7,11 @@ import os
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
+from weakref import WeakValueDictionary
 
 import orjson
 from pydantic import ConfigDict, Field
@@ -48,10 +50,18 @@ class FileChannel(Channel[FileTarget]):
         self._root = context.data_dir / "files"
         self._max_bytes = _positive(context.options, "file_max_bytes", DEFAULT_MAX_BYTES)
         self._keep = _positive(context.options, "file_keep", DEFAULT_KEEP)
+        self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     async def send(self, message: Message, target: FileTarget) -> Receipt:
+        place = self._root / message.tenant
+        turn = self._turns.setdefault(place / target.name, asyncio.Lock())
+        # One thread for each file at most: a disk that hangs must not take them all.
+        await turn.acquire()
+        appending = asyncio.ensure_future(self.context.run_in_thread(self._append, place, target.name, _line(message)))
+        # When it has ended, and not when this attempt is given up: the thread may hang for longer.
+        appending.add_done_callback(partial(_end_turn, turn))
         try:
-            await asyncio.to_thread(self._append, self._root / message.tenant, target.name, _line(message))
+            await asyncio.shield(appending)
         except OSError as error:
             refused = ChannelUnavailable if error.errno in _NOT_ALLOWED else SendFailed
             raise refused(f"the file cannot be written: {os.strerror(error.errno or errno.EIO)}") from None
@@ -62,11 +72,7 @@ class FileChannel(Channel[FileTarget]):
             folder.mkdir(exist_ok=True, mode=0o700)
         directory = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            # One writer at a time among all processes: two that rotate at once would overwrite a file. The directory is
-            # locked and not the file, because rotation renames the file.
-            fcntl.flock(directory, fcntl.LOCK_EX)
-            is_new = self._make_room(directory, name)
-            file = os.open(f"{name}.jsonl", _APPEND, 0o600, dir_fd=directory)
+            file, is_new = self._open(directory, name)
             try:
                 _write_whole(file, line)
                 os.fsync(file)
@@ -78,21 +84,55 @@ class FileChannel(Channel[FileTarget]):
         finally:
             os.close(directory)
 
-    def _make_room(self, directory: int, name: str) -> bool:
-        """Rotate the files if the current one is full. Returns whether the next line begins a new file."""
-        try:
-            current = os.stat(f"{name}.jsonl", dir_fd=directory, follow_symlinks=False)
-        except FileNotFoundError:
-            return True
-        if not stat.S_ISREG(current.st_mode):
-            raise OSError(errno.ELOOP, "not a regular file")
-        if current.st_size < self._max_bytes:
-            return False
+    def _open(self, directory: int, name: str) -> tuple[int, bool]:
+        """The current file, locked and with room in it, and whether it is new."""
+        while True:
+            file, is_new = _open_current(directory, name)
+            try:
+                # One writer at a time among all processes, for each file: two that rotate at once would overwrite one.
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if _is_current(file, directory, name):
+                    if os.fstat(file).st_size < self._max_bytes:
+                        opened, file = file, -1
+                        return opened, is_new
+                    self._rotate(directory, name)
+            finally:
+                if file >= 0:
+                    os.close(file)
+
+    def _rotate(self, directory: int, name: str) -> None:
         names = [f"{name}.jsonl", *(f"{name}.{number}.jsonl" for number in range(1, self._keep + 1))]
         for newer, older in reversed(list(pairwise(names))):
             with suppress(FileNotFoundError):
                 os.rename(newer, older, src_dir_fd=directory, dst_dir_fd=directory)
-        return True
+
+
+def _open_current(directory: int, name: str) -> tuple[int, bool]:
+    """The file, opened, and whether there was none."""
+    try:
+        status = os.stat(f"{name}.jsonl", dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        is_new = True
+    else:
+        is_new = False
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.ELOOP, "not a regular file")
+    return os.open(f"{name}.jsonl", _APPEND, 0o600, dir_fd=directory), is_new
+
+
+def _is_current(file: int, directory: int, name: str) -> bool:
+    """Whether the open file still has its name: another writer may have renamed it before the lock was free."""
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(f"{name}.jsonl", dir_fd=directory, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+def _end_turn(turn: asyncio.Lock, appending: asyncio.Future[None]) -> None:
+    turn.release()
+    if not appending.cancelled():
+        # The attempt may have been given up, and asyncio logs an exception that nobody has retrieved.
+        appending.exception()
 
 
 def _positive(options: Mapping[str, str], name: str, default: int) -> int:

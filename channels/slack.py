@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validat
 
 from channels.base import Channel, ChannelContext, Escape, Message, Receipt, SendFailed, TargetModel
 from channels.block_kit import cut, fitted_blocks
-from channels.http import checked_url, deliver, excerpt, failure, parsed_url
+from channels.http import checked_url, deliver, excerpt, failure, host_of, parsed_url
 
 API_URL = "https://slack.com/api"
 
@@ -104,6 +104,9 @@ class SlackChannel(Channel[SlackTarget]):
 
     def unavailable(self, target: SlackTarget) -> str | None:
         return self._wrong_url if target.bot_token is not None else None
+
+    def host(self, target: SlackTarget) -> str:
+        return host_of(target.webhook_url.get_secret_value() if target.webhook_url else self._post_message)
 
     async def send(self, message: Message, target: SlackTarget) -> Receipt:
         payload = _payload(_marked(message.content) if message.test else message.content)

@@ -24,7 +24,7 @@ from channels.base import (
     Templates,
     new_secret,
 )
-from channels.http import HttpUrl, deliver, encoded, is_json, parsed_url, receipt
+from channels.http import HttpUrl, deliver, encoded, host_of, is_json, parsed_url, receipt
 
 MAX_HEADERS = 32
 _JSON = "application/json"
@@ -140,6 +140,9 @@ class WebhookChannel(Channel[WebhookTarget]):
             except orjson.JSONDecodeError as error:
                 where = f"line {error.lineno}, column {error.colno}"
                 raise InvalidContent("body", f"is not JSON ({where}); `| json` writes any value as JSON") from None
+
+    def host(self, target: WebhookTarget) -> str:
+        return host_of(target.url)
 
     async def send(self, message: Message, target: WebhookTarget) -> Receipt:
         content_type, body = _body(message, target)

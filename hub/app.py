@@ -36,7 +36,7 @@ from hub.cluster.roles import EVERY_ROLE, Role
 from hub.runtime import open_process
 from hub.settings import Settings
 from hub.telemetry.access_log import AccessLog
-from hub.telemetry.log import configure
+from hub.telemetry.log import LogOutput, configure
 from hub.telemetry.tracing import Tracing
 
 ROUTERS = (
@@ -73,7 +73,7 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
         title="Notification hub",
         version=version("notification-hub"),
         description=DESCRIPTION,
-        lifespan=_lifespan(settings, tracing, access_log, roles),
+        lifespan=_lifespan(settings, tracing, access_log, output, roles),
         telemetry=tracing.telemetry,
         servers=[{"url": settings.root_path or "/"}],
         docs_url=None,
@@ -93,7 +93,7 @@ def create_app(settings: Settings, roles: frozenset[Role] = EVERY_ROLE) -> FastA
 
 
 def _lifespan(
-    settings: Settings, tracing: Tracing, access_log: AccessLog, roles: frozenset[Role]
+    settings: Settings, tracing: Tracing, access_log: AccessLog, output: LogOutput, roles: frozenset[Role]
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -101,6 +101,9 @@ def _lifespan(
         with access_log.running():
             async with open_process(settings, tracing, roles=roles) as process:
                 app.state.process, app.state.services = process, process.services
+                process.core.metrics.watch_total(
+                    "log_lines_dropped", "Lines that the reader of the log did not take.", lambda: output.dropped
+                )
                 yield
 
     return lifespan

@@ -171,11 +171,19 @@ class Delivery(Resource):
     """The fencing token: bumped by every write."""
     schedule_base: int = Field(default=0, exclude=True)
     """How many attempts had been made when the current retry schedule began; a replay begins a new schedule."""
+    steps_spared: float = Field(default=0.0, exclude=True)
+    """How many steps of the current retry schedule its attempts have not used up: each uses up one step, but for those
+    that were followed by a shorter wait than the step's, because the target asked for it."""
     checkpoint: str | None = Field(default=None, exclude=True)
     """What the channel has done of this delivery so far, in its own words; see `SendFailed.checkpoint`."""
     next_attempt_at: datetime | None = None
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def lane(self) -> str:
+        """The queue in which it waits for its attempts: its subscription's."""
+        return self.subscription_id
 
 
 class FeedKind(Recorded):

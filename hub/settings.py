@@ -119,6 +119,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=262_144, ge=1_024, le=64 * 1024 * 1024)
     """One request to publish, or one event of a batch."""
     max_batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1_024, le=256 * 1024 * 1024)
+    buffer_bytes: int = Field(default=128 * 1024 * 1024, ge=16 * 1024 * 1024)
+    """Of bodies, answers and entries of the stream that wait in the memory of a process; at least four batches."""
     max_batch_events: int = Field(default=1_000, ge=1, le=10_000)
     fanout_inline_max: int = Field(default=500, ge=1)
     """How many deliveries a request to publish makes at most in its own commit, over all its events. Events whose

@@ -69,7 +69,7 @@ AT_HAND = frozenset(
     re.findall(
         r"\w+",
         """
-    attempt attempts catalogue channels claim clock data deliveries delivered delivery dispatcher engine event
+    attempt attempts catalogue channels claim clock compute data deliveries delivered delivery dispatcher engine event
     event_types files history housekeeping key keys leadership leases policy principal process_id publisher queue random
     runner schedule search sender serve_requests sources store subscription subscriptions tickets timing tracing
     """,

@@ -21,6 +21,7 @@ COVERED_BY: dict[str, tuple[str, ...]] = {
     "hub/cluster/roles.py": ("tests/hub/runtime/test_process.py",),
     "hub/stores/options.py": ("tests/hub/stores/redis/test_intake.py", "tests/hub/stores/sqlite/test_durability.py"),
     # One function, or one call passed on.
+    "hub/rendering/compiled.py": ("tests/hub/rendering/test_renderer.py",),
     "hub/dispatch/events.py": ("tests/hub/dispatch/test_deliveries.py",),
     "hub/tasks/saving.py": ("tests/hub/tasks/test_runner.py", "tests/hub/tasks/test_recovery.py"),
     # The outcomes of both ways to send a mail.
@@ -28,6 +29,8 @@ COVERED_BY: dict[str, tuple[str, ...]] = {
         "tests/channels/mail/smtp/test_submission.py",
         "tests/channels/mail/providers/test_provider.py",
     ),
+    # Parts of the pool.
+    "hub/compute/": ("tests/hub/compute/test_pool.py",),
     # One suite for all of a kind.
     "hub/catalogue/sources/schemes/": ("tests/hub/catalogue/sources/schemes/test_schemes.py",),
     # What it does is seen in the answers of receivers alone.

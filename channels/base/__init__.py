@@ -4,8 +4,8 @@ A channel is one module of `channels`, named for its kind, that defines one `Cha
 sleeps, logs or stores. It returns a `Receipt` or raises `SendFailed`, and its caller decides what happens next.
 """
 
-from channels.base.channel import Channel, ChannelContext, TargetT
-from channels.base.message import ChannelUnavailable, Message, Receipt, SendFailed
+from channels.base.channel import Channel, ChannelContext, RunInThread, TargetT
+from channels.base.message import SENDING_FOR, ChannelUnavailable, Message, Receipt, SendFailed
 from channels.base.target import (
     SECRET_PREFIX,
     Escape,
@@ -20,6 +20,7 @@ from channels.base.target import (
 
 __all__ = [
     "SECRET_PREFIX",
+    "SENDING_FOR",
     "Channel",
     "ChannelContext",
     "ChannelUnavailable",
@@ -29,6 +30,7 @@ __all__ = [
     "PreviousSecret",
     "Receipt",
     "Rendered",
+    "RunInThread",
     "SendFailed",
     "SignedTarget",
     "TargetModel",

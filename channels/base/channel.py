@@ -1,10 +1,11 @@
 """One medium, with one operation, which is a single attempt to send a message."""
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, TypeVarTuple, Unpack
 
 import httpx
 
@@ -12,6 +13,14 @@ from channels.base.message import Message, Receipt
 from channels.base.target import Escape, TargetModel, Templates
 
 TargetT = TypeVar("TargetT", bound=TargetModel)
+Args = TypeVarTuple("Args")
+T = TypeVar("T")
+
+
+class RunInThread(Protocol):
+    """Calls a function in a thread, and gives what it returns or raises."""
+
+    async def __call__(self, function: Callable[[Unpack[Args]], T], /, *args: *Args) -> T: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,9 @@ class ChannelContext:
     data_dir: Path
     options: Mapping[str, str] = field(default_factory=dict)
     """The operator's settings, by lower-case name without `HUB_`: `{"smtp_url": "smtp://…"}`."""
+    run_in_thread: RunInThread = asyncio.to_thread
+    """For calls that block, in threads for channels alone: `await run_in_thread(os.listdir, path)`. There are 32, so a
+    channel makes one call at a time for each target."""
 
 
 class Channel(ABC, Generic[TargetT]):
@@ -97,6 +109,13 @@ class Channel(ABC, Generic[TargetT]):
         `send` is not called.
         """
         return None
+
+    def host(self, target: TargetT) -> str:
+        """What the messages to this target depend on together with those to others: the host of its URL, or a provider.
+
+        While it hangs, it holds back no target of another host; see docs/decisions/0029. It may be written to logs.
+        """
+        return self.kind
 
     @abstractmethod
     async def send(self, message: Message, target: TargetT) -> Receipt:

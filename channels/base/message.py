@@ -1,9 +1,14 @@
 """What a channel is given to send, and how an attempt to send it can end."""
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+SENDING_FOR: ContextVar[str] = ContextVar("sending_for", default="")
+"""The tenant for whom the running task sends, as its caller sets it: for what all tenants share, where no message is at
+hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +65,17 @@ class SendFailed(Exception):
     """The attempt failed. `permanent` says that no later attempt with the same message can succeed.
 
     `detail` is shown to people and never contains a secret. `retry_after` is the delay that the receiver asked for, in
-    seconds. `checkpoint` says, in the channel's own words, what is done although the attempt failed, such as which
-    recipients have the message. The hub keeps it with the delivery, in the same commit as the attempt, and the next
-    attempts get it as `Message.checkpoint`. None leaves it as it was.
+    seconds: with status 429 it is obeyed exactly, otherwise no attempt is made before it has passed. `checkpoint` says,
+    in the channel's own words, what is done although the attempt failed, such as which recipients have the message. The
+    hub keeps it with the delivery, in the same commit as the attempt, and the next attempts get it as
+    `Message.checkpoint`. None leaves it as it was.
 
     Example:
 
         try:
             raise SendFailed("answered 503 Service Unavailable", status_code=503, retry_after=30.0)
         except SendFailed as failure:
-            failure.permanent  # False: the hub tries again in 30 s
+            failure.permanent  # False: the hub tries again, no sooner than in 30 s
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from channels.http.content_type import decoded, encoded, is_json
 from channels.http.delivery import RESPONSE_BODY_BYTES, deliver, excerpt, failure, receipt, retry_after
 from channels.http.guard import AddressRefused, Guard, Network
 from channels.http.resolver import LookupFailed, Resolver
-from channels.http.url import HttpUrl, checked_url, parsed_url
+from channels.http.url import HttpUrl, checked_url, host_of, parsed_url
 
 __all__ = [
     "RESPONSE_BODY_BYTES",
@@ -21,6 +21,7 @@ __all__ = [
     "encoded",
     "excerpt",
     "failure",
+    "host_of",
     "is_json",
     "open_client",
     "parsed_url",

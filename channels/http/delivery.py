@@ -44,11 +44,11 @@ def receipt(response: httpx.Response, now: datetime, *, secrets: Iterable[str] =
 def failure(
     response: httpx.Response, now: datetime, detail: str, *, permanent: bool = False, secrets: Iterable[str] = ()
 ) -> SendFailed:
-    """A `SendFailed` with the status and body of the answer, and the delay that a 429 or 503 asks for."""
+    """A `SendFailed` with the status and body of the answer, and the delay that it asks for."""
     return SendFailed(
         detail,
         permanent=permanent,
-        retry_after=retry_after(response, now) if response.status_code in {429, 503} else None,
+        retry_after=retry_after(response, now),
         status_code=response.status_code,
         response_body=excerpt(response, secrets),
     )

@@ -10,12 +10,16 @@ from itertools import islice
 
 from aiohappyeyeballs import AddrInfoType
 
+from channels.base import SENDING_FOR
 from channels.http.guard import AddressRefused, Guard
+from channels.http.turns import Turns
 
 LOOKUP_TIMEOUT_SECONDS = 3.0
-MAX_LOOKUPS = 128
+MAX_LOOKUPS = 256
 """How many threads may wait for name servers at once. A thread may outlast the timeout of its lookup, because only the
 C library's own timeout ends it."""
+TENANT_LOOKUPS = 64
+"""How many of them may be for one tenant, whose names a name server may leave without an answer."""
 MAX_ADDRESSES = 8
 
 Addresses = dict[str, int]
@@ -29,13 +33,14 @@ class LookupFailed(OSError):
 class Resolver:
     """`getaddrinfo` with a timeout and a guard: one refused address refuses the whole name.
 
-    Lookups of the same name at the same time share one thread. The threads are daemons, so that a lookup never delays
-    the end of the process.
+    Lookups of the same name at the same time share one thread. Those of a tenant (`SENDING_FOR`) wait in turn for one,
+    without a timeout of their own. The threads are daemons, so that a lookup never delays the end of the process.
     """
 
     def __init__(self, guard: Guard, timeout: float = LOOKUP_TIMEOUT_SECONDS) -> None:
         self._guard = guard
         self._timeout = timeout
+        self._turns = Turns(MAX_LOOKUPS, TENANT_LOOKUPS)
         self._under_way: dict[str, asyncio.Future[Addresses]] = {}
 
     async def resolve(self, host: str, port: int = 0) -> Sequence[AddrInfoType]:
@@ -52,10 +57,11 @@ class Resolver:
         return dict(islice(addresses.items(), MAX_ADDRESSES))
 
     async def _looked_up(self, host: str) -> Addresses:
+        lookup = self._under_way.get(host) or await self._begin(host, SENDING_FOR.get())
         try:
             async with asyncio.timeout(self._timeout):
                 # Shielded, because others may wait for the same lookup when this caller gives up.
-                addresses = await asyncio.shield(self._under_way.get(host) or self._begin(host))
+                addresses = await asyncio.shield(lookup)
         except TimeoutError:
             raise LookupFailed("the host's name was not resolved in time") from None
         except (socket.gaierror, UnicodeError):
@@ -64,18 +70,21 @@ class Resolver:
             raise LookupFailed("the host's name has no address")
         return addresses
 
-    def _begin(self, host: str) -> asyncio.Future[Addresses]:
-        if len(self._under_way) >= MAX_LOOKUPS:
-            raise LookupFailed("too many name lookups are under way")
+    async def _begin(self, host: str, tenant: str) -> asyncio.Future[Addresses]:
+        await self._turns.take(tenant)
+        if (begun := self._under_way.get(host)) is not None:
+            self._turns.give_back(tenant)
+            return begun
         outcome: Future[Addresses] = Future()
         threading.Thread(target=_look_up, args=(host, outcome), name="resolve", daemon=True).start()
         answer = asyncio.wrap_future(outcome)
         self._under_way[host] = answer
-        answer.add_done_callback(lambda done: self._end(host, done))
+        answer.add_done_callback(lambda done: self._end(host, tenant, done))
         return answer
 
-    def _end(self, host: str, answer: asyncio.Future[Addresses]) -> None:
+    def _end(self, host: str, tenant: str, answer: asyncio.Future[Addresses]) -> None:
         del self._under_way[host]
+        self._turns.give_back(tenant)
         # All callers may have given up by now, and asyncio logs an exception that nobody has retrieved.
         answer.exception()
 

@@ -39,6 +39,12 @@ HttpUrl = Annotated[str, Field(max_length=MAX_URL_LENGTH), AfterValidator(checke
 
 
 @lru_cache(maxsize=4096)
+def host_of(text: str) -> str:
+    """The host of a URL, with its port if the URL names one."""
+    return parsed_url(text).netloc.decode("ascii")
+
+
+@lru_cache(maxsize=4096)
 def parsed_url(text: str) -> httpx.URL:
     """The URL of a target, parsed once for all messages to it."""
     return httpx.URL(text)

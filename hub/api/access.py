@@ -52,7 +52,7 @@ class RequireScope(HTTPBearer):
     def _holder(self, request: Request, key: str) -> Principal:
         services: Services = request.app.state.services
         principal = services.keys.identify(key.strip())
-        identified(principal.key_id)
+        identified(principal.tenant, principal.key_id)
         if not self._enough & principal.scopes:
             raise Forbidden(f"This key lacks the scope {self.names}; ask an administrator for one that has it.")
         return principal
@@ -82,9 +82,13 @@ class RequirePublisher(RequireScope):
     Raises `Forbidden` also for HTTP Basic with an `Origin` that is not among `HUB_CORS_ORIGINS`: browsers keep such a
     password, and send it with what any page asks for. For the same reason no answer asks for one. See
     docs/decisions/0019.
+
+    Raises `Unavailable` before all else while the event loop is so far behind that no event should be accepted.
     """
 
     async def __call__(self, request: Request) -> Principal:  # type: ignore[override] # as above
+        services: Services = request.app.state.services
+        services.loop_lag.refuse_when_behind()
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._holder(request, credentials)

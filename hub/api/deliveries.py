@@ -56,10 +56,7 @@ async def list_deliveries(
         since=since,
         until=until,
     )
-    if q is None:
-        listing = await services.deliveries.listing(caller.tenant, query, page)
-    else:
-        listing = await services.search.deliveries(caller.tenant, q, query, page)
+    listing = await services.search.deliveries(caller.tenant, q, query, page)
     return page_response(listing, (shown_delivery(one, services.subscriptions.name_of) for one in listing.items))
 
 
@@ -78,7 +75,8 @@ async def get_delivery(delivery_id: DeliveryId, services: CurrentServices, calle
     responses=problems(401, 403, 404, 409, 413, 422, 503),
 )
 async def replay_delivery(delivery_id: DeliveryId, services: CurrentServices, caller: Manager) -> Response:
-    """Send again, from now, with the whole retry schedule: new attempts, same message id."""
+    """Send again, from now, with the whole retry schedule: new attempts, same message id. 409 when its subscription is
+    deleted."""
     replayed = await services.deliveries.replay(caller.tenant, delivery_id)
     return json_response(shown_delivery(replayed, services.subscriptions.name_of), 202)
 

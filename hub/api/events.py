@@ -71,10 +71,7 @@ async def list_events(
 ) -> Response:
     """Events, newest first."""
     query = EventQuery(type, subject, since, until)
-    if q is None:
-        listing = await services.events.listing(caller.tenant, query, page)
-    else:
-        listing = await services.search.events(caller.tenant, q, query, page)
+    listing = await services.search.events(caller.tenant, q, query, page)
     return page_response(listing, map(shown_event, listing.items))
 
 
@@ -90,7 +87,7 @@ async def get_event(event_id: EventId, services: CurrentServices, caller: Reader
 async def list_event_deliveries(event_id: EventId, services: CurrentServices, caller: Reader, page: Paging) -> Response:
     """An event's deliveries, newest first."""
     await services.events.find(caller.tenant, event_id)
-    listing = await services.deliveries.listing(caller.tenant, DeliveryQuery(event_id=event_id), page)
+    listing = await services.search.deliveries(caller.tenant, None, DeliveryQuery(event_id=event_id), page)
     return page_response(listing, (shown_delivery(one, services.subscriptions.name_of) for one in listing.items))
 
 
@@ -120,7 +117,10 @@ async def cancel_event(event_id: EventId, services: CurrentServices, caller: Pub
 async def replay_event(
     event_id: EventId, services: CurrentServices, caller: Manager, wanted: ReplayRequest | None = None
 ) -> Response:
-    """Send an event again to all, or some, of the subscriptions that were to get it: new attempts, same message id."""
+    """Send an event again to all, or some, of the subscriptions that were to get it: new attempts, same message id.
+
+    What was for a deleted subscription stays as it is; 409 when that is all, or when one that is named is deleted.
+    """
     only = wanted.subscription_ids if wanted else None
     replayed = await services.deliveries.replay_event(caller.tenant, event_id, only)
     return json_response({"items": [shown_delivery(one, services.subscriptions.name_of) for one in replayed]}, 202)

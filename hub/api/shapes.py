@@ -11,12 +11,14 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.dependencies.models import Dependant
 from pydantic import AfterValidator, BaseModel, Field
 
+from hub.api.answers import LargeAnswer
 from hub.catalogue.patterns import is_pattern
 from hub.errors import Fault, Invalid
 from hub.instants import UNESCAPED_PLUS, Instant
 from hub.media_types import JSON
 from hub.models import Attempt, Delivery, Event, Status
 from hub.runtime import Services
+from hub.shares.budget import ALLOWANCE_BYTES
 from hub.stores.base import Listing, Page
 from hub.validation import MAX_FAULTS, pointer
 
@@ -97,7 +99,9 @@ KnownParameters = Annotated[None, Depends(_known_parameters)]
 
 async def _page(
     known: KnownParameters,
-    limit: Annotated[int, Query(ge=1, le=200, description="How many items at most.")] = 50,
+    limit: Annotated[
+        int, Query(ge=1, le=200, description="How many items at most; events of more than 4 MiB take several pages.")
+    ] = 50,
     cursor: Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")] = None,
 ) -> Page:
     return Page(limit, cursor)
@@ -140,8 +144,8 @@ class Found(BaseModel):
     next_cursor: str | None
     searched_to: datetime | None = Field(
         default=None,
-        description="Given when a search with `q` ended because its time was up: what is older than this has not been "
-        "looked at. `next_cursor` goes on there.",
+        description="Given when the time was up before the page was full: what is older than this has not been looked "
+        "at. `next_cursor` goes on there.",
     )
 
 
@@ -177,7 +181,8 @@ def shown_delivery(delivery: Delivery, name_of: Callable[[Delivery], str | None]
 
 def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """JSON of plain values, resources and aware UTC instants."""
-    return Response(orjson.dumps(content, _members, _JSON_OPTIONS), status, headers, JSON)
+    body = orjson.dumps(content, _members, _JSON_OPTIONS)
+    return (LargeAnswer if len(body) > ALLOWANCE_BYTES else Response)(body, status, headers, JSON)
 
 
 def location(services: Services, path: str) -> dict[str, str]:

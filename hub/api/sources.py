@@ -25,6 +25,7 @@ from hub.media_types import JSON
 from hub.publishing.event import ParsedEvent
 from hub.publishing.sources import signed_event
 from hub.runtime import Services
+from hub.telemetry.request_context import identified
 from hub.telemetry.tracing import current_traceparent
 
 router = APIRouter(prefix="/v1/sources", tags=["sources"], route_class=JsonRoute)
@@ -147,6 +148,7 @@ async def receive_source_event(request: Request, source_id: SourceId, services: 
     source = services.sources.receiving(source_id)
     if source is None:
         raise Unauthorized(REFUSED)
+    identified(source.tenant)
     try:
         event = await _event(request, source, services)
         if event is None:
@@ -163,6 +165,7 @@ async def receive_source_event(request: Request, source_id: SourceId, services: 
 
 
 async def _event(request: Request, source: Source, services: Services) -> ParsedEvent | None:
+    services.loop_lag.refuse_when_behind()
     headers, body = await read(request)
     limit = services.settings.max_body_bytes
     # A body that begins as an array came through under the limit of a batch; here it is the data of one event.

@@ -36,6 +36,10 @@ class Numbers(ChannelNumbers):
     accepted: int = Field(examples=[1_200], description="Accepted events, whatever channel was asked for.")
     channels: dict[str, ChannelNumbers]
     recent_failures: list[RecentFailure]
+    at_least: bool = Field(
+        description="Whether some numbers may be larger than shown: with SQLite, a count ends at 200,000. A later "
+        "`since` counts less."
+    )
 
 
 @router.get("", response_model=Numbers, responses=problems(401, 403, 422, 503))
@@ -51,13 +55,14 @@ async def get_stats(
         raise Invalid("The query selects by something that does not exist; see `errors`.", errors=wrong)
     now = services.clock.now()
     since = since or now - DEFAULT_PERIOD
-    stats = await services.deliveries.stats(caller.tenant, since, channel)
+    stats = await services.search.stats(caller.tenant, since, channel)
     numbers = {
         "since": since,
         "accepted": stats.accepted,
         **_numbers(stats.total, now),
         "channels": {kind: _numbers(counted, now) for kind, counted in stats.channels.items()},
         "recent_failures": stats.recent_failures,
+        "at_least": stats.at_least,
     }
     return json_response(numbers)
 

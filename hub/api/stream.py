@@ -192,7 +192,7 @@ async def _with_ticket(
 ) -> AsyncGenerator[bytes, None]:
     try:
         connection = await services.tickets.open(ticket, selection)
-        identified(connection.caller.key_id)
+        identified(connection.caller.tenant, connection.caller.key_id)
     except Unavailable:
         # Not a problem with its status, from which an EventSource would never come back.
         return services.stream.refuse_unavailable()

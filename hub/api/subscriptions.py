@@ -217,7 +217,7 @@ async def try_subscription(
     subscription = addressed(services.subscriptions.find(caller.tenant, subscription_id), wanted)
     sample = services.event_types.sample(caller.tenant, subscription.patterns)
     if wanted.type is not None or wanted.data is not None:
-        sample = services.event_types.made_up(caller.tenant, wanted.type or sample.type, wanted.data)
+        sample = await services.event_types.made_up(caller.tenant, wanted.type or sample.type, wanted.data)
     timeout = subscription.spec.timeout or services.settings.attempt_timeout
     return json_response(await send_test(services.sender, sample, subscription, services.clock, timeout))
 

@@ -7,7 +7,8 @@ docs/decisions/0006.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -60,6 +61,7 @@ class Catalogue:
         # has a lock of its own: a writer that has lost refreshes while it holds the other.
         self._writing = asyncio.Lock()
         self._reading = asyncio.Lock()
+        self._reads_begun = self._read_last = 0
         self._watchers: list[Callable[[str], None]] = []
         self._forget()
 
@@ -86,6 +88,14 @@ class Catalogue:
         """Its present name; None where the subscription is gone."""
         subscription = self._subscriptions.get(subscription_id)
         return None if subscription is None else subscription.spec.name
+
+    async def existing(self, subscription_ids: Iterable[str]) -> frozenset[str]:
+        """Those of these subscriptions that are not deleted. Raises `Unavailable`."""
+        asked = frozenset(subscription_ids)
+        if not asked <= self._subscriptions.keys():
+            # Another process may have made one a moment ago.
+            await self.refresh()
+        return asked & self._subscriptions.keys()
 
     def every_subscription(self) -> Iterable[Subscription]:
         """Those of all tenants."""
@@ -159,9 +169,20 @@ class Catalogue:
                 return
         raise StaleCatalogue("The catalogue is being changed by many callers at once; try again.", retry_after=1)
 
+    @asynccontextmanager
+    async def unchanged(self) -> AsyncIterator[None]:
+        """While this is open, this process does not change the catalogue; others may."""
+        async with self._writing:
+            yield
+
     async def refresh(self) -> None:
         """Catch up with the store, also after it has lost changes by a restored backup or a failover."""
+        begun = self._reads_begun
         async with self._reading:
+            # One of those who waited before has read since this one was called for.
+            if self._read_last > begun:
+                return
+            self._reads_begun = number = self._reads_begun + 1
             records, version = await self._records.changes(self.version)
             lost: list[str] = []
             if version < self.version:
@@ -173,6 +194,7 @@ class Catalogue:
             for record in records:
                 self._apply(record)
             self.version = version
+            self._read_last = number
             self._notify_watchers([*lost, *(record.id for record in records if record.kind == "subscription")])
 
     def _apply(self, record: Record) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from hub.errors import Fault, Invalid
@@ -89,6 +90,12 @@ class PatternIndex(Generic[T]):
     def _search(self, event_type: str) -> tuple[T, ...]:
         places = {place for pattern in _patterns_for(event_type) for place in self._by_pattern.get(pattern, ())}
         return tuple(self._items[place] for place in sorted(places))
+
+
+@lru_cache(maxsize=_CACHED_TYPES)
+def patterns_of(event_type: str) -> frozenset[str]:
+    """Every pattern that matches the type, to look up many patterns in."""
+    return frozenset(_patterns_for(event_type))
 
 
 def _patterns_for(event_type: str) -> Iterable[str]:

@@ -35,14 +35,15 @@ class Attempter:
         catalogue: Catalogue,
         clock: Clock,
         recorder: Recorder,
-        on_end: Callable[[str], None],
+        on_end: Callable[[str, float], None],
         *,
         timeout: float,
         failpoint: Failpoint,
         time_of_day: Callable[[], datetime],
     ) -> None:
         """`timeout` bounds the attempts of subscriptions without one of their own, in seconds; `on_end` is called with
-        the lane of each attempt that has ended. `time_of_day` says whether an event has expired."""
+        the lane of each attempt that has ended, and for how many seconds it went on. `time_of_day` says whether an
+        event has expired."""
         self._sender = sender
         self._catalogue = catalogue
         self._clock = clock
@@ -83,13 +84,14 @@ class Attempter:
             await asyncio.wait(self._attempts, timeout=LAST_RECORDS_SECONDS)
 
     async def _attempt(self, claim: Claim, catalogue_up_to_date: bool) -> None:
+        started = self._clock.monotonic()
         try:
             await self._process(claim, catalogue_up_to_date)
         except Exception:  # noqa: BLE001 - nothing awaits this task; the delivery is tried again when its lease runs out
             _log.exception("attempt.crashed", delivery_id=claim.delivery.id)
         finally:
             # Whatever happened: otherwise the lane would count this attempt as under way until the process ends.
-            self._on_end(claim.delivery.subscription_id)
+            self._on_end(claim.delivery.lane, self._clock.monotonic() - started)
 
     async def _process(self, claim: Claim, catalogue_up_to_date: bool) -> None:
         subscription = self._catalogue.subscription(claim.delivery.subscription_id)
@@ -118,7 +120,8 @@ class Attempter:
         timing = Timing(started_at, started_at + timedelta(milliseconds=duration_ms), duration_ms)
         if isinstance(attempted, ChannelUnavailable):
             pause_seconds = self._sender.holds.pause_seconds(subscription)
-            await self._recorder.record(hold(claim, attempted, timing.ended_at, pause_seconds))
+            held = hold(claim, attempted, timing.ended_at, pause_seconds, subscription.address)
+            await self._recorder.record(held)
             return
         await self._recorder.record_attempt(claim, subscription, attempted, timing, duration)
 

@@ -1,13 +1,14 @@
 """Cancelling and replaying all deliveries of an event, in steps, each of which is one commit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from hub.clock import Clock
 from hub.dispatch.transitions import EVENT_CANCELLED, cancel, replay
-from hub.errors import Unavailable
+from hub.errors import Conflict, Unavailable
 from hub.ids import new_id
 from hub.models import Delivery, Event, Status
 from hub.stores.base import (
@@ -28,6 +29,7 @@ from hub.telemetry.metrics import Metrics
 STEP: Final = 100
 """How many deliveries are changed at a time. Redis needs some ten milliseconds for it, and serves nobody else then."""
 RETRY_SECONDS: Final = 1.0
+CANCELLED: Final = "The event was cancelled; publish it again instead."
 _RESUMED_AT_ONCE: Final = 100
 _ENDED: Final = (Status.DELIVERED, Status.DEAD, Status.CANCELLED)
 
@@ -49,16 +51,19 @@ class ChangeRunner:
         clock: Clock,
         notify: Notify,
         metrics: Metrics,
+        existing: Callable[[Iterable[str]], Awaitable[frozenset[str]]],
         *,
         alone: bool,
     ) -> None:
-        """`alone` says that no other process can have the store open."""
+        """`existing` says which subscriptions are not deleted; `alone`, that no other process can have the store
+        open."""
         self._archive = archive
         self._queue = queue
         self._changes = changes
         self._clock = clock
         self._notify = notify
         self._metrics = metrics
+        self._existing = existing
         self._alone = alone
         self._awake = asyncio.Event()
         self._ours: set[str] = set()
@@ -72,7 +77,10 @@ class ChangeRunner:
         return len(await self._make(change))
 
     async def replay(self, event: Event, subscription_ids: Sequence[str] | None) -> list[Delivery]:
-        """Send an event again to all of its subscriptions, or to these, where it has ended; gives those deliveries."""
+        """Send an event again to all of its subscriptions, or to these, where it has ended; gives those deliveries.
+
+        What was for a deleted subscription stays as it is. Raises `Conflict` when the event is cancelled meanwhile.
+        """
         only = None if subscription_ids is None else tuple(subscription_ids)
         kind, now = ChangeKind.REPLAY, self._clock.now()
         return await self._make(EventChange(new_id("chg"), event.tenant, event.id, kind, now, only))
@@ -101,7 +109,9 @@ class ChangeRunner:
         left_alone = [one for id_, one in others.items() if self._alone or self._seen.get(id_) == one]
         self._seen = others
         for change in left_alone:
-            await self._make(change)
+            # Nobody waits to hear that the event was cancelled.
+            with suppress(Conflict):
+                await self._make(change)
 
     async def _make(self, change: EventChange) -> list[Delivery]:
         self._ours.add(change.id)
@@ -120,7 +130,12 @@ class ChangeRunner:
                 # What fits into one step is made or not made. From here on a half may be.
                 await self._changes.save(change)
                 is_begun = True
-            for delivery in await self._step(change, found.items):
+            try:
+                changed = await self._step(change, found.items)
+            except Conflict:
+                await self._changes.end(change)
+                raise
+            for delivery in changed:
                 yield delivery
             if found.next_cursor is None:
                 break
@@ -137,8 +152,11 @@ class ChangeRunner:
         if change.kind is ChangeKind.CANCEL:
             results = [cancel(d, EVENT_CANCELLED, now) for d in found if d.status is Status.PENDING]
         elif change.kind is ChangeKind.REPLAY:
-            results = [replay(d, now) for d in found if d.status in _ENDED]
+            existing = await self._existing(d.subscription_id for d in found)
+            results = [replay(d, now) for d in found if d.status in _ENDED and d.subscription_id in existing]
         written = await self._queue.finish(results)
+        if WriteOutcome.EVENT_CANCELLED in written:
+            raise Conflict(CANCELLED)
         # Another write came first where a result is fenced; that delivery is not this change's to report.
         changed = [r.delivery for r, w in zip(results, written, strict=True) if w is WriteOutcome.RECORDED]
         if change.kind is ChangeKind.REPLAY:

@@ -8,10 +8,12 @@ from typing import Literal
 import orjson
 
 from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.matching import Matcher
 from hub.catalogue.patterns import matches
 from hub.catalogue.subscriptions import Subscription
 from hub.clock import Clock
-from hub.dispatch.change_runner import ChangeRunner
+from hub.compute import Budget, OverBudget
+from hub.dispatch.change_runner import CANCELLED, ChangeRunner
 from hub.dispatch.events import Events
 from hub.dispatch.health import Health, health_of
 from hub.dispatch.holds import Holds
@@ -35,8 +37,10 @@ from hub.stores.base import (
 from hub.telemetry.metrics import Metrics
 
 PAGE = 200
-_EVENT_CANCELLED = "The event was cancelled; publish it again instead."
+EXPLAIN_SECONDS = 2.0
+"""Processor time in which the filters of all subscriptions must be tried."""
 _BUSY = "The delivery is being sent right now; try again in a moment."
+_DELETED = "The subscription is deleted, so there is nowhere to send it; publish the event again instead."
 Explained = Literal["matched", "filtered", "disabled", "held", "no_match", "expired"]
 
 
@@ -78,6 +82,7 @@ class Deliveries:
         clock: Clock,
         notify: Notify,
         metrics: Metrics,
+        matcher: Matcher,
     ) -> None:
         self._events = events
         self._archive = archive
@@ -89,6 +94,7 @@ class Deliveries:
         self._clock = clock
         self._notify = notify
         self._metrics = metrics
+        self._matcher = matcher
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -108,7 +114,7 @@ class Deliveries:
             held = held if asked is None else held & asked
             query = replace(query, status=Status.PENDING, subscription_ids=held)
         found = await self._archive.deliveries(tenant, query, page)
-        return Listing(tuple(map(self._as_shown, found.items)), found.next_cursor)
+        return replace(found, items=tuple(map(self._as_shown, found.items)))
 
     async def attempts(self, tenant: str, delivery_id: str) -> Sequence[Attempt]:
         """Every attempt of a delivery, by number; none for an unknown delivery."""
@@ -148,10 +154,15 @@ class Deliveries:
         """What became of the event for each subscription of the tenant, and why; in the order of subscription ids."""
         event = await self._events.find(tenant, event_id)
         made = {delivery.subscription_id: delivery async for delivery in self._of_event(event)}
-        seen = event.seen(orjson.loads(event.data))
         subscriptions = self._catalogue.subscriptions(tenant)
+        open_ = [s for s in self._catalogue.subscribed(tenant, event.type) if s.id not in made]
+        try:
+            budget = Budget(EXPLAIN_SECONDS)
+            mismatches = await self._matcher.mismatches(open_, event, orjson.loads(event.data), budget)
+        except OverBudget:
+            raise Invalid(f"This takes more than {EXPLAIN_SECONDS:g} s of processor time to be explained.") from None
         known = [
-            Explanation(s.id, s.spec.name, s.spec.channel, *_explain(event, seen, s, made.get(s.id)))
+            Explanation(s.id, s.spec.name, s.spec.channel, *_explain(event, mismatches.get(s.id), s, made.get(s.id)))
             for s in subscriptions.values()
         ]
         gone = [
@@ -187,46 +198,60 @@ class Deliveries:
     async def replay(self, tenant: str, delivery_id: str) -> Delivery:
         """Send a delivery again, at once.
 
-        Raises `Conflict` when it is being sent, or when its event was cancelled or has expired, and `NotFound`.
+        Raises `Conflict` when it is being sent, when its subscription is deleted, or when its event was cancelled or
+        has expired, and `NotFound`.
         """
         delivery = await self.delivery(tenant, delivery_id)
         if delivery.status is Status.SENDING:
             raise Conflict(_BUSY, retry_after=1)
+        if not await self._catalogue.existing([delivery.subscription_id]):
+            raise Conflict(_DELETED)
         await self._refuse_cancelled(tenant, delivery.event_id)
         # Fenced by the token that was read: of two people who replay it at the same time, one gets the conflict.
         replayed = await self._write(replay(delivery, self._clock.now()))
-        self._notify(Signal({delivery.subscription_id: None}))
+        self._notify(Signal({delivery.lane: None}))
         return replayed
 
     async def replay_event(self, tenant: str, event_id: str, subscription_ids: Sequence[str] | None) -> list[Delivery]:
         """Send an event again to all of the subscriptions that it was meant for, or to these; gives their deliveries.
 
-        Deliveries that are still to be sent stay as they are. Raises `Conflict` when the event was cancelled or has
-        expired, `Invalid` for a subscription that has no delivery of the event, and `NotFound`.
+        Deliveries that are still to be sent stay as they are, and so do those of subscriptions that are deleted. Raises
+        `Conflict` when all of its subscriptions or one of these are, and when the event was cancelled or has expired,
+        `Invalid` for a subscription that has no delivery of the event, and `NotFound`.
         """
         event = await self._refuse_cancelled(tenant, event_id)
         if subscription_ids is not None:
-            made = {d.subscription_id async for d in self._of_event(event, frozenset(subscription_ids))}
+            made = await self._meant_for(event, subscription_ids)
             for index, subscription_id in enumerate(subscription_ids):
                 if subscription_id not in made:
                     fault = Fault("has no delivery of this event", f"/subscription_ids/{index}")
                     raise Invalid("The event was not meant for one of these subscriptions.", errors=[fault])
-        return await self._changes.replay(event, subscription_ids)
+            if await self._catalogue.existing(made) != made:
+                raise Conflict(_DELETED)
+        replayed = await self._changes.replay(event, subscription_ids)
+        if not replayed and (made := await self._meant_for(event)) and not await self._catalogue.existing(made):
+            raise Conflict(_DELETED)
+        return replayed
+
+    async def _meant_for(self, event: Event, only: Sequence[str] | None = None) -> frozenset[str]:
+        """The subscriptions that the event has deliveries for."""
+        asked = None if only is None else frozenset(only)
+        return frozenset([delivery.subscription_id async for delivery in self._of_event(event, asked)])
 
     async def _refuse_cancelled(self, tenant: str, event_id: str) -> Event:
         event = await self._events.find(tenant, event_id)
         if event.cancelled_at is not None:
-            raise Conflict(_EVENT_CANCELLED)
+            raise Conflict(CANCELLED)
         if event.expires_at is not None and event.expires_at <= self._clock.now():
             raise Conflict("The event has expired; publish it again instead.")
         return event
 
     async def _write(self, result: Result) -> Delivery:
         (written,) = await self._queue.finish([result])
+        if written is WriteOutcome.EVENT_CANCELLED:
+            raise Conflict(CANCELLED)
         if written is WriteOutcome.FENCED:
             raise Conflict("The delivery changed in the meantime; read it again before you repeat this.", retry_after=1)
-        if written is WriteOutcome.EVENT_CANCELLED:
-            raise Conflict(_EVENT_CANCELLED)
         return self._as_shown(result.delivery)
 
     async def _of_event(self, event: Event, only: frozenset[str] | None = None) -> AsyncIterator[Delivery]:
@@ -241,7 +266,7 @@ class Deliveries:
 
 
 def _explain(
-    event: Event, seen: Mapping[str, object], subscription: Subscription, delivery: Delivery | None
+    event: Event, mismatch: str | None, subscription: Subscription, delivery: Delivery | None
 ) -> tuple[Explained, str]:
     if delivery is not None:
         return _explain_made(delivery)
@@ -251,7 +276,6 @@ def _explain(
         return "no_match", f"no pattern matches the type {event.type}"
     if subscription.created_at > event.accepted_at:
         return "no_match", "the subscription was created after the event was accepted"
-    mismatch = subscription.filter.check(seen) if subscription.filter else None
     if mismatch is not None:
         return "filtered", mismatch
     if not subscription.spec.enabled:

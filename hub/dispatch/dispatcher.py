@@ -14,7 +14,7 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
 from hub.dispatch.attempting import Attempter
-from hub.dispatch.fetching import Fetcher, policy_of
+from hub.dispatch.fetching import Fetcher, groups_of, policy_of
 from hub.dispatch.heartbeat import Heartbeat
 from hub.dispatch.lanes import Lanes
 from hub.dispatch.recording import Recorder
@@ -27,6 +27,10 @@ from hub.telemetry.metrics import Metrics
 LEASE_SECONDS: Final = 30.0
 SWEEP_LIMIT: Final = 100
 """How many deliveries are taken over at a time. With its attempt and its entries of the feed each is four rows."""
+EXPIRED_LIMIT: Final = 100
+"""How many deliveries end in one write because they have expired."""
+EXPIRED_STEPS: Final = 20
+"""How many such writes a sweep makes at most; the next one goes on."""
 
 
 class Dispatcher:
@@ -61,8 +65,10 @@ class Dispatcher:
         """`time_of_day` says whether an event has expired; `lease` is for how many seconds a claim is this process's
         own, unless it renews it."""
         self._queue = queue
+        self._time_of_day = time_of_day
         self._backoff = backoff = StoreBackoff(clock)
-        self.lanes = lanes = Lanes(max_in_flight, partial(policy_of, catalogue, sender.holds), clock)
+        policy, groups = partial(policy_of, catalogue, sender.holds), partial(groups_of, catalogue, sender)
+        self.lanes = lanes = Lanes(max_in_flight, policy, clock, groups)
         self._recorder = Recorder(queue, catalogue, subscriptions, clock, metrics, random, backoff, notify=lanes.notify)
         self._attempter = Attempter(
             sender,
@@ -75,10 +81,15 @@ class Dispatcher:
             time_of_day=time_of_day,
         )
         self._heartbeat = Heartbeat(queue, clock, backoff, lease, self._attempter.claims)
-        self._fetcher = Fetcher(queue, catalogue, clock, lanes, self._attempter, self._heartbeat, backoff)
+        self._fetcher = Fetcher(queue, catalogue, clock, lanes, sender.holds, self._attempter, self._heartbeat, backoff)
         # A lane that is held or barred is looked at again as soon as its subscription changes, in whatever process that
         # was.
         catalogue.watch(lanes.refresh)
+
+    @property
+    def stalled_seconds(self) -> float:
+        """For how long nothing was claimed although something could be."""
+        return self._fetcher.stalled_seconds
 
     async def run(self) -> None:
         """Dispatch until `stop_claiming` or `stop`."""
@@ -104,7 +115,8 @@ class Dispatcher:
         await self._heartbeat.stop()
 
     async def sweep(self, *, all_owners: bool = False) -> int:
-        """Record attempts that a dead process left behind as unknown, and look for due work that no signal announced.
+        """Record attempts that a dead process left behind as unknown, end what has expired, and look for due work that
+        no signal announced.
 
         Gives how many attempts there were. `all_owners` ends every lease, run out or not: right when no other process
         can be alive. Raises `Unavailable`.
@@ -113,9 +125,18 @@ class Dispatcher:
         await self._heartbeat.renew()
         # While the store was away nobody could renew, so a lease that ran out does not prove that its process is dead.
         taken_over = 0 if self._backoff.recovering else await self._take_over(all_owners)
+        await self._end_expired()
         self.lanes.prune()
         self.notify(await self._queue.due())
         return taken_over
+
+    async def _end_expired(self) -> None:
+        """End what has expired while it waits. Claims end it as well, but make none in a lane that is held."""
+        for _ in range(EXPIRED_STEPS):
+            expired = await self._queue.expired(self._time_of_day(), EXPIRED_LIMIT)
+            await self._recorder.record_expired(expired)
+            if len(expired) < EXPIRED_LIMIT:
+                break
 
     async def _take_over(self, all_owners: bool) -> int:
         taken_over = 0

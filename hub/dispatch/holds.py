@@ -15,6 +15,7 @@ import structlog
 from channels.base import Channel, ChannelUnavailable
 from hub.catalogue.subscriptions import Subscription
 from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
+from hub.stores.base import FASTEST_PER_SECOND, SLOWEST_PER_SECOND
 
 SANDBOX: Final = "sandbox: not sent"
 """What every attempt of a sandbox answers."""
@@ -118,6 +119,10 @@ class Holds:
         can make it right, so nothing is tried."""
         if isinstance(subscription.target, UnreadableTarget | ForeignTarget):
             return subscription.target.held
+        rate = subscription.per_second
+        if rate is not None and not SLOWEST_PER_SECOND <= rate <= FASTEST_PER_SECOND:
+            # Of a channel: what a subscription sets itself is checked when it is written, and when it is read.
+            return f"the rate of its channel, {rate} a second, is not between {SLOWEST_PER_SECOND:f} and 10000"
         if self.sandbox:
             return None
         channel = self._channels[subscription.spec.channel]

@@ -7,15 +7,27 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from hub.stores.base import ClaimRequest, ClaimResult, LanePolicy
+from hub.dispatch.groups import Group, Pace
+from hub.stores.base import ClaimRequest, ClaimResult, LaneClass, LanePolicy
 
-RETRIES_FIRST_EVERY: Final = 4
-"""One claim in this many prefers retries, so that neither first attempts nor retries starve the other."""
+WEIGHTS: Final = {LaneClass.LIVE: 5, LaneClass.RETRY: 2, LaneClass.REPLAY: 1}
+"""In how many claims of eight a class goes first, so that none of them keeps another one waiting for good."""
+TURNS: Final = tuple(
+    class_
+    for _, class_ in sorted(
+        ((turn + 0.5) / weight, class_) for class_, weight in WEIGHTS.items() for turn in range(weight)
+    )
+)
+"""Which class goes first in one claim after the other: each as evenly spread as its weight allows."""
 FULL_SECONDS: Final = 0.1
 """How long to leave a lane alone that other processes keep full, however much becomes due in it."""
 FIRST_MISS_SECONDS: Final = 0.05
 LONGEST_MISS_SECONDS: Final = 5.0
 """How long to leave a lane alone that keeps saying that something is due and gives nothing; doubled each time."""
+SLOW_SECONDS: Final = 1.0
+"""A lane whose attempts keep their room for longer than this is slow."""
+NEWEST_SHARE: Final = 0.25
+"""The part that the newest attempt has in what is known of a lane's pace."""
 
 
 Turn = tuple[float, int]
@@ -177,10 +189,26 @@ class Lane:
     on as one that is waiting does.
     """
 
-    __slots__ = ("_claims", "_misses", "breaker_open", "id", "in_flight", "state", "turn")
+    __slots__ = (
+        "_claims",
+        "_misses",
+        "_quiet_since",
+        "breaker_open",
+        "counted_as",
+        "host",
+        "id",
+        "in_flight",
+        "queued_as",
+        "seconds",
+        "state",
+        "tenant",
+        "turn",
+    )
 
-    def __init__(self, lane_id: str) -> None:
+    def __init__(self, lane_id: str, tenant: Group, host: Group, seconds: float | None = None) -> None:
         self.id = lane_id
+        self.tenant = tenant
+        self.host = host
         self.state: State = _IDLE
         self.in_flight = 0
         """Attempts of this process, and the room that a claim under way wants to fill."""
@@ -188,6 +216,14 @@ class Lane:
         """What the store said last. It bars nothing by itself: the store also says until when the lane is barred."""
         self.turn = NO_TURN
         """Its place in the queue of lanes; any other place that the queue still has does not count."""
+        self.queued_as: Pace | None = None
+        """Among which of the ready lanes it stands; None while it is not ready."""
+        self.counted_as = Pace.UNKNOWN
+        """Of which pace the attempts under way count."""
+        self.seconds = seconds
+        """How long its attempts kept their room, recent ones most; None when none has ended yet."""
+        self._quiet_since = 0.0
+        """When an attempt of it ended last, or the first of those under way began."""
         self._claims = 0
         self._misses = 0
 
@@ -201,6 +237,14 @@ class Lane:
         """As `is_idle`; or other processes fill it, and only news from them makes it ready again."""
         return self.in_flight == 0 and self.state.ready_at == inf and not isinstance(self.state, Held)
 
+    def pace(self, now: float) -> Pace:
+        """How soon it gives room back. One that has given none back for a while is slow, whatever it was before."""
+        if self.in_flight and now - self._quiet_since > SLOW_SECONDS:
+            return Pace.SLOW
+        if self.seconds is None:
+            return Pace.UNKNOWN if self.in_flight else Pace.NEW
+        return Pace.SLOW if self.seconds > SLOW_SECONDS else Pace.QUICK
+
     def notify(self, due_at: float) -> None:
         """A delivery of this lane is due then."""
         self.state = self.state.notified(due_at)
@@ -212,17 +256,22 @@ class Lane:
     def hold(self) -> None:
         """The subscription of this lane is disabled."""
         self.state = _HELD
+        self.turn = NO_TURN
 
     def fill(self, now: float) -> None:
         """This process alone has as many attempts under way as the subscription allows."""
         self.state = Full(now)
+        self.turn = NO_TURN
 
-    def ask(self, slots: int, policy: LanePolicy) -> ClaimRequest:
-        """Take that much room until the answer comes."""
+    def ask(self, slots: int, policy: LanePolicy, now: float) -> ClaimRequest:
+        """Ask for at most that many deliveries."""
+        if self.in_flight == 0:
+            self._quiet_since = now
         self.state = _ASKED
-        self.in_flight += slots
+        self.turn = NO_TURN
+        first = TURNS[self._claims % len(TURNS)]
         self._claims += 1
-        return ClaimRequest(self.id, slots, retries_first=self._claims % RETRIES_FIRST_EVERY == 0, policy=policy)
+        return ClaimRequest(self.id, slots, first, policy)
 
     def answered(self, result: ClaimResult, now: float, due_in: float, *, given: bool) -> None:
         """What the store said of this lane; `due_in` is `inf` where there is nothing more to ask for."""
@@ -239,7 +288,13 @@ class Lane:
         """The store did not answer, so nothing is known but that something was due."""
         self.state = Waiting(now)
 
-    def end_attempt(self, now: float) -> None:
-        """An attempt of this lane ended in this process."""
-        self.in_flight -= 1
+    def bar(self, until: float) -> None:
+        """The store cannot answer for this lane, so nothing is asked for it before that instant."""
+        self.state = Barred(until)
+
+    def end_attempt(self, now: float, seconds: float) -> None:
+        """An attempt of this lane ended in this process, after it had kept its room for that long."""
+        known = seconds if self.seconds is None else self.seconds
+        self.seconds = known + (seconds - known) * NEWEST_SHARE
+        self._quiet_since = now
         self.state = self.state.freed(now)

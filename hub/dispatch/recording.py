@@ -1,6 +1,7 @@
 """Recording: the result of an attempt is written, and what follows from it is done."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from random import Random
@@ -12,11 +13,11 @@ from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
 from hub.dispatch.attempt_log import report_attempt, report_dead
 from hub.dispatch.store_backoff import RETRY_SECONDS, StoreBackoff
-from hub.dispatch.transitions import AttemptResult, Timing, Unknown, cancel_instead, settle
+from hub.dispatch.transitions import AttemptResult, Timing, Unknown, cancel_instead, expire, settle
 from hub.errors import Unavailable
-from hub.models import Status
+from hub.models import Delivery, Status
 from hub.retry import DEFAULT_SCHEDULE
-from hub.stores.base import Claim, Queue, Result, WriteOutcome
+from hub.stores.base import Claim, Effect, Queue, Result, WriteOutcome
 from hub.telemetry.metrics import Metrics
 
 _GONE = "the target answered 410 Gone: it wants no more messages"
@@ -50,29 +51,44 @@ class Recorder:
         self, claim: Claim, subscription: Subscription, attempted: AttemptResult, timing: Timing, seconds: float
     ) -> None:
         """Decide what follows from an attempt that took `seconds`, and record it."""
-        result = settle(claim, attempted, timing, subscription.schedule, self._random)
+        address = subscription.address
+        result = settle(claim, attempted, timing, subscription.schedule, self._random, address)
         # Before it is written: while the store is away, the log is the only place that tells what the target answered.
         report_attempt(result, self._metrics, seconds)
-        await self.record(result)
-        # After the record. A process that dies before this leaves the subscription enabled, and the next 410 disables
-        # it.
         if isinstance(attempted, SendFailed) and attempted.status_code == HTTPStatus.GONE:
-            await self._disable(subscription)
+            # A target is taken at its word that it wants no more messages, but not for another one that took its place.
+            await self.record(result, lambda: self._subscriptions.disabling(subscription.id, address, _GONE))
+        else:
+            await self.record(result)
 
-    async def record(self, result: Result) -> None:
-        """Write a result, however long the store cannot take it.
+    async def record(self, result: Result, effect: Callable[[], Effect | None] = lambda: None) -> None:
+        """Write a result with its effect on the catalogue as it is then, however long the store cannot take it.
 
         The target has answered, so trying to write again is better than sending again. It cannot do harm: when the
         lease has run out meanwhile and the delivery is another process's, the fencing token keeps the result out.
         """
-        while (written := await self._write(result)) is None:
-            await self._clock.sleep(RETRY_SECONDS)
+        while True:
+            made = effect()
+            written = await self._write(result if made is None else replace(result, effects=(made,)))
+            if written is None:
+                await self._clock.sleep(RETRY_SECONDS)
+                continue
+            if made is not None:
+                await self._catch_up()
+            if written is not WriteOutcome.STALE:
+                break
         await self._follow_up(result, written)
 
     async def record_lost(self, claims: Sequence[Claim]) -> None:
         """Record attempts of a process that is dead as unknown. Raises `Unavailable`."""
         results = [self._settle_lost(claim) for claim in claims]
         # Not repeated here: what the store does not take now, the sweep takes over again when this lease has run out.
+        for result, written in zip(results, await self._queue.finish(results), strict=True):
+            await self._follow_up(result, written)
+
+    async def record_expired(self, deliveries: Sequence[Delivery]) -> None:
+        """End pending deliveries whose events have expired. Raises `Unavailable`."""
+        results = [expire(delivery, self._clock.now()) for delivery in deliveries]
         for result, written in zip(results, await self._queue.finish(results), strict=True):
             await self._follow_up(result, written)
 
@@ -102,17 +118,17 @@ class Recorder:
         elif delivery.status is Status.PENDING:
             # As the store has it: it counts from the write, whatever was done to the time of day meanwhile.
             wait = (delivery.next_attempt_at or delivery.updated_at) - delivery.updated_at
-            self._notify(delivery.subscription_id, self._clock.now() + wait)
+            self._notify(delivery.lane, self._clock.now() + wait)
         else:
             self._metrics.ended(delivery.channel, delivery.status)
             if delivery.status is Status.DEAD:
                 report_dead(delivery)
 
-    async def _disable(self, subscription: Subscription) -> None:
-        """Take a target at its word that it wants no more messages; the subscription may be deleted meanwhile."""
-        while self._catalogue.subscription(subscription.id) is not None:
+    async def _catch_up(self) -> None:
+        """See what the catalogue is like after an effect, or why the effect could not be written."""
+        while True:
             try:
-                await self._subscriptions.disable(subscription.tenant, subscription.id, _GONE)
+                await self._catalogue.refresh()
                 return
             except Unavailable as error:
                 await self._clock.sleep(self._backoff.failed(error))

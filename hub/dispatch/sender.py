@@ -6,14 +6,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import orjson
 import structlog
 
-from channels.base import Channel, ChannelUnavailable, Message, Receipt, SendFailed, TargetModel
+from channels.base import SENDING_FOR, Channel, ChannelUnavailable, Message, Receipt, SendFailed, TargetModel
 from hub.catalogue.subscriptions import Subscription
+from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
+from hub.compute import ComputePool
 from hub.dispatch.holds import SANDBOX, Holds
+from hub.errors import Unavailable
 from hub.models import Delivery, Event
-from hub.rendering import Renderer, RenderFailed
+from hub.rendering import Composer, Renderer, RenderFailed
 from hub.telemetry.tracing import Tracing, current_traceparent
 
 _log = structlog.get_logger(__name__)
@@ -24,17 +26,35 @@ class Sender:
 
     Example:
 
-        sender = Sender(channels, Renderer({kind: type(channel) for kind, channel in channels.items()}), tracing)
+        renderer = Renderer({kind: type(channel) for kind, channel in channels.items()})
+        sender = Sender(channels, renderer, tracing, compute)
         receipt = await sender.send(event, delivery, subscription, at=clock.now(), seconds=15.0)
     """
 
     def __init__(
-        self, channels: Mapping[str, Channel[Any]], renderer: Renderer, tracing: Tracing, *, sandbox: bool = False
+        self,
+        channels: Mapping[str, Channel[Any]],
+        renderer: Renderer,
+        tracing: Tracing,
+        compute: ComputePool,
+        *,
+        sandbox: bool = False,
     ) -> None:
         self.holds = Holds(channels, sandbox=sandbox)
         self._channels = channels
-        self._renderer = renderer
+        self._composer = Composer(renderer, compute)
         self._tracing = tracing
+
+    def host(self, subscription: Subscription) -> str:
+        """What its messages depend on together with those of other subscriptions; see `Channel.host`."""
+        if isinstance(subscription.target, UnreadableTarget | ForeignTarget):
+            return subscription.id
+        channel = self._channels[subscription.spec.channel]
+        try:
+            return channel.host(subscription.target)
+        except Exception:  # noqa: BLE001 - a channel may be code of others, whose defects must stop nothing else
+            _log.exception("channel.crashed", channel=channel.kind, subscription_id=subscription.id)
+            return subscription.id
 
     async def send(
         self,
@@ -67,9 +87,10 @@ class Sender:
         test: bool,
     ) -> Receipt | SendFailed:
         channel = self._channels[subscription.spec.channel]
+        SENDING_FOR.set(event.tenant)
         try:
             with self._tracing.attempt(delivery, event.traceparent):
-                message, target = self._compose(channel, event, delivery, subscription, at)
+                message, target = await self._compose(channel, event, delivery, subscription, at)
                 if self.holds.sandbox:
                     return Receipt(response_body=SANDBOX)
                 # The timeouts of a client are for single reads: a target that sends a byte now and then would never run
@@ -81,22 +102,24 @@ class Sender:
             return failure
         except RenderFailed as failure:
             return SendFailed(f"the template cannot be rendered: {failure}", permanent=True)
+        except Unavailable as error:
+            return SendFailed(f"the message cannot be rendered now: {error.detail}")
         except TimeoutError:
             return SendFailed(f"no answer within {seconds:g} s")
         except Exception as error:  # noqa: BLE001 - a channel may be code of others, whose defects must stop nothing else
             _log.exception("channel.crashed", channel=subscription.spec.channel, delivery_id=delivery.id)
             return SendFailed(f"the channel {subscription.spec.channel} failed: {type(error).__name__}")
 
-    def _compose(
+    async def _compose(
         self, channel: Channel[Any], event: Event, delivery: Delivery, subscription: Subscription, at: datetime
     ) -> tuple[Message, TargetModel]:
-        content: Mapping[str, Any] = {}
-        target = subscription.target
-        # Most webhooks have nothing to render. For them the data are not parsed at all: they are sent as they came.
-        if self._renderer.renders(channel.kind, target):
-            seen = event.seen(orjson.loads(event.data))
-            content = self._renderer.content(channel.kind, seen, subscription.spec.template, target)
-            target = self._renderer.target(target, seen)
+        content, target = await self._composer.compose(
+            (subscription.id, subscription.updated_at),
+            channel.kind,
+            event,
+            subscription.spec.template,
+            subscription.target,
+        )
         message = Message(
             tenant=event.tenant,
             event_id=event.id,

@@ -1,6 +1,6 @@
 """The transitions of a delivery, as pure functions; `settle` is the one place that decides about retries."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -11,12 +11,13 @@ import orjson
 
 from channels.base import ChannelUnavailable, Receipt, SendFailed
 from hub.models import Attempt, Cause, Delivery, FeedEntry, FeedKind, Outcome, Status
-from hub.retry import next_wait
+from hub.retry import MOST_ATTEMPTS, Wait, next_wait
 from hub.stores.base import Claim, HealthMark, Result
 
 RESPONSE_BODY_CHARS = 4_096
 ERROR_CHARS = 1_000
 EVENT_CANCELLED = "the event was cancelled"
+_EXPIRED = "expired before it could be sent"
 LONGEST_PAUSE_SECONDS = 300.0
 """How long one answer 429 may hold back a whole lane; the delivery itself waits for as long as the target asked."""
 
@@ -55,8 +56,15 @@ class Timing:
     duration_ms: int | None
 
 
-def settle(claim: Claim, attempted: AttemptResult, timing: Timing, schedule: Sequence[float], random: Random) -> Result:
-    """The next state of a claimed delivery after one attempt, with the attempt and its feed entries.
+def settle(
+    claim: Claim,
+    attempted: AttemptResult,
+    timing: Timing,
+    schedule: Sequence[float],
+    random: Random,
+    address: str | None = None,
+) -> Result:
+    """The next state of a claimed delivery after one attempt to this address, with the attempt and its feed entries.
 
     Example:
 
@@ -65,21 +73,18 @@ def settle(claim: Claim, attempted: AttemptResult, timing: Timing, schedule: Seq
         settle(claim, SendFailed("HTTP 500"), timing, (), random).delivery.status  # dead
     """
     attempt = _attempt(claim, attempted, timing)
-    status, reason, due_at = _next_state(claim, attempted, timing.ended_at, schedule, random)
     delivery = claim.delivery.model_copy(
         update={
-            "status": status,
-            "reason": reason,
+            **_next_state(claim, attempted, timing.ended_at, schedule, random),
             "checkpoint": _checkpoint(claim.delivery, attempted),
-            "next_attempt_at": due_at,
             "updated_at": timing.ended_at,
         }
     )
     feed = [attempted_entry(delivery, attempt)]
-    if status in ENDINGS:
-        feed.append(entry(ENDINGS[status], delivery))
+    if delivery.status in ENDINGS:
+        feed.append(entry(ENDINGS[delivery.status], delivery))
     health_mark, pause_seconds = _health(attempted)
-    return Result(delivery, attempt, tuple(feed), claim.cause, health_mark, pause_seconds)
+    return Result(delivery, attempt, tuple(feed), claim.cause, health_mark, pause_seconds, address)
 
 
 def reason_to_skip(claim: Claim, time_of_day: Callable[[], datetime]) -> Skipped | None:
@@ -91,7 +96,7 @@ def reason_to_skip(claim: Claim, time_of_day: Callable[[], datetime]) -> Skipped
     if event.cancelled_at is not None:
         return Skipped(Status.CANCELLED, EVENT_CANCELLED)
     if event.expires_at is not None and event.expires_at <= time_of_day():
-        return Skipped(Status.DEAD, "expired before it could be sent")
+        return Skipped(Status.DEAD, _EXPIRED)
     return None
 
 
@@ -122,14 +127,15 @@ def release(claim: Claim, now: datetime) -> Result:
     return Result(delivery, cause=claim.cause)
 
 
-def hold(claim: Claim, unavailable: ChannelUnavailable, now: datetime, seconds: float) -> Result:
-    """Give a claim back because its channel can send nothing, and leave its lane alone for `seconds`.
+def hold(claim: Claim, unavailable: ChannelUnavailable, now: datetime, seconds: float, address: str) -> Result:
+    """Give a claim back because its channel can send nothing, and leave its lane alone for `seconds`
+    while its target is at this address.
 
     The attempt that the claim counted is taken back.
     """
     released = release(claim, now)
     delivery = released.delivery.model_copy(update={"reason": unavailable.detail[:ERROR_CHARS]})
-    return replace(released, delivery=delivery, pause_seconds=seconds)
+    return replace(released, delivery=delivery, pause_seconds=seconds, address=address)
 
 
 def cancel(delivery: Delivery, reason: str, now: datetime) -> Result:
@@ -138,6 +144,14 @@ def cancel(delivery: Delivery, reason: str, now: datetime) -> Result:
         update={"status": Status.CANCELLED, "reason": reason, "next_attempt_at": None, "updated_at": now}
     )
     return Result(ended, feed=(entry(FeedKind.DELIVERY_CANCELLED, ended),))
+
+
+def expire(delivery: Delivery, now: datetime) -> Result:
+    """End a pending delivery whose event has expired."""
+    ended = delivery.model_copy(
+        update={"status": Status.DEAD, "reason": _EXPIRED, "next_attempt_at": None, "updated_at": now}
+    )
+    return Result(ended, feed=(entry(FeedKind.DELIVERY_DEAD, ended),))
 
 
 def cancel_instead(result: Result) -> Result:
@@ -157,6 +171,7 @@ def replay(delivery: Delivery, now: datetime) -> Result:
             "status": Status.PENDING,
             "reason": "replay requested",
             "schedule_base": delivery.attempt_count,
+            "steps_spared": 0.0,
             "checkpoint": None if delivery.status is Status.DELIVERED else delivery.checkpoint,
             "next_attempt_at": now,
             "updated_at": now,
@@ -233,24 +248,42 @@ def _health(attempted: AttemptResult) -> tuple[HealthMark, float | None]:
 
 def _next_state(
     claim: Claim, attempted: AttemptResult, now: datetime, schedule: Sequence[float], random: Random
-) -> tuple[Status, str | None, datetime | None]:
+) -> Mapping[str, object]:
+    """What an attempt changes of its delivery's place in its life."""
     if isinstance(attempted, Receipt):
-        return Status.DELIVERED, None, None
-    if isinstance(attempted, SendFailed) and (attempted.permanent or attempted.status_code == HTTPStatus.GONE):
-        return Status.DEAD, attempted.detail[:ERROR_CHARS], None
+        return _ended(Status.DELIVERED, None)
     detail = attempted.detail[:ERROR_CHARS]
-    asked = attempted.retry_after if isinstance(attempted, SendFailed) else None
+    if isinstance(attempted, SendFailed) and (attempted.permanent or attempted.status_code == HTTPStatus.GONE):
+        return _ended(Status.DEAD, detail)
     number = claim.delivery.attempt_count - claim.delivery.schedule_base
-    wait = next_wait(schedule, number, retry_after=asked, random=random.random)
+    if number >= MOST_ATTEMPTS:
+        return _ended(Status.DEAD, f"gave up after {number} attempts: {detail}")
+    wait = _wait(claim.delivery, attempted, number, schedule, random)
     if wait is None:
-        return Status.DEAD, f"gave up after attempt {number} of the retry schedule: {detail}", None
-    if isinstance(attempted, Unknown):
-        # The process failed and not the target, so there is nothing to wait for; the attempt counts all the same, so
-        # that a message which kills processes comes to an end.
-        wait = 0.0
+        return _ended(Status.DEAD, f"gave up after attempt {number} of the retry schedule: {detail}")
     # Rounded up, because stores keep milliseconds and a `Retry-After` must not be cut short.
-    due_at = now + timedelta(milliseconds=ceil(wait * 1000))
+    due_at = now + timedelta(milliseconds=ceil(wait.seconds * 1000))
     # Dead at once and not when it is due: the publisher learns the outcome as soon as it is certain.
     if claim.event.expires_at is not None and due_at >= claim.event.expires_at:
-        return Status.DEAD, f"expired before the next attempt: {detail}", None
-    return Status.PENDING, detail, due_at
+        return _ended(Status.DEAD, f"expired before the next attempt: {detail}")
+    spared = number - wait.steps
+    return {"status": Status.PENDING, "reason": detail, "next_attempt_at": due_at, "steps_spared": spared}
+
+
+def _ended(status: Status, reason: str | None) -> Mapping[str, object]:
+    return {"status": status, "reason": reason, "next_attempt_at": None}
+
+
+def _wait(
+    delivery: Delivery, attempted: SendFailed | Unknown, number: int, schedule: Sequence[float], random: Random
+) -> Wait | None:
+    """The wait after failed attempt `number` of the schedule, from 1."""
+    steps = number - 1 - delivery.steps_spared
+    if isinstance(attempted, SendFailed):
+        throttled = attempted.status_code == HTTPStatus.TOO_MANY_REQUESTS
+        asked = attempted.retry_after
+        return next_wait(schedule, steps, retry_after=asked, throttled=throttled, random=random.random)
+    # The process failed and not the target, so there is nothing to wait for; the attempt uses up its step all the same,
+    # so that a message which kills processes comes to an end.
+    wait = next_wait(schedule, steps, random=random.random)
+    return None if wait is None else replace(wait, seconds=0.0)

@@ -4,7 +4,6 @@ A job is run by every process (what is on its own disk), by each worker, or only
 process can list all jobs, and run one on request.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -17,6 +16,7 @@ import structlog
 from hub.clock import Clock
 from hub.cluster.leadership import Leadership
 from hub.cluster.roles import Role
+from hub.compute import Threads
 from hub.errors import NotFound, Unavailable
 from hub.maintenance.clock_watch import ClockWatch
 from hub.maintenance.run_history import CountRun, RunHistory
@@ -48,6 +48,7 @@ class Housekeeping:
         leadership: Leadership,
         roles: Collection[Role],
         clock_watch: ClockWatch,
+        threads: Threads,
         *,
         sweep: Work,
         end_abandoned_tasks: Work,
@@ -57,6 +58,7 @@ class Housekeeping:
         self._upkeep = store.upkeep
         self._clock = clock
         self._clock_watch = clock_watch
+        self._threads = threads
         self._sweep = sweep
         self._end_abandoned_tasks = end_abandoned_tasks
         self._stopping = False
@@ -123,8 +125,8 @@ class Housekeeping:
         directory, age = self._settings.data_dir / "tmp", timedelta(seconds=self._settings.temp_retention)
         if (reason := await self._clock_watch.reason()) is not None:
             return {"held": reason}
-        # On a thread, because a slow disk would hold up the event loop.
-        return asdict(await asyncio.to_thread(clean, directory, age, self._clock.now()))
+        # On a thread of its own, because a disk that hangs would hold up the event loop, or all that uses threads.
+        return asdict(await self._threads.run(clean, directory, age, self._clock.now()))
 
     async def _purge_events(self) -> Mapping[str, Any]:
         return await self._drain(partial(self._upkeep.purge, self._before(self._settings.retention)))

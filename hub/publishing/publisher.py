@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
-from typing import Any
 
 from hub.catalogue.catalogue import Catalogue
-from hub.catalogue.event_types import BUILT_IN, validate_builtin
-from hub.catalogue.subscriptions import Subscription
+from hub.catalogue.event_types import BUILT_IN, EventType
+from hub.catalogue.event_types.checking import check_builtin
+from hub.catalogue.matching import Matcher
 from hub.clock import Clock
-from hub.errors import Conflict, Fault, HubError, Invalid, StaleCatalogue
+from hub.compute import Budget, ComputePool, OverBudget
+from hub.errors import Conflict, Fault, HubError, Invalid, StaleCatalogue, Unavailable
 from hub.ids import new_id
-from hub.models import Event, FeedEntry, FeedKind
+from hub.models import FeedEntry, FeedKind
 from hub.publishing.event import ParsedEvent
 from hub.publishing.recipients import Recipients
 from hub.stores.base import (
@@ -28,8 +29,12 @@ from hub.stores.base import (
 from hub.telemetry.metrics import Metrics
 
 ACCEPT_TRIES = 8
-MATCHED_AT_ONCE = 2_000
-"""After matching with this many subscriptions, a batch lets other requests have their turn."""
+FREE_TRIES = 3
+"""After so many, this process does not change the catalogue during a further one."""
+COMPUTE_SECONDS = 2.0
+"""Processor time in which all events of one request must be checked and matched."""
+AT_ONCE_SECONDS = 0.02
+"""After this time a batch lets other requests have their turn."""
 PATIENCE_SECONDS = 5.0
 """How long a request waits for another one with the same idempotency key before it is answered with 409."""
 _NO_TURN = nullcontext()
@@ -55,6 +60,7 @@ class Publisher:
         clock: Clock,
         metrics: Metrics,
         notify: Notify,
+        compute: ComputePool,
         *,
         strict_types: bool,
         fanout_inline_max: int,
@@ -64,6 +70,8 @@ class Publisher:
         self._clock = clock
         self._metrics = metrics
         self._notify = notify
+        self._compute = compute
+        self._matcher = Matcher(compute)
         self._strict_types = strict_types
         self._fanout_inline_max = fanout_inline_max
         self._under_way: dict[tuple[str, str], asyncio.Event] = {}
@@ -80,34 +88,38 @@ class Publisher:
 
     async def publish_one(self, tenant: str, item: ParsedEvent, idempotency: Idempotency | None) -> AcceptResult:
         """Accept one event. Raises as `publish` does, and `Invalid` where a batch would have a rejected item."""
+        budget = Budget(COMPUTE_SECONDS)
         try:
-            self._check(tenant, item)
+            await self._check(tenant, item, budget)
         except Invalid:
             # It may have been valid when it was sent first, as before its expiry: then it gets its first answer again.
             answer = await self._intake.recall(tenant, idempotency) if idempotency else None
             if answer is None:
                 raise
             return answer
-        return await self._accept(lambda: self._batch_of_one(tenant, item, idempotency))
+        return await self._accept(lambda: self._batch_of_one(tenant, item, idempotency, budget))
 
     async def _accept(self, build: Callable[[], Awaitable[Batch]]) -> AcceptResult:
         """Commit a batch; build it again when the catalogue has changed meanwhile (see docs/decisions/0006)."""
         started = self._clock.monotonic()
         batch = await build()
         async with self._turn(batch.tenant, batch.idempotency) if batch.idempotency else _NO_TURN:
-            for _ in range(ACCEPT_TRIES):
+            for attempt in range(ACCEPT_TRIES):
                 try:
-                    answer = await self._intake.accept(batch)
+                    async with self._catalogue.unchanged() if attempt >= FREE_TRIES else _NO_TURN:
+                        # Only now, because those who wait for their turn wait while others change the catalogue.
+                        if attempt > 0:
+                            await self._catalogue.refresh()
+                            batch = await build()
+                        answer = await self._intake.accept(batch)
                 except StaleCatalogue:
-                    await self._catalogue.refresh()
-                    batch = await build()
                     continue
                 self._count(answer, self._clock.monotonic() - started)
                 # After a replayed answer too: the earlier one may have been this very call, repeated by the store after
                 # a lost connection, and then nobody was notified.
                 self._notify(Signal(_due(batch), any(entry.fan_out is not None for entry in batch.entries)))
                 return answer
-        raise StaleCatalogue("The catalogue is being changed by many callers at once; try again.", retry_after=1)
+        raise Unavailable("The catalogue is being changed without pause; nothing was accepted.", retry_after=1)
 
     @asynccontextmanager
     async def _turn(self, tenant: str, idempotency: Idempotency) -> AsyncIterator[None]:
@@ -129,63 +141,79 @@ class Publisher:
             del self._under_way[request]
             answered.set()
 
-    async def _batch_of_one(self, tenant: str, item: ParsedEvent, idempotency: Idempotency | None) -> Batch:
-        entry = self._entry(tenant, 0, item, Recipients(self._fanout_inline_max))
-        return Batch(tenant, (entry,), (), idempotency, self._catalogue.version)
+    async def _batch_of_one(
+        self, tenant: str, item: ParsedEvent, idempotency: Idempotency | None, budget: Budget
+    ) -> Batch:
+        # Of the catalogue as it is now: when it changes while this is matched, the store refuses the batch.
+        version, recipients = self._catalogue.version, Recipients(self._fanout_inline_max)
+        entry = await self._entry(tenant, 0, item, recipients, budget)
+        return Batch(tenant, (entry,), (), idempotency, version)
 
     async def _batch(
         self, tenant: str, items: Sequence[ParsedEvent | HubError], idempotency: Idempotency | None
     ) -> Batch:
         # Of the catalogue as it is now: when it changes while others have their turn, the store refuses the batch.
         version, recipients = self._catalogue.version, Recipients(self._fanout_inline_max)
-        entries, rejected, matched = [], [], 0
+        budget, entries, rejected = Budget(COMPUTE_SECONDS), [], []
+        turn_ends = self._clock.monotonic() + AT_ONCE_SECONDS
         for index, item in enumerate(items):
             try:
                 if isinstance(item, HubError):
                     raise item
-                self._check(tenant, item)
-                entries.append(self._entry(tenant, index, item, recipients))
-                matched += len(self._catalogue.subscribed(tenant, item.type))
+                await self._check(tenant, item, budget)
+                entries.append(await self._entry(tenant, index, item, recipients, budget))
             except HubError as error:
                 rejected.append(ItemResult(index, "rejected", problem=error.problem()))
-            if matched > MATCHED_AT_ONCE:
-                matched = 0
+            if self._clock.monotonic() > turn_ends:
                 await asyncio.sleep(0)
+                turn_ends = self._clock.monotonic() + AT_ONCE_SECONDS
         return Batch(tenant, tuple(entries), tuple(rejected), idempotency, version)
 
-    def _check(self, tenant: str, item: ParsedEvent) -> None:
+    async def _check(self, tenant: str, item: ParsedEvent, budget: Budget) -> None:
         """Raises `Invalid` when the event breaks the schema of its type, or a rule of time."""
         faults: Sequence[Fault] = ()
         registered = self._catalogue.event_type(tenant, item.type)
-        if item.type in BUILT_IN:
-            faults = validate_builtin(item.type, item.data_value)
+        if item.type in BUILT_IN or (registered is not None and registered.validator is not None):
+            faults = await self._faults(tenant, item, registered, budget)
         elif registered is None and self._strict_types:
             raise Invalid(
                 "This hub accepts registered event types only: register it with PUT /v1/event-types/{type}. The "
                 "operator can switch HUB_STRICT_TYPES off.",
                 errors=[Fault("is not registered", "/type")],
             )
-        if registered is not None and registered.validator is not None:
-            faults = [*faults, *registered.validator.validate(item.data_value)]
         if item.expires_at is not None and item.expires_at <= self._clock.now():
             faults = [*faults, Fault("must be in the future", "/expires_at")]
         if faults:
             raise Invalid("The event breaks a rule; see `errors`.", errors=faults)
 
-    def _entry(self, tenant: str, index: int, item: ParsedEvent, recipients: Recipients) -> BatchEntry:
+    async def _faults(
+        self, tenant: str, item: ParsedEvent, registered: EventType | None, budget: Budget
+    ) -> Sequence[Fault]:
+        data, raw, faults = item.data_value, item.data, list[Fault]()
+        try:
+            if item.type in BUILT_IN:
+                faults += await check_builtin(tenant, item.type, data, raw, budget, self._compute)
+            if registered is not None and registered.validator is not None:
+                faults += await registered.validator.check(tenant, data, raw, budget, self._compute)
+        except OverBudget:
+            raise _too_costly("checked against the schema of its type") from None
+        return faults
+
+    async def _entry(
+        self, tenant: str, index: int, item: ParsedEvent, recipients: Recipients, budget: Budget
+    ) -> BatchEntry:
         event = item.accepted(new_id("evt"), tenant, self._clock.now())
-        deliveries, fan_out = recipients.of(self._matched(event, item.data_value))
+        subscribed = self._catalogue.subscribed(tenant, event.type)
+        matched = self._matcher.matched_at_once(subscribed, event, item.data_value)
+        if matched is None:
+            try:
+                matched = await self._matcher.matched(subscribed, event, item.data_value, budget)
+            except OverBudget:
+                raise _too_costly("matched with the filters of its subscriptions") from None
+        deliveries, fan_out = recipients.of(matched)
         shown = event.model_dump_json(exclude={"data"}).encode()
         feed = FeedEntry(tenant, FeedKind.EVENT_ACCEPTED, shown, event_type=event.type, event_id=event.id)
         return BatchEntry(index, event, deliveries, feed, fan_out)
-
-    def _matched(self, event: Event, data: Any) -> Sequence[Subscription]:
-        subscribed = self._catalogue.subscribed(event.tenant, event.type)
-        # What filters see is built only where one looks.
-        if not any(subscription.filter for subscription in subscribed):
-            return subscribed
-        seen = event.seen(data)
-        return [s for s in subscribed if s.filter is None or s.filter.holds(seen)]
 
     def _count(self, answer: AcceptResult, seconds: float) -> None:
         if answer.replayed:
@@ -197,6 +225,13 @@ class Publisher:
             rejected=statuses.count("rejected"),
             seconds=seconds,
         )
+
+
+def _too_costly(how: str) -> Invalid:
+    fault = Fault(f"takes more than {COMPUTE_SECONDS:g} s of processor time to be {how}", "/data")
+    return Invalid(
+        "The event was not accepted: it costs too much. Send less data, or fewer events at a time.", errors=[fault]
+    )
 
 
 def _due(batch: Batch) -> dict[str, datetime | None]:

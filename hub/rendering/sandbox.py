@@ -5,7 +5,8 @@ See docs/decisions/0004.
 Costs are limited before they arise: ranges are allowed in `for` only, loops are charged before they run, and filters
 whose result may be much larger than their input are checked before they run (all others afterwards). What no such rule
 foresees ends at a limit of CPU time, which unlike wall-clock time does not depend on what else the machine does.
-Templates of the hub and of channels are code: they may include partials, and have no limit of CPU time.
+Templates of the hub and of channels are code: they may include partials, and have no limit of CPU time but that of the
+event loop, after which they are rendered elsewhere (see docs/decisions/0031).
 """
 
 import math
@@ -44,6 +45,8 @@ MAX_WRITTEN = 1_048_576
 MAX_STORED = 4 * 1_048_576
 MAX_STEPS = 20_000
 MAX_CPU_SECONDS = 0.04
+LIGHT_COMPILING = 4_000
+"""The weight of what may be compiled on the event loop for one message."""
 _TICKS_PER_CHECK = 8
 # Liquid takes these from the machine's clock; but a message that is sent again must have the same text.
 _NO_CLOCK = {"now": None, "today": None}
@@ -54,11 +57,28 @@ class RenderFailed(Exception):
     """A template cannot be rendered for this event. The text names the place in the template, and quotes no value."""
 
 
-class Meter:
-    """What rendering one message has cost so far; all templates of the message share it."""
+class TooSlow(RenderFailed):
+    """Rendering takes more processor time than it may, wherever it is done."""
 
-    def __init__(self) -> None:
-        self._cpu_seconds = MAX_CPU_SECONDS
+
+def compiling_weight(source: str) -> int:
+    """What a template costs to compile: as many microseconds, or a few more."""
+    return len(source) + 50 * (source.count("{{") + source.count("{%"))
+
+
+class Meter:
+    """What rendering one message has cost so far; all templates of the message share it.
+
+    A meter for the event loop has less time, which templates that are trusted have to keep as well, and refuses to
+    compile what is large.
+    """
+
+    def __init__(self, cpu_seconds: float = MAX_CPU_SECONDS, *, on_loop: bool = False) -> None:
+        self.on_loop = on_loop
+        self.is_late = False
+        """Whether the time is over."""
+        self._cpu_seconds = cpu_seconds
+        self._compiling = 0
         self._steps = 0
         self._stored = 0
         self._written = 0
@@ -83,7 +103,15 @@ class Meter:
 
     def check_time(self) -> None:
         if time.thread_time() > self._ends_at:
+            self.is_late = True
             raise ResourceLimitError("takes too long", token=None)
+
+    def compile(self, source: str) -> None:
+        """Charge what it takes to compile a template, which cannot be interrupted."""
+        self._compiling += compiling_weight(source)
+        if self.on_loop and self._compiling > LIGHT_COMPILING:
+            self.is_late = True
+            raise ResourceLimitError("takes too long to compile", token=None)
 
     def charge(self, steps: int) -> None:
         self._steps += steps
@@ -239,7 +267,7 @@ class Sandbox(Environment):
         filters: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
         self.escape = escape
-        self._trusted = partials is not None
+        self.is_trusted = partials is not None
         self._own_filters = filters or {}
         super().__init__(loader=CachingDictLoader(dict(partials or {})))
         for name in partials or ():
@@ -247,7 +275,7 @@ class Sandbox(Environment):
             self.get_template(name)
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
-        for tag in (*_TAGS, include_tag.IncludeTag) if self._trusted else _TAGS:
+        for tag in (*_TAGS, include_tag.IncludeTag) if self.is_trusted else _TAGS:
             self.add_tag(tag)
         self.filters.update(FILTERS)
         self.filters.update(self._own_filters)
@@ -256,7 +284,7 @@ class Sandbox(Environment):
         """Raises `LiquidError`."""
         if len(source) > MAX_SOURCE:
             raise ResourceLimitError(f"has more than {MAX_SOURCE} characters", token=None)
-        if self._trusted:
+        if self.is_trusted:
             return self.from_string(source)
         check_markup(source)
         try:
@@ -271,7 +299,7 @@ class Sandbox(Environment):
         context = _Context(template, globals={**_NO_CLOCK, **seen})
         context.meter, context.loop_weight = meter, 1
         buffer = context.get_buffer()
-        with nullcontext() if self._trusted else meter.running():
+        with nullcontext() if self.is_trusted and not meter.on_loop else meter.running():
             template.render_with_context(context, buffer)
         return buffer.getvalue()
 

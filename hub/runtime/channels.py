@@ -1,12 +1,13 @@
 """The channels of a process, with the operator's settings."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 import structlog
 
-from channels.base import Channel, ChannelContext
+from channels.base import Channel, ChannelContext, RunInThread
 from channels.discovery import load_channels
 from channels.http import open_client
 from hub.dispatch.channel_checks import ChannelCheck, check_channels
@@ -16,10 +17,12 @@ from hub.settings import Settings, unknown_settings
 _log = structlog.get_logger(__name__)
 
 
-async def open_channels(stack: AsyncExitStack, settings: Settings) -> Mapping[str, Channel[Any]]:
+async def open_channels(
+    stack: AsyncExitStack, settings: Settings, run_in_thread: RunInThread = asyncio.to_thread
+) -> Mapping[str, Channel[Any]]:
     """One instance of each installed channel, all on one HTTP client; the stack closes them. Raises `HubError`."""
     http = await stack.enter_async_context(open_client(settings.allow_private_targets))
-    context = ChannelContext(http, settings.data_dir, settings.channel_options)
+    context = ChannelContext(http, settings.data_dir, settings.channel_options, run_in_thread)
     try:
         channels = {kind: channel(context) for kind, channel in load_channels().items()}
     except (ValueError, RuntimeError) as wrong:

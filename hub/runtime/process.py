@@ -92,12 +92,33 @@ async def _start(stack: AsyncExitStack, core: Core) -> Process:
         await _share_holds(stack, core)
     # Last to start and so first to end: its jobs use everything that was started before.
     start_housekeeping(stack, core, housekeeping, leadership)
+    _watch_loop(stack, core)
     _log.info("process.started", process=core.id, roles=sorted(core.roles))
-    readiness = Readiness(store.upkeep, store.leases, follower, core.roles, core.clock_watch, partial(_warnings, core))
+    readiness = Readiness(
+        store.upkeep,
+        store.leases,
+        follower,
+        core.roles,
+        core.clock_watch,
+        partial(_warnings, core),
+        stalled_seconds=lambda: worker.dispatcher.stalled_seconds if worker is not None else 0.0,
+    )
     for warning in _warnings(core):
         _log.warning("process.warned", warning=warning)
     gauges = BacklogGauges(store.upkeep, core.catalogue, core.sender.holds, clock, core.metrics)
     return Process(core, readiness, services, worker, gauges if Role.SCHEDULER in core.roles else None)
+
+
+def _watch_loop(stack: AsyncExitStack, core: Core) -> None:
+    """Show how far the event loop is behind, and what waits for the threads and processes beside it."""
+    watch, compute, lag = core.metrics.watch, core.compute, core.loop_lag
+    run_in_background(stack, "loop lag", lag.watch, core.clock)
+    core.metrics.watch_total("requests_shed", "Requests to publish that a busy loop refused.", lambda: lag.refused)
+    watch("compute_waiting", "Calls that wait for a process that computes.", lambda: compute.waiting)
+    watch("compute_busy", "Processes that compute.", lambda: compute.busy)
+    for threads in core.threads.values():
+        watch(f"{threads.name}_threads_waiting", "Calls that wait for a thread.", partial(getattr, threads, "waiting"))
+        watch(f"{threads.name}_threads_busy", "Calls in a thread.", partial(getattr, threads, "busy"))
 
 
 async def _share_holds(stack: AsyncExitStack, core: Core) -> None:

@@ -35,6 +35,7 @@ def make_housekeeping(
         leadership,
         core.roles,
         core.clock_watch,
+        core.threads["cleanup"],
         sweep=sweep,
         end_abandoned_tasks=recovery.recover,
         count_run=core.metrics.ran,

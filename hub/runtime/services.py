@@ -7,6 +7,7 @@ from functools import partial
 
 from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.keys.service import Keyring
+from hub.catalogue.matching import Matcher
 from hub.catalogue.sources.service import Sources
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.clock import Clock
@@ -25,6 +26,7 @@ from hub.runtime.core import Core
 from hub.settings import Settings
 from hub.stream import Broadcaster, KnownTypes, Limits, StreamTickets, open_broadcaster
 from hub.tasks import TaskRunner
+from hub.telemetry.loop_lag import LoopLag
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Services:
     tickets: StreamTickets
     known_types: KnownTypes
     tasks: TaskRunner
+    loop_lag: LoopLag
     rotation: SecretRotation
     housekeeping: Housekeeping
 
@@ -78,7 +81,11 @@ async def open_services(stack: AsyncExitStack, core: Core, housekeeping: Houseke
 
 def _services(core: Core, keys: Keyring, stream: Broadcaster, housekeeping: Housekeeping) -> Services:
     settings, store, clock, catalogue = core.settings, core.store, core.clock, core.catalogue
-    event_types, events, notify = EventTypes(catalogue, clock), Events(store.archive), core.notifier.notify
+    event_types, events, notify = (
+        EventTypes(catalogue, clock, core.compute),
+        Events(store.archive),
+        core.notifier.notify,
+    )
     deliveries = Deliveries(
         events,
         store.archive,
@@ -90,6 +97,7 @@ def _services(core: Core, keys: Keyring, stream: Broadcaster, housekeeping: Hous
         clock,
         notify,
         core.metrics,
+        Matcher(core.compute),
     )
     return Services(
         settings=settings,
@@ -109,6 +117,7 @@ def _services(core: Core, keys: Keyring, stream: Broadcaster, housekeeping: Hous
         tickets=StreamTickets(store.tickets, keys, clock),
         known_types=KnownTypes(event_types, catalogue, strict=settings.strict_types),
         tasks=TaskRunner(store.tasks, clock, core.id),
+        loop_lag=core.loop_lag,
         rotation=core.rotation,
         housekeeping=housekeeping,
     )
@@ -121,6 +130,7 @@ def _publisher(core: Core) -> Publisher:
         core.clock,
         core.metrics,
         core.notifier.notify,
+        core.compute,
         strict_types=core.settings.strict_types,
         fanout_inline_max=core.settings.fanout_inline_max,
     )
@@ -135,7 +145,7 @@ async def _open_stream(stack: AsyncExitStack, core: Core) -> Broadcaster:
         max_age=settings.stream_max_age,
     )
     stream = await stack.enter_async_context(
-        open_broadcaster(core.store.feed, core.clock, limits, core.catalogue.subscription_name)
+        open_broadcaster(core.store.feed, core.clock, limits, core.catalogue.subscription_name, core.memory)
     )
     core.metrics.watch("stream_listeners", "Live listeners.", lambda: stream.listeners)
     core.metrics.watch_total("stream_overflows", "Listeners that fell behind.", lambda: stream.overflows)

@@ -1,7 +1,6 @@
 """The processes of the hub: the app under uvicorn, from the listening socket to the graceful stop."""
 
 import gc
-import resource
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -13,6 +12,7 @@ from hub.app import create_app
 from hub.clock import SystemClock
 from hub.cluster.roles import Role
 from hub.errors import HubError
+from hub.server.descriptors import fitted, raise_limit, report_lowered
 from hub.server.http_limits import bounded
 from hub.server.sockets import listening_socket
 from hub.server.supervisor import Supervisor
@@ -25,10 +25,6 @@ CONNECTIONS_SECONDS = 3
 """How long connections have to end when the hub stops: requests take milliseconds, and listeners are told to leave."""
 PATIENCE_SECONDS = 10.0
 """How long one of several processes has beyond its graceful stop, before it is killed."""
-DESCRIPTORS = 65_536
-"""The limit on open files that the hub asks for; the hard limit of the process may be lower."""
-RESERVED_DESCRIPTORS = 128
-"""For files, the store and the resolver."""
 COLLECTIONS = (20_000, 20, 50)
 """After how many new objects the youngest are looked at, and after how many such looks older and the oldest ones."""
 
@@ -97,15 +93,16 @@ def _listen(settings: Settings, roles: frozenset[Role]) -> socket.socket | None:
 def _run_roles(
     settings: Settings, roles: frozenset[Role], listening: socket.socket | None, on_started: Callable[[], None]
 ) -> None:
-    room = _raise_descriptor_limit() - RESERVED_DESCRIPTORS - settings.max_in_flight
+    fitting, connections = fitted(settings, raise_limit())
     try:
-        app = create_app(settings, roles)
+        app = create_app(fitting, roles)
     except (ValueError, RuntimeError) as wrong:
         raise HubError(str(wrong)) from wrong
+    report_lowered(settings, fitting)
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=bounded(max(room, 16)),
+        http=bounded(connections),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -125,14 +122,3 @@ def _settle_heap() -> None:
     gc.freeze()
     gc.set_threshold(*COLLECTIONS)
     gc.enable()
-
-
-def _raise_descriptor_limit() -> int:
-    """Raise the soft limit on open files, and give it: each listener and each attempt needs one, and the usual soft
-    limit is 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return wanted

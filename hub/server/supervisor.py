@@ -26,7 +26,8 @@ raises what this raises."""
 
 
 class Supervisor:
-    """Forks the processes and watches them. It has neither an event loop nor threads, so that it can fork at any time.
+    """Forks the processes and watches them. It has no event loop, and no thread but that of the log, which
+    is made for that, so that it can fork at any time.
 
     A process that is told to stop has `patience` seconds before it is killed.
 

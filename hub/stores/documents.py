@@ -57,6 +57,7 @@ class DeliveryDocument(msgspec.Struct, omit_defaults=True):
     cause: str = "automatic"
     due_at: int | None = None
     checkpoint: str | None = None
+    steps_spared: float = 0.0
     attempts: dict[int, StoredAttempt] = {}
 
 

@@ -10,10 +10,18 @@ numbers to its scripts. Instants are seconds of one clock that the caller choose
 callers wait until such an instant as a millisecond: at a fraction later they would wake too early and find nothing.
 """
 
+from dataclasses import replace
 from math import ceil, inf
 from typing import Final
 
-from hub.stores.base import UNBOUNDED, BreakerState, HealthMark, LanePolicy
+from hub.stores.base import (
+    FASTEST_PER_SECOND,
+    SLOWEST_PER_SECOND,
+    UNBOUNDED,
+    BreakerState,
+    HealthMark,
+    LanePolicy,
+)
 
 THRESHOLD: Final = 10
 """This many failures in a row open the breaker."""
@@ -124,16 +132,18 @@ class LaneState:
     def adopt(self, policy: LanePolicy) -> None:
         """Follow this policy from now on.
 
-        A newer revision means that the subscription was changed, perhaps to another target, so what is known of the
-        target's health is forgotten. An older revision comes from a process that has not seen the change yet; it is
-        ignored.
+        What is known of the target's health belongs to its address, and is forgotten with that. An older revision
+        comes from a process that has not seen a change of the subscription yet; it is ignored.
         """
         if policy.revision < self.policy.revision:
             return
-        if policy.revision > self.policy.revision:
+        if policy.address != self.policy.address:
             self.breaker = Breaker()
             self._paused_until = self._spent_until = -inf
         self.policy = policy
+        if (rate := policy.per_second) is not None and not SLOWEST_PER_SECOND <= rate <= FASTEST_PER_SECOND:
+            # One over a smaller number is too large to be reckoned with.
+            self.policy = replace(policy, per_second=min(max(rate, SLOWEST_PER_SECOND), FASTEST_PER_SECOND))
 
     # -- what may start ------------------------------------------------------------------------------------------------
 
@@ -189,6 +199,10 @@ class LaneState:
         return max(self._spent_until, now - _burst_seconds(per_second))
 
     # -- what an attempt came to ---------------------------------------------------------------------------------------
+
+    def is_at(self, address: str | None) -> bool:
+        """Whether the lane's target is still where an attempt was made; None is anywhere."""
+        return address is None or address == self.policy.address
 
     def record(self, mark: HealthMark, now: float, spread: float) -> None:
         """Record what an attempt that ended says of the target's health; for `spread` see `Breaker.failed`."""

@@ -2,13 +2,14 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import orjson
 
 from hub.errors import BadRequest
-from hub.stores.base import Listing, Page
+from hub.stores.base import PAGE_BYTES, Listing, Page
 from hub.stores.milliseconds import instant
 
 T = TypeVar("T")
@@ -35,8 +36,14 @@ def listing(items: Sequence[T], page: Page, cursor: Callable[[T], str]) -> Listi
     return Listing(kept, cursor(kept[-1]) if len(items) > len(kept) > 0 else None)
 
 
+def fitting(sizes: Iterable[int], page: Page) -> Page:
+    """The page with no more items than `PAGE_BYTES` hold, but one at least. `sizes` are those of the items."""
+    fit = sum(total <= PAGE_BYTES for total in accumulate(sizes))
+    return Page(min(max(fit, 1), page.limit), page.cursor)
+
+
 def searched(found: Listing[T], end: tuple[int, int | str] | None) -> Listing[T]:
-    """A page of a search, which looked no further than the position `end`, an instant and a key; None: to the end of
+    """A page of a query that looked no further than the position `end`, an instant and a key; None: to the end of
     the list."""
     if found.next_cursor is not None or end is None:
         return found

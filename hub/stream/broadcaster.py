@@ -17,8 +17,10 @@ import structlog
 
 from hub.clock import Clock
 from hub.errors import Unavailable
+from hub.shares import MemoryBudget, TenantTurns
 from hub.stores.base import Feed
 from hub.stream import frames
+from hub.stream.chunk import pieces
 from hub.stream.listener import Listener, State
 from hub.stream.live_tail import PAGE, RETRY, RETRY_BUSY, LiveTail
 from hub.stream.registry import Registry
@@ -56,21 +58,26 @@ class Broadcaster:
 
     Example:
 
-        async with open_broadcaster(store.feed, clock, Limits(), catalogue.subscription_name) as stream:
+        memory, name_of = MemoryBudget(10**8), catalogue.subscription_name
+        async with open_broadcaster(store.feed, clock, Limits(), name_of, memory) as stream:
             async for chunk in await stream.listen("default", Selection(), None, lambda: True):
                 ...
     """
 
-    def __init__(self, feed: Feed, clock: Clock, limits: Limits, name_of: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, feed: Feed, clock: Clock, limits: Limits, name_of: Callable[[str], str | None], memory: MemoryBudget
+    ) -> None:
         self.closing = anyio.Event()
         """Set it to end every connection and admit no more."""
         self._feed = feed
         self._clock = clock
         self._limits = limits
+        self._memory = memory
+        self._turns = TenantTurns()
         self._registry = Registry(limits.max_listeners)
         self._encode = partial(frames.entry, name_of=name_of)
         self._live = LiveTail(
-            feed, clock, self._registry, self._encode, buffer=limits.buffer, heartbeat=limits.heartbeat
+            feed, clock, self._registry, self._encode, buffer=limits.buffer, heartbeat=limits.heartbeat, memory=memory
         )
 
     @property
@@ -126,14 +133,15 @@ class Broadcaster:
         try:
             yield frames.retry(*RETRY) + start.opening
             async with aclosing(self._history(listener, start)) as pages:
-                async for page in pages:
-                    yield page
+                async for piece in pages:
+                    yield piece
             while (chunk := await listener.take()) is not None:
                 yield chunk
         except Unavailable:
             yield _refusal(_STORE_AWAY)
         finally:
             self._live.remove(listener)
+            listener.discard()
 
     def _admit(self, tenant: str, selection: Selection, is_allowed: Callable[[], bool]) -> Listener | None:
         if self.closing.is_set():
@@ -160,20 +168,35 @@ class Broadcaster:
                 far = self._live.hand_over_cursor - cursor > PAGE
                 until = self._live.hand_over_cursor if far else self._live.attach(listener, cursor)
                 continue
+            page, cursor = await self._page(listener, cursor, until)
+            size = sum(map(len, page))
+            if not self._memory.take(listener.tenant, size):
+                self._live.end(listener, _refusal("too much waits for listeners that do not read"))
+                return
+            try:
+                for piece, _ in pieces(page):
+                    yield piece
+            finally:
+                self._memory.give_back(listener.tenant, size)
+
+    async def _page(self, listener: Listener, cursor: int, until: int) -> tuple[list[bytes], int]:
+        """The frames of the next page after the cursor, and the cursor after it."""
+        # The live tail reads through the same store, and must not wait behind the history of many listeners.
+        async with self._turns.of(listener.tenant):
             rows = await self._feed.read(cursor, PAGE, listener.tenant)
-            # What comes after `until` is read in a later turn, or comes through the buffer: here it would come twice.
-            page = [row for row in rows if row.id <= until]
-            trimmed, _ = await self._feed.bounds()
-            # Asked after the read: the page's first entry proves that nothing before it was trimmed by then.
-            lost = trimmed > cursor and not (page and page[0].id <= trimmed)
-            opening = frames.gap(trimmed, trimmed + 1, cursor) if lost else b""
-            # A page that is not full holds all that this tenant has up to `until`, so what follows need not be read
-            # again.
-            cursor = page[-1].id if len(page) == PAGE else max(until, trimmed if lost else 0)
-            selected = [row for row in page if listener.selection.passes(row.entry)]
-            # A listener whose filter lets little through resumes from here, and not from the last event that it got.
-            closing = b"" if selected and selected[-1].id == cursor else frames.cursor(cursor)
-            yield opening + b"".join(map(self._encode, selected)) + closing
+        # What comes after `until` is read in a later turn, or comes through the buffer: here it would come twice.
+        page = [row for row in rows if row.id <= until]
+        trimmed, _ = await self._feed.bounds()
+        # Asked after the read: the page's first entry proves that nothing before it was trimmed by then.
+        lost = trimmed > cursor and not (page and page[0].id <= trimmed)
+        opening = frames.gap(trimmed, trimmed + 1, cursor) if lost else b""
+        # A page that is not full holds all that this tenant has up to `until`, so what follows need not be read
+        # again.
+        cursor = page[-1].id if len(page) == PAGE else max(until, trimmed if lost else 0)
+        selected = [row for row in page if listener.selection.passes(row.entry)]
+        # A listener whose filter lets little through resumes from here, and not from the last event that it got.
+        closing = b"" if selected and selected[-1].id == cursor else frames.cursor(cursor)
+        return [opening, *map(self._encode, selected), closing], cursor
 
     def close(self) -> None:
         """End every connection and admit no more."""
@@ -221,11 +244,11 @@ def _refusal(reason: str) -> bytes:
 
 @asynccontextmanager
 async def open_broadcaster(
-    feed: Feed, clock: Clock, limits: Limits, name_of: Callable[[str], str | None]
+    feed: Feed, clock: Clock, limits: Limits, name_of: Callable[[str], str | None], memory: MemoryBudget
 ) -> AsyncIterator[Broadcaster]:
     """A broadcaster that reads until the context ends, which ends every connection. `name_of` gives the name of a
     subscription, with which entries show it."""
-    broadcaster = Broadcaster(feed, clock, limits, name_of)
+    broadcaster = Broadcaster(feed, clock, limits, name_of, memory)
     running = asyncio.create_task(broadcaster.run(), name="stream")
     try:
         yield broadcaster

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from enum import Enum, auto
 
+from hub.stream.chunk import PIECE_BYTES, Chunk
 from hub.stream.selection import Selection
 
 
@@ -60,7 +61,7 @@ class Listener:
         """The id of the last entry that it reads as history; 0 until it is attached."""
         self.offered = 0
         """Up to which entry it is told in its history, its buffer or what it was sent; 0 until it is attached."""
-        self._chunks: list[bytes] = []
+        self._chunks: list[Chunk] = []
         self._entries = 0
         self._bytes = 0
         self._ready = asyncio.Event()
@@ -78,38 +79,56 @@ class Listener:
         self.state = State.ATTACHED
         self.hand_over = self.offered = hand_over
 
-    def offer(self, chunk: bytes, entries: int, *, max_entries: int, max_bytes: int) -> bool:
-        """Buffer `chunk`, which holds `entries` events; False, buffering nothing, when that would be too much.
+    def offer(self, chunk: Chunk, *, max_entries: int, max_bytes: int) -> bool:
+        """Buffer `chunk`; False, buffering nothing, when that would be too much.
 
         An empty buffer takes any chunk: otherwise one event over the limit would end each connection that resumes
         before it.
         """
-        if self._chunks and (self._entries + entries > max_entries or self._bytes + len(chunk) > max_bytes):
+        size = len(chunk.data)
+        if self._chunks and (self._entries + chunk.entries > max_entries or self._bytes + size > max_bytes):
+            return False
+        if not chunk.keep(always=not self._chunks):
             return False
         self._chunks.append(chunk)
-        self._entries += entries
-        self._bytes += len(chunk)
+        self._entries += chunk.entries
+        self._bytes += size
         self._ready.set()
         return True
 
     def end(self, last_words: bytes, *, discard: bool = False) -> None:
         """Let the connection end after the buffer (or, with `discard`, without it) and `last_words`."""
         if discard:
-            self._chunks.clear()
+            self.discard()
         # Not counted against the limit: it is short, and it says where the listener can resume.
-        self._chunks.append(last_words)
+        self._chunks.append(Chunk(last_words))
         self.state = State.ENDED
         self._ready.set()
 
+    def discard(self) -> None:
+        """Drop what is in the buffer."""
+        for chunk in self._chunks:
+            chunk.drop()
+        self._chunks.clear()
+        self._entries = self._bytes = 0
+
     async def take(self) -> bytes | None:
-        """The whole buffer as one chunk, as soon as there is any; None after the end."""
+        """What is in the buffer, as soon as there is any, at most some `PIECE_BYTES` of it; None after the end."""
         if not self._chunks:
             if self.state is State.ENDED:
                 return None
             # Cleared only while the buffer is empty, and by its one reader, so no chunk that is offered goes unnoticed.
             self._ready.clear()
             await self._ready.wait()
-        chunk = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        self._entries = self._bytes = 0
-        return chunk
+        taken, size = 0, 0
+        for chunk in self._chunks:
+            if taken and size + len(chunk.data) > PIECE_BYTES:
+                break
+            taken, size = taken + 1, size + len(chunk.data)
+        chunks = self._chunks[:taken]
+        del self._chunks[:taken]
+        for chunk in chunks:
+            chunk.drop()
+            self._entries -= chunk.entries
+        self._bytes -= size
+        return chunks[0].data if taken == 1 else b"".join([chunk.data for chunk in chunks])

@@ -5,13 +5,17 @@ from collections.abc import Callable, Sequence
 
 from hub.clock import Clock
 from hub.models import FeedRow
+from hub.shares import MemoryBudget
 from hub.stores.base import Feed
 from hub.stream import frames
+from hub.stream.chunk import Chunk, pieces
 from hub.stream.listener import Listener, State
 from hub.stream.registry import Registry
 
 PAGE = 500
 """Entries in one read, of the live tail and of history."""
+CHECKED_AT_ONCE = 10_000
+"""After holding so many entries against selections, the broadcast yields to the loop."""
 MAX_BUFFER_BYTES = 1024 * 1024
 SLICE = 64
 PAUSE_PER_LISTENER = 0.000_1
@@ -40,6 +44,7 @@ class LiveTail:
         *,
         buffer: int,
         heartbeat: float,
+        memory: MemoryBudget,
     ) -> None:
         self.cursor = 0
         """The last entry that every attached listener was offered. It stands still while there are none."""
@@ -51,6 +56,7 @@ class LiveTail:
         self._encode = encode
         self._buffer = buffer
         self._heartbeat = heartbeat
+        self._memory = memory
         self._has_listeners = asyncio.Event()
         self._broadcasting = 0
         """The last entry of the broadcast under way, which some listeners were offered already."""
@@ -91,7 +97,7 @@ class LiveTail:
 
     def send_heartbeat(self, listener: Listener) -> None:
         """Keep a quiet attached connection alive, and its cursor fresh."""
-        self._offer(listener, frames.HEARTBEAT + self._moved(listener), 0)
+        self._offer(listener, Chunk(frames.HEARTBEAT + self._moved(listener)))
 
     async def broadcast_next(self) -> None:
         """Wait for new entries, while there are attached listeners, and offer them."""
@@ -117,46 +123,57 @@ class LiveTail:
     async def _broadcast(self, rows: Sequence[FeedRow]) -> None:
         """Offer entries to the listeners that select them, `SLICE` listeners at a time."""
         woken = 0
-        for selected, listeners in self._plan(rows):
-            joined = b"".join([frame for _, frame in selected])
+        for tenant, selected, listeners in await self._plan(rows):
+            chunks = self._chunks(tenant, [frame for _, frame in selected])
             for place in range(0, len(listeners), SLICE):
                 some = listeners[place : place + SLICE]
-                self._offer_to_each(some, selected, joined)
+                self._offer_to_each(some, selected, chunks)
                 woken += len(some)
                 if woken >= SLICE:
                     woken -= await self._yield_to_loop(woken)
         await self._yield_to_loop(woken)
 
-    def _plan(self, rows: Sequence[FeedRow]) -> list[tuple[Frames, list[Listener]]]:
-        """Which frames go to which listeners. A listener that is attached later reads these entries as history."""
+    async def _plan(self, rows: Sequence[FeedRow]) -> list[tuple[str, Frames, list[Listener]]]:
+        """Which frames of which tenant go to which listeners.
+
+        A listener that is attached later reads these entries as history.
+        """
         by_tenant: dict[str, list[FeedRow]] = {}
         for row in rows:
             by_tenant.setdefault(row.entry.tenant, []).append(row)
-        plan: list[tuple[Frames, list[Listener]]] = []
+        plan: list[tuple[str, Frames, list[Listener]]] = []
+        checked = 0
         for tenant, own in by_tenant.items():
-            groups = self._registry.groups(tenant)
+            # A copy, because listeners come and go while this yields to the loop.
+            groups = [*self._registry.groups(tenant)]
             entries = [(row, self._encode(row)) for row in own] if groups else ()
             for selection, listeners in groups:
                 selected = [(row.id, frame) for row, frame in entries if selection.passes(row.entry)]
+                checked += len(own)
+                if checked > CHECKED_AT_ONCE:
+                    checked = 0
+                    await asyncio.sleep(0)
                 if selected:
                     # A copy, because listeners come and go while the broadcast yields to the loop.
-                    plan.append((selected, list(listeners)))
+                    plan.append((tenant, selected, list(listeners)))
         return plan
 
-    def _offer_to_each(self, listeners: Sequence[Listener], selected: Frames, joined: bytes) -> None:
+    def _chunks(self, tenant: str, selected: Sequence[bytes]) -> list[Chunk]:
+        return [Chunk(data, entries, tenant, self._memory) for data, entries in pieces(selected)]
+
+    def _offer_to_each(self, listeners: Sequence[Listener], selected: Frames, chunks: Sequence[Chunk]) -> None:
         first, last = selected[0][0], selected[-1][0]
         heartbeat_at = self._clock.monotonic() + self._heartbeat
         for listener in listeners:
             # Both can have happened since the plan was made.
             if listener.state is State.ENDED or listener.offered >= last:
                 continue
-            if listener.offered < first:
-                fits = self._offer(listener, joined, len(selected))
-            else:
+            fitting = chunks
+            if listener.offered >= first:
                 # It was attached in the middle of these rows: what it reads as history must not come again.
                 new = [frame for cursor, frame in selected if cursor > listener.offered]
-                fits = self._offer(listener, b"".join(new), len(new))
-            if fits:
+                fitting = self._chunks(listener.tenant, new)
+            if all(self._offer(listener, chunk) for chunk in fitting):
                 listener.offered = last
                 listener.heartbeat_at = heartbeat_at
             else:
@@ -169,8 +186,8 @@ class LiveTail:
         await asyncio.sleep(woken * PAUSE_PER_LISTENER)
         return woken
 
-    def _offer(self, listener: Listener, chunk: bytes, entries: int) -> bool:
-        return listener.offer(chunk, entries, max_entries=self._buffer, max_bytes=MAX_BUFFER_BYTES)
+    def _offer(self, listener: Listener, chunk: Chunk) -> bool:
+        return listener.offer(chunk, max_entries=self._buffer, max_bytes=MAX_BUFFER_BYTES)
 
     def _moved(self, listener: Listener) -> bytes:
         """Tells the listener how far it has come, where the last event that it was sent does not."""

@@ -1,8 +1,8 @@
 """Which entries of the feed a listener wants to see."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from hub.catalogue.patterns import matches
+from hub.catalogue.patterns import patterns_of
 from hub.models import FeedEntry, Status
 
 
@@ -18,6 +18,10 @@ class Selection:
     event_id: str | None = None
     subscription_id: str | None = None
     statuses: frozenset[Status] = frozenset()
+    _patterns: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_patterns", frozenset(self.types))
 
     def passes(self, entry: FeedEntry) -> bool:
         if self.event_id is not None and entry.event_id != self.event_id:
@@ -26,7 +30,9 @@ class Selection:
             return False
         if self.statuses and entry.status not in self.statuses:
             return False
-        return not self.types or any(
-            matches(pattern, entry.kind) or (entry.event_type is not None and matches(pattern, entry.event_type))
-            for pattern in self.types
+        # Looked up, however many there are: each entry is held against the selection of each listener.
+        return (
+            not self._patterns
+            or not self._patterns.isdisjoint(patterns_of(entry.kind))
+            or (entry.event_type is not None and not self._patterns.isdisjoint(patterns_of(entry.event_type)))
         )

@@ -1,7 +1,6 @@
 """One line of JSON (or, for people, of text) for everything that the process logs, from every library.
 
-The caller that logs writes the line to standard error itself. A reader of that pipe that stops reading stops the hub
-too once the pipe is full, so give it a reader that never waits, such as a file or journald.
+Who logs never waits for the reader of standard error; see `hub.telemetry.log_writer`.
 """
 
 import json
@@ -15,6 +14,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from hub.telemetry.log_writer import LogWriter
 from hub.telemetry.redaction import redact
 from hub.telemetry.request_context import add_request
 
@@ -33,11 +33,16 @@ class LogOutput:
     role: str
     """A member of every line, unless it is empty."""
     _render: Processor
-    _stream: TextIO
+    _writer: LogWriter
+
+    @property
+    def dropped(self) -> int:
+        """Lines of the whole process that were not written, because the reader of the log did not keep up."""
+        return self._writer.dropped
 
     def write(self, events: Iterable[EventDict]) -> None:
         """Write a line for each event, which has its `event`, `level`, `logger` and `timestamp`."""
-        _Line("", self._stream).msg("\n".join(str(self._render(None, "", event)) for event in events))
+        self._writer.write("\n".join(str(self._render(None, "", event)) for event in events))
 
 
 def configure(level: str, style: str, stream: TextIO | None = None, *, role: str = "") -> LogOutput:
@@ -50,6 +55,7 @@ def configure(level: str, style: str, stream: TextIO | None = None, *, role: str
         raise ValueError(f"the log level is one of {', '.join(LEVELS)}, and the log format json, console or auto")
     threshold = LEVELS[level.lower()]
     stream = stream or sys.stderr
+    writer = LogWriter(stream)
     if style == "auto":
         style = "console" if stream.isatty() else "json"
     render: Processor = _json if style == "json" else structlog.dev.ConsoleRenderer(colors=stream.isatty())
@@ -68,11 +74,11 @@ def configure(level: str, style: str, stream: TextIO | None = None, *, role: str
     structlog.configure(
         processors=chain,
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=lambda name="hub": _Line(name, stream),
+        logger_factory=lambda name="hub": _Line(name, writer),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
-    root.handlers = [_Bridge(chain, stream)]
+    root.handlers = [_Bridge(chain, writer)]
     root.setLevel(threshold)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
@@ -80,23 +86,18 @@ def configure(level: str, style: str, stream: TextIO | None = None, *, role: str
         logging.getLogger(name).handlers = []
     # The hub writes its own line for each request: this one shows the query, which may hold a ticket.
     logging.getLogger("uvicorn.access").propagate = False
-    return LogOutput(threshold, role, render, stream)
+    return LogOutput(threshold, role, render, writer)
 
 
 class _Line:
     """The end of a structlog logger: the method of each level writes a finished line."""
 
-    def __init__(self, name: str, stream: TextIO) -> None:
+    def __init__(self, name: str, writer: LogWriter) -> None:
         self.name = name
-        self._stream = stream
+        self._writer = writer
 
     def msg(self, line: str) -> None:
-        try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            # The reader is gone or the disk is full, and there is nowhere to report it. Work goes on.
-            pass
+        self._writer.write(line)
 
     debug = info = warning = error = critical = exception = msg
 
@@ -104,17 +105,17 @@ class _Line:
 class _Bridge(logging.Handler):
     """Sends the records of the standard library through the hub's own chain."""
 
-    def __init__(self, chain: Sequence[Processor], stream: TextIO) -> None:
+    def __init__(self, chain: Sequence[Processor], writer: LogWriter) -> None:
         super().__init__()
         self._chain = chain
-        self._stream = stream
+        self._writer = writer
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             message = record.getMessage()
         except Exception:  # noqa: BLE001 - a log call with wrong arguments must not fail its caller
             message = str(record.msg)
-        line = _Line(record.name, self._stream)
+        line = _Line(record.name, self._writer)
         event: Any = {"event": message}
         if record.exc_info:
             event["exc_info"] = record.exc_info

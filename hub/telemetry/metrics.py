@@ -69,6 +69,7 @@ class Metrics:
         self._accept_seconds = histogram(
             "hub_accept_duration_seconds", "Time a request to publish waited for its commit."
         )
+        self._lag = histogram("hub_event_loop_lag_seconds", "How late the event loop came to what was due.")
         # Looking up a child in the library takes longer than counting does.
         self._attempts = cache(counter("hub_attempts", "Attempts, by outcome.", ["channel", "outcome"]).labels)
         self._attempt_seconds = cache(
@@ -103,6 +104,10 @@ class Metrics:
             self._duplicates.inc(duplicates)
         if rejected:
             self._rejected.inc(rejected)
+
+    def lagged(self, seconds: float) -> None:
+        """The event loop came to something `seconds` after it was due."""
+        self._lag.observe(seconds)
 
     def attempted(self, channel: str, outcome: Outcome, seconds: float | None) -> None:
         """An attempt ended after `seconds`; None when its duration is unknown."""

@@ -16,10 +16,12 @@ _ACCEPTABLE = re.compile(rb"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
 
 @dataclass(slots=True)
 class RequestContext:
-    """Of one request. `key_id` is None until its key is known, and stays None where a request needs no key."""
+    """Of one request. `key_id` is None until its key is known, and stays None where a request needs no key. `tenant` is
+    empty until it is known for whom the request is."""
 
     request_id: str
     key_id: str | None = None
+    tenant: str = ""
 
 
 _current: ContextVar[RequestContext | None] = ContextVar("request", default=None)
@@ -53,11 +55,11 @@ def current_request() -> RequestContext | None:
     return _current.get()
 
 
-def identified(key_id: str) -> None:
-    """Note whose request the current one is."""
+def identified(tenant: str, key_id: str | None = None) -> None:
+    """Note for which tenant the current request is, and with which key."""
     context = _current.get()
     if context is not None:
-        context.key_id = key_id
+        context.tenant, context.key_id = tenant, key_id
 
 
 def add_request(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -212,6 +212,15 @@ class ChannelContract:
         assert sender.unavailable(target) is None
 
     @_asyncio
+    async def test_its_host_is_the_same_for_the_same_target_and_shows_no_secret(
+        self, sender: Channel[Any], target: TargetModel
+    ) -> None:
+        host = sender.host(target)
+        assert host
+        assert sender.host(target) == host
+        assert not any(secret in host for secret in (*self.secrets, *secrets_in(target)))
+
+    @_asyncio
     async def test_a_send_is_one_arrival_and_a_receipt(
         self, sender: Channel[Any], message: Message, target: TargetModel, destination: Destination
     ) -> None:

@@ -1,8 +1,13 @@
 import asyncio
 import errno
+import fcntl
 import os
 import stat
+import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import orjson
 import pytest
@@ -13,6 +18,8 @@ from channels.file import FileChannel, FileTarget
 from hub.testing.messages import MESSAGE, message
 from tests.channels.conftest import MakeContext
 
+Args = TypeVarTuple("Args")
+T = TypeVar("T")
 TARGET = FileTarget(name="orders")
 
 
@@ -135,3 +142,49 @@ async def test_what_the_hub_may_not_write_is_a_matter_of_the_operator(
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(ChannelUnavailable, match="cannot be written"):
         await FileChannel(make_context()).send(MESSAGE, TARGET)
+
+
+class Threads:
+    """Runs one call after another, and holds those up whose file hangs."""
+
+    def __init__(self, hanging: str) -> None:
+        self.hanging = hanging
+        self.go_on = threading.Event()
+        self.under_way: list[str] = []
+
+    async def run(self, function: Callable[[Unpack[Args]], T], /, *args: *Args) -> T:
+        named: tuple[Any, ...] = args
+        self.under_way.append(named[1])
+        if named[1] == self.hanging:
+            await asyncio.to_thread(self.go_on.wait)
+        return await asyncio.to_thread(function, *args)
+
+
+async def test_a_file_that_hangs_takes_one_thread_and_holds_up_no_other_file(
+    make_context: MakeContext, tmp_path: Path
+) -> None:
+    threads = Threads("hanging")
+    channel = FileChannel(replace(make_context(), run_in_thread=threads.run))
+    for _ in range(2):
+        # The first has a thread when it is given up, and the second waits for that.
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await channel.send(MESSAGE, FileTarget(name="hanging"))
+    await channel.send(MESSAGE, TARGET)
+    assert threads.under_way == ["hanging", "orders"]
+    threads.go_on.set()
+    await channel.send(MESSAGE, FileTarget(name="hanging"))
+    assert len((tmp_path / "files" / "acme" / "hanging.jsonl").read_bytes().splitlines()) == 2
+
+
+async def test_a_file_that_another_process_holds_holds_up_no_other_file(
+    make_context: MakeContext, tmp_path: Path
+) -> None:
+    channel = FileChannel(make_context())
+    await channel.send(MESSAGE, FileTarget(name="held"))
+    with (tmp_path / "files" / "acme" / "held.jsonl").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = asyncio.create_task(channel.send(MESSAGE, FileTarget(name="held")))
+        await channel.send(MESSAGE, TARGET)
+        assert not waiting.done()
+    await waiting

@@ -17,6 +17,7 @@ from hub.stores.base import (
     ClaimRequest,
     ClaimResult,
     DeliveryQuery,
+    Effect,
     EventChange,
     EventChanges,
     EventQuery,
@@ -24,6 +25,7 @@ from hub.stores.base import (
     Idempotency,
     Intake,
     ItemResult,
+    LaneClass,
     Listing,
     Match,
     NewDelivery,
@@ -48,7 +50,12 @@ class Row:
     appointed: datetime | None = None
     """When people want it: an instant of the time of day, in place of `due_at`."""
     lease_until: float = 0.0
-    retry: bool = False
+
+    @property
+    def lane_class(self) -> LaneClass:
+        if self.cause is Cause.REPLAY:
+            return LaneClass.REPLAY
+        return LaneClass.RETRY if self.delivery.attempt_count else LaneClass.LIVE
 
 
 @dataclass
@@ -64,6 +71,19 @@ class Contents:
     changes: dict[str, EventChange] = field(default_factory=dict)
     records: dict[tuple[str, str, str], Record] = field(default_factory=dict)
     version: int = 0
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Write these records of the catalogue in its next version."""
+        self.version += 1
+        for record in records:
+            key = record.kind, record.tenant, record.id
+            # Removed first, so that records stand in the order of their versions.
+            self.records.pop(key, None)
+            self.records[key] = replace(record, version=self.version)
+
+    def has_moved(self, tenant: str, version: int) -> bool:
+        """Whether records of this tenant have changed since that version."""
+        return any(record.version > version for record in self.records.values() if record.tenant == tenant)
 
 
 def _new_row(contents: Contents, new: NewDelivery, event: Event, clock: Clock) -> None:
@@ -92,7 +112,7 @@ class ModelIntake(Intake):
         contents = self._contents
         if batch.idempotency and (answer := await self.recall(batch.tenant, batch.idempotency)):
             return answer
-        if batch.catalogue_version != contents.version:
+        if contents.has_moved(batch.tenant, batch.catalogue_version):
             raise StaleCatalogue("The catalogue has changed.")
         verdicts = list(batch.rejected)
         for entry in batch.entries:
@@ -167,9 +187,17 @@ class ModelQueue(GatedQueue):
     async def due(self) -> Mapping[str, datetime]:
         due: dict[str, datetime] = {}
         for row in self._rows(Status.PENDING):
-            at, lane = self._due_at(row), row.delivery.subscription_id
+            at, lane = self._due_at(row), row.delivery.lane
             due[lane] = min(at, due.get(lane, at))
         return due
+
+    async def expired(self, at: datetime, limit: int) -> Sequence[Delivery]:
+        ended = [
+            (expires_at, row.delivery)
+            for row in self._rows(Status.PENDING)
+            if (expires_at := self._contents.events[row.delivery.event_id].expires_at) is not None and expires_at <= at
+        ]
+        return [delivery for _, delivery in sorted(ended, key=lambda one: one[0])[:limit]]
 
     async def renew(self, claims: Sequence[Claim], lease_seconds: float) -> None:
         for claim in claims:
@@ -180,9 +208,9 @@ class ModelQueue(GatedQueue):
     async def _claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         claims: list[Claim] = []
         for want in wants:
-            rows = [one for one in self._rows(Status.PENDING) if one.delivery.subscription_id == want.lane]
+            rows = [one for one in self._rows(Status.PENDING) if one.delivery.lane == want.lane]
             due = [row for row in rows if self._due_at(row) <= self._clock.now()]
-            due.sort(key=lambda row: (row.retry != want.retries_first, self._due_at(row)))
+            due.sort(key=lambda row: (row.lane_class is not want.first, row.lane_class, self._due_at(row)))
             for row in due[: want.limit]:
                 row.lease_until = self._clock.monotonic() + lease_seconds[want.lane]
                 claims.append(self._leased(row, attempt_count=row.delivery.attempt_count + 1, next_attempt_at=None))
@@ -202,18 +230,28 @@ class ModelQueue(GatedQueue):
         row, delivery = self._contents.rows.get(result.delivery.id), result.delivery
         if row is None or row.delivery.token != delivery.token:
             return WriteOutcome.FENCED
+        cancelled = self._contents.events[delivery.event_id].cancelled_at is not None
+        if delivery.status is Status.PENDING and cancelled:
+            return WriteOutcome.EVENT_CANCELLED
+        if any(self._is_stale(effect) for effect in result.effects):
+            return WriteOutcome.STALE
         if delivery.status is Status.PENDING:
-            if self._contents.events[delivery.event_id].cancelled_at is not None:
-                return WriteOutcome.EVENT_CANCELLED
             wait = (delivery.next_attempt_at or delivery.updated_at) - delivery.updated_at
             row.due_at = self._clock.monotonic() + wait.total_seconds()
             row.appointed = None
         row.delivery = delivery.model_copy(update={"token": delivery.token + 1})
-        row.cause, row.retry = result.cause, delivery.attempt_count > delivery.schedule_base
+        row.cause = result.cause
         if result.attempt is not None:
             self._contents.attempts.setdefault(delivery.id, {})[result.attempt.number] = result.attempt
-        self._contents.feed.extend(result.feed)
+        if result.effects:
+            self._contents.write([effect.record for effect in result.effects])
+        self._contents.feed.extend([*result.feed, *(entry for effect in result.effects for entry in effect.feed)])
         return WriteOutcome.RECORDED
+
+    def _is_stale(self, effect: Effect) -> bool:
+        record = effect.record
+        kept = self._contents.records.get((record.kind, record.tenant, record.id))
+        return kept is None or kept.version != effect.version
 
     async def _reclaim(self, limit: int, *, all_owners: bool) -> Sequence[Claim]:
         now = self._clock.monotonic()
@@ -286,12 +324,7 @@ class ModelRecords(Records):
         contents = self._contents
         if expected not in (None, contents.version):
             raise StaleCatalogue("The catalogue has changed.")
-        contents.version += 1
-        for record in records:
-            key = record.kind, record.tenant, record.id
-            # Removed first, so that records stand in the order of their versions.
-            contents.records.pop(key, None)
-            contents.records[key] = replace(record, version=contents.version)
+        contents.write(records)
         contents.feed.extend(feed)
         return contents.version
 

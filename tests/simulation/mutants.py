@@ -1,6 +1,7 @@
 """Faults that the hub, or a store, must not have; each is put back while the simulation looks for it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -51,11 +52,7 @@ def stale_catalogue_is_accepted(patch: pytest.MonkeyPatch) -> None:
     """An event is accepted although its recipients were found in a catalogue that has changed since."""
 
     async def accept(intake: Any, batch: Batch) -> AcceptResult:
-        version, intake._contents.version = intake._contents.version, batch.catalogue_version
-        try:
-            return await original(intake, batch)
-        finally:
-            intake._contents.version = version
+        return await original(intake, replace(batch, catalogue_version=intake._contents.version))
 
     original = ModelIntake.accept
     patch.setattr(ModelIntake, "accept", accept)
@@ -67,7 +64,7 @@ def results_are_not_fenced(patch: pytest.MonkeyPatch) -> None:
     def write(queue: Any, result: Result) -> WriteOutcome:
         row = queue._contents.rows[result.delivery.id]
         current = result.delivery.model_copy(update={"token": row.delivery.token})
-        return original(queue, Result(current, result.attempt, result.feed, result.cause, result.health_mark))
+        return original(queue, replace(result, delivery=current))
 
     original = ModelQueue._write
     patch.setattr(ModelQueue, "_write", write)

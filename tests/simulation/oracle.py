@@ -89,6 +89,9 @@ class Oracle:
     def _note_finished(self, results: Sequence[Result], outcomes: Sequence[WriteOutcome]) -> None:
         for result, outcome in zip(results, outcomes, strict=True):
             before = self.known.get(result.delivery.id)
+            if outcome is WriteOutcome.RECORDED:
+                for effect in result.effects:
+                    self._note_record(effect.record)
             if outcome is WriteOutcome.RECORDED and before is not None and before.status in ENDED:
                 if result.delivery.status is not Status.PENDING:
                     raise Broken(f"{result.delivery.id} ended twice: {before.status}, {result.delivery.status}")

@@ -8,9 +8,11 @@ from random import Random
 from typing import Any, Final
 
 from hub.catalogue.catalogue import Catalogue
+from hub.catalogue.matching import Matcher
 from hub.catalogue.sealing import Sealer
 from hub.catalogue.subscriptions import SubscriptionCodec
 from hub.catalogue.subscriptions.service import Subscriptions
+from hub.compute import ComputePool
 from hub.dispatch import Dispatcher
 from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.deliveries import Deliveries
@@ -76,9 +78,11 @@ class Process(Owner):
         renderer = Renderer({CHANNEL: SimulatedChannel})
         codec = SubscriptionCodec({CHANNEL: channel}, renderer, Sealer("a secret of the simulation"))
         metrics = Metrics()
+        # Filters and templates are so light here that it never starts a process.
+        compute = ComputePool()
         self.catalogue = Catalogue(calls.port(self, "records", ports.records), codec.decode)
-        self.subscriptions = Subscriptions(self.catalogue, codec, clock)
-        sender = Sender({CHANNEL: channel}, renderer, Tracing(""))
+        self.subscriptions = Subscriptions(self.catalogue, codec, clock, compute)
+        sender = Sender({CHANNEL: channel}, renderer, Tracing(""), compute)
         self.dispatcher = Dispatcher(
             queue,
             self.catalogue,
@@ -100,10 +104,18 @@ class Process(Owner):
             clock,
             self._on_signal,
             metrics,
+            self.catalogue.existing,
             alone=not ports.shared,
         )
         self.publisher = Publisher(
-            intake, self.catalogue, clock, metrics, self._on_signal, strict_types=False, fanout_inline_max=INLINE
+            intake,
+            self.catalogue,
+            clock,
+            metrics,
+            self._on_signal,
+            compute,
+            strict_types=False,
+            fanout_inline_max=INLINE,
         )
         self.deliveries = Deliveries(
             Events(archive),
@@ -116,6 +128,7 @@ class Process(Owner):
             clock,
             self._on_signal,
             metrics,
+            Matcher(compute),
         )
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from hub.catalogue.event_types.schema import Schema
+from hub.catalogue.event_types.checking import TenantSchema
 from hub.models import Kept
 
 MAX_SEARCH = 5
@@ -67,6 +67,6 @@ class EventType(Kept):
         return made
 
     @cached_property
-    def validator(self) -> Schema | None:
-        """The compiled schema, which checks an event's data; compiled once for each change of the type."""
-        return None if self.schema_ is None else Schema.compile(self.schema_)
+    def validator(self) -> TenantSchema | None:
+        """The schema, which checks an event's data; compiled once for each change of the type."""
+        return None if self.schema_ is None else TenantSchema(self.schema_)

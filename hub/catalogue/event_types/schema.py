@@ -18,12 +18,18 @@ MAX_WEIGHT = 5_000
 MAX_DESCRIPTION = 200
 """Characters of a description that an error shows."""
 _REGEX_BYTES = 1_000_000
+_LIGHT_REGEX_BYTES = 32_768
+_LIGHT_WEIGHT = 1_000
+_LIGHT_WEIGHTS: Mapping[str, int] = {"pattern": 20, "format": 20, "multipleOf": 500}
+"""How much more than any other value the costly rules weigh in a light schema, as measured with the worst data."""
 _EMAIL = re.compile(
     r'(?:[^@\x00-\x20\x7f-\x9f<>()\[\],;:\\"]{1,64}|"(?:[^"\\\x00-\x1f\x7f-\x9f]|\\[\x20-\x7e]){1,62}")'
     r'@(?:[^@\x00-\x20\x7f-\x9f<>()\[\],;:\\"]{1,189}|\[[0-9A-Za-z.:-]{1,64}\])'
 )
 # The weigher follows pointers. These lead elsewhere, some of them only while data is checked, so their cost is unknown.
 _UNBOUNDED = frozenset(("$dynamicRef", "$recursiveRef", "$dynamicAnchor", "$recursiveAnchor", "$anchor"))
+# They look again at what the rules beside them have looked at, and so on in those.
+_REPEATING = frozenset(("unevaluatedItems", "unevaluatedProperties"))
 
 
 class Schema:
@@ -49,10 +55,26 @@ class Schema:
         place = place or ("schema",)
         if not isinstance(document, dict | bool):
             raise _invalid("must be an object, true or false", place)
-        _Weigher(document, place).check()
-        # After the check of its nesting: the encoder fails on what is nested too deep.
-        if len(orjson.dumps(document)) > MAX_BYTES:
+        # First: what is larger takes long to weigh.
+        if _size(document, place) > MAX_BYTES:
             raise _invalid(f"must have at most {MAX_BYTES} bytes", place)
+        _Weigher(document, place).check()
+        return cls._compile(document, place, _REGEX_BYTES)
+
+    @classmethod
+    def compile_light(cls, document: Any) -> tuple[Self, int] | None:
+        """A schema that costs so little that it can be compiled and applied on the event loop, with its weight: the
+        cost of one check is at most proportional to it and to the size of the data. None for any other schema."""
+        try:
+            if isinstance(document, bool) or _size(document, ()) > MAX_BYTES:
+                return None
+            weight = _LightWeigher(document, ()).weight()
+            return (cls._compile(document, (), _LIGHT_REGEX_BYTES), weight) if weight <= _LIGHT_WEIGHT else None
+        except Invalid:
+            return None
+
+    @classmethod
+    def _compile(cls, document: Any, place: tuple[str | int, ...], regex_bytes: int) -> Self:
         try:
             compiled = validator_for(
                 document,
@@ -60,15 +82,18 @@ class Schema:
                 offline=True,
                 validate_formats=True,
                 formats={"email": _is_email},
-                pattern_options=RegexOptions(size_limit=_REGEX_BYTES),
+                pattern_options=RegexOptions(size_limit=regex_bytes),
             )
         except ValidationError as error:
             raise _invalid(_schema_detail(error), (*place, *error.instance_path)) from None
         return cls(compiled, document)
 
+    def is_valid(self, data: Any) -> bool:
+        """Whether there are no faults, which costs much less than to name them."""
+        return self._compiled.is_valid(data)
+
     def validate(self, data: Any) -> tuple[Fault, ...]:
         """Every place, up to twenty, where an event's data breaks the schema, with pointers under `/data`."""
-        # Nearly all data fits, and a plain yes costs less than going through the errors.
         if self._compiled.is_valid(data):
             return ()
         return tuple(fault for _, fault in zip(range(MAX_FAULTS), self._faults(data), strict=False))
@@ -138,8 +163,12 @@ class _Weigher:
         self._weights: dict[int, int] = {}
         self._under_way: set[int] = set()
 
+    def weight(self) -> int:
+        """Raises `Invalid` for what cannot be weighed."""
+        return self._weigh(self._document, self._place, 0)
+
     def check(self) -> None:
-        if self._weigh(self._document, self._place, 0) > MAX_WEIGHT:
+        if self.weight() > MAX_WEIGHT:
             raise _invalid(f"has more than {MAX_WEIGHT} parts once its references are followed", self._place)
 
     def _weigh(self, node: Any, place: tuple[str | int, ...], depth: int) -> int:
@@ -181,6 +210,31 @@ class _Weigher:
             else:
                 raise _invalid("leads nowhere", place)
         return node
+
+
+class _LightWeigher(_Weigher):
+    """Counts every value, and regular expressions for more; refuses what may cost more than in proportion."""
+
+    def _weigh(self, node: Any, place: tuple[str | int, ...], depth: int) -> int:
+        if isinstance(node, dict | list):
+            return super()._weigh(node, place, depth)
+        return _LIGHT_WEIGHTS.get(str(place[-1]), 1) if place else 1
+
+    def _inner_weights(self, node: Any, place: tuple[str | int, ...], depth: int) -> Iterator[int]:
+        if isinstance(node, dict) and not _REPEATING.isdisjoint(node):
+            raise _invalid("may cost more than in proportion", place)
+        if place[-1:] == ("patternProperties",):
+            yield _LIGHT_WEIGHTS["pattern"] * len(node)
+        yield from super()._inner_weights(node, place, depth)
+
+
+def _size(document: Any, place: tuple[str | int, ...]) -> int:
+    try:
+        return len(orjson.dumps(document))
+    except TypeError:
+        # The encoder fails on what is nested too deep, which the weigher can tell where.
+        _Weigher(document, place).check()
+        raise
 
 
 def _is_email(text: str) -> bool:

@@ -7,14 +7,20 @@ from typing import Any
 import orjson
 
 from hub.catalogue.catalogue import Catalogue
-from hub.catalogue.event_types.builtin import BUILT_IN, validate_builtin
+from hub.catalogue.event_types.builtin import BUILT_IN
+from hub.catalogue.event_types.checking import check_builtin
 from hub.catalogue.event_types.model import EventType, EventTypeSpec
 from hub.catalogue.patterns import is_type, matches
 from hub.clock import Clock
+from hub.compute import Budget, ComputePool, OverBudget
 from hub.errors import Conflict, Fault, Invalid, NotFound
 from hub.ids import new_id
 from hub.models import Event, FeedEntry, Record
 
+CHECK_SECONDS = 1.0
+"""Processor time in which example or test data must be checked."""
+COMPILE_SECONDS = 0.5
+"""Processor time in which a schema must be compiled."""
 SAMPLE_SOURCE = "urn:notification-hub:test"
 _TYPE_FORM = "must be 1 to 255 printable ASCII characters without spaces and `*`"
 _PLAIN_SAMPLE = {"message": "A sample from the notification hub."}
@@ -44,9 +50,10 @@ class EventTypes:
         event_types.find("default", "stock.low").built_in  # False
     """
 
-    def __init__(self, catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(self, catalogue: Catalogue, clock: Clock, compute: ComputePool) -> None:
         self._catalogue = catalogue
         self._clock = clock
+        self._compute = compute
 
     def listing(self, tenant: str) -> list[EventType]:
         """By name."""
@@ -73,7 +80,7 @@ class EventTypes:
         name = patterns[0].replace("*", "test") if patterns else "test"
         return next(self.examples(tenant, patterns), None) or self._sample(tenant, name, _PLAIN_SAMPLE)
 
-    def made_up(self, tenant: str, name: str, data: Any = None) -> Event:
+    async def made_up(self, tenant: str, name: str, data: Any = None) -> Event:
         """An event of this type that was never published: with these data, or otherwise with the type's example.
 
         Raises `Invalid` when the name is no type, or the data do not fit its schemas.
@@ -84,12 +91,21 @@ class EventTypes:
         if data is None:
             kind = registered or _BUILT_IN.get(name)
             return self._sample(tenant, name, _PLAIN_SAMPLE if kind is None or kind.example is None else kind.example)
-        faults = [*validate_builtin(name, data)]
-        if registered is not None and registered.validator is not None:
-            faults.extend(registered.validator.validate(data))
+        faults = await self._faults(tenant, name, registered, data)
         if faults:
             raise Invalid("The data break the schema of the type; see `errors`.", errors=faults)
         return self._sample(tenant, name, data)
+
+    async def _faults(self, tenant: str, name: str, registered: EventType | None, data: Any) -> list[Fault]:
+        raw, budget, faults = orjson.dumps(data), Budget(CHECK_SECONDS), list[Fault]()
+        try:
+            if name in BUILT_IN:
+                faults += await check_builtin(tenant, name, data, raw, budget, self._compute)
+            if registered is not None and registered.validator is not None:
+                faults += await registered.validator.check(tenant, data, raw, budget, self._compute)
+        except OverBudget:
+            return [Fault(f"takes more than {CHECK_SECONDS:g} s of processor time to be checked", "/data")]
+        return faults
 
     def examples(self, tenant: str, patterns: Sequence[str]) -> Iterator[Event]:
         """For each type that the patterns match and that has an example, that as an event; by pattern, then by name."""
@@ -115,7 +131,8 @@ class EventTypes:
             fault = Fault(_TYPE_FORM, "/path/type")
             raise Invalid("The event type is malformed.", errors=[fault])
         made = self._made(name, spec)
-        _check_example(made)
+        await self._check_schema(made, tenant)
+        await self._check_example(made, tenant)
 
         def build() -> tuple[list[Record], list[FeedEntry]]:
             # Read here and not before: it runs again when another process has changed the catalogue.
@@ -126,6 +143,25 @@ class EventTypes:
 
         await self._catalogue.change(build)
         return self.find(tenant, name)
+
+    async def _check_schema(self, kind: EventType, tenant: str) -> None:
+        """Raises `Invalid` when the schema cannot be used, or takes too long to be compiled."""
+        if kind.validator is None:
+            return
+        try:
+            await kind.validator.refuse_unusable(tenant, Budget(COMPILE_SECONDS), self._compute)
+        except OverBudget:
+            fault = Fault(f"takes more than {COMPILE_SECONDS:g} s of processor time to be compiled", "/schema")
+            raise Invalid("The schema is not usable.", errors=[fault]) from None
+
+    async def _check_example(self, kind: EventType, tenant: str) -> None:
+        """Raises `Invalid` when the example does not fit the schema."""
+        if kind.example is None:
+            return
+        faults = await self._faults(tenant, kind.type, kind, kind.example)
+        if faults:
+            moved = [replace(fault, pointer="/example" + fault.pointer.removeprefix("/data")) for fault in faults]
+            raise Invalid("The example does not fit the schema of the type; see `errors`.", errors=moved)
 
     async def delete(self, tenant: str, name: str) -> None:
         """Raises `Conflict` for a built-in type to which nothing was added."""
@@ -151,16 +187,3 @@ class EventTypes:
             created_at=now,
             updated_at=now,
         )
-
-
-def _check_example(kind: EventType) -> None:
-    """Raises `Invalid` when the schema cannot be used, or the example does not fit it."""
-    validator = kind.validator
-    if kind.example is None:
-        return
-    faults = validate_builtin(kind.type, kind.example) if kind.built_in else []
-    if validator is not None:
-        faults = [*faults, *validator.validate(kind.example)]
-    if faults:
-        moved = [replace(fault, pointer="/example" + fault.pointer.removeprefix("/data")) for fault in faults]
-        raise Invalid("The example does not fit the schema of the type; see `errors`.", errors=moved)

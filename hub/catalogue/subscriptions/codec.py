@@ -1,6 +1,6 @@
 """Makes subscriptions of what clients write, and encodes them as records of the store."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -13,20 +13,28 @@ from channels.base import Channel, SignedTarget, TargetModel
 from hub.catalogue.patterns import check_patterns
 from hub.catalogue.sealing import SealBroken, Sealer, mask_model
 from hub.catalogue.subscriptions.filters import Filter, compile_filter, refuse_contradiction
-from hub.catalogue.subscriptions.model import RateLimit, Subscription, SubscriptionSpec
+from hub.catalogue.subscriptions.model import (
+    SHORTEST_TIMEOUT,
+    RateLimit,
+    Subscription,
+    SubscriptionSpec,
+    new_address,
+)
 from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 from hub.catalogue.unknown_members import Document, split, with_unknown
+from hub.compute import ComputePool
 from hub.errors import Fault, Forbidden, HubError, Invalid
 from hub.ids import new_id
 from hub.instants import parse_instant
 from hub.models import Event, Record, member_names
 from hub.rendering import Renderer
+from hub.stores.base import SLOWEST_PER_SECOND
 from hub.stores.unreadable import READ_ERRORS
 from hub.validation import pydantic_faults
 
 MAX_EXAMPLES = 20
 _SPEC_NAMES = member_names(SubscriptionSpec)
-_RECORD_NAMES = _SPEC_NAMES | {"disabled_reason", "created_at", "updated_at"}
+_RECORD_NAMES = _SPEC_NAMES | {"address", "disabled_reason", "created_at", "updated_at"}
 _RATE_NAMES = member_names(RateLimit)
 
 
@@ -70,10 +78,15 @@ class SubscriptionCodec:
             target=target,
             # A change of something else keeps the reason for which it was disabled.
             disabled_reason=None if spec.enabled else (current and current.disabled_reason) or "disabled on request",
+            address=_address(spec, target, current),
             created_at=current.created_at if current else at,
             updated_at=at,
             unknown=_still_unknown(spec, current),
         )
+
+    async def prepare(self, tenant: str, values: Sequence[Any], compute: ComputePool) -> None:
+        """Compile the templates in these values where that does not delay others; see `Renderer.prepare`."""
+        await self._renderer.prepare(tenant, values, compute)
 
     def check_examples(self, subscription: Subscription, examples: Iterable[Event]) -> None:
         """Try the template with those of the events that the subscription would get, the first few. Raises `Invalid`
@@ -132,6 +145,7 @@ class SubscriptionCodec:
             )
             doc = with_unknown(doc, self._unknown_resealed(subscription))
         doc["disabled_reason"] = subscription.disabled_reason
+        doc["address"] = subscription.address
         doc["created_at"] = subscription.created_at
         doc["updated_at"] = subscription.updated_at
         return Record("subscription", subscription.tenant, subscription.id, orjson.dumps(doc))
@@ -148,7 +162,7 @@ class SubscriptionCodec:
 
     def _decoded(self, doc: Document, record: Record) -> Subscription:
         known, unknown = _split(doc)
-        spec = SubscriptionSpec.model_validate({**known, "target": {}})
+        spec = SubscriptionSpec.model_validate({**known, **_bounded(known), "target": {}})
         target, unknown_target, sealed_with = self._open(doc, record)
         if unknown_target:
             unknown["target"] = unknown_target
@@ -158,6 +172,7 @@ class SubscriptionCodec:
             spec=spec,
             target=target,
             filter=compile_filter(spec.filter, stored=True) if spec.filter else None,
+            address=doc.get("address", ""),
             version=record.version,
             sealed_with=sealed_with,
             unknown=unknown,
@@ -198,6 +213,7 @@ class SubscriptionCodec:
             target=target,
             filter=None,
             version=record.version,
+            address=str(doc.get("address", "")),
             sealed_with=self._sealed_with(doc, record),
             disabled_reason=disabled_reason if isinstance(disabled_reason, str) else None,
             created_at=_instant(doc.get("created_at")),
@@ -249,6 +265,18 @@ def _instant(text: object) -> datetime:
         return datetime.fromtimestamp(0, UTC)
 
 
+def _bounded(doc: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of a stored policy of which an earlier release took less than is allowed now, raised to that."""
+    bounded: dict[str, Any] = {}
+    if isinstance(timeout := doc.get("timeout"), int | float) and 0 < timeout < SHORTEST_TIMEOUT:
+        bounded["timeout"] = SHORTEST_TIMEOUT
+    limit = doc.get("rate_limit")
+    rate = limit.get("per_second") if isinstance(limit, dict) else None
+    if isinstance(rate, int | float) and 0 < rate < SLOWEST_PER_SECOND:
+        bounded["rate_limit"] = {**doc["rate_limit"], "per_second": SLOWEST_PER_SECOND}
+    return bounded
+
+
 def _built_filter(spec: SubscriptionSpec, current: Subscription | None) -> Filter | None:
     """Raises `Invalid` for a filter that is malformed, or can never match."""
     if not spec.filter:
@@ -274,6 +302,20 @@ def _still_unknown(spec: SubscriptionSpec, current: Subscription | None) -> Docu
     if current is None or current.spec.channel == spec.channel:
         return current.unknown if current else {}
     return {name: value for name, value in current.unknown.items() if name != "target"}
+
+
+def _address(spec: SubscriptionSpec, target: TargetModel, current: Subscription | None) -> str:
+    """That of the current subscription, as long as its messages go to the same place in the same way."""
+    if current is None or spec.channel != current.spec.channel or _place(target) != _place(current.target):
+        return new_address()
+    # A person who enables a subscription wants it to be tried now.
+    return new_address() if spec.enabled and not current.spec.enabled else current.address
+
+
+def _place(target: TargetModel) -> dict[str, Any]:
+    """All of a target but the secrets that its messages are signed with: a receiver that was away is not back because
+    they changed."""
+    return target.model_dump(exclude={*SignedTarget.model_fields} if isinstance(target, SignedTarget) else None)
 
 
 def _with_previous_secrets(target: TargetModel, current: Subscription | None) -> TargetModel:

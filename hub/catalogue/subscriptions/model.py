@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from secrets import token_hex
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,14 +12,21 @@ from channels.base import TargetModel
 from hub.catalogue.subscriptions.filters import Filter
 from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 from hub.retry import DEFAULT_SCHEDULE, RetrySchedule
+from hub.stores.base import FASTEST_PER_SECOND, SLOWEST_PER_SECOND
 
 DEFAULT_MAX_IN_FLIGHT = 10
+MOST_IN_FLIGHT = 1_000
+SHORTEST_TIMEOUT = 0.01
+LONGEST_TIMEOUT = 30.0
+"""In seconds."""
 
 
 class RateLimit(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    per_second: float = Field(gt=0, le=10_000, allow_inf_nan=False, strict=True, examples=[5])
+    per_second: float = Field(
+        ge=SLOWEST_PER_SECOND, le=FASTEST_PER_SECOND, allow_inf_nan=False, strict=True, examples=[5]
+    )
 
 
 class SubscriptionSpec(BaseModel):
@@ -34,11 +42,18 @@ class SubscriptionSpec(BaseModel):
     target: dict[str, Any] = Field(examples=[{"name": "orders"}])
     filter: dict[str, Any] | None = Field(default=None, examples=[{"data.total": {"gte": 100}}])
     template: dict[str, Any] | None = Field(default=None, description="Overrides of the channel's template fields.")
-    retry_schedule: RetrySchedule | None = Field(default=None, description="Seconds to wait after attempt 1, 2, …")
-    timeout: float | None = Field(
-        default=None, gt=0, le=30, allow_inf_nan=False, strict=True, description="Seconds that an attempt may take."
+    retry_schedule: RetrySchedule | None = Field(
+        default=None, description="Seconds to wait after attempt 1, 2, …; `Retry-After` of a 429 takes their place."
     )
-    max_in_flight: int = Field(default=DEFAULT_MAX_IN_FLIGHT, ge=1, le=1_000, strict=True)
+    timeout: float | None = Field(
+        default=None,
+        ge=SHORTEST_TIMEOUT,
+        le=LONGEST_TIMEOUT,
+        allow_inf_nan=False,
+        strict=True,
+        description="Seconds that an attempt may take.",
+    )
+    max_in_flight: int = Field(default=DEFAULT_MAX_IN_FLIGHT, ge=1, le=MOST_IN_FLIGHT, strict=True)
     rate_limit: RateLimit | None = None
     enabled: bool = Field(default=True, strict=True)
 
@@ -61,6 +76,11 @@ class SubscriptionView(SubscriptionSpec):
     updated_at: datetime
 
 
+def new_address() -> str:
+    """See `Subscription.address`."""
+    return token_hex(8)
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """A subscription ready to be matched and sent to."""
@@ -76,6 +96,9 @@ class Subscription:
     disabled_reason: str | None
     created_at: datetime
     updated_at: datetime
+    address: str = ""
+    """Names where its target is; a new name when that changes, or when the subscription is enabled again. What is known
+    of a target's health belongs to it. Those of older releases have none until then."""
     version: int = 0
     """The version of the catalogue in which it was written; 0 before that."""
     sealed_with: frozenset[str] = frozenset()

@@ -13,11 +13,13 @@ from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.keys.model import Principal
 from hub.catalogue.sealing import reveal_model, unmask
 from hub.catalogue.subscriptions.codec import SubscriptionCodec
-from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec
+from hub.catalogue.subscriptions.model import Subscription, SubscriptionSpec, new_address
 from hub.catalogue.subscriptions.unreadable import ForeignTarget, UnreadableTarget
 from hub.clock import Clock
+from hub.compute import ComputePool
 from hub.errors import Conflict, Invalid, NotFound
 from hub.models import Delivery, FeedEntry, FeedKind, Record
+from hub.stores.base import Effect
 from hub.validation import pydantic_faults
 
 
@@ -32,11 +34,12 @@ class Subscriptions:
         subscriptions.find(created.tenant, created.id).spec.enabled  # False
     """
 
-    def __init__(self, catalogue: Catalogue, codec: SubscriptionCodec, clock: Clock) -> None:
+    def __init__(self, catalogue: Catalogue, codec: SubscriptionCodec, clock: Clock, compute: ComputePool) -> None:
         self._catalogue = catalogue
         self._codec = codec
         self._clock = clock
-        self._event_types = EventTypes(catalogue, clock)
+        self._compute = compute
+        self._event_types = EventTypes(catalogue, clock, compute)
 
     def find(self, tenant: str, subscription_id: str) -> Subscription:
         """Raises `NotFound`."""
@@ -59,6 +62,7 @@ class Subscriptions:
 
     async def create(self, principal: Principal, spec: SubscriptionSpec) -> Subscription:
         """Raises `Invalid` where the spec breaks a rule."""
+        await self._prepare(principal.tenant, spec.template, spec.target)
         made = self._built(principal, spec)
         await self._catalogue.change(lambda: ([self._codec.encode(made)], []))
         return made
@@ -66,12 +70,20 @@ class Subscriptions:
     async def patch(self, principal: Principal, subscription_id: str, merge: dict[str, Any]) -> Subscription:
         """Apply a JSON merge patch (RFC 7396), in which `filter`, `template` and `retry_schedule` are values that are
         replaced whole. A secret that comes back as it is shown, masked, stays as it is."""
+        await self._prepare(principal.tenant, merge.get("template"), merge.get("target"), of=subscription_id)
         return await self._rebuild(principal, subscription_id, lambda current: _patched(current, merge))
 
     async def put(self, principal: Principal, subscription_id: str, spec: SubscriptionSpec) -> Subscription:
         """Replace all that clients write. A secret that comes back masked stays as it is, and so does the signing
         secret where the target names none: receivers verify with it."""
+        await self._prepare(principal.tenant, spec.template, spec.target)
         return await self._rebuild(principal, subscription_id, lambda current: _replaced(current, spec))
+
+    async def _prepare(self, tenant: str, *values: Any, of: str | None = None) -> None:
+        """Compile the templates of a request, and those of the subscription that stay: all of them are checked."""
+        current = None if of is None else self._catalogue.subscriptions(tenant).get(of)
+        stay = () if current is None else (current.spec.template, current.spec.target)
+        await self._codec.prepare(tenant, (*values, *stay), self._compute)
 
     async def _rebuild(
         self, principal: Principal, subscription_id: str, change: Callable[[Subscription], SubscriptionSpec]
@@ -101,6 +113,15 @@ class Subscriptions:
             tenant, subscription_id, lambda current: self._switched(current, enabled=False, reason=reason)
         )
 
+    def disabling(self, subscription_id: str, address: str, reason: str) -> Effect | None:
+        """What disables a subscription together with the result of an attempt to this address; None when it is
+        disabled or deleted already, or its target is elsewhere."""
+        current = self._catalogue.subscription(subscription_id)
+        if current is None or current.address != address or not current.spec.enabled:
+            return None
+        disabled = self._switched(current, enabled=False, reason=reason)
+        return Effect(self._codec.encode(disabled), current.version, tuple(_switch_entries(current, disabled)))
+
     async def rotate(self, tenant: str, subscription_id: str, grace: timedelta) -> Subscription:
         """Make a new signing secret. For `grace`, messages are signed with the old one as well."""
 
@@ -125,7 +146,9 @@ class Subscriptions:
         if current.spec.enabled == enabled:
             return current
         spec = current.spec.model_copy(update={"enabled": enabled})
-        return replace(current, spec=spec, disabled_reason=reason, updated_at=self._clock.now())
+        # A person who enables a subscription wants it to be tried now, whatever was known of its target before.
+        address = new_address() if enabled else current.address
+        return replace(current, spec=spec, address=address, disabled_reason=reason, updated_at=self._clock.now())
 
     async def _edit(
         self, tenant: str, subscription_id: str, edit: Callable[[Subscription], Subscription]

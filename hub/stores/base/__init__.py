@@ -7,6 +7,8 @@ Instants are aware UTC, kept to the millisecond.
 """
 
 from hub.stores.base.archive import (
+    LIST_STEP,
+    PAGE_BYTES,
     SEARCH_STEP,
     SEARCHED,
     Archive,
@@ -32,9 +34,18 @@ from hub.stores.base.intake import (
     Match,
     NewDelivery,
 )
-from hub.stores.base.lanes import UNBOUNDED, BreakerState, HealthMark, LaneHealth, LanePolicy
+from hub.stores.base.lanes import (
+    FASTEST_PER_SECOND,
+    SLOWEST_PER_SECOND,
+    UNBOUNDED,
+    BreakerState,
+    HealthMark,
+    LaneClass,
+    LaneHealth,
+    LanePolicy,
+)
 from hub.stores.base.page import Listing, Page
-from hub.stores.base.queue import Claim, ClaimRequest, ClaimResult, Queue, Result, WriteOutcome
+from hub.stores.base.queue import Claim, ClaimRequest, ClaimResult, Effect, Queue, Result, WriteOutcome
 from hub.stores.base.records import Records
 from hub.stores.base.store import Store
 from hub.stores.base.tasks import Tasks
@@ -42,8 +53,12 @@ from hub.stores.base.transfer import CopyState, Piece, Section, Transfer
 from hub.stores.base.upkeep import Backlog, Removed, Upkeep
 
 __all__ = [
+    "FASTEST_PER_SECOND",
+    "LIST_STEP",
+    "PAGE_BYTES",
     "SEARCHED",
     "SEARCH_STEP",
+    "SLOWEST_PER_SECOND",
     "UNBOUNDED",
     "AcceptResult",
     "Archive",
@@ -59,6 +74,7 @@ __all__ = [
     "ClockMark",
     "CopyState",
     "DeliveryQuery",
+    "Effect",
     "EventChange",
     "EventChanges",
     "EventQuery",
@@ -68,6 +84,7 @@ __all__ = [
     "Idempotency",
     "Intake",
     "ItemResult",
+    "LaneClass",
     "LaneHealth",
     "LanePolicy",
     "Leases",

@@ -13,6 +13,10 @@ SEARCHED: Final = (("order_id",), ("user_id",), ("customer", "email"))
 """The members of the data of every event that a search looks at, as paths."""
 SEARCH_STEP: Final = 500
 """How many events or deliveries one call looks at, at most, when it searches."""
+LIST_STEP: Final = 2_000
+"""As `SEARCH_STEP`, where conditions are left that no index of the store knows."""
+PAGE_BYTES: Final = 4 * 1024 * 1024
+"""How many bytes of data the events of a page have, at most. It has one event at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +87,17 @@ class Stats:
     total: ChannelStats
     channels: Mapping[str, ChannelStats]
     recent_failures: tuple[RecentFailure, ...]
+    at_least: bool = False
+    """Whether some number is larger than it says, because the store stopped counting."""
 
 
 class Archive(ABC):
     """Reading back what happened. For a tenant, what belongs to another tenant does not exist.
 
-    A query with `search` looks at no more than `SEARCH_STEP` items in one call. Its page may then have fewer items than
-    were asked for, or none, although there is a next one. See docs/decisions/0020.
+    One call looks at no more than `LIST_STEP` items, and with `search` at no more than `SEARCH_STEP`. Its page may then
+    have fewer items than were asked for, or none, although there is a next one, and `searched_to` says where it ended.
+    A page of events that is full of `PAGE_BYTES` has fewer items too, and no `searched_to`. See docs/decisions/0020 and
+    docs/decisions/0032.
     """
 
     @abstractmethod

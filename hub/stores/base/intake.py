@@ -105,7 +105,7 @@ class Intake(ABC):
         An event is a duplicate when the tenant published its (source, source_id) before, in this batch or an earlier
         one: nothing of it is written. An unexpired idempotency key that comes again with the same fingerprint gives the
         first answer, and nothing is written; with another fingerprint it raises `Invalid`. Raises `StaleCatalogue`,
-        and writes nothing, when `catalogue_version` is not the current one.
+        and writes nothing, when the tenant's records have changed since `catalogue_version`.
         """
 
     @abstractmethod

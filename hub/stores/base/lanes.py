@@ -2,19 +2,39 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+from typing import Final
+
+SLOWEST_PER_SECOND: Final = 1e-5
+"""One attempt in somewhat more than a day. What comes to less is a mistake, and the numbers of a gate would not be
+exact any more."""
+FASTEST_PER_SECOND: Final = 10_000.0
+
+
+class LaneClass(IntEnum):
+    """What goes first in a lane: what is new, what is tried again, what is sent once more on request.
+
+    Stores keep the number of none of them: it follows from the attempts of a delivery and from their cause.
+    """
+
+    LIVE = 0
+    RETRY = 1
+    REPLAY = 2
 
 
 @dataclass(frozen=True, slots=True)
 class LanePolicy:
     """What a subscription allows over all processes: attempts under way at once, attempts per second (None: any).
 
-    `revision` is the subscription's version. A newer one makes the store forget the health of the lane's target.
+    Stores take a rate of less than `SLOWEST_PER_SECOND`, or more than `FASTEST_PER_SECOND`, for that. `revision` is the
+    subscription's version; of two policies, that of the newer one counts. `address` names where the lane's target is.
+    The health of a target belongs to its address, so the store forgets it when that changes.
     """
 
     max_in_flight: int = 2**31
     per_second: float | None = None
     revision: int = 0
+    address: str = ""
 
 
 UNBOUNDED = LanePolicy()

@@ -20,5 +20,5 @@ class Listing(Generic[T]):
     items: tuple[T, ...]
     next_cursor: str | None = None
     searched_to: datetime | None = None
-    """Where a search stopped before it had found enough: what is older has not been looked at. `next_cursor` goes on
+    """Where a call stopped before it had found enough: what is older has not been looked at. `next_cursor` goes on
     there."""

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from hub.models import Attempt, Cause, Delivery, Event, FeedEntry
-from hub.stores.base.lanes import UNBOUNDED, HealthMark, LaneHealth, LanePolicy
+from hub.models import Attempt, Cause, Delivery, Event, FeedEntry, Record
+from hub.stores.base.lanes import UNBOUNDED, HealthMark, LaneClass, LaneHealth, LanePolicy
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
     """A request for at most `limit` due deliveries of this subscription.
 
-    First attempts are taken before retries, or with `retries_first` after them; each class in order of due time, and
-    the second class fills what the first leaves. `policy` bounds the lane over all processes.
+    Those of the class `first` are taken before those of the others, which follow in the order of their numbers and fill
+    what is left; each class in order of due time. `policy` bounds the lane over all processes.
     """
 
     lane: str
     limit: int
-    retries_first: bool = False
+    first: LaneClass = LaneClass.LIVE
     policy: LanePolicy = UNBOUNDED
 
 
@@ -36,6 +36,12 @@ class Claim:
     cause: Cause
     claimed_at: datetime
     damage: str | None = None
+
+    def needs_attempt(self, now: datetime) -> bool:
+        """Whether it is to be sent; otherwise it ends without an attempt."""
+        event = self.event
+        expired = event.expires_at is not None and event.expires_at <= now
+        return self.damage is None and event.cancelled_at is None and not expired
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +62,23 @@ class ClaimResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Effect:
+    """What a result changes in the catalogue: a record, which must still be in this version, and feed entries."""
+
+    record: Record
+    version: int
+    feed: tuple[FeedEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """A delivery's next state. Its token must be the last one, because a claim and every other write bumps it.
 
     A pending delivery waits, from the moment of the write, for as long as its `next_attempt_at` is after its
     `updated_at`: both are of this process's clock, and the store goes by its own. `cause` is why its next attempt is
     made. `attempt` is added to (or, by number, replaced in) the record of attempts. `health_mark` is what the attempt
-    says of the target's health. For `pause_seconds` the target wants no attempt at all.
+    says of the target's health. For `pause_seconds` the target wants no attempt at all. Both count only where the lane
+    is still at the `address` to which the attempt was made; None is any. `effects` are written with the result.
     """
 
     delivery: Delivery
@@ -71,14 +87,18 @@ class Result:
     cause: Cause = Cause.AUTOMATIC
     health_mark: HealthMark = HealthMark.NONE
     pause_seconds: float | None = None
+    address: str | None = None
+    effects: tuple[Effect, ...] = ()
 
 
 class WriteOutcome(StrEnum):
-    """Recorded; fenced: another write bumped the token; event cancelled: it would wait for a cancelled event."""
+    """Recorded; fenced: another write bumped the token; event cancelled: it would wait for a cancelled event; stale: a
+    record that it has an effect on is in another version. Nothing is written but what is recorded."""
 
     RECORDED = "recorded"
     FENCED = "fenced"
     EVENT_CANCELLED = "event_cancelled"
+    STALE = "stale"
 
 
 class Queue(ABC):
@@ -86,8 +106,9 @@ class Queue(ABC):
 
     A delivery counts as under way in its lane from its claim until a result of it is written. A lane follows the policy
     of its last claim request: no more under way than its cap, and starts spaced by its rate (a tenth of a second may be
-    caught up). None starts during a pause or while the breaker is open, and one while it is half open; after that twice
-    as many with each success, up to the cap. See docs/decisions/0010.
+    caught up). What needs no attempt, because its event has expired or was cancelled, uses up nothing of the rate, and
+    more of that may come than was asked for. None starts during a pause or while the breaker is open, and one while it
+    is half open; after that twice as many with each success, up to the cap. See docs/decisions/0010.
 
     Example:
         >>> claimed = await store.queue.claim([ClaimRequest("sub_1", limit=8)], {"sub_1": 30.0})
@@ -97,6 +118,10 @@ class Queue(ABC):
     @abstractmethod
     async def due(self) -> Mapping[str, datetime]:
         """When the first pending delivery of each lane is due."""
+
+    @abstractmethod
+    async def expired(self, at: datetime, limit: int) -> Sequence[Delivery]:
+        """Pending deliveries whose events had expired at that instant, those that expired first."""
 
     @abstractmethod
     async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
@@ -112,9 +137,11 @@ class Queue(ABC):
 
     @abstractmethod
     async def finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
-        """Write each next state with its attempt and feed entries, where the token still matches, and end the lease.
+        """Write each next state with its attempt, feed entries and effects, where the token still matches, and end the
+        lease.
 
-        A result that would be pending although its event is cancelled is not written. Health marks and pauses count for
+        A result that would be pending although its event is cancelled is not written, nor one with an effect on a
+        record that has changed. Health marks and pauses count for
         the lanes of what is written.
         """
 

@@ -30,7 +30,8 @@ class Upkeep(ABC):
 
     @abstractmethod
     async def purge(self, before: datetime, limit: int) -> Removed:
-        """Remove events accepted before this, with their deliveries and attempts, and give how many events.
+        """Remove events whose last delivery ended before this, or that were accepted before this and have none, with
+        their deliveries and attempts. Gives how many events.
 
         An event stays while one of its deliveries is pending or sending, or its fan-out is under way. One that has more
         rows than fit loses them over several calls, and goes with the last of them.

@@ -9,7 +9,17 @@ from math import floor
 from random import Random
 
 from hub.clock import Clock
-from hub.stores.base import BreakerState, Claim, ClaimRequest, ClaimResult, LaneHealth, Queue, Result, WriteOutcome
+from hub.stores.base import (
+    BreakerState,
+    Claim,
+    ClaimRequest,
+    ClaimResult,
+    HealthMark,
+    LaneHealth,
+    Queue,
+    Result,
+    WriteOutcome,
+)
 from hub.stores.gate import LaneState
 
 
@@ -39,14 +49,15 @@ class GatedQueue(Queue):
 
     async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         now, at = self._now(), self._clock.now()
-        admitted = [self._admit(want, now) for want in wants]
+        admitted: list[ClaimRequest] = []
         claims: tuple[Claim, ...] = ()
         try:
+            admitted += (self._admit(want, now) for want in wants)
             claimed = await self._claim(admitted, lease_seconds)
             claims = claimed.claims
         finally:
             # Even when the claim failed: room that is not given back would keep the lane full for good.
-            self._record_claims(admitted, claims)
+            self._record_claims(admitted, claims, at)
         result = self._gated(claimed, wants, now, at)
         self._forget_idle([want.lane for want in wants], now)
         return result
@@ -58,10 +69,10 @@ class GatedQueue(Queue):
         for result, what in zip(results, written, strict=True):
             if what is WriteOutcome.RECORDED:
                 self._record(result, now)
-            # A delivery whose event is cancelled stays under way: its caller writes another result for it.
+            # Other deliveries stay under way: their callers write another result for them.
             elif what is WriteOutcome.FENCED:
                 self._drop_fenced(result)
-        self._forget_idle({result.delivery.subscription_id for result in results}, now)
+        self._forget_idle({result.delivery.lane for result in results}, now)
         return written
 
     async def reclaim(self, limit: int, *, all_owners: bool = False) -> Sequence[Claim]:
@@ -95,9 +106,9 @@ class GatedQueue(Queue):
         limit = lane.take(want.limit, now)
         return want if limit == want.limit else replace(want, limit=limit)
 
-    def _record_claims(self, admitted: Sequence[ClaimRequest], claims: Sequence[Claim]) -> None:
+    def _record_claims(self, admitted: Sequence[ClaimRequest], claims: Sequence[Claim], at: datetime) -> None:
         """Turn the room that was taken into deliveries under way, and give back the rest."""
-        numbers = Counter(claim.delivery.subscription_id for claim in claims)
+        numbers = Counter(claim.delivery.lane for claim in claims if claim.needs_attempt(at))
         for want in admitted:
             lane = self._lanes[want.lane]
             used = min(want.limit, numbers[want.lane])
@@ -109,18 +120,19 @@ class GatedQueue(Queue):
     def _began(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
             delivery = claim.delivery
-            self._lane(delivery.subscription_id).under_way[delivery.id] = delivery.token
+            self._lane(delivery.lane).under_way[delivery.id] = delivery.token
 
     def _record(self, result: Result, now: float) -> None:
-        lane, delivery = self._lane(result.delivery.subscription_id), result.delivery
+        lane, delivery = self._lane(result.delivery.lane), result.delivery
         lane.under_way.pop(delivery.id, None)
-        lane.record(result.health_mark, now, self._random.uniform(-1, 1))
-        if result.pause_seconds is not None:
+        at_hand = lane.is_at(result.address)
+        lane.record(result.health_mark if at_hand else HealthMark.NONE, now, self._random.uniform(-1, 1))
+        if at_hand and result.pause_seconds is not None:
             lane.pause(now + result.pause_seconds)
 
     def _drop_fenced(self, result: Result) -> None:
         """Drop a fenced delivery, unless another claim of it counts by now: then its token is another one."""
-        lane, delivery = self._lanes.get(result.delivery.subscription_id), result.delivery
+        lane, delivery = self._lanes.get(result.delivery.lane), result.delivery
         if lane is not None and lane.under_way.get(delivery.id) == delivery.token:
             del lane.under_way[delivery.id]
 

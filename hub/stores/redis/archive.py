@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from hub.models import Attempt, Delivery, Event, Status
-from hub.stores.base import SEARCH_STEP, Archive, DeliveryQuery, EventQuery, Listing, Page, Stats, TextSearch
-from hub.stores.paging import listing, searched
+from hub.stores.base import LIST_STEP, SEARCH_STEP, Archive, DeliveryQuery, EventQuery, Listing, Page, Stats, TextSearch
+from hub.stores.paging import fitting, listing, searched
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.keyspace.codec import (
     DELIVERY_FIELDS,
@@ -38,13 +39,27 @@ from hub.stores.search import beginning_with, finder
 from hub.stores.stored import StoredEvent
 from hub.stores.unreadable import READ_ERRORS
 
-_DOCUMENTS_AT_ONCE: Final = 50
+_DOCUMENTS_AT_ONCE: Final = 16
 """Few, because events may be large."""
 _STATES: Final = ":s:"
 _DELIVERIES: Final = ":d:"
 """What stands between prefix and id in the names of the hashes that are looked at."""
 _SELECT: Final = script("select")
 _COUNT: Final = script("count")
+
+
+@dataclass(slots=True)
+class _LookedAt:
+    """How far one call has come in the indexes."""
+
+    count: int = 0
+    last: tuple[int, str] | None = None
+    end: tuple[int, str] | None = None
+    """Where it ended before the end of the indexes."""
+
+    def add(self, members: Sequence[bytes]) -> None:
+        self.count += len(members)
+        self.last = at_of(members[-1]), id_of(members[-1])
 
 
 class RedisArchive(Archive):
@@ -64,13 +79,14 @@ class RedisArchive(Archive):
         if query.search is not None:
             return await self._search_events(query.search, selection, low, high, page)
         found: list[Event] = []
-        async with aclosing(self._selected(selection, _STATES, low, high, page.limit + 1)) as scan:
+        looked_at = _LookedAt()
+        async with aclosing(self._selected(selection, _STATES, low, high, page.limit + 1, looked_at)) as scan:
             async for ids in scan:
                 for some in parts(ids, min(page.limit + 1, _DOCUMENTS_AT_ONCE)):
                     found += await self._events(some)
-                    if len(found) > page.limit:
+                    if len(found) > min(page.limit, fitting(map(_size, found), page).limit):
                         return _page_of_events(found, page)
-        return _page_of_events(found, page)
+        return searched(_page_of_events(found, page), looked_at.end)
 
     async def _events(self, ids: Sequence[str]) -> list[Event]:
         """The events of these ids that exist and can be read."""
@@ -98,14 +114,15 @@ class RedisArchive(Archive):
         if query.search is not None:
             return await self._search_deliveries(query, query.search, selection, low, high, page)
         found: list[Delivery] = []
-        async with aclosing(self._selected(selection, _DELIVERIES, low, high, page.limit + 1)) as scan:
+        looked_at = _LookedAt()
+        async with aclosing(self._selected(selection, _DELIVERIES, low, high, page.limit + 1, looked_at)) as scan:
             async for ids in scan:
                 for some in parts(ids, page.limit + 1):
                     # A delivery may have left the status since its index was read.
                     found += [d for d in await self._deliveries(some) if query.status in (None, d.status)]
                     if len(found) > page.limit:
                         return _page_of_deliveries(found, page)
-        return _page_of_deliveries(found, page)
+        return searched(_page_of_deliveries(found, page), looked_at.end)
 
     async def attempts(self, tenant: str, delivery_id: str) -> Sequence[Attempt]:
         keys = self._keys
@@ -216,13 +233,20 @@ class RedisArchive(Archive):
         return of_deliveries(self._keys, tenant, query, [channel.decode() for channel in channels])
 
     async def _selected(
-        self, selection: IndexSelection, kind: str, low: str, high: str, wanted: int
+        self, selection: IndexSelection, kind: str, low: str, high: str, wanted: int, looked_at: _LookedAt
     ) -> AsyncGenerator[list[str], None]:
-        """The ids that are selected, newest first, in parts; `kind` stands before an id in the name of its hash."""
+        """The ids that are selected, newest first, in parts; `kind` stands before an id in the name of its hash.
+
+        Where each has to be looked at, it ends after some `LIST_STEP` of them; `looked_at` says where.
+        """
         async with aclosing(newest(self._engine, selection.indexes, low, high, wanted)) as scan:
             async for members in scan:
                 for some in parts(members, STEP):
+                    if selection.wanted and looked_at.count >= LIST_STEP:
+                        looked_at.end = looked_at.last
+                        return
                     yield await self._wanted(selection, kind, some)
+                    looked_at.add(some)
 
     async def _wanted(self, selection: IndexSelection, kind: str, members: Sequence[bytes]) -> list[str]:
         """The ids of those of these members of an index that fulfil the rest of the conditions."""
@@ -245,6 +269,10 @@ class RedisArchive(Archive):
         return found
 
 
+def _size(event: Event) -> int:
+    return len(event.data)
+
+
 def _found(finds: Callable[[StoredEvent], bool], document: bytes) -> bool:
     try:
         return finds(unpack_event(document))
@@ -254,6 +282,7 @@ def _found(finds: Callable[[StoredEvent], bool], document: bytes) -> bool:
 
 
 def _page_of_events(found: Sequence[Event], page: Page) -> Listing[Event]:
+    page = fitting(map(_size, found[: page.limit]), page)
     return listing(found, page, lambda event: cursor_at(event.accepted_at, event.id))
 
 

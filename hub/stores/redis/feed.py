@@ -11,9 +11,10 @@ from hub.stores.base import Feed
 from hub.stores.redis.client.engine import BLOCK_SECONDS, Engine, Reader
 from hub.stores.redis.keyspace.codec import entry_from
 from hub.stores.redis.keyspace.key_names import KeyNames
+from hub.stores.redis.keyspace.scripts import script
 from hub.stores.unreadable import READ_ERRORS
 
-_PART: Final = 1_000
+READ: Final = script("read_feed")
 _PAUSE_SECONDS: Final = 0.2
 UNREADABLE: Final = FeedEntry("", FeedKind("unreadable"), b"{}")
 """Stands in for an entry that cannot be read. It is of no tenant, so no listener gets it."""
@@ -36,15 +37,13 @@ class RedisFeed(Feed):
     async def read(self, after: int, limit: int, tenant: str | None = None) -> Sequence[FeedRow]:
         if tenant is None:
             return await self._rows(after, limit)
-        # One stream for all tenants, because ids are one sequence: read on until enough entries are this tenant's.
         rows: list[FeedRow] = []
-        while len(rows) < limit:
-            part = await self._rows(after, _PART)
-            rows += [row for row in part if row.entry.tenant == tenant]
-            if len(part) < _PART:
-                break
-            after = part[-1].id
-        return rows[:limit]
+        while len(rows) < limit and after >= 0:
+            # Each call looks at a bounded number of entries, most of which may be of other tenants.
+            after, *found = await self._engine.run(READ, tenant, after, limit - len(rows), repeat=True)
+            parsed = [(id_, self._entry(id_, entry)) for id_, entry in zip(found[::2], found[1::2], strict=True)]
+            rows += [FeedRow(int(id_), entry) for id_, entry in parsed if entry is not UNREADABLE]
+        return rows
 
     async def wait(self, after: int) -> None:
         self._waiting += 1
@@ -83,11 +82,11 @@ class RedisFeed(Feed):
 
     async def _rows(self, after: int, limit: int) -> list[FeedRow]:
         found = await self._engine.ask("XRANGE", self._keys.feed, f"{after + 1}-0", "+", "COUNT", limit)
-        return [FeedRow(_number(id_), self._entry(id_, values)) for id_, values in found]
+        return [FeedRow(_number(id_), self._entry(id_, values[3])) for id_, values in found]
 
-    def _entry(self, id_: bytes, values: Sequence[bytes]) -> FeedEntry:
+    def _entry(self, id_: bytes, packed: bytes) -> FeedEntry:
         try:
-            return entry_from(values[3])
+            return entry_from(packed)
         except READ_ERRORS as error:
             self._engine.unreadable.note("feed entry", id_.decode(), error)
             # Left out, it would make a page look like the last one.

@@ -19,7 +19,7 @@ from hub.stores.base import (
     NewDelivery,
 )
 from hub.stores.change_documents import cancellation, encode_change
-from hub.stores.milliseconds import milliseconds, not_before_or_none
+from hub.stores.milliseconds import milliseconds, milliseconds_or_none, not_before_or_none
 from hub.stores.options import StoreOptions
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.client.group_commit import GroupCommit
@@ -67,6 +67,7 @@ def _entry_row(entry: BatchEntry, match: str | None) -> tuple[Any, ...]:
         as_str_bytes(packed_entry(entry.feed)),
         match,
         _delivery_rows(entry.deliveries),
+        milliseconds_or_none(event.expires_at),
     )
 
 
@@ -227,6 +228,7 @@ class RedisIntake(Intake):
                 after,
                 not_before_or_none(fan_out.event.deliver_at),
                 _delivery_rows(deliveries),
+                milliseconds_or_none(fan_out.event.expires_at),
             )
             for fan_out, deliveries, after in expansions
         ]

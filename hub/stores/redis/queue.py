@@ -9,12 +9,13 @@ from random import Random
 from typing import Any, Final
 
 from hub.failpoints import Failpoint
-from hub.models import Cause, Event
+from hub.models import Cause, Delivery, Event
 from hub.stores.base import (
     BreakerState,
     Claim,
     ClaimRequest,
     ClaimResult,
+    Effect,
     HealthMark,
     LaneHealth,
     Queue,
@@ -36,6 +37,7 @@ from hub.stores.redis.keyspace.codec import (
 )
 from hub.stores.redis.keyspace.key_names import KeyNames
 from hub.stores.redis.keyspace.scripts import script
+from hub.stores.redis.records import record_name
 from hub.stores.redis.safety.loss_detection import LossDetection
 from hub.stores.unreadable import FOREIGN_EVENT, READ_ERRORS, placeholder
 
@@ -46,13 +48,21 @@ _RECLAIM: Final = script("reclaim")
 _RECONCILE: Final = script("reconcile")
 _HEALTH: Final = script("health")
 _DUE: Final = script("due")
+_EXPIRED: Final = script("expired")
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_YEAR_MS: Final = 366 * 86_400_000
 _RECLAIM_LEASE_MS: Final = 60_000
 _RECONCILED_AT_ONCE: Final = 500
 _RENEWED_AT_ONCE: Final = 500
-_WRITTEN: Final = (WriteOutcome.RECORDED, WriteOutcome.FENCED, WriteOutcome.EVENT_CANCELLED)
+_WRITTEN: Final = (WriteOutcome.RECORDED, WriteOutcome.FENCED, WriteOutcome.EVENT_CANCELLED, WriteOutcome.STALE)
 _LOST_EVENT: Final = "the stored event is gone: the Redis server lost it"
 _DAMAGED_EVENT: Final = "the stored event is not what was accepted: the Redis server damaged it"
+
+
+def _in(wait: int, at: datetime) -> datetime:
+    """The instant `wait` milliseconds after `at`, or in a year: what is to be sent in the year 9999 by the server's
+    clock has no instant by one that is ahead of it."""
+    return at + min(wait, _YEAR_MS) * _MILLISECOND
 
 
 def _stored_event(document: bytes | None, digest: bytes | None, cancelled: bytes | None) -> Event | str:
@@ -81,8 +91,8 @@ def _claim(id_: bytes, stored: Event | str, fields: Sequence[bytes | None]) -> C
 def _want_row(want: ClaimRequest, lease_seconds: float) -> tuple[Any, ...]:
     policy = want.policy
     lease_ms = round(lease_seconds * 1000)
-    cap, rate, revision = policy.max_in_flight, policy.per_second, policy.revision
-    return (want.lane, want.limit, want.retries_first, lease_ms, cap, rate, revision)
+    gate = policy.max_in_flight, policy.per_second, policy.revision, policy.address
+    return (want.lane, want.limit, int(want.first), lease_ms, *gate)
 
 
 def _result_row(result: Result, random: Random) -> tuple[Any, ...]:
@@ -104,7 +114,16 @@ def _result_row(result: Result, random: Random) -> tuple[Any, ...]:
         random.uniform(-1, 1) if result.health_mark is HealthMark.BAD else 0.0,
         None if result.pause_seconds is None else ceil(result.pause_seconds * 1000),
         delivery.checkpoint,
+        delivery.steps_spared,
+        result.address,
+        [_effect_row(effect) for effect in result.effects] if result.effects else None,
     )
+
+
+def _effect_row(effect: Effect) -> tuple[Any, ...]:
+    record = effect.record
+    shown = [as_str_bytes(packed_entry(entry)) for entry in effect.feed]
+    return (record_name(record), effect.version, as_str_bytes(record.doc or b""), shown)
 
 
 def _key(result: Result) -> tuple[str, int]:
@@ -144,9 +163,11 @@ class RedisQueue(Queue):
     async def due(self) -> Mapping[str, datetime]:
         waits = await self._engine.run(_DUE, repeat=True)
         at = self._engine.clock.now()
-        return {
-            lane.decode(): at + int(wait) * _MILLISECOND for lane, wait in zip(waits[::2], waits[1::2], strict=True)
-        }
+        return {lane.decode(): _in(int(wait), at) for lane, wait in zip(waits[::2], waits[1::2], strict=True)}
+
+    async def expired(self, at: datetime, limit: int) -> Sequence[Delivery]:
+        rows = await self._engine.run(_EXPIRED, milliseconds(at), limit, repeat=True)
+        return [delivery_from(id_.decode(), of_delivery) for id_, *of_delivery, _ in rows]
 
     async def claim(self, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float]) -> ClaimResult:
         async with self._claiming:
@@ -157,7 +178,7 @@ class RedisQueue(Queue):
         told = [(want.lane, *outlook) for want, outlook in zip(wants, outlooks, strict=True)]
         return ClaimResult(
             tuple(self._claims(rows, events)),
-            {lane: at + wait * _MILLISECOND for lane, wait, _, _, _ in told if wait is not None},
+            {lane: _in(wait, at) for lane, wait, _, _, _ in told if wait is not None},
             full=frozenset(lane for lane, _, full, _, _ in told if full),
             breaker_open=frozenset(lane for lane, _, _, is_open, _ in told if is_open),
             barred=frozenset(lane for lane, _, _, _, barred in told if barred),
@@ -216,7 +237,7 @@ class RedisQueue(Queue):
             return LaneHealth(failures)
         if open_ms == 0:
             return LaneHealth(failures, BreakerState.HALF_OPEN)
-        until = self._engine.clock.now() + open_ms * _MILLISECOND
+        until = _in(open_ms, self._engine.clock.now())
         return LaneHealth(failures, BreakerState.OPEN, until)
 
     async def _call_claim(self, wants: Sequence[tuple[Any, ...]]) -> Any:

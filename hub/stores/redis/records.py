@@ -32,7 +32,7 @@ class RedisRecords(Records):
             *self._losses.arguments(),
             "" if expected is None else expected,
             len(records),
-            *(part for record in records for part in (_name(record), record.doc or b"")),
+            *(part for record in records for part in (record_name(record), record.doc or b"")),
             *(packed_entry(entry) for entry in feed),
             # Written a second time after others wrote, it would put back what they changed.
             repeat=expected is not None,
@@ -52,14 +52,15 @@ class RedisRecords(Records):
             self._losses.hear(epoch, last)
             for member, doc in zip(rows[::2], rows[1::2], strict=True):
                 record = _record_from(member, doc)
-                found.pop(name := _name(record), None)
+                found.pop(name := record_name(record), None)
                 found[name] = record
             if len(rows) < 2 * STEP:
                 return [record for record in found.values() if since or record.doc is not None], int(version)
             place = rows[-2]
 
 
-def _name(record: Record) -> str:
+def record_name(record: Record) -> str:
+    """Its name among the records."""
     return f"{record.kind}\0{record.tenant}\0{record.id}"
 
 

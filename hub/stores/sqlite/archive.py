@@ -7,9 +7,9 @@ from typing import Final
 import apsw
 
 from hub.models import Attempt, Delivery, Event, Status
-from hub.stores.base import SEARCH_STEP, Archive, DeliveryQuery, EventQuery, Listing, Page, Stats
+from hub.stores.base import LIST_STEP, SEARCH_STEP, Archive, DeliveryQuery, EventQuery, Listing, Page, Stats
 from hub.stores.milliseconds import milliseconds
-from hub.stores.paging import cursor_of, searched
+from hub.stores.paging import cursor_of, fitting, searched
 from hub.stores.sqlite.conditions import (
     Condition,
     deliveries_index,
@@ -18,6 +18,7 @@ from hub.stores.sqlite.conditions import (
     events_where,
     scanned_deliveries,
     scanned_events,
+    scanned_tenant,
 )
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.timeline import Timeline
@@ -61,9 +62,13 @@ _COUNTS: Final = """
     GROUP BY subscription_id, status
 """
 _STATUSES: Final = frozenset(Status)
-_STEP_END: Final = f"""
-    SELECT json_array({{at}}, seq) AS row FROM {{table}} INDEXED BY {{index}} WHERE {{where}}
-    ORDER BY {{at}} DESC, seq DESC LIMIT 1 OFFSET {SEARCH_STEP - 1}
+_SIZES: Final = """
+    SELECT octet_length(data) AS row FROM events INDEXED BY {index} WHERE {where}
+    ORDER BY accepted_at DESC, seq DESC LIMIT {limit}
+"""
+_STEP_END: Final = """
+    SELECT json_array({at}, seq) AS row FROM {table} INDEXED BY {index} WHERE {where}
+    ORDER BY {at} DESC, seq DESC LIMIT 1 OFFSET {last}
 """
 
 
@@ -98,13 +103,15 @@ def _following(rows: Sequence[Row], page: Page, at: int) -> str | None:
 def _events(
     connection: apsw.Connection, tenant: str, query: EventQuery, page: Page, unreadable: Unreadable
 ) -> Listing[Event]:
-    where = events_where(tenant, query).after(page, "accepted_at", "seq", int)
-    end = None
-    if query.search is not None:
-        scanned = events_where(tenant, scanned_events(query)).after(page, "accepted_at", "seq", int)
-        end = _step_end(connection, "events", "accepted_at", events_index(query), scanned)
+    index, where = events_index(query), events_where(tenant, query).after(page, "accepted_at", "seq", int)
+    end, scanned = None, scanned_events(query)
+    if scanned != query:
+        looked_at = events_where(tenant, scanned).after(page, "accepted_at", "seq", int)
+        end = _step_end(connection, "events", "accepted_at", index, looked_at, _step(query))
         where.down_to(end, "accepted_at", "seq")
-    statement = _EVENTS.format(index=events_index(query), where=where, limit=page.limit + 1)
+    sizes = fetch(connection, _SIZES.format(index=index, where=where, limit=page.limit), where.values)
+    page = fitting(sizes, page)
+    statement = _EVENTS.format(index=index, where=where, limit=page.limit + 1)
     rows = fetch(connection, statement, where.values)
     found = tuple(_readable_events(connection, rows[: page.limit], unreadable))
     return searched(Listing(found, _following(rows, page, ACCEPTED_AT)), end)
@@ -125,23 +132,28 @@ def _delivery(
 def _deliveries(
     connection: apsw.Connection, ahead: int, tenant: str, query: DeliveryQuery, page: Page, unreadable: Unreadable
 ) -> Listing[Delivery]:
-    where = deliveries_where(tenant, query).after(page, "created_at", "seq", int)
-    end = None
-    if query.search is not None:
-        scanned = deliveries_where(tenant, scanned_deliveries(query)).after(page, "created_at", "seq", int)
-        end = _step_end(connection, "deliveries", "created_at", deliveries_index(query), scanned)
+    index, where = deliveries_index(query), deliveries_where(tenant, query).after(page, "created_at", "seq", int)
+    end, scanned = None, scanned_deliveries(query)
+    if scanned != query:
+        looked_at = deliveries_where(scanned_tenant(tenant, index), scanned).after(page, "created_at", "seq", int)
+        end = _step_end(connection, "deliveries", "created_at", index, looked_at, _step(query))
         where.down_to(end, "created_at", "seq")
-    statement = _DELIVERIES.format(index=deliveries_index(query), where=where, limit=page.limit + 1)
+    statement = _DELIVERIES.format(index=index, where=where, limit=page.limit + 1)
     rows = fetch(connection, statement, where.values)
     found = tuple(_readable_deliveries(rows[: page.limit], ahead, unreadable))
     return searched(Listing(found, _following(rows, page, CREATED_AT)), end)
 
 
+def _step(query: EventQuery | DeliveryQuery) -> int:
+    return LIST_STEP if query.search is None else SEARCH_STEP
+
+
 def _step_end(
-    connection: apsw.Connection, table: str, at: str, index: str, scanned: Condition
+    connection: apsw.Connection, table: str, at: str, index: str, scanned: Condition, step: int
 ) -> tuple[int, int] | None:
-    """The position of the last row that this step of a search looks at; None when it reaches the end of the list."""
-    rows = fetch(connection, _STEP_END.format(table=table, at=at, index=index, where=scanned), scanned.values)
+    """The position of the last row that one call looks at; None when it reaches the end of the list."""
+    statement = _STEP_END.format(table=table, at=at, index=index, where=scanned, last=step - 1)
+    rows = fetch(connection, statement, scanned.values)
     return tuple(rows[0]) if rows else None
 
 

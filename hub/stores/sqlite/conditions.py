@@ -17,13 +17,14 @@ from hub.stores.paging import position_of
 class Condition:
     """A WHERE clause, and the values of its named parameters."""
 
-    def __init__(self, tenant: str) -> None:
+    def __init__(self, tenant: str | None) -> None:
+        """None: of all tenants."""
         self._parts: list[str] = []
         self.values: dict[str, str | int] = {}
-        self.add("tenant = :tenant", tenant=tenant)
+        self.equal("tenant", tenant)
 
     def __str__(self) -> str:
-        return " AND ".join(self._parts)
+        return " AND ".join(self._parts or ["true"])
 
     def add(self, part: str, **values: str | int) -> None:
         self._parts.append(part)
@@ -90,16 +91,25 @@ def deliveries_index(query: DeliveryQuery) -> str:
         return "deliveries_by_event"
     if query.status is Status.SENDING:
         return "deliveries_leased"
-    if query.status is Status.PENDING and query.subscription_ids is not None:
-        return "deliveries_due"
     if query.status is Status.PENDING or query.status is Status.DEAD:
         return "deliveries_open"
-    if query.subscription_ids is not None:
+    # Of several subscriptions the index has the rows in another order than that of time: all would have to be sorted.
+    if query.subscription_ids is not None and len(query.subscription_ids) == 1:
         return "deliveries_by_subscription"
     return "deliveries_by_time"
 
 
-def events_where(tenant: str, query: EventQuery) -> Condition:
+_KNOWN_TO = {
+    "deliveries_by_event": {"event_id"},
+    "deliveries_leased": {"status"},
+    "deliveries_open": {"status", "since", "until"},
+    "deliveries_by_subscription": {"subscription_ids", "since", "until"},
+    "deliveries_by_time": {"since", "until"},
+}
+"""The conditions that each index answers by itself. The others are looked at in the rows that it gives."""
+
+
+def events_where(tenant: str | None, query: EventQuery) -> Condition:
     condition = Condition(tenant)
     condition.matching("type", query.type)
     condition.equal("subject", query.subject)
@@ -109,7 +119,7 @@ def events_where(tenant: str, query: EventQuery) -> Condition:
     return condition
 
 
-def deliveries_where(tenant: str, query: DeliveryQuery) -> Condition:
+def deliveries_where(tenant: str | None, query: DeliveryQuery) -> Condition:
     condition = Condition(tenant)
     if query.status is not None:
         # A literal, because SQLite uses a partial index only when it knows the value as it prepares the statement.
@@ -129,13 +139,20 @@ def deliveries_where(tenant: str, query: DeliveryQuery) -> Condition:
 
 
 def scanned_events(query: EventQuery) -> EventQuery:
-    """What the index of a query gives, before anything is looked at in the rows themselves."""
+    """What the index of a query gives, before anything is looked at in the rows themselves: the query itself where
+    nothing is left to look at."""
     return replace(query, type=None, search=None)
 
 
 def scanned_deliveries(query: DeliveryQuery) -> DeliveryQuery:
     """As `scanned_events`."""
-    return replace(query, type=None, channel=None, not_subscription_ids=frozenset(), search=None)
+    known = _KNOWN_TO[deliveries_index(query)]
+    return DeliveryQuery(**{name: getattr(query, name) for name in known})
+
+
+def scanned_tenant(tenant: str, index: str) -> str | None:
+    """The tenant, where the index knows whose its rows are."""
+    return None if index in {"deliveries_by_subscription", "deliveries_leased"} else tenant
 
 
 def _event_found(condition: Condition, search: TextSearch) -> str:

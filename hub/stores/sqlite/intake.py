@@ -22,21 +22,23 @@ from hub.stores.base import (
 )
 from hub.stores.change_documents import cancellation
 from hub.stores.kept_answers import another_request, results, unreadable_answer, written
-from hub.stores.milliseconds import milliseconds, not_before
+from hub.stores.milliseconds import milliseconds, milliseconds_or_none, not_before
 from hub.stores.sqlite.changes import save_changes
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
 from hub.stores.sqlite.fan_outs import NewFanOuts, end_fan_out, read_fan_outs, read_match
-from hub.stores.sqlite.rows import EVENT_COLUMNS, event_row, fetch
+from hub.stores.sqlite.rows import EVENT_COLUMNS, Cells, event_row, fetch
 from hub.stores.stored import events
 from hub.stores.unreadable import READ_ERRORS, Unreadable
 
 _DELIVERY_COLUMNS = (
-    "id, event_seq, tenant, event_type, subscription_id, channel, status, due_at, appointed, created_at, updated_at"
+    "id, event_seq, tenant, event_type, subscription_id, channel, status, due_at, appointed, created_at, updated_at,"
+    " expires_at"
 )
 _IDEMPOTENCY_COLUMNS = "tenant, key, fingerprint, verdicts, expires_at"
+_CHANGED_SINCE = "SELECT json_array(tenant) AS row FROM records WHERE version > ? GROUP BY tenant"
 _RECALL = "SELECT json_array(fingerprint, verdicts, expires_at) AS row FROM idempotency WHERE tenant = ? AND key = ?"
 
 
@@ -51,12 +53,11 @@ def remembered(fingerprint: str, verdicts: str, given: Idempotency) -> AcceptRes
         raise unreadable_answer() from None
 
 
-def delivery_rows(
-    seq: int, event: Event, deliveries: Sequence[NewDelivery], created_at: int, now: int
-) -> list[tuple[str | int, ...]]:
+def delivery_rows(seq: int, event: Event, deliveries: Sequence[NewDelivery], created_at: int, now: int) -> list[Cells]:
     """New deliveries of the event at `seq`, as `_DELIVERY_COLUMNS`; `now` is the store's time."""
     appointed = event.deliver_at is not None
     due_at = not_before(event.deliver_at) if event.deliver_at else now
+    expires_at = milliseconds_or_none(event.expires_at)
     return [
         (
             new.id,
@@ -70,6 +71,7 @@ def delivery_rows(
             appointed,
             created_at,
             created_at,
+            expires_at,
         )
         for new in deliveries
     ]
@@ -98,8 +100,9 @@ class _Acceptance:
                 if e.event.source_id is not None
             ]
         )
-        self._events: list[tuple[str | int | None, ...]] = []
-        self._deliveries: list[tuple[str | int, ...]] = []
+        self._moved: dict[int, frozenset[str]] = {}
+        self._events: list[Cells] = []
+        self._deliveries: list[Cells] = []
         self._feed: list[BatchEntry] = []
         self._fan_outs = NewFanOuts()
         self._new_keys: dict[tuple[str, str], tuple[str | int, ...]] = {}
@@ -111,13 +114,23 @@ class _Acceptance:
                 return remembered(known[0], known[1], given)
             except HubError as error:
                 return error
-        if batch.catalogue_version != self._version:
+        if self._is_stale(batch):
             return StaleCatalogue("The catalogue has changed meanwhile; try again.", retry_after=0.0)
         verdicts = [self._judge_entry(batch.tenant, entry) for entry in batch.entries] + list(batch.rejected)
         verdicts.sort(key=lambda verdict: verdict.index)
         if given:
             self._remember(batch.tenant, given, verdicts)
         return AcceptResult(tuple(verdicts))
+
+    def _is_stale(self, batch: Batch) -> bool:
+        seen = batch.catalogue_version
+        if seen >= self._version:
+            return bool(seen > self._version)
+        # What other tenants changed since cannot have changed what matches.
+        if seen not in self._moved:
+            changed = self._transaction.fetch(_CHANGED_SINCE, (seen,))
+            self._moved[seen] = frozenset(tenant for (tenant,) in changed)
+        return batch.tenant in self._moved[seen]
 
     def _judge_entry(self, tenant: str, entry: BatchEntry) -> ItemResult:
         event = entry.event

@@ -9,16 +9,16 @@ import apsw
 import orjson
 
 from hub.clock import Clock
-from hub.models import Cause, Delivery, Status
-from hub.stores.base import Claim, ClaimRequest, ClaimResult, Result, WriteOutcome
-from hub.stores.milliseconds import instant, milliseconds, wait_ms
+from hub.models import Cause, Delivery
+from hub.stores.base import Claim, ClaimRequest, ClaimResult, LaneClass, Result, WriteOutcome
+from hub.stores.milliseconds import instant, milliseconds
 from hub.stores.process import GatedQueue
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.timeline import Timeline
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
+from hub.stores.sqlite.finishing import finish
 from hub.stores.sqlite.rows import (
-    ATTEMPT_COLUMNS,
     DELIVERY_ID,
     DELIVERY_JSON,
     EVENT_JSON,
@@ -27,9 +27,10 @@ from hub.stores.sqlite.rows import (
     event_from,
     fetch,
 )
-from hub.stores.stored import attempts
 from hub.stores.unreadable import FOREIGN_EVENT, READ_ERRORS, placeholder
 
+_LOOKED_AT: Final = 500
+"""Among how many deliveries of a lane it is looked for those that need no attempt."""
 _RECLAIM_LEASE: Final = timedelta(minutes=1)
 """Long enough for the caller to finish what it took over."""
 _RENEWED_AT_ONCE: Final = 500
@@ -39,41 +40,12 @@ def _first_due(lane: str, *, appointed: bool) -> str:
     """When the first delivery of a lane is due, by the store's time. With `appointed` also by the time of day, which is
     :ahead of it."""
     # Each part reads the first entry of the index `deliveries_due` for a lane and class; one condition for all would
-    # read all.
-    first = f"FROM deliveries WHERE status = 'pending' AND subscription_id = {lane}"
-    parts = [
-        f"SELECT min(due_at) AS at {first} AND is_retry = 0 AND appointed = 0",
-        f"SELECT min(due_at) {first} AND is_retry = 1 AND appointed = 0",
-        f"SELECT min(due_at) - :ahead {first} AND is_retry = 0 AND appointed = 1",
-    ]
-    return f"(SELECT min(at) FROM ({' UNION ALL '.join(parts if appointed else parts[:2])}))"
-
-
-def _pick(*, appointed: bool) -> str:
-    """Which deliveries to claim; each of :wants is [lane, limit, retries first, end of the lease]."""
-    # What is appointed is never a retry.
-    classes = [
-        ("0", "due_at", "is_retry = want.value ->> 2 AND appointed = 0 AND due_at <= :now"),
-        ("1", "due_at", "is_retry = 1 - (want.value ->> 2) AND appointed = 0 AND due_at <= :now"),
-        ("want.value ->> 2", "due_at - :ahead", "is_retry = 0 AND appointed = 1 AND due_at <= :now + :ahead"),
-    ]
-    parts = [
-        f"""
-                SELECT seq, {number} AS class, {due_at} AS due_at FROM (
-                    SELECT seq, due_at FROM deliveries
-                    WHERE status = 'pending' AND subscription_id = want.value ->> 0 AND {condition}
-                    ORDER BY due_at, seq LIMIT :limit)"""
-        for number, due_at, condition in (classes if appointed else classes[:2])
-    ]
-    return f"""
-    SELECT json_array(picked.value, want.value ->> 3) AS row
-    FROM json_each(:wants) AS want, json_each((
-        SELECT json_group_array(seq) FROM (
-            SELECT seq FROM ({" UNION ALL ".join(parts)})
-            ORDER BY class, due_at, seq LIMIT :limit))) AS picked
-    WHERE picked.key < want.value ->> 1
-    ORDER BY want.key, picked.key
-"""
+    # read all. Nothing that is appointed was tried before.
+    first = f"FROM deliveries WHERE status = 'pending' AND subscription_id = {lane} AND class ="
+    parts = [f"SELECT min(due_at) AS at {first} {one:d} AND appointed = 0" for one in LaneClass]
+    if appointed:
+        parts.append(f"SELECT min(due_at) - :ahead {first} {LaneClass.LIVE:d} AND appointed = 1")
+    return f"(SELECT min(at) FROM ({' UNION ALL '.join(parts)}))"
 
 
 def _next_due(*, appointed: bool) -> str:
@@ -90,29 +62,63 @@ _DUE: Final = f"""
         FROM lanes WHERE lanes.id IS NOT NULL)
     SELECT json_array(id, {_first_due("lanes.id", appointed=True)}) AS row FROM lanes WHERE id IS NOT NULL
 """
+_DUE_OF: Final = """
+    SELECT * FROM (SELECT seq, {rank} AS rank, due_at - {ahead} AS due FROM deliveries
+    WHERE status = 'pending' AND subscription_id = want.value ->> 0 AND class = {number} AND appointed = {appointed}
+        AND due_at <= :now + {ahead}
+    ORDER BY due_at, seq LIMIT :limit)
+"""
+
+
+def _due_of(number: LaneClass, *, appointed: bool = False) -> str:
+    """The due deliveries of one class of a lane; the class that goes first has the rank 0."""
+    rank = f"({number:d} <> want.value ->> 2) * {number + 1}"
+    return _DUE_OF.format(rank=rank, number=int(number), appointed=int(appointed), ahead=":ahead" if appointed else "0")
+
+
+def _pick(*, appointed: bool) -> str:
+    """Which deliveries to claim; each of :wants is [lane, limit, class that goes first, end of the lease]."""
+    parts = [*map(_due_of, LaneClass)]
+    if appointed:
+        parts.append(_due_of(LaneClass.LIVE, appointed=True))
+    return f"""
+    SELECT json_array(picked.value, want.value ->> 3) AS row
+    FROM json_each(:wants) AS want, json_each((
+        SELECT json_group_array(seq) FROM (
+            SELECT seq FROM ({" UNION ALL ".join(parts)})
+            ORDER BY rank, due, seq LIMIT :limit))) AS picked
+    WHERE picked.key < want.value ->> 1
+    ORDER BY want.key, picked.key
+"""
+
+
 _ANY_APPOINTED: Final = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE status = 'pending' AND appointed = 1) AS row"
 # Most hubs have none, and then each lane is spared two looks.
 _PICK: Final = (_pick(appointed=False), _pick(appointed=True))
 _NEXT_DUE: Final = (_next_due(appointed=False), _next_due(appointed=True))
+# What needs no attempt among the deliveries of a lane that are due, as far as it is looked for.
+_LEAVING: Final = f"""
+    SELECT json_array(due.seq, :until) AS row FROM (
+        SELECT seq, event_seq FROM deliveries
+        WHERE status = 'pending' AND subscription_id = :lane AND class IN (SELECT value FROM json_each(:classes))
+            AND appointed IN (0, 1) AND due_at <= :now
+        LIMIT {_LOOKED_AT}) AS due
+    CROSS JOIN events ON events.seq = due.event_seq AND (cancelled_at IS NOT NULL OR expires_at <= :wall)
+"""
 _CLAIMED: Final = f"""
     SELECT json_array({DELIVERY_JSON}, {EVENT_JSON}, deliveries.cause) AS row
     FROM json_each(?) AS picked CROSS JOIN deliveries ON deliveries.seq = picked.value
     JOIN events ON events.seq = deliveries.event_seq
     ORDER BY picked.key
 """
-_STATES: Final = """
-    SELECT json_array(deliveries.id, deliveries.seq, token, cancelled_at IS NOT NULL) AS row
-    FROM json_each(?) AS wanted CROSS JOIN deliveries ON deliveries.id = wanted.value
-    JOIN events ON events.seq = deliveries.event_seq
-"""
 _LEASED: Final = (
     "SELECT seq AS row FROM deliveries WHERE status = 'sending' AND lease_until <= ? ORDER BY lease_until LIMIT ?"
 )
+_EXPIRED: Final = f"""
+    SELECT {DELIVERY_JSON} AS row FROM deliveries CROSS JOIN events ON events.seq = deliveries.event_seq
+    WHERE deliveries.status = 'pending' AND deliveries.expires_at <= ? ORDER BY deliveries.expires_at LIMIT ?
+"""
 _UNDER_WAY: Final = "SELECT json_array(subscription_id, id, token) AS row FROM deliveries WHERE status = 'sending'"
-
-_STATE_COLUMNS: Final = (
-    "seq, status, reason, attempt_count, schedule_base, checkpoint, token, cause, due_at, updated_at"
-)
 
 
 def _claims(transaction: Transaction, seqs: Sequence[int]) -> list[Claim]:
@@ -147,92 +153,46 @@ def _claim(transaction: Transaction, claimings: Sequence[Claiming]) -> list[Clai
 def _claim_one(
     transaction: Transaction, wants: Sequence[ClaimRequest], lease_seconds: Mapping[str, float], *, appointed: int
 ) -> ClaimResult:
-    given = orjson.dumps(
-        [(w.lane, w.limit, int(w.retries_first), transaction.now + int(lease_seconds[w.lane] * 1000)) for w in wants]
-    ).decode()
+    until = {want.lane: transaction.now + int(lease_seconds[want.lane] * 1000) for want in wants}
+    given = orjson.dumps([(want.lane, want.limit, want.first, until[want.lane]) for want in wants]).decode()
     limit = max((want.limit for want in wants), default=0)
     now, ahead = transaction.now, transaction.ahead
-    picked: Any = transaction.fetch(_PICK[appointed], {"wants": given, "now": now, "ahead": ahead, "limit": limit})
-    claims: list[Claim] = []
-    if picked:
-        transaction.change_each(
-            "UPDATE OR FAIL deliveries SET status = 'sending', token = token + 1, attempt_count = attempt_count + 1,"
-            f" due_at = NULL, lease_until = new.until, updated_at = {transaction.wall}"
-            " FROM new WHERE deliveries.seq = new.seq",
-            "seq, until",
-            picked,
-        )
-        claims = _claims(transaction, [seq for seq, _ in picked])
+    values: dict[str, str | int] = {"wants": given, "now": now, "ahead": ahead, "limit": limit}
+    claims = _lease(transaction, transaction.fetch(_PICK[appointed], values))
+    at = instant(transaction.wall)
+    leaving = {claim.delivery.lane for claim in claims if not claim.needs_attempt(at)}
+    # Where there is no rate, the next claim takes them as soon as these have ended.
+    for want in wants:
+        if want.policy.per_second is not None and want.lane in leaving:
+            claims += _lease(transaction, _leaving(transaction, want.lane, until[want.lane]))
     next_due: Any = transaction.fetch(_NEXT_DUE[appointed], {"wants": given, "ahead": ahead})
     return ClaimResult(tuple(claims), {lane: instant(at + ahead) for lane, at in next_due if at is not None})
 
 
-def _finish(transaction: Transaction, calls: Sequence[Sequence[Result]]) -> list[list[WriteOutcome]]:
-    ids = [result.delivery.id for results in calls for result in results]
-    states: Any = transaction.fetch(_STATES, (orjson.dumps(ids).decode(),))
-    known = {id_: (seq, token, bool(cancelled)) for id_, seq, token, cancelled in states}
-    finishing = _Finishing(known, transaction.now)
-    outcomes = [[finishing.judge(result) for result in results] for results in calls]
-    finishing.write(transaction)
-    return outcomes
+def _leaving(transaction: Transaction, lane: str, until: int) -> list[Any]:
+    classes = orjson.dumps([*LaneClass]).decode()
+    values: dict[str, str | int] = {
+        "lane": lane,
+        "until": until,
+        "classes": classes,
+        "now": transaction.now,
+        "wall": transaction.wall,
+    }
+    return transaction.fetch(_LEAVING, values)
 
 
-class _Finishing:
-    """Decides on results one after the other, and collects what is to be written for all of them."""
-
-    def __init__(self, states: dict[str, tuple[int, int, bool]], now: int) -> None:
-        self._now = now
-        self._states = states
-        """By delivery id: seq, token, whether the event is cancelled."""
-        self._next: dict[int, tuple[str | int | None, ...]] = {}
-        self._attempts: list[tuple[str | int | None, ...]] = []
-        self._recorded: list[Result] = []
-
-    def judge(self, result: Result) -> WriteOutcome:
-        delivery = result.delivery
-        seq, token, cancelled = self._states.get(delivery.id, (0, -1, False))
-        # Raised by each claim, takeover and write, also by an earlier result of this group.
-        if token != delivery.token:
-            return WriteOutcome.FENCED
-        if delivery.status is Status.PENDING and cancelled:
-            return WriteOutcome.EVENT_CANCELLED
-        self._states[delivery.id] = (seq, token + 1, cancelled)
-        self._next[seq] = _state_row(seq, token + 1, result, self._now)
-        if result.attempt:
-            place = seq, result.attempt.number, delivery.tenant, delivery.channel
-            self._attempts.append((*place, *attempts.values(result.attempt)))
-        self._recorded.append(result)
-        return WriteOutcome.RECORDED
-
-    def write(self, transaction: Transaction) -> None:
-        transaction.change_each(
-            "UPDATE OR FAIL deliveries SET status = new.status, reason = new.reason, attempt_count = new.attempt_count,"
-            " schedule_base = new.schedule_base, checkpoint = new.checkpoint,"
-            " token = new.token, cause = new.cause, due_at = new.due_at, appointed = 0, lease_until = NULL,"
-            " updated_at = new.updated_at FROM new WHERE deliveries.seq = new.seq",
-            _STATE_COLUMNS,
-            list(self._next.values()),
-        )
-        transaction.insert("attempts", ATTEMPT_COLUMNS, self._attempts, replace=True)
-        transaction.append(entry for result in self._recorded for entry in result.feed)
-
-
-def _state_row(seq: int, token: int, result: Result, now: int) -> tuple[str | int | None, ...]:
-    """The delivery's next state as `_STATE_COLUMNS`."""
-    delivery = result.delivery
-    wait = wait_ms(delivery)
-    return (
-        seq,
-        delivery.status,
-        delivery.reason,
-        delivery.attempt_count,
-        delivery.schedule_base,
-        delivery.checkpoint,
-        token,
-        result.cause,
-        None if wait is None else now + wait,
-        milliseconds(delivery.updated_at),
+def _lease(transaction: Transaction, picked: Sequence[Any]) -> list[Claim]:
+    """The claims of what was picked: seq and end of the lease of each."""
+    if not picked:
+        return []
+    transaction.change_each(
+        "UPDATE OR FAIL deliveries SET status = 'sending', token = token + 1, attempt_count = attempt_count + 1,"
+        f" due_at = NULL, lease_until = new.until, updated_at = {transaction.wall}"
+        " FROM new WHERE deliveries.seq = new.seq",
+        "seq, until",
+        picked,
     )
+    return _claims(transaction, [seq for seq, _ in picked])
 
 
 def _reclaim(transaction: Transaction, calls: Sequence[tuple[int, bool]]) -> list[list[Claim]]:
@@ -275,6 +235,10 @@ def _due(connection: apsw.Connection, ahead: int) -> dict[str, datetime]:
     return {lane: instant(at + ahead) for lane, at in fetch(connection, _DUE, {"ahead": ahead})}
 
 
+def _expired(connection: apsw.Connection, ahead: int, at: int, limit: int) -> list[Delivery]:
+    return [delivery_from(row, ahead) for row in fetch(connection, _EXPIRED, (at, limit))]
+
+
 def leased(connection: apsw.Connection) -> list[tuple[str, str, int]]:
     """Lane, delivery id and token of each delivery that was under way when the database was last used."""
     return [(lane, id_, token) for lane, id_, token in fetch(connection, _UNDER_WAY)]
@@ -299,6 +263,9 @@ class SqliteQueue(GatedQueue):
     async def due(self) -> Mapping[str, datetime]:
         return await self._readers.run(_due, self._timeline.ahead())
 
+    async def expired(self, at: datetime, limit: int) -> Sequence[Delivery]:
+        return await self._readers.run(_expired, self._timeline.ahead(), milliseconds(at), limit)
+
     async def renew(self, claims: Sequence[Claim], lease_seconds: float) -> None:
         for start in range(0, len(claims), _RENEWED_AT_ONCE):
             part = claims[start : start + _RENEWED_AT_ONCE]
@@ -310,7 +277,7 @@ class SqliteQueue(GatedQueue):
         return await self._writer.submit(_claim, claiming, vital=True)
 
     async def _finish(self, results: Sequence[Result]) -> Sequence[WriteOutcome]:
-        return await self._writer.submit(_finish, results, rows=len(results), vital=True)
+        return await self._writer.submit(finish, results, rows=len(results), vital=True)
 
     async def _reclaim(self, limit: int, *, all_owners: bool) -> Sequence[Claim]:
         return await self._writer.submit(_reclaim, (limit, all_owners), vital=True)

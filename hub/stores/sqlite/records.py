@@ -10,28 +10,26 @@ from hub.stores.base import Records
 from hub.stores.sqlite.database.readers import Readers
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.database.writer import Writer
+from hub.stores.sqlite.effects import VERSION, put_records
 from hub.stores.sqlite.rows import fetch
 
-_VERSION = "SELECT coalesce(max(version), 0) AS row FROM records"
 _CHANGES = """
     SELECT json_array(kind, tenant, id, doc, version) AS row FROM records
     WHERE version > :since AND (:since > 0 OR doc IS NOT NULL) ORDER BY version, kind, tenant, id
 """
-_COLUMNS = "kind, tenant, id, doc, version"
 
 Change = tuple[Sequence[Record], Sequence[FeedEntry], int | None]
 
 
 def _write(transaction: Transaction, changes: Sequence[Change]) -> list[int | HubError]:
-    version = transaction.fetch(_VERSION)[0]
+    version = transaction.fetch(VERSION)[0]
     outcomes: list[int | HubError] = []
     for records, feed, expected in changes:
         if expected is not None and expected != version:
             outcomes.append(StaleCatalogue("The catalogue has changed meanwhile; try again.", retry_after=0.0))
             continue
         version += bool(records)
-        rows = [(r.kind, r.tenant, r.id, None if r.doc is None else r.doc.decode(), version) for r in records]
-        transaction.insert("records", _COLUMNS, rows, replace=True)
+        put_records(transaction, records, version)
         transaction.append(feed)
         outcomes.append(version)
     return outcomes
@@ -39,7 +37,7 @@ def _write(transaction: Transaction, changes: Sequence[Change]) -> list[int | Hu
 
 def _changes(connection: apsw.Connection, since: int) -> tuple[list[Record], int]:
     # The version is read first: a write between the two reads gives its records, never its version without them.
-    version: int = fetch(connection, _VERSION)[0]
+    version: int = fetch(connection, VERSION)[0]
     rows = fetch(connection, _CHANGES, {"since": since})
     records = [
         Record(kind, tenant, id_, None if doc is None else doc.encode(), version)

@@ -15,7 +15,9 @@ from hub.stores.milliseconds import instant_or_none
 from hub.stores.stored import attempts, events, feed_entries
 
 Row = list[Any]
-Values = Sequence[str | int | float | None] | Mapping[str, str | int | float | None]
+Cells = Sequence[str | int | float | None]
+"""A row as it is written."""
+Values = Cells | Mapping[str, str | int | float | None]
 
 _INLINE_BYTES: Final = 65_536
 """Larger data would be copied several times on its way through SQLite's JSON functions."""
@@ -57,9 +59,7 @@ def fetch(connection: apsw.Connection, query: str, values: Values = ()) -> list[
     return rows
 
 
-def event_row(
-    seq: int, members: Sequence[Any], cancelled_at: int | None, fan_out_after: str | None
-) -> tuple[str | int | None, ...]:
+def event_row(seq: int, members: Sequence[Any], cancelled_at: int | None, fan_out_after: str | None) -> Cells:
     """The members of a `StoredEvent` as `EVENT_COLUMNS`."""
     extensions = members[_EXTENSIONS]
     kept = orjson.dumps(extensions).decode() if extensions else None

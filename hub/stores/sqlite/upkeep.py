@@ -21,8 +21,9 @@ from hub.stores.sqlite.rows import fetch
 
 _TASK_AGE: Final = timedelta(days=7)
 
+_STAYS: Final = "(status IN ('pending', 'sending') OR updated_at >= :before)"
 # The index orders events by tenant and then time, so the oldest events are found one tenant after the other.
-_PURGEABLE: Final = """
+_PURGEABLE: Final = f"""
     WITH RECURSIVE tenants (id) AS (
         SELECT min(tenant) FROM events
         UNION ALL
@@ -31,15 +32,15 @@ _PURGEABLE: Final = """
         SELECT json_group_array(seq) FROM (
             SELECT seq FROM events WHERE tenant = tenants.id AND accepted_at < :before AND fan_out_after IS NULL
                 AND NOT EXISTS (
-                    SELECT 1 FROM deliveries WHERE event_seq = events.seq AND status IN ('pending', 'sending'))
+                    SELECT 1 FROM deliveries WHERE event_seq = events.seq AND {_STAYS})
             ORDER BY accepted_at LIMIT :limit))) AS old
     LIMIT :limit
 """
 # Deliveries of what was found outside a transaction may have been replayed in the meantime.
-_STILL_PURGEABLE: Final = """
-    SELECT seq AS row FROM json_each(?) AS old CROSS JOIN events ON events.seq = old.value
+_STILL_PURGEABLE: Final = f"""
+    SELECT seq AS row FROM json_each(:old) AS old CROSS JOIN events ON events.seq = old.value
     WHERE fan_out_after IS NULL AND NOT EXISTS (
-        SELECT 1 FROM deliveries WHERE event_seq = events.seq AND status IN ('pending', 'sending'))
+        SELECT 1 FROM deliveries WHERE event_seq = events.seq AND {_STAYS})
 """
 _DELIVERIES_OF: Final = """
     SELECT json_array(seq, 1 + (SELECT count(*) FROM attempts WHERE delivery_seq = deliveries.seq)) AS row
@@ -57,13 +58,13 @@ def _purgeable(connection: apsw.Connection, before: int, limit: int) -> list[int
     return fetch(connection, _PURGEABLE, {"before": before, "limit": limit})
 
 
-def _purge(transaction: Transaction, calls: Sequence[tuple[Sequence[int], int]]) -> list[tuple[int, list[int]]]:
+def _purge(transaction: Transaction, calls: Sequence[tuple[Sequence[int], int, int]]) -> list[tuple[int, list[int]]]:
     return [_purge_part(transaction, *call) for call in calls]
 
 
-def _purge_part(transaction: Transaction, seqs: Sequence[int], room: int) -> tuple[int, list[int]]:
+def _purge_part(transaction: Transaction, seqs: Sequence[int], before: int, room: int) -> tuple[int, list[int]]:
     """Remove at most `room` rows of these events. Gives how many events are gone, and those that are left."""
-    events: list[int] = transaction.fetch(_STILL_PURGEABLE, (_json(seqs),))
+    events: list[int] = transaction.fetch(_STILL_PURGEABLE, {"old": _json(seqs), "before": before})
     deliveries: list[int] = []
     for seq, rows in transaction.fetch(_DELIVERIES_OF, (_json(events), room)):
         # The first in any case, however many attempts it has: otherwise nothing would ever be removed.
@@ -139,7 +140,7 @@ class SqliteUpkeep(Upkeep):
             seqs = await self._readers.run(_purgeable, milliseconds(before), limit)
         if not seqs:
             return Removed(0, more=False)
-        removed, left = await self._writer.submit(_purge, (seqs, limit), rows=limit, vital=True)
+        removed, left = await self._writer.submit(_purge, (seqs, milliseconds(before), limit), rows=limit, vital=True)
         self._found = before, left
         return Removed(removed, more=True)
 

@@ -1,6 +1,7 @@
 """The breaker of a lane, and which state of a lane survives a change of its subscription."""
 
 import dataclasses
+from datetime import timedelta
 
 import pytest
 
@@ -9,6 +10,7 @@ from hub.stores.base import (
     HealthMark,
     LaneHealth,
     LanePolicy,
+    Result,
     Store,
     WriteOutcome,
 )
@@ -109,21 +111,50 @@ class BreakerConformance(StoreSuite):
         assert await store.queue.health([]) == {}
         assert await store.queue.health(["sub_2", "sub_9"]) == {"sub_2": LaneHealth(1)}
 
-    async def test_a_newer_revision_forgets_breaker_pause_and_rate_and_keeps_what_is_under_way(
-        self, store: Store, clock: ManualClock
+    async def test_another_address_forgets_breaker_pause_and_rate_and_keeps_what_is_under_way(
+        self, store: Store
     ) -> None:
         await backlog(store, THRESHOLD * 3)
-        policy = LanePolicy(THRESHOLD + 2, 1_000.0, revision=4)
+        policy = LanePolicy(THRESHOLD + 2, 1_000.0, revision=4, address="old")
         claims = (await ask(store, policy, limit=THRESHOLD + 1)).claims
         await store.queue.finish([ended(one, HealthMark.BAD, 600.0) for one in claims[:THRESHOLD]])
         assert (await ask(store, policy)).claims == ()
-        fresh = await ask(store, dataclasses.replace(policy, revision=5))
+        fresh = await ask(store, dataclasses.replace(policy, revision=5, address="new"))
         assert (len(fresh.claims), fresh.full) == (THRESHOLD + 1, HERE)
         assert await store.queue.health([LANE]) == {}
 
+    async def test_a_newer_revision_at_the_same_address_keeps_breaker_and_pause(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        await backlog(store, THRESHOLD * 3)
+        policy = LanePolicy(THRESHOLD, revision=4, address="here")
+        claims = (await ask(store, policy)).claims
+        await store.queue.finish([ended(one, HealthMark.BAD, 600.0) for one in claims])
+        changed = await ask(store, dataclasses.replace(policy, max_in_flight=THRESHOLD * 2, revision=5))
+        assert (changed.claims, changed.next_due) == ((), {LANE: clock.now() + timedelta(seconds=600)})
+        assert (await store.queue.health([LANE]))[LANE].failures == THRESHOLD
+
+    @pytest.mark.parametrize("mark", [HealthMark.BAD, HealthMark.GOOD])
+    async def test_late_results_of_another_address_say_nothing_of_this_one(
+        self, store: Store, mark: HealthMark
+    ) -> None:
+        await backlog(store, THRESHOLD + 3)
+        old, new = LanePolicy(revision=4, address="old"), LanePolicy(revision=5, address="new")
+        late = (await ask(store, old, limit=THRESHOLD)).claims
+        (failing,) = (await ask(store, new, limit=1)).claims
+        await store.queue.finish([sent_to("new", ended(failing, HealthMark.BAD))])
+        written = await store.queue.finish([sent_to("old", ended(one, mark, 600.0)) for one in late])
+        assert written == [WriteOutcome.RECORDED] * THRESHOLD
+        assert (await store.queue.health([LANE]))[LANE] == LaneHealth(1)
+        assert len((await ask(store, new)).claims) == 2, "neither a pause nor an open breaker bars the lane"
+
     async def test_a_process_that_has_not_heard_of_a_change_does_not_undo_it(self, store: Store) -> None:
         await backlog(store, THRESHOLD * 3)
-        claims = (await ask(store, LanePolicy(THRESHOLD, revision=5), limit=THRESHOLD)).claims
+        claims = (await ask(store, LanePolicy(THRESHOLD, revision=5, address="new"), limit=THRESHOLD)).claims
         await end(store, claims, HealthMark.BAD)
-        assert (await ask(store, LanePolicy(1_000, revision=4))).breaker_open == HERE
+        assert (await ask(store, LanePolicy(1_000, revision=4, address="old"))).breaker_open == HERE
         assert (await store.queue.health([LANE]))[LANE].failures == THRESHOLD
+
+
+def sent_to(address: str, result: Result) -> Result:
+    return dataclasses.replace(result, address=address)

@@ -154,7 +154,12 @@ async def _send_some(store: Store) -> None:
 async def replay(store: Store, replayed: Event, at: datetime) -> None:
     """Replay a delivered event at an instant."""
     (delivery,) = await of_event(store, replayed)
-    again = {"status": Status.PENDING, "next_attempt_at": at, "schedule_base": delivery.attempt_count}
+    again = {
+        "status": Status.PENDING,
+        "next_attempt_at": at,
+        "schedule_base": delivery.attempt_count,
+        "steps_spared": 0.25,
+    }
     await store.queue.finish([Result(delivery.model_copy(update=again), cause=Cause.REPLAY)])
 
 

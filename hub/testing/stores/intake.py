@@ -109,6 +109,20 @@ class IntakeConformance(StoreSuite):
         assert await store.intake.recall(TENANT, idempotency()) is None
         await store.intake.accept(batch(entry(event()), catalogue_version=version))
 
+    async def test_what_another_tenant_changes_makes_no_catalogue_version_stale(self, store: Store) -> None:
+        version = await store.records.write([Record("subscription", TENANT, "sub_1", b"{}")])
+        await store.records.write([Record("subscription", OTHER, "sub_2", b"{}")])
+        await store.records.write([Record("subscription", OTHER, "sub_2", None), Record("tenant", OTHER, OTHER, b"{}")])
+        await store.intake.accept(batch(entry(event()), catalogue_version=version))
+        with pytest.raises(StaleCatalogue):
+            await store.intake.accept(batch(entry(event(tenant=OTHER)), tenant=OTHER, catalogue_version=version))
+        newest = await store.records.write([Record("event_type", TENANT, "order.created", None)])
+        with pytest.raises(StaleCatalogue):
+            await store.intake.accept(batch(entry(event()), catalogue_version=version))
+        with pytest.raises(StaleCatalogue):
+            await store.intake.accept(batch(entry(event()), catalogue_version=newest + 1))
+        assert await events(store) == 1
+
     async def test_the_errors_of_some_parallel_posts_do_not_spoil_the_others(self, store: Store) -> None:
         await store.intake.accept(batch(entry(event()), idempotency=idempotency()))
         taken = event()

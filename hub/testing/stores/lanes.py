@@ -5,8 +5,11 @@ import dataclasses
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import pytest
+
 from hub.models import Outcome, Status
 from hub.stores.base import (
+    SLOWEST_PER_SECOND,
     UNBOUNDED,
     Claim,
     ClaimRequest,
@@ -154,12 +157,52 @@ class LanesConformance(StoreSuite):
         await backlog(store, 2)
         assert len((await ask(store, LanePolicy(per_second=1.0))).claims) == 1
 
+    async def test_what_needs_no_attempt_leaves_at_once_and_spends_nothing_of_the_rate(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        policy = LanePolicy(per_second=1.0)
+        for number in range(60):
+            new = await publish(store, LANE, expires_at=after(3) if number % 2 else None)
+            if not number % 2:
+                await store.intake.cancel(TENANT, new.id, START)
+        live = [await publish(store, LANE) for _ in range(2)]
+        clock.advance(3)
+        sent: list[str] = []
+        leaving = 0
+        while not sent:
+            claims = (await ask(store, policy, limit=5)).claims
+            assert claims, "nothing was sent, so the rate lets something start"
+            await end(store, claims)
+            sent = [one.event.id for one in claims if one.needs_attempt(clock.now())]
+            leaving += len(claims) - len(sent)
+        assert (sent, leaving) == ([live[0].id], 60)
+        spent = await ask(store, policy)
+        assert (spent.claims, spent.barred) == ((), HERE)
+        clock.advance(1)
+        assert [one.event.id for one in (await ask(store, policy)).claims] == [live[1].id]
+
     async def test_a_burst_catches_up_with_no_more_than_a_tenth_of_a_second(
         self, store: Store, clock: ManualClock
     ) -> None:
         await backlog(store, 40)
         clock.advance(3_600)
         assert len((await ask(store, LanePolicy(per_second=100.0))).claims) == 11
+
+    @pytest.mark.parametrize("per_second", [5e-324, 1e-310, 1e-300, 1e-20, 1e-13])
+    async def test_no_rate_of_one_lane_keeps_the_others_from_being_claimed(
+        self, store: Store, clock: ManualClock, per_second: float
+    ) -> None:
+        for _ in range(3):
+            await publish(store, LANE, "sub_2")
+        wants = [ClaimRequest(LANE, 5, policy=LanePolicy(per_second=per_second)), ClaimRequest("sub_2", 1)]
+        for second in range(3):
+            claimed = await store.queue.claim(wants, {LANE: 30.0, "sub_2": 30.0})
+            lanes = [one.delivery.subscription_id for one in claimed.claims]
+            assert sorted(lanes) == [LANE, "sub_2"][second > 0 :]
+            assert claimed.barred == HERE
+            assert clock.now() < claimed.next_due[LANE] <= after(1.1 / SLOWEST_PER_SECOND)
+            await end(store, claimed.claims)
+            clock.advance(1)
 
     async def test_a_pause_that_the_target_asked_for_holds_the_lane(self, store: Store, clock: ManualClock) -> None:
         await backlog(store, 3)

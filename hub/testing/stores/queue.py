@@ -8,6 +8,8 @@ from hub.models import Cause, Outcome, Status
 from hub.stores.base import (
     Claim,
     ClaimRequest,
+    LaneClass,
+    Result,
     Store,
     WriteOutcome,
 )
@@ -37,6 +39,29 @@ class QueueConformance(StoreSuite):
         await retry_later(store, await claim(store), 60)
         await publish(store, LANE, deliver_at=START + timedelta(hours=1))
         assert await store.queue.due() == {LANE: START + timedelta(seconds=60)}
+
+    async def test_what_has_expired_while_it_waits_is_found_in_order_until_it_ends(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        expiries = [START + timedelta(seconds=seconds) for seconds in (30, 10, 20)]
+        late, first, second = [await publish(store, "sub_1", expires_at=at) for at in expiries]
+        under_way = await publish(store, "sub_2", expires_at=expiries[1])
+        await publish(store, "sub_1")
+        await claim(store, "sub_2")
+        clock.advance(20)
+        assert await store.queue.expired(expiries[1] - timedelta(milliseconds=1), 100) == []
+        found = await store.queue.expired(expiries[2], 100)
+        assert [one.event_id for one in found] == [first.id, second.id]
+        assert [one.event_id for one in await store.queue.expired(expiries[2], 1)] == [first.id]
+        for one in found:
+            dead = Result(one.model_copy(update={"status": Status.DEAD}))
+            assert await store.queue.finish([dead]) == [WriteOutcome.RECORDED]
+        assert await store.queue.expired(expiries[2], 100) == []
+        (given_back,) = await store.queue.reclaim(10, all_owners=True)
+        await store.queue.finish([result(given_back, Status.PENDING, Outcome.UNKNOWN)])
+        clock.advance(120)
+        found = await store.queue.expired(expiries[0] + timedelta(seconds=120), 100)
+        assert {one.event_id for one in found} == {late.id, under_way.id}
 
     async def test_what_is_due_is_claimed_whatever_time_of_day_is_set_then(
         self, store: Store, clock: ManualClock
@@ -108,13 +133,26 @@ class QueueConformance(StoreSuite):
         assert claimed[3].event.id in retries
         await retry_later(store, claimed, 1)
         firsts = {(await publish(store, LANE, accepted_at=clock.now())).id for _ in range(3)}
-        preferring = await store.queue.claim([ClaimRequest(LANE, 7, retries_first=True)], {LANE: 30.0})
+        preferring = await store.queue.claim([ClaimRequest(LANE, 7, LaneClass.RETRY)], {LANE: 30.0})
         assert {one.event.id for one in preferring.claims[6:]} <= firsts
         assert not {one.event.id for one in preferring.claims[:6]} & firsts
 
-    async def test_a_replay_counts_as_a_first_attempt_and_says_why_it_is_made(
+    async def test_what_is_sent_again_on_request_goes_behind_everything_else_unless_it_is_its_turn(
         self, store: Store, clock: ManualClock
     ) -> None:
+        replays = {(await publish(store, LANE)).id for _ in range(3)}
+        for one in await claim(store):
+            again = result(one, Status.PENDING, Outcome.FAILED, next_attempt_at=clock.now())
+            await store.queue.finish([dataclasses.replace(again, cause=Cause.REPLAY)])
+        retry = (await publish(store, LANE)).id
+        await retry_later(store, await claim(store, limit=1), 0)
+        live = (await publish(store, LANE)).id
+        (first,) = (await store.queue.claim([ClaimRequest(LANE, 1, LaneClass.REPLAY)], {LANE: 30.0})).claims
+        assert (first.event.id in replays, first.cause) == (True, Cause.REPLAY)
+        assert [one.event.id for one in await claim(store, limit=2)] == [live, retry]
+        assert {one.event.id for one in await claim(store)} < replays
+
+    async def test_a_replay_says_why_it_is_made(self, store: Store, clock: ManualClock) -> None:
         await publish(store, LANE)
         (claimed,) = await claim(store)
         await store.queue.finish([result(claimed, Status.DEAD, Outcome.FAILED, reason="attempts used up")])
@@ -126,12 +164,12 @@ class QueueConformance(StoreSuite):
         )
         assert await store.queue.finish([again]) == [WriteOutcome.RECORDED]
         await publish(store, LANE)
-        await retry_later(store, (await claim(store, limit=2))[1:], 0)
+        await retry_later(store, tuple(one for one in await claim(store) if one.cause is Cause.AUTOMATIC), 0)
         clock.advance(31)
         (stuck,) = await store.queue.reclaim(10)
         assert (stuck.cause, stuck.delivery.attempt_count) == (Cause.REPLAY, 2)
         await store.queue.finish([dataclasses.replace(result(stuck, Status.PENDING), cause=Cause.REPLAY)])
-        assert [one.cause for one in await claim(store, limit=1)] == [Cause.REPLAY]
+        assert [one.cause for one in await claim(store)] == [Cause.AUTOMATIC, Cause.REPLAY]
 
     async def test_parallel_claims_never_share_a_delivery(self, store: Store) -> None:
         published = {(await publish(store, LANE)).id for _ in range(60)}

@@ -4,26 +4,39 @@ import asyncio
 import dataclasses
 from datetime import timedelta
 
-from hub.models import Outcome, Status
-from hub.stores.base import DeliveryQuery, Page, Store, WriteOutcome
+from hub.models import FeedEntry, FeedKind, Outcome, Record, Status
+from hub.stores.base import Claim, DeliveryQuery, Effect, Page, Result, Store, WriteOutcome
 from hub.testing.clock import START, ManualClock
 from hub.testing.stores.lanes import LANE
 from hub.testing.stores.samples import TENANT, claim, publish, result
 from hub.testing.stores.suite import StoreSuite
 
 
+def record(doc: bytes) -> Record:
+    return Record("subscription", TENANT, LANE, doc)
+
+
+def affecting(claimed: Claim, doc: bytes, version: int) -> Result:
+    """The result of a claim, with an effect on the record of this version."""
+    shown = FeedEntry(TENANT, FeedKind.SUBSCRIPTION_DISABLED, b"{}", subscription_id=LANE)
+    effect = Effect(record(doc), version, (shown,))
+    return dataclasses.replace(result(claimed, Status.DEAD, Outcome.FAILED), effects=(effect,))
+
+
 class ResultsConformance(StoreSuite):
     """The port `Queue`: results and fencing tokens."""
 
-    async def test_where_the_present_schedule_began_is_kept(self, store: Store) -> None:
+    async def test_where_the_present_schedule_began_and_how_far_it_is_used_up_is_kept(self, store: Store) -> None:
         await publish(store, LANE)
         (claimed,) = await claim(store)
         ended = result(claimed, Status.DEAD, Outcome.FAILED)
-        based = dataclasses.replace(ended, delivery=ended.delivery.model_copy(update={"schedule_base": 1}))
+        based = dataclasses.replace(
+            ended, delivery=ended.delivery.model_copy(update={"schedule_base": 1, "steps_spared": 0.3})
+        )
         assert await store.queue.finish([based]) == [WriteOutcome.RECORDED]
         kept = await store.archive.delivery(TENANT, claimed.delivery.id)
         assert kept is not None
-        assert kept.schedule_base == 1
+        assert (kept.schedule_base, kept.steps_spared) == (1, 0.3)
 
     async def test_what_a_channel_has_done_so_far_is_kept_with_the_attempt(self, store: Store) -> None:
         await publish(store, LANE)
@@ -125,6 +138,45 @@ class ResultsConformance(StoreSuite):
         ]
         assert await store.archive.attempts(TENANT, waiting.delivery.id) == []
         assert await store.queue.finish([result(waiting, Status.CANCELLED, Outcome.FAILED)]) == [WriteOutcome.RECORDED]
+
+    async def test_an_effect_on_the_catalogue_is_written_with_the_result(self, store: Store) -> None:
+        version = await store.records.write([record(b"1")])
+        await publish(store, LANE, catalogue_version=version)
+        (claimed,) = await claim(store)
+        assert await store.queue.finish([affecting(claimed, b"2", version)]) == [WriteOutcome.RECORDED]
+        changed, now = await store.records.changes(version)
+        assert ([one.doc for one in changed], now) == ([b"2"], version + 1)
+        rows = await store.feed.read(0, 10)
+        assert [row.entry.kind.value for row in rows][1:] == ["delivery.attempted", "subscription.disabled"]
+
+    async def test_nothing_is_written_where_an_effect_is_on_a_record_that_has_changed(self, store: Store) -> None:
+        first = await store.records.write([record(b"1")])
+        second = await store.records.write([record(b"2")])
+        await publish(store, LANE, catalogue_version=second)
+        (claimed,) = await claim(store)
+        assert await store.queue.finish([affecting(claimed, b"3", first)]) == [WriteOutcome.STALE]
+        assert await store.records.changes(second) == ([], second)
+        assert await store.archive.attempts(TENANT, claimed.delivery.id) == []
+        assert len(await store.feed.read(0, 10)) == 1
+        assert await store.queue.finish([affecting(claimed, b"3", second)]) == [WriteOutcome.RECORDED]
+
+    async def test_of_two_effects_on_one_record_the_first_counts_even_in_one_call(self, store: Store) -> None:
+        version = await store.records.write([record(b"1")])
+        await publish(store, LANE, catalogue_version=version)
+        await publish(store, LANE, catalogue_version=version)
+        one, other = await claim(store)
+        given = [affecting(one, b"2", version), affecting(other, b"3", version)]
+        assert await store.queue.finish(given) == [WriteOutcome.RECORDED, WriteOutcome.STALE]
+        ((written,), _) = await store.records.changes(version)
+        assert written.doc == b"2"
+
+    async def test_the_effect_of_a_fenced_result_is_not_written(self, store: Store) -> None:
+        version = await store.records.write([record(b"1")])
+        await publish(store, LANE, catalogue_version=version)
+        (claimed,) = await claim(store)
+        await store.queue.reclaim(10, all_owners=True)
+        assert await store.queue.finish([affecting(claimed, b"2", version)]) == [WriteOutcome.FENCED]
+        assert await store.records.changes(version) == ([], version)
 
     async def test_an_attempt_is_replaced_by_number(self, store: Store, clock: ManualClock) -> None:
         await publish(store, LANE)

@@ -6,12 +6,14 @@ from typing import Any
 from hub.ids import new_id
 from hub.models import Attempt, Event, FeedEntry, FeedKind, Outcome, Status, Task, TaskStatus
 from hub.stores.base import (
+    UNBOUNDED,
     AcceptResult,
     Batch,
     BatchEntry,
     Claim,
     ClaimRequest,
     Idempotency,
+    LanePolicy,
     Match,
     NewDelivery,
     Result,
@@ -66,18 +68,23 @@ def idempotency(key: str = "key", fingerprint: str = "print", seconds: float = 8
     return Idempotency(key, fingerprint, seconds)
 
 
-async def publish(store: Store, *subscriptions: str, channel: str = "webhook", **changes: Any) -> Event:
+async def publish(
+    store: Store, *subscriptions: str, channel: str = "webhook", catalogue_version: int = 0, **changes: Any
+) -> Event:
     """Accept one event with a delivery to each of the subscriptions."""
     new = event(**changes)
-    answer = await store.intake.accept(batch(entry(new, subscriptions, channel=channel), tenant=new.tenant))
+    given = batch(entry(new, subscriptions, channel=channel), tenant=new.tenant, catalogue_version=catalogue_version)
+    answer = await store.intake.accept(given)
     assert [verdict.status for verdict in answer.verdicts] == ["accepted"]
     return new
 
 
-async def claim(store: Store, *lanes: str, limit: int = 100, lease: float = 30.0) -> tuple[Claim, ...]:
+async def claim(
+    store: Store, *lanes: str, limit: int = 100, lease: float = 30.0, policy: LanePolicy = UNBOUNDED
+) -> tuple[Claim, ...]:
     lanes = lanes or (SUBSCRIPTION,)
-    claimed = await store.queue.claim([ClaimRequest(lane, limit) for lane in lanes], dict.fromkeys(lanes, lease))
-    return claimed.claims
+    requests = [ClaimRequest(lane, limit, policy=policy) for lane in lanes]
+    return (await store.queue.claim(requests, dict.fromkeys(lanes, lease))).claims
 
 
 def result(claim: Claim, status: Status, outcome: Outcome = Outcome.SUCCEEDED, **changes: Any) -> Result:

@@ -3,7 +3,17 @@
 from collections.abc import Sequence
 
 from hub.models import Delivery, Event, Outcome, Status
-from hub.stores.base import SEARCH_STEP, DeliveryQuery, EventQuery, Listing, Page, Store, TextSearch
+from hub.stores.base import (
+    LIST_STEP,
+    PAGE_BYTES,
+    SEARCH_STEP,
+    DeliveryQuery,
+    EventQuery,
+    Listing,
+    Page,
+    Store,
+    TextSearch,
+)
 from hub.testing.clock import START
 from hub.testing.stores.samples import OTHER, TENANT, batch, claim, entry, event, publish, result
 from hub.testing.stores.suite import StoreSuite
@@ -45,7 +55,7 @@ async def publish_many(store: Store, count: int, *subscriptions: str) -> Sequenc
 
 
 class SearchConformance(StoreSuite):
-    """The port `Archive`, asked with `search`."""
+    """The port `Archive`: how much one call looks at, and what it finds with `search`."""
 
     async def test_a_text_is_found_by_how_it_begins(self, store: Store) -> None:
         made = await publish(store, subject="orders/O-77", source_id="mine-1", data=ORDER)
@@ -133,3 +143,45 @@ class SearchConformance(StoreSuite):
             found = await pages(store, EventQuery(search=TextSearch("o-77")), limit)
             assert [one.id for page in found for one in page.items] == made[::-1]
             assert all(len(page.items) <= limit for page in found)
+
+    async def test_a_list_that_fits_nothing_looks_at_a_bounded_number_and_says_where_it_stopped(
+        self, store: Store
+    ) -> None:
+        wanted = await publish(store, "sub_2", type="user.deleted", channel="slack")
+        await publish_many(store, 2 * LIST_STEP + 1, "sub_1")
+        archive, stopped = store.archive, []
+        queries = (
+            DeliveryQuery(type="user.deleted"),
+            DeliveryQuery(not_subscription_ids=frozenset({"sub_1"})),
+            DeliveryQuery(status=Status.PENDING, type="user.*"),
+            DeliveryQuery(status=Status.PENDING, not_subscription_ids=frozenset({"sub_1"})),
+        )
+        for query in queries:
+            page = await archive.deliveries(TENANT, query, Page(10))
+            stopped.append(page.searched_to)
+            (delivery,) = await found_deliveries(store, query)
+            assert delivery.event_id == wanted.id
+        # A store that has an index for it finds it at once.
+        assert set(stopped) <= {START, None}
+        assert stopped[0] == START
+        first = await archive.events(TENANT, EventQuery(type="user.*"), Page(10))
+        assert (first.items, first.searched_to is None) == ((), False)
+        assert await found_events(store, EventQuery(type="user.*")) == [wanted.id]
+        for query, count in (
+            (DeliveryQuery(channel="slack"), 1),
+            (DeliveryQuery(status=Status.CANCELLED), 0),
+            (DeliveryQuery(subscription_ids=frozenset({"sub_1"}), status=Status.DEAD), 0),
+            (DeliveryQuery(subscription_ids=frozenset({"sub_1", "sub_2"}), type="user.*"), 1),
+        ):
+            assert len(await found_deliveries(store, query)) == count, query
+
+    async def test_a_page_of_large_events_is_cut_by_their_bytes(self, store: Store) -> None:
+        size = PAGE_BYTES // 3
+        made = [(await publish(store, data=b'"%s"' % (b"x" * size))).id for _ in range(5)]
+        found = await pages(store, EventQuery())
+        assert [len(page.items) for page in found] == [2, 2, 1]
+        assert [one.id for page in found for one in page.items] == made[::-1]
+        assert {page.searched_to for page in found} == {None}
+        huge = await publish(store, data=b'"%s"' % (b"x" * (PAGE_BYTES + 1)))
+        first, *_ = await pages(store, EventQuery())
+        assert [one.id for one in first.items] == [huge.id]

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from hub.models import Outcome, Status, TaskStatus
-from hub.stores.base import Backlog, DeliveryQuery, EventQuery, Page, Store
+from hub.models import Cause, Outcome, Status, TaskStatus
+from hub.stores.base import Backlog, DeliveryQuery, EventQuery, Page, Result, Store
 from hub.testing.clock import START, ManualClock
 from hub.testing.stores.samples import (
     OTHER,
@@ -52,6 +52,36 @@ class UpkeepConformance(StoreSuite):
         assert await store.archive.attempts(TENANT, claimed.delivery.id) == []
         assert await store.archive.counts(TENANT, DeliveryQuery()) == {}
         assert await purged(store) == 0
+
+    async def test_an_event_stays_for_as_long_after_its_last_delivery_ended(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        late, without = await publish(store, "sub_1", "sub_2", subject="late"), await publish(store)
+        clock.advance(3_600)
+        for lane in ("sub_1", "sub_2"):
+            clock.advance(60)
+            (claimed,) = await claim(store, lane)
+            await store.queue.finish([result(claimed, Status.DEAD, Outcome.FAILED, updated_at=clock.now())])
+        assert (await store.upkeep.purge(clock.now(), 100)).number == 1
+        assert await kept(store) == [late.id], f"{without.id} had nothing to wait for"
+        assert (await store.upkeep.purge(clock.now() + timedelta(milliseconds=1), 100)).number == 1
+        found = await store.archive.events(TENANT, EventQuery(subject="late"), Page(200))
+        assert (await kept(store), found.items) == ([], ())
+
+    async def test_what_is_replayed_stays_from_then_on(self, store: Store, clock: ManualClock) -> None:
+        replayed = await publish(store, "sub_1")
+        (claimed,) = await claim(store)
+        await store.queue.finish([result(claimed, Status.DELIVERED)])
+        clock.advance(7_200)
+        ended = await store.archive.delivery(TENANT, claimed.delivery.id)
+        assert ended is not None
+        again = {"status": Status.PENDING, "updated_at": clock.now(), "next_attempt_at": clock.now()}
+        await store.queue.finish([Result(ended.model_copy(update=again), cause=Cause.REPLAY)])
+        assert (await store.upkeep.purge(clock.now() + timedelta(days=1), 100)).number == 0
+        (claimed,) = await claim(store)
+        await store.queue.finish([result(claimed, Status.DELIVERED, updated_at=clock.now())])
+        assert (await store.upkeep.purge(LATER, 100)).number == 0
+        assert await kept(store) == [replayed.id]
 
     async def test_what_comes_after_a_purge_inherits_nothing(self, store: Store) -> None:
         await publish(store, "sub_1")

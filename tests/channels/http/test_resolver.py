@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from channels.base import SendFailed
+from channels.base import SENDING_FOR, SendFailed
 from channels.http import AddressRefused, Guard, deliver, open_client
-from channels.http.resolver import MAX_LOOKUPS, LookupFailed, Resolver
+from channels.http.resolver import TENANT_LOOKUPS, LookupFailed, Resolver
 from hub.testing.channels import LOOPBACK
 from hub.testing.patience import PATIENCE_SECONDS, patience
 from hub.testing.receivers import Receiver
@@ -139,13 +139,26 @@ async def test_one_silent_name_takes_one_thread_however_many_ask(names: NameServ
     assert names.asked == [SILENT]
 
 
-async def test_lookups_under_way_are_bounded(names: NameServer) -> None:
-    resolver = Resolver(Guard(), timeout=0.05)
-    lookups = (resolver.resolve(f"{n}.{SILENT}") for n in range(MAX_LOOKUPS + 10))
-    outcomes = await asyncio.gather(*lookups, return_exceptions=True)
-    assert sum("too many" in str(outcome) for outcome in outcomes) == 10
-    await names.until_asked(MAX_LOOKUPS)
-    assert len(names.asked) == MAX_LOOKUPS
+async def test_the_lookups_of_a_tenant_wait_in_turn_and_leave_threads_to_the_others(names: NameServer) -> None:
+    names.names["a.example"] = ["127.0.0.1"]
+    resolver = Resolver(Guard(LOOPBACK), timeout=0.05)
+
+    async def resolve(tenant: str, host: str) -> object:
+        SENDING_FOR.set(tenant)
+        return await resolver.resolve(host)
+
+    silent = [asyncio.create_task(resolve("loud", f"{n}.{SILENT}")) for n in range(TENANT_LOOKUPS + 10)]
+    waiting = asyncio.create_task(resolve("loud", "a.example"))
+    await names.until_asked(TENANT_LOOKUPS)
+    async with patience():
+        assert await resolve("quiet", "a.example")
+    assert len(names.asked) == TENANT_LOOKUPS + 1
+    assert not waiting.done()
+    names.released.set()
+    async with patience():
+        assert await waiting
+        await asyncio.gather(*silent, return_exceptions=True)
+    assert len(names.asked) == TENANT_LOOKUPS + 12
 
 
 async def test_a_lookup_that_ends_after_its_asker_gave_up_leaves_nothing(names: NameServer) -> None:

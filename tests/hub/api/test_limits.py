@@ -1,11 +1,15 @@
 """How much of a body is read."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from fastapi.routing import APIRoute
 
+from hub.api.bodies import JsonRoute
+from hub.app import create_app
 from hub.testing.patience import patience
 from tests.api_support import open_api, settings_for
 
@@ -91,3 +95,50 @@ async def test_a_body_that_does_not_arrive_is_refused_after_a_while(
     async with open_api(settings_for(tmp_path)) as api, patience():
         refused = await api.admin.post("/v1/events", content=unfinished())
     assert (refused.status_code, refused.json()["detail"]) == (400, "The body took too long to arrive.")
+
+
+async def test_no_byte_of_a_body_is_read_before_the_key_is_looked_at(tmp_path: Path) -> None:
+    async with open_api(settings_for(tmp_path)) as api:
+        for method, path in (
+            ("POST", "/v1/events"),
+            ("POST", "/v1/orders/1/events"),
+            ("POST", "/v1/subscriptions"),
+            ("PATCH", "/v1/subscriptions/sub_1"),
+            ("PUT", "/v1/event-types/stock.low"),
+            ("POST", "/v1/keys"),
+            ("POST", "/v1/sources/src_1/events"),
+        ):
+            for client in (api.client(None), api.client("not-a-key")):
+                upload = Upload(b"{")
+                answer = await client.request(method, path, content=upload)
+                assert (path, answer.status_code, upload.taken) == (path, 401, 0)
+
+
+def test_every_route_that_has_a_body_reads_it_after_the_key(tmp_path: Path) -> None:
+    routes = [route for route in create_app(settings_for(tmp_path)).routes if isinstance(route, APIRoute)]
+    assert [route.path for route in routes if route.body_field is not None and not isinstance(route, JsonRoute)] == []
+
+
+async def test_bodies_that_do_not_end_have_a_share_of_the_memory_and_no_more(tmp_path: Path) -> None:
+    never = asyncio.Event()
+
+    async def unfinished() -> AsyncIterator[bytes]:
+        yield b"[" + b"x" * 4_000_000
+        await never.wait()
+
+    settings = settings_for(tmp_path, buffer_bytes=16 * 1024 * 1024, max_batch_bytes=4 * 1024 * 1024)
+    async with open_api(settings) as api:
+        loud = await api.holder("events:write", tenant="loud")
+        quiet = await api.holder("events:write", tenant="quiet")
+        memory = api.process.core.memory
+        posts = [asyncio.create_task(loud.post("/v1/events", content=unfinished())) for _ in range(10)]
+        async with patience():
+            refused = [await post for post in itertools.islice(asyncio.as_completed(posts), 8)]
+        assert {(one.status_code, one.headers["retry-after"]) for one in refused} == {(503, "1")}
+        assert memory.held == 8_000_002
+        large = {"type": "stock.low", "data": "x" * 200_000}
+        assert (await quiet.post("/v1/events", json=large)).status_code == 202
+        for post in posts:
+            post.cancel()
+        await asyncio.gather(*posts, return_exceptions=True)
+        assert memory.held == 0

@@ -362,3 +362,16 @@ async def test_batches_of_typed_routes_have_verdicts_too(api: Api) -> None:
     batch = [{"type": "order.paid", "data": ORDER}, {"type": "user.deleted", "data": {}}]
     answer = await api.admin.post("/v1/orders/1001/events", json=batch)
     assert [item["status"] for item in answer.json()["items"]] == ["accepted", "rejected"]
+
+
+async def test_a_hub_that_is_far_behind_accepts_nothing_and_says_when_to_come_back(api: Api) -> None:
+    source = (await api.admin.post("/v1/sources", json={"name": "s", "scheme": "github", "secret": "x" * 32})).json()
+    lag = api.services.loop_lag
+    lag.is_behind = True
+    # In one turn of the loop: its next measure would end it.
+    for path in ("/v1/events", "/v1/events/batch", "/v1/orders/1/events", f"/v1/sources/{source['id']}/events"):
+        lag.is_behind = True
+        answer = await api.admin.post(path, json={"type": "a.b", "data": 1})
+        assert (answer.status_code, answer.headers.get("retry-after")) == (503, "1"), path
+    lag.is_behind = True
+    assert (await api.admin.get("/v1/events")).json()["items"] == []

@@ -4,14 +4,14 @@ import pytest
 
 from tests.api_support import Api
 
-NAMES = ["abandoned-tasks", "expired-records", "feed-trim", "lease-sweep", "retention", "temp-files"]
+NAMES = ["abandoned-tasks", "clock-watch", "expired-records", "feed-trim", "lease-sweep", "retention", "temp-files"]
 
 
 async def test_every_schedule_is_listed_with_its_next_run(api: Api) -> None:
     listed = (await api.admin.get("/v1/schedules")).json()
     assert [schedule["name"] for schedule in listed["items"]] == NAMES
     assert listed["next_cursor"] is None
-    retention = listed["items"][4]
+    retention = listed["items"][5]
     assert retention["trigger"] == "every 1 h"
     assert retention["next_run_at"].endswith("Z")
     assert retention | {"next_run_at": "?"} == {

@@ -19,6 +19,7 @@ async def test_a_hub_that_did_nothing_yet_counts_nothing(api: Api) -> None:
         "latency_ms": {},
         "channels": {},
         "recent_failures": [],
+        "at_least": False,
     }
 
 

@@ -79,6 +79,8 @@ async def test_a_webhook_without_a_secret_is_given_one(api: Api) -> None:
         ({"timeout": 31}, ["/timeout"]),
         ({"max_in_flight": 0}, ["/max_in_flight"]),
         ({"rate_limit": {"per_second": 0}}, ["/rate_limit/per_second"]),
+        ({"rate_limit": {"per_second": 9e-6}}, ["/rate_limit/per_second"]),
+        ({"timeout": 0.001}, ["/timeout"]),
         ({"colour": "red"}, ["/colour"]),
     ],
 )

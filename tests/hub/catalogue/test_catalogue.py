@@ -1,5 +1,6 @@
 """What is registered is in memory as the store has it: changed in one place, seen in every process, by tenant."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -64,6 +65,23 @@ async def test_a_change_is_built_again_when_another_process_wrote_in_between(
     await catalogue.change(build)
     assert seen == [[], ["first"]]
     assert sorted(catalogue.tenants) == ["first", "second"]
+
+
+async def test_those_who_wait_for_a_reading_share_the_next_one(catalogue: Catalogue, store: Store) -> None:
+    class CountedRecords(ForgetfulRecords):
+        reads = 0
+
+        async def changes(self, since: int) -> tuple[Sequence[Record], int]:
+            self.reads += 1
+            return await store.records.changes(since)
+
+    records = CountedRecords()
+    elsewhere = Catalogue(records, catalogue._decode_subscription)
+    await asyncio.gather(*(elsewhere.refresh() for _ in range(50)))
+    # The first had begun before the others asked, so what it reads may be too old for them.
+    assert records.reads == 2
+    await elsewhere.refresh()
+    assert records.reads == 3
 
 
 async def test_a_change_that_is_always_overtaken_is_given_up(catalogue: Catalogue, store: Store) -> None:

@@ -14,13 +14,14 @@ from hub.catalogue.keys.model import Principal
 from hub.catalogue.sealing import Sealer
 from hub.catalogue.subscriptions import Subscription, SubscriptionCodec, SubscriptionSpec
 from hub.catalogue.subscriptions.service import Subscriptions
+from hub.compute import ComputePool
 from hub.dispatch.attempting import Attempter
 from hub.dispatch.recording import Recorder
 from hub.dispatch.sender import Sender
 from hub.dispatch.store_backoff import StoreBackoff
 from hub.models import Delivery, Event, Scope
 from hub.rendering import Renderer
-from hub.stores.base import Claim, Store
+from hub.stores.base import UNBOUNDED, Claim, LanePolicy, Store
 from hub.telemetry.metrics import Metrics
 from hub.telemetry.tracing import Tracing
 from hub.testing.clock import ManualClock
@@ -87,8 +88,14 @@ class Parts:
         new = samples.event(**event)
         batch = samples.batch(samples.entry(new, [subscription_id]), catalogue_version=self.catalogue.version)
         await self.store.intake.accept(batch)
-        (claim,) = await samples.claim(self.store, subscription_id)
+        (claim,) = await self.claims(subscription_id)
         return claim
+
+    async def claims(self, subscription_id: str) -> Sequence[Claim]:
+        """What is due of a subscription."""
+        known = self.catalogue.subscription(subscription_id)
+        policy = LanePolicy(address=known.address) if known else UNBOUNDED
+        return await samples.claim(self.store, subscription_id, policy=policy)
 
     async def delivery(self, claim: Claim) -> Delivery:
         delivery = await self.store.archive.delivery(TENANT, claim.delivery.id)
@@ -103,11 +110,11 @@ class Parts:
 
 
 def make_parts(store: Store, clock: ManualClock) -> Parts:
-    channel = ScriptedChannel(take)
+    channel, compute = ScriptedChannel(take), ComputePool()
     renderer = Renderer({"scripted": ScriptedChannel})
     codec = SubscriptionCodec({"scripted": channel}, renderer, Sealer("a secret of these tests"))
     catalogue = Catalogue(store.records, codec.decode)
-    subscriptions = Subscriptions(catalogue, codec, clock)
+    subscriptions = Subscriptions(catalogue, codec, clock, compute)
     backoff = StoreBackoff(clock)
     notified: list[tuple[str, datetime | None]] = []
     ended: list[str] = []
@@ -122,13 +129,13 @@ def make_parts(store: Store, clock: ManualClock) -> Parts:
         backoff,
         notify=lambda lane, due_at: notified.append((lane, due_at)),
     )
-    sender = Sender({"scripted": channel}, renderer, Tracing(""))
+    sender = Sender({"scripted": channel}, renderer, Tracing(""), compute)
     attempter = Attempter(
         sender,
         catalogue,
         clock,
         recorder,
-        on_end=ended.append,
+        on_end=lambda lane, seconds: ended.append(lane),
         timeout=5.0,
         failpoint=lambda name: None,
         time_of_day=clock.now,

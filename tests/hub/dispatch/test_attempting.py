@@ -15,7 +15,6 @@ from hub.models import Scope, Status
 from hub.stores.base import Claim
 from hub.testing.receivers import Receiver
 from hub.testing.stores.samples import batch, entry, event
-from hub.testing.stores.samples import claim as claim_one
 from tests.api_support import Api
 from tests.hub.dispatch.parts import Parts
 
@@ -65,9 +64,9 @@ async def test_what_a_channel_cannot_send_at_all_is_given_back_uncounted_with_th
     delivery = await parts.delivery(claim)
     assert (delivery.status, delivery.reason) == (Status.PENDING, "the key is refused")
     assert (delivery.attempt_count, await parts.outcomes(claim)) == (0, [])
-    assert list(await claim_one(parts.store, subscription.id)) == [], "the provider is left alone for a while"
+    assert list(await parts.claims(subscription.id)) == [], "the provider is left alone for a while"
     parts.clock.advance(FIRST_PAUSE_SECONDS)
-    (again,) = await claim_one(parts.store, subscription.id)
+    (again,) = await parts.claims(subscription.id)
     assert again.delivery.attempt_count == 1
 
 
@@ -120,7 +119,7 @@ async def test_a_subscription_whose_news_has_not_come_yet_is_not_taken_for_delet
     operator = Principal("key_1", "default", frozenset({Scope.ADMIN}))
     async with Receiver() as receiver:
         spec = SubscriptionSpec(name="new", event_types=("*",), channel="webhook", target={"url": receiver.url})
-        made = await Subscriptions(elsewhere, codec, api.clock).create(operator, spec)
+        made = await Subscriptions(elsewhere, codec, api.clock, api.process.core.compute).create(operator, spec)
         new = event(tenant="default")
         await api.store.intake.accept(
             batch(entry(new, [made.id]), tenant="default", catalogue_version=elsewhere.version)

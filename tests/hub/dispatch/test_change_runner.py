@@ -1,13 +1,14 @@
 """Changes to all deliveries of an event are made in steps, and gone on with when their process died."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import pytest
 
 from hub.dispatch import change_runner
 from hub.dispatch.change_runner import ChangeRunner
+from hub.errors import Conflict
 from hub.models import Event, Status
 from hub.stores.base import ChangeKind, DeliveryQuery, EventChange, Page, Signal, Store
 from hub.telemetry.metrics import Metrics
@@ -29,12 +30,17 @@ def told() -> list[Signal]:
     return []
 
 
+async def existing(subscription_ids: Iterable[str]) -> frozenset[str]:
+    return frozenset(subscription_ids) - {"sub_gone"}
+
+
 @pytest.fixture
 def runner(store: Store, clock: ManualClock, told: list[Signal]) -> MakeRunner:
     """Makes the runner of a process of its own."""
 
     def make(*, alone: bool = True) -> ChangeRunner:
-        return ChangeRunner(store.archive, store.queue, store.changes, clock, told.append, Metrics(), alone=alone)
+        ports = store.archive, store.queue, store.changes
+        return ChangeRunner(*ports, clock, told.append, Metrics(), existing, alone=alone)
 
     return make
 
@@ -78,6 +84,14 @@ async def test_a_replay_is_for_the_subscriptions_that_were_named(store: Store, r
     assert await counts(store, event) == {Status.PENDING: 3, Status.DELIVERED: 4}
 
 
+async def test_a_replay_passes_over_what_was_for_a_deleted_subscription(store: Store, runner: MakeRunner) -> None:
+    lanes = [*LANES[:2], "sub_gone", *LANES[2:]]
+    event = await publish(store, *lanes)
+    await store.queue.finish([result(one, Status.DELIVERED) for one in await claim(store, *lanes)])
+    assert {delivery.subscription_id for delivery in await runner().replay(event, None)} == {*LANES}
+    assert await counts(store, event) == {Status.PENDING: 7, Status.DELIVERED: 1}
+
+
 async def test_a_cancellation_whose_process_died_is_gone_on_with_at_the_next_start(
     store: Store, runner: MakeRunner
 ) -> None:
@@ -119,5 +133,7 @@ async def test_a_change_that_another_process_is_at_is_left_to_it(store: Store, r
 async def test_a_replay_ends_where_the_event_is_cancelled(store: Store, runner: MakeRunner) -> None:
     event = await delivered(store)
     assert await store.intake.cancel(TENANT, event.id, START)
-    assert await runner().replay(event, None) == []
+    with pytest.raises(Conflict, match="was cancelled"):
+        await runner().replay(event, None)
     assert await counts(store, event) == {Status.DELIVERED: 7}
+    assert [change.kind for change in await store.changes.unfinished(10)] == [ChangeKind.CANCEL]

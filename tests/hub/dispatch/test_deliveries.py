@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from hub.catalogue.matching import Matcher
+from hub.compute import ComputePool
 from hub.dispatch import change_runner
 from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.deliveries import Deliveries
@@ -15,7 +17,7 @@ from hub.instants import instant_text
 from hub.models import Delivery, Event, Status
 from hub.stores.base import DeliveryQuery, Page, Result, Signal
 from hub.testing.stores import samples
-from tests.hub.dispatch.parts import OPERATOR, TENANT, Parts
+from tests.hub.dispatch.parts import OPERATOR, TENANT, Parts, make_parts
 
 ALL = DeliveryQuery()
 
@@ -36,6 +38,10 @@ class Desk:
         )
         return new
 
+    async def subscribe(self, number: int) -> list[str]:
+        """The ids of new subscriptions, in their order."""
+        return [(await self.parts.subscribe()).id for _ in range(number)]
+
     async def of(self, event: Event) -> list[Delivery]:
         return [*(await self.service.listing(TENANT, DeliveryQuery(event_id=event.id), Page())).items]
 
@@ -53,9 +59,9 @@ def desk(parts: Parts) -> Desk:
     told: list[Signal] = []
     store = parts.store
     events, holds = Events(store.archive), parts.sender.holds
-    changes = ChangeRunner(
-        store.archive, store.queue, store.changes, parts.clock, told.append, parts.metrics, alone=True
-    )
+    ports = store.archive, store.queue, store.changes
+    existing = parts.catalogue.existing
+    changes = ChangeRunner(*ports, parts.clock, told.append, parts.metrics, existing, alone=True)
     service = Deliveries(
         events,
         store.archive,
@@ -67,6 +73,7 @@ def desk(parts: Parts) -> Desk:
         parts.clock,
         told.append,
         parts.metrics,
+        Matcher(ComputePool()),
     )
     return Desk(parts, service, told)
 
@@ -143,35 +150,87 @@ async def test_a_change_that_another_write_overtook_is_refused(desk: Desk) -> No
 
 
 async def test_a_replay_is_due_at_once_and_the_worker_is_told(desk: Desk) -> None:
-    event = await desk.publish("sub_1")
-    await desk.end("sub_1", Status.DEAD)
+    (lane,) = await desk.subscribe(1)
+    event = await desk.publish(lane)
+    await desk.end(lane, Status.DEAD)
     (dead,) = await desk.of(event)
     replayed = await desk.service.replay(TENANT, dead.id)
     assert (replayed.status, replayed.next_attempt_at) == (Status.PENDING, desk.parts.clock.now())
-    assert desk.told == [Signal({"sub_1": None})]
-    await samples.claim(desk.parts.store, "sub_1")
+    assert desk.told == [Signal({lane: None})]
+    await samples.claim(desk.parts.store, lane)
     with pytest.raises(Conflict):
         await desk.service.replay(TENANT, dead.id)
 
 
 async def test_of_an_event_only_what_has_ended_is_replayed(desk: Desk) -> None:
-    event = await desk.publish("sub_1", "sub_2", "sub_3")
-    for lane in ("sub_1", "sub_2"):
+    lanes = await desk.subscribe(3)
+    event = await desk.publish(*lanes)
+    for lane in lanes[:2]:
         await desk.end(lane)
-    replayed = await desk.service.replay_event(TENANT, event.id, ["sub_2", "sub_3"])
-    assert [d.subscription_id for d in replayed] == ["sub_2"]
+    replayed = await desk.service.replay_event(TENANT, event.id, lanes[1:])
+    assert [d.subscription_id for d in replayed] == [lanes[1]]
     replayed = await desk.service.replay_event(TENANT, event.id, None)
-    assert [d.subscription_id for d in replayed] == ["sub_1"]
-    assert desk.told == [Signal({"sub_2": None}), Signal({"sub_1": None})]
+    assert [d.subscription_id for d in replayed] == [lanes[0]]
+    assert desk.told == [Signal({lanes[1]: None}), Signal({lanes[0]: None})]
     with pytest.raises(Invalid) as refused:
-        await desk.service.replay_event(TENANT, event.id, ["sub_1", "sub_other"])
+        await desk.service.replay_event(TENANT, event.id, [lanes[0], "sub_other"])
     assert [fault.pointer for fault in refused.value.errors] == ["/subscription_ids/1"]
 
 
+async def test_what_was_for_a_deleted_subscription_is_not_replayed_and_stays_as_it_was(desk: Desk) -> None:
+    gone, there = await desk.subscribe(2)
+    for_both, for_one = await desk.publish(gone, there), await desk.publish(gone)
+    for lane in (gone, there):
+        await desk.end(lane)
+    await desk.parts.subscriptions.delete(TENANT, gone)
+    (delivered,) = await desk.of(for_one)
+    with pytest.raises(Conflict, match="deleted"):
+        await desk.service.replay(TENANT, delivered.id)
+    for event, only in ((for_one, None), (for_both, [gone]), (for_both, [there, gone])):
+        with pytest.raises(Conflict, match="deleted"):
+            await desk.service.replay_event(TENANT, event.id, only)
+    replayed = await desk.service.replay_event(TENANT, for_both.id, None)
+    assert [d.subscription_id for d in replayed] == [there]
+    assert await desk.of(for_one) == [delivered]
+
+
+async def test_what_is_for_a_subscription_whose_news_has_not_come_yet_is_replayed(desk: Desk) -> None:
+    elsewhere = make_parts(desk.parts.store, desk.parts.clock)
+    made = await elsewhere.subscribe()
+    claim = await elsewhere.claim(made.id)
+    await desk.parts.store.queue.finish([samples.result(claim, Status.DELIVERED)])
+    assert (await desk.service.replay(TENANT, claim.delivery.id)).status is Status.PENDING
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_replay_that_a_cancellation_overtook_is_refused_as_one_that_came_after_it(
+    desk: Desk, whole: bool
+) -> None:
+    (lane,) = await desk.subscribe(1)
+    event = await desk.publish(lane)
+    await desk.end(lane)
+    (delivered,) = await desk.of(event)
+
+    class Late(Events):
+        """The event as it was before someone cancelled it."""
+
+        async def find(self, tenant: str, event_id: str) -> Event:
+            await desk.parts.cancel(event)
+            return event
+
+    service = desk.service
+    service._events = Late(desk.parts.store.archive)
+    replaying = service.replay_event(TENANT, event.id, None) if whole else service.replay(TENANT, delivered.id)
+    with pytest.raises(Conflict, match="was cancelled"):
+        await replaying
+    assert (await desk.of(event), desk.told) == ([delivered], [])
+
+
 async def test_an_event_that_was_cancelled_or_has_expired_is_not_replayed(desk: Desk) -> None:
-    cancelled = await desk.publish("sub_1")
-    expired = await desk.publish("sub_1", expires_at=desk.parts.clock.now() + timedelta(seconds=10))
-    await desk.end("sub_1")
+    (lane,) = await desk.subscribe(1)
+    cancelled = await desk.publish(lane)
+    expired = await desk.publish(lane, expires_at=desk.parts.clock.now() + timedelta(seconds=10))
+    await desk.end(lane)
     await desk.service.cancel_event(TENANT, cancelled.id)
     desk.parts.clock.advance(10)
     for event, reason in ((cancelled, "cancelled"), (expired, "expired")):
@@ -181,24 +240,6 @@ async def test_an_event_that_was_cancelled_or_has_expired_is_not_replayed(desk: 
         with pytest.raises(Conflict, match=reason):
             await desk.service.replay_event(TENANT, event.id, None)
     assert desk.told == []
-
-
-async def test_a_replay_is_refused_when_the_event_is_cancelled_while_it_is_asked_for(desk: Desk) -> None:
-    event = await desk.publish("sub_1")
-    await desk.end("sub_1")
-    (delivery,) = await desk.of(event)
-
-    class Late(Events):
-        """The event as it was before someone cancelled it."""
-
-        async def find(self, tenant: str, event_id: str) -> Event:
-            await desk.parts.cancel(event)
-            return event
-
-    desk.service._events = Late(desk.parts.store.archive)
-    with pytest.raises(Conflict, match="cancelled"):
-        await desk.service.replay(TENANT, delivery.id)
-    assert [one.status for one in await desk.of(event)] == [Status.DELIVERED]
 
 
 async def test_cancelling_an_event_cancels_what_waits_over_all_steps(

@@ -102,6 +102,42 @@ async def test_410_disables_the_subscription_and_holds_what_comes_after(api: Api
         await api.deliveries("delivered")
 
 
+async def test_late_answers_of_an_old_address_say_nothing_of_the_new_one(api: Api, gate: Gate) -> None:
+    async def old(arrival: Arrival) -> Reply:
+        await gate.opened.wait()
+        return Reply(410 if arrival is receiver.requests[0] else 500)
+
+    async with Receiver(old) as receiver, Receiver() as other:
+        subscription = await subscribe(api, receiver, retry_schedule=[3600], max_in_flight=THRESHOLD + 1)
+        for _ in range(THRESHOLD + 1):
+            await api.publish()
+        await receiver.arrived(THRESHOLD + 1)
+        patch = {"target": {"url": other.url}}
+        (await api.admin.patch(f"/v1/subscriptions/{subscription}", json=patch)).raise_for_status()
+        gate.opened.set()
+        await api.deliveries("dead")
+        await api.deliveries("pending", THRESHOLD)
+        shown = (await api.admin.get(f"/v1/subscriptions/{subscription}")).json()
+        assert (shown["enabled"], shown["health"]["state"]) == (True, "healthy")
+        await api.publish()
+        await other.arrived(1)
+
+
+async def test_a_renamed_subscription_keeps_what_a_429_asked_for(api: Api) -> None:
+    async with Receiver([Reply(429, headers={"Retry-After": "30"})]) as receiver:
+        subscription = await subscribe(api, receiver)
+        await api.publish()
+        await due_again(api)
+        (await api.admin.patch(f"/v1/subscriptions/{subscription}", json={"name": "another"})).raise_for_status()
+        await api.publish()
+        api.clock.advance(29.9)
+        await api.dispatcher.sweep()
+        await turn()
+        assert len(receiver.requests) == 1
+        api.clock.advance(0.1)
+        await api.deliveries("delivered", 2)
+
+
 async def test_a_subscription_never_has_more_under_way_than_it_allows(api: Api) -> None:
     under_way, most = 0, 0
     gate = asyncio.Event()
@@ -175,6 +211,23 @@ async def test_an_event_that_expired_while_it_was_held_dies_unsent(api: Api) -> 
         assert dead["reason"].startswith("expired")
         assert dead["attempt_count"] == 0
         assert receiver.requests == []
+
+
+async def test_what_is_held_ends_when_its_event_expires_and_goes_with_its_retention(tmp_path: Path) -> None:
+    async with open_api(settings_for(tmp_path)) as api:
+        await api.subscribe(enabled=False)
+        event = await api.publish(expires_at=_shown(api.clock, 60))
+        staying = await api.publish()
+        await api.deliveries("held", 2)
+        api.clock.advance(86_400)
+        await api.dispatcher.sweep()
+        (dead,) = await api.deliveries("dead")
+        assert (dead["event_id"], dead["reason"]) == (event, "expired before it could be sent")
+        assert (await api.store.upkeep.purge(api.clock.now() - timedelta(hours=1), 500)).number == 0
+        api.clock.advance(3_601)
+        assert (await api.store.upkeep.purge(api.clock.now() - timedelta(hours=1), 500)).number == 1
+        found = {one: (await api.admin.get(f"/v1/events/{one}")).status_code for one in (event, staying)}
+        assert found == {event: 404, staying: 200}
 
 
 async def test_what_waits_for_a_deleted_subscription_is_cancelled(api: Api) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.dispatch.groups import Groups
 from hub.dispatch.lane import FULL_SECONDS, Asked, Barred, Full, Held, Idle, Lane, State, Waiting
 from hub.dispatch.lanes import Lanes
 from hub.stores.base import ClaimRequest, ClaimResult, LanePolicy
@@ -101,9 +102,23 @@ DRAWN = {
     # What is barred or full is ready again when its time has come, and goes on as one that is waiting.
     *((state, following) for state in (Barred, Full) for following in (Asked, Held, Full)),
 }
-CAP = 3
-ROOM = 7
-EVENTS = ("due", "due later", "take", "answer", "fail", "end", "wait", "toggle", "elsewhere", "bar", "sweep", "lost")
+CAP = 5
+ROOM = 12
+EVENTS = (
+    "due",
+    "due later",
+    "take",
+    "answer",
+    "fail",
+    "end",
+    "wait",
+    "toggle",
+    "elsewhere",
+    "bar",
+    "sweep",
+    "lost",
+    "move",
+)
 
 
 @dataclass
@@ -118,10 +133,18 @@ class World:
     """Claims whose answer was lost."""
     barred_until: dict[str, float] = field(default_factory=dict)
     disabled: set[str] = field(default_factory=set)
+    moved: set[str] = field(default_factory=set)
+    """Lanes whose target is at another host than at first."""
     asked: list[ClaimRequest] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.lanes = Lanes(ROOM, lambda lane: None if lane in self.disabled else LanePolicy(CAP), self.clock)
+        self.lanes = Lanes(ROOM, self.policy, self.clock, self.groups)
+
+    def policy(self, lane: str) -> LanePolicy | None:
+        return None if lane in self.disabled else LanePolicy(CAP)
+
+    def groups(self, lane: str) -> Groups:
+        return Groups("t1" if lane in "ab" else "t2", "h1" if (lane in "bc") != (lane in self.moved) else "h2")
 
     def happens(self, event: str, lane: str) -> None:
         now = self.clock.monotonic()
@@ -144,6 +167,9 @@ class World:
             self.clock.advance(1.0)
         elif event == "toggle":
             self.disabled ^= {lane}
+            self.lanes.refresh(lane)
+        elif event == "move":
+            self.moved ^= {lane}
             self.lanes.refresh(lane)
         elif event == "elsewhere":
             self.elsewhere[lane] = CAP - self.elsewhere[lane]
@@ -211,11 +237,24 @@ class World:
             assert isinstance(lane.state, Asked) == (lane.id in asked)
             assert not lane.is_idle, "an idle lane is forgotten"
             self.check_turn(lane)
+        self.check_groups()
+
+    def check_groups(self) -> None:
+        known, lanes = self.lanes, list(self.lanes._lanes.values())
+        for lane in lanes:
+            for group, groups in ((lane.tenant, known._tenants.by_name), (lane.host, known._hosts.by_name)):
+                assert groups[group.name] is group
+                members = [one for one in lanes if group in (one.tenant, one.host)]
+                assert (group.lanes, group.in_flight) == (len(members), sum(one.in_flight for one in members))
+        assert known._tenants.by_name.keys() | known._hosts.by_name.keys() == {
+            g.name for one in lanes for g in (one.tenant, one.host)
+        }
 
     def check_turn(self, lane: Lane) -> None:
-        places = [turn for turn, other in self.lanes._queue if other is lane and turn is lane.turn]
-        over_share = [other for other in self.lanes._over_share if other is lane]
-        assert len(places) + len(over_share) == (lane.state.ready_at < inf), "what may be ready has one turn"
+        places = [turn for turn, other in self.lanes._timers if other is lane and turn is lane.turn]
+        parked = [other for other in self.lanes._parked.get(lane.host, ()) if other is lane]
+        number = len(places) + len(parked) + (lane.queued_as is not None)
+        assert number == (lane.state.ready_at < inf), "what may be ready has one turn"
         assert max(lane.turn[0], self.clock.monotonic()) >= lane.state.ready_at, "its turn is not before it is ready"
 
 

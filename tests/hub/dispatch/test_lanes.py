@@ -1,17 +1,20 @@
 """How a process shares its room for attempts out over the lanes, and when it asks the store for which."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from math import inf
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.dispatch.lane import FIRST_MISS_SECONDS, FULL_SECONDS, LONGEST_MISS_SECONDS, RETRIES_FIRST_EVERY
+from hub.dispatch.groups import Groups
+from hub.dispatch.lane import FIRST_MISS_SECONDS, FULL_SECONDS, LONGEST_MISS_SECONDS, WEIGHTS
 from hub.dispatch.lanes import Lanes
 from hub.models import Cause, Delivery, Status
-from hub.stores.base import Claim, ClaimRequest, ClaimResult, LanePolicy
+from hub.stores.base import Claim, ClaimRequest, ClaimResult, LaneClass, LanePolicy
 from hub.testing.clock import START, ManualClock
 from hub.testing.stores.samples import event
 
@@ -22,6 +25,12 @@ def lanes(room: int = 20, policy: LanePolicy | None = None, **policies: LanePoli
     clock = ManualClock()
     chosen = policy or FREE
     return Lanes(room, lambda lane: policies.get(lane, chosen), clock), clock
+
+
+def tenants(room: int, policy: LanePolicy) -> tuple[Lanes, ManualClock]:
+    """Lanes of the tenant and at the host that their names begin and end with."""
+    clock = ManualClock()
+    return Lanes(room, lambda lane: policy, clock, lambda lane: Groups(lane.split()[0], lane.split()[-1])), clock
 
 
 def claims(lane: str, number: int) -> tuple[Claim, ...]:
@@ -59,6 +68,19 @@ def serve(some: Lanes, clock: ManualClock, *, more: bool = True) -> dict[str, in
     return given_out
 
 
+def fill(some: Lanes, clock: ManualClock) -> None:
+    """Rounds in which every want is filled, until nothing more is wanted."""
+    while serve(some, clock):
+        pass
+
+
+def learn(some: Lanes, lane: str, seconds: float) -> None:
+    """One attempt of a lane, that keeps its room for so long."""
+    some.notify(lane, None)
+    assert ask(some, answer({lane: 1})) == [lane]
+    some.end_attempt(lane, seconds)
+
+
 def ask(some: Lanes, told: ClaimResult) -> list[str]:
     """One round that is answered so; gives which lanes were asked for."""
     wants = some.take()
@@ -88,17 +110,102 @@ def test_lanes_share_the_room_and_take_turns_when_there_is_not_enough() -> None:
     assert serve(some, clock) == {"e": 1, "f": 1, "g": 1, "h": 1}
 
 
-def test_the_last_quarter_of_the_room_is_kept_for_lanes_under_their_fair_share() -> None:
+def test_lanes_that_give_nothing_back_leave_room_to_new_ones() -> None:
     some, clock = lanes(room=100, policy=LanePolicy(max_in_flight=1_000))
     for name in "abcd":
         some.notify(name, None)
-    some.notify("late", clock.now() + timedelta(days=1))
-    for _ in range(200):
-        if not serve(some, clock):
-            break
-    assert some.in_flight < 100, "the hogs left room"
+    fill(some, clock)
+    assert some.in_flight < 100
     some.notify("late", None)
-    assert serve(some, clock)["late"] == 5
+    assert serve(some, clock) == {"late": 1}
+
+
+def test_lanes_that_hang_leave_room_to_a_lane_that_is_known_to_be_quick() -> None:
+    some, clock = lanes(room=32)
+    learn(some, "quick", 0.01)
+    for number in range(40):
+        some.notify(f"hangs {number}", None)
+    fill(some, clock)
+    for number in range(100):
+        some.notify("quick", None)
+        assert ask(some, answer({"quick": 1})) == ["quick"]
+        some.end_attempt("quick", 0.01)
+        if number % 10 == 9:
+            clock.advance(5)
+            some.end_attempt(f"hangs {number // 10}", 5.0)
+            fill(some, clock)
+
+
+def test_slow_lanes_are_not_kept_waiting_by_quick_ones() -> None:
+    some, clock = lanes(room=100, policy=LanePolicy(max_in_flight=1_000))
+    for name, seconds in (("quick", 0.01), ("also quick", 0.01), ("slow", 2.0)):
+        learn(some, name, seconds)
+    some.notify("quick", None)
+    some.notify("also quick", None)
+    fill(some, clock)
+    some.notify("slow", None)
+    assert serve(some, clock) == {}
+    served = Counter[str]()
+    for _ in range(9):
+        some.end_attempt("quick", 0.01)
+        served.update(serve(some, clock))
+    assert served["slow"] >= 3, "a turn of it is as good as one of the others"
+
+
+@pytest.mark.parametrize(("hanging", "cap"), [(400, 10), (1, 1_000)])
+def test_no_tenant_takes_the_room_of_another(hanging: int, cap: int) -> None:
+    some, clock = tenants(256, LanePolicy(max_in_flight=cap))
+    for number in range(hanging):
+        some.notify(f"greedy {number}", None)
+    fill(some, clock)
+    assert some.in_flight >= 192, "most of the room is not kept from those who can use it"
+    for number in range(30):
+        some.notify(f"other {number}", None)
+    assert sum(serve(some, clock).values()) >= 30
+
+
+def test_room_that_is_free_goes_to_the_tenant_with_the_least_until_all_have_the_same() -> None:
+    some, clock = tenants(90, LanePolicy(max_in_flight=100))
+    some.notify("greedy 1", None)
+    fill(some, clock)
+    some.notify("other 1", None)
+    held = Counter({"greedy 1": some.in_flight})
+    held.update(serve(some, clock))
+    for _ in range(200):
+        some.end_attempt("greedy 1")
+        held["greedy 1"] -= 1
+        held.update(serve(some, clock))
+    assert abs(held["greedy 1"] - held["other 1"]) <= 1
+
+
+def test_a_host_leaves_room_to_others_and_its_lanes_keep_their_turns() -> None:
+    some, clock = tenants(64, LanePolicy(max_in_flight=10))
+    names = [f"a {number} down" for number in range(10)]
+    for name in names:
+        learn(some, name, 0.01)
+    for name in names:
+        some.notify(name, None)
+    fill(some, clock)
+    assert some.in_flight == 58
+    some.notify("a other", None)
+    assert set(serve(some, clock)) == {"a other"}
+    asked = []
+    for _ in range(5):
+        some.end_attempt(names[0], 0.01)
+        asked += list(serve(some, clock))
+    assert len(set(asked)) == 5
+
+
+def test_a_lane_whose_target_moved_counts_for_its_new_host() -> None:
+    hosts = {"a": "old", "b": "new"}
+    some = Lanes(64, lambda lane: LanePolicy(100), ManualClock(), lambda lane: Groups("", hosts[lane]))
+    some.notify("a", None)
+    some.answered(some.take(), answer({"a": 40}))
+    hosts["a"] = "new"
+    some.refresh("a")
+    some.notify("b", None)
+    (want,) = some.take()
+    assert want.limit <= 58 - 40
 
 
 def test_what_the_store_did_not_have_is_given_back() -> None:
@@ -111,16 +218,19 @@ def test_what_the_store_did_not_have_is_given_back() -> None:
     assert (some.in_flight, len(some)) == (0, 0), "an idle lane is forgotten"
 
 
-def test_every_few_claims_retries_go_first() -> None:
+def test_each_class_goes_first_as_often_as_its_weight_says() -> None:
     some, clock = lanes(room=1)
     some.notify("a", None)
     preferences = []
-    for _ in range(RETRIES_FIRST_EVERY * 2):
+    for _ in range(sum(WEIGHTS.values()) * 3):
         (want,) = some.take()
-        preferences.append(want.retries_first)
+        preferences.append(want.first)
         some.answered([want], answer({"a": 1}, {"a": clock.now()}))
         some.end_attempt("a")
-    assert preferences == ([False] * (RETRIES_FIRST_EVERY - 1) + [True]) * 2
+    assert Counter(preferences) == {class_: weight * 3 for class_, weight in WEIGHTS.items()}
+    assert preferences[0] is LaneClass.LIVE
+    waits = [list(group) for live, group in groupby(preferences, lambda one: one is LaneClass.LIVE) if not live]
+    assert max(map(len, waits)) == 1, "what is live waits for no more than one claim of others"
 
 
 def test_the_want_carries_the_policy_for_all_processes() -> None:
@@ -153,14 +263,17 @@ def test_a_lane_that_got_no_room_keeps_its_turn_when_more_is_due_in_it() -> None
     assert ask(some, answer({"b": 1})) == ["b"]
 
 
-def test_an_attempt_that_ends_costs_the_same_however_many_lanes_wait() -> None:
+@pytest.mark.parametrize(
+    "groups", [lambda lane: Groups("", "host"), lambda lane: Groups(lane, lane)], ids=["one tenant", "many"]
+)
+def test_an_attempt_that_ends_costs_the_same_however_many_lanes_wait(groups: Callable[[str], Groups]) -> None:
     looks = Counter[str]()
 
     def policy(lane: str) -> LanePolicy:
         looks[lane] += 1
         return FREE
 
-    some = Lanes(4, policy, ManualClock())
+    some = Lanes(4, policy, ManualClock(), groups)
     for number in range(1_000):
         some.notify(f"lane {number}", None)
     wants = some.take()

@@ -10,21 +10,21 @@ from structlog.testing import capture_logs
 from channels.base import Receipt, SendFailed
 from hub.dispatch.store_backoff import RETRY_SECONDS
 from hub.dispatch.transitions import AttemptResult, Skipped, Timing, skip
-from hub.models import Status
+from hub.models import FeedKind, Status
 from hub.stores.base import Claim
 from hub.testing.receivers import Receiver
 from hub.testing.stores import samples
 from tests.api_support import Api
 from tests.hub.dispatch.hanging import Gate, attempts, turn
-from tests.hub.dispatch.parts import Parts, outage
+from tests.hub.dispatch.parts import OPERATOR, Parts, make_parts, outage
 
 FAILED = SendFailed("answered 500", status_code=500)
 
 
 async def record(parts: Parts, claim: Claim, attempted: AttemptResult) -> list[Any]:
     """Record an attempt of a second; gives what was logged."""
-    started_at = parts.clock.now()
-    timing = Timing(started_at, started_at + timedelta(seconds=1), 1_000)
+    ended_at = parts.clock.now()
+    timing = Timing(ended_at - timedelta(seconds=1), ended_at, 1_000)
     subscription = parts.catalogue.subscription(claim.delivery.subscription_id)
     assert subscription is not None
     with capture_logs() as lines:
@@ -129,12 +129,51 @@ async def test_attempts_of_a_dead_process_are_recorded_as_unknown(parts: Parts) 
     assert [(line["event"], line["duration_ms"]) for line in lines] == [("delivery.attempted", None)]
 
 
-async def test_a_target_that_is_gone_disables_its_subscription(parts: Parts) -> None:
+GONE = SendFailed("answered 410 Gone", status_code=410)
+
+
+async def test_a_target_that_is_gone_disables_its_subscription_in_the_commit_of_the_result(parts: Parts) -> None:
     subscription = await parts.subscribe()
-    await record(parts, await parts.claim(subscription.id), SendFailed("answered 410 Gone", status_code=410))
+    claim = await parts.claim(subscription.id)
+    newest = (await parts.store.feed.bounds())[1]
+    await record(parts, claim, GONE)
     disabled = parts.subscriptions.find(samples.TENANT, subscription.id)
     assert not disabled.spec.enabled
     assert "410" in (disabled.disabled_reason or "")
+    kinds = [row.entry.kind.value for row in await parts.store.feed.read(newest, 10)]
+    assert kinds == ["delivery.attempted", "delivery.dead", "subscription.disabled"]
+
+
+async def test_a_late_410_of_an_address_says_nothing_of_the_one_that_took_its_place(parts: Parts) -> None:
+    subscription = await parts.subscribe()
+    claim = await parts.claim(subscription.id)
+    await parts.subscriptions.disable(samples.TENANT, subscription.id, "the address moves")
+    enabled = await parts.subscriptions.enable(samples.TENANT, subscription.id)
+    timing = Timing(parts.clock.now(), parts.clock.now(), 0)
+    await parts.recorder.record_attempt(claim, subscription, GONE, timing, 0.0)
+    assert parts.subscriptions.find(samples.TENANT, subscription.id) == enabled
+    assert (await parts.delivery(claim)).status is Status.DEAD
+
+
+async def test_a_target_that_is_gone_disables_its_subscription_though_that_was_renamed(parts: Parts) -> None:
+    subscription = await parts.subscribe()
+    claim = await parts.claim(subscription.id)
+    elsewhere = make_parts(parts.store, parts.clock)
+    await elsewhere.catalogue.refresh()
+    renamed = await elsewhere.subscriptions.patch(OPERATOR, subscription.id, {"name": "renamed"})
+    await record(parts, claim, GONE)
+    disabled = parts.subscriptions.find(samples.TENANT, subscription.id)
+    assert (disabled.spec.name, disabled.spec.enabled, disabled.version) == ("renamed", False, renamed.version + 1)
+    assert await parts.outcomes(claim) == ["failed"]
+
+
+async def test_of_many_410_at_once_one_disables_the_subscription(parts: Parts) -> None:
+    subscription = await parts.subscribe()
+    claims = [await parts.claim(subscription.id) for _ in range(3)]
+    await asyncio.gather(*(record(parts, claim, GONE) for claim in claims))
+    rows = await parts.store.feed.read(0, 100)
+    assert [row.entry.kind for row in rows].count(FeedKind.SUBSCRIPTION_DISABLED) == 1
+    assert [(await parts.delivery(claim)).status for claim in claims] == [Status.DEAD] * 3
 
 
 async def test_a_result_is_recorded_when_the_store_is_back_and_nothing_is_sent_again(

@@ -5,12 +5,14 @@ import asyncio
 import pytest
 
 from hub.catalogue.event_types.service import EventTypes
+from hub.catalogue.matching import Matcher
+from hub.compute import ComputePool
 from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.dispatch.search import SEARCH_SECONDS, Search
 from hub.models import Event
-from hub.stores.base import SEARCH_STEP, DeliveryQuery, EventQuery, Listing, Page
+from hub.stores.base import LIST_STEP, SEARCH_STEP, DeliveryQuery, EventQuery, Listing, Page
 from hub.testing.clock import START
 from hub.testing.stores.samples import TENANT, publish
 from hub.testing.stores.search import publish_many
@@ -47,7 +49,8 @@ def events(parts: Parts) -> SlowEvents:
 @pytest.fixture
 def search(parts: Parts, events: SlowEvents) -> Search:
     store, holds = parts.store, parts.sender.holds
-    changes = ChangeRunner(store.archive, store.queue, store.changes, parts.clock, print, parts.metrics, alone=True)
+    ports = store.archive, store.queue, store.changes
+    changes = ChangeRunner(*ports, parts.clock, print, parts.metrics, parts.catalogue.existing, alone=True)
     deliveries = Deliveries(
         events,
         store.archive,
@@ -59,8 +62,9 @@ def search(parts: Parts, events: SlowEvents) -> Search:
         parts.clock,
         print,
         parts.metrics,
+        Matcher(ComputePool()),
     )
-    return Search(events, deliveries, EventTypes(parts.catalogue, parts.clock), parts.clock)
+    return Search(events, deliveries, EventTypes(parts.catalogue, parts.clock, ComputePool()), parts.clock)
 
 
 async def test_a_search_ends_when_its_time_is_up_and_its_cursor_goes_on(
@@ -94,3 +98,26 @@ async def test_searches_take_turns(search: Search, events: SlowEvents, parts: Pa
     found = await asyncio.gather(*(search.events(TENANT, "o-7", EventQuery(), Page(2)) for _ in range(3)))
     assert [[one.id for one in listing.items] for listing in found] == [[made.id]] * 3
     assert events.steps == 3
+
+
+async def test_a_list_ends_when_its_time_is_up_and_its_cursor_goes_on(
+    search: Search, events: SlowEvents, parts: Parts
+) -> None:
+    old = await publish(parts.store, "sub_1", type="user.deleted")
+    await publish_many(parts.store, 2 * LIST_STEP + 1, "sub_1")
+    first = await search.events(TENANT, None, EventQuery(type="user.*"), Page(10))
+    assert (first.items, first.searched_to, events.steps) == ((), START, 1)
+    second = await search.events(TENANT, None, EventQuery(type="user.*"), Page(10, first.next_cursor))
+    rest = await search.events(TENANT, None, EventQuery(type="user.*"), Page(10, second.next_cursor))
+    assert ([one.id for one in rest.items], rest.next_cursor, rest.searched_to) == ([old.id], None, None)
+    found = await search.deliveries(TENANT, None, DeliveryQuery(type="user.*"), Page(10))
+    assert [one.event_id for one in found.items] == [old.id], "a step that takes no time is followed by the next"
+
+
+async def test_of_the_lists_of_a_tenant_one_step_is_under_way_at_a_time(
+    search: Search, events: SlowEvents, parts: Parts
+) -> None:
+    made = await publish(parts.store, "sub_1")
+    found = await asyncio.gather(*(search.events(TENANT, None, EventQuery(), Page(10)) for _ in range(5)))
+    assert {one.items[0].id for one in found} == {made.id}
+    assert events.steps == 5

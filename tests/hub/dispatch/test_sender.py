@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from channels.base import ChannelUnavailable, Message, Receipt, SendFailed, TargetModel
+from hub.compute import ComputePool
 from hub.dispatch.sender import Sender
 from hub.rendering import Renderer
 from hub.telemetry.tracing import Tracing
@@ -29,7 +30,7 @@ async def sent(
     template: dict[str, Any] | None = None, sandbox: bool = False, **event: Any,
 ) -> Receipt | SendFailed:  # fmt: skip
     renderer = Renderer({"scripted": channel})
-    sender = Sender({"scripted": channel(behaviour)}, renderer, Tracing(""), sandbox=sandbox)
+    sender = Sender({"scripted": channel(behaviour)}, renderer, Tracing(""), ComputePool(), sandbox=sandbox)
     subscription = await parts.subscribe()
     object.__setattr__(subscription, "spec", subscription.spec.model_copy(update={"template": template}))
     claim = await parts.claim(subscription.id, **event)

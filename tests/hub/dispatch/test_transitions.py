@@ -27,7 +27,14 @@ from hub.testing.clock import START
 SCHEDULE = (5.0, 30.0)
 
 
-def claim(attempt: int = 1, *, base: int = 0, expires_in: float | None = None, checkpoint: str | None = None) -> Claim:
+def claim(
+    attempt: int = 1,
+    *,
+    base: int = 0,
+    spared: float = 0.0,
+    expires_in: float | None = None,
+    checkpoint: str | None = None,
+) -> Claim:
     event = Event(
         id="evt_1",
         tenant="acme",
@@ -48,6 +55,7 @@ def claim(attempt: int = 1, *, base: int = 0, expires_in: float | None = None, c
         status=Status.SENDING,
         attempt_count=attempt,
         schedule_base=base,
+        steps_spared=spared,
         token=7,
         checkpoint=checkpoint,
         created_at=START,
@@ -90,6 +98,31 @@ def test_a_failure_waits_as_scheduled_with_a_fifth_of_jitter(attempt: int, sched
 def test_retry_after_is_obeyed_exactly_and_capped_at_a_day() -> None:
     assert wait(settled(SendFailed("HTTP 429", retry_after=120, status_code=429))) == 120
     assert wait(settled(SendFailed("HTTP 503", retry_after=1e20, status_code=503))) == 86_400
+
+
+def test_a_target_that_fails_cannot_shorten_its_schedule() -> None:
+    busy = SendFailed("HTTP 503", retry_after=1, status_code=503)
+    assert 4 <= wait(settled(busy)) <= 6
+    assert settled(busy).delivery.steps_spared == 0
+
+
+def test_a_shorter_wait_uses_up_a_part_of_its_step() -> None:
+    slow = SendFailed("HTTP 429", retry_after=1, status_code=429)
+    result = settled(slow)
+    for attempt in range(2, 36):
+        assert (result.delivery.status, wait(result)) == (Status.PENDING, 1), attempt
+        result = settled(slow, attempt, spared=result.delivery.steps_spared)
+    spared = result.delivery.steps_spared
+    assert settled(slow, 36, spared=spared).delivery.status is Status.DEAD, "both steps have passed by now"
+    assert replay(result.delivery, START).delivery.steps_spared == 0
+
+
+def test_a_delivery_has_two_hundred_attempts_at_most_and_as_many_after_a_replay() -> None:
+    slow = SendFailed("HTTP 429", retry_after=0.001, status_code=429)
+    assert settled(slow, 199, spared=198.0).delivery.status is Status.PENDING
+    ended = settled(slow, 200, spared=199.0).delivery
+    assert (ended.status, ended.reason) == (Status.DEAD, "gave up after 200 attempts: HTTP 429")
+    assert settled(slow, 201, base=200).delivery.status is Status.PENDING
 
 
 def test_the_end_of_the_schedule_is_a_dead_letter_with_a_reason() -> None:

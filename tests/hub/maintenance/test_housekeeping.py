@@ -9,6 +9,7 @@ import pytest
 
 from hub.cluster.leadership import Leadership
 from hub.cluster.roles import EVERY_ROLE
+from hub.compute import Threads
 from hub.errors import NotFound
 from hub.ids import new_id
 from hub.maintenance.clock_watch import ClockWatch
@@ -43,6 +44,7 @@ def housekeeping(settings: Settings, store: Store, clock: ManualClock) -> Housek
         leadership,
         EVERY_ROLE,
         ClockWatch(clock, store.clock),
+        Threads("cleanup", 1),
         sweep=sweep,
         count_run=lambda *run: None,
         end_abandoned_tasks=end_abandoned_tasks,

@@ -14,8 +14,9 @@ from hub.catalogue.event_types import BUILT_IN, EventTypeSpec
 from hub.catalogue.event_types.service import EventTypes
 from hub.catalogue.subscriptions import SubscriptionSpec
 from hub.catalogue.subscriptions.service import Subscriptions
+from hub.compute import ComputePool
 from hub.errors import BadRequest, Conflict, HubError, Invalid, StaleCatalogue, Unavailable
-from hub.models import FeedKind
+from hub.models import FeedEntry, FeedKind, Record
 from hub.publishing import publisher as module
 from hub.publishing.event import ParsedEvent, parse_native
 from hub.publishing.publisher import ACCEPT_TRIES, Publisher
@@ -84,10 +85,12 @@ class Press:
     metrics: Metrics = field(default_factory=Metrics)
     told: list[Signal] = field(default_factory=list)
 
-    def publisher(self, *, strict_types: bool = False, fanout_inline_max: int = 3) -> Publisher:
+    def publisher(
+        self, *, strict_types: bool = False, fanout_inline_max: int = 3, compute: ComputePool | None = None
+    ) -> Publisher:
         parts = self.parts
         return Publisher(
-            self.intake, parts.catalogue, parts.clock, self.metrics, self.told.append,
+            self.intake, parts.catalogue, parts.clock, self.metrics, self.told.append, compute or ComputePool(),
             strict_types=strict_types, fanout_inline_max=fanout_inline_max,
         )  # fmt: skip
 
@@ -188,7 +191,7 @@ async def test_lanes_are_told_when_the_first_of_their_deliveries_is_due(press: P
 async def test_an_event_that_breaks_a_rule_of_its_type_or_of_time_is_refused(
     press: Press, event: ParsedEvent, pointers: list[str]
 ) -> None:
-    event_types = EventTypes(press.parts.catalogue, press.parts.clock)
+    event_types = EventTypes(press.parts.catalogue, press.parts.clock, ComputePool())
     for name in ("stock.low", "user.deleted"):
         await event_types.put(TENANT, name, EventTypeSpec.model_validate({"schema": {"required": ["sku"]}}))
     with pytest.raises(Invalid) as refused:
@@ -202,7 +205,7 @@ async def test_only_where_types_are_strict_an_unknown_one_is_refused(press: Pres
     with pytest.raises(Invalid) as refused:
         await strict.publish_one(TENANT, parsed(), None)
     assert [fault.pointer for fault in refused.value.errors] == ["/type"]
-    await EventTypes(press.parts.catalogue, press.parts.clock).put(TENANT, "stock.low", EventTypeSpec())
+    await EventTypes(press.parts.catalogue, press.parts.clock, ComputePool()).put(TENANT, "stock.low", EventTypeSpec())
     for publisher in (strict, press.publisher()):
         assert statuses(await publisher.publish_one(TENANT, parsed(), None)) == ["accepted"]
 
@@ -210,7 +213,7 @@ async def test_only_where_types_are_strict_an_unknown_one_is_refused(press: Pres
 async def test_an_event_is_matched_with_what_other_processes_subscribed_meanwhile(press: Press) -> None:
     parts = press.parts
     codec = parts.subscriptions._codec
-    elsewhere = Subscriptions(Catalogue(parts.store.records, codec.decode), codec, parts.clock)
+    elsewhere = Subscriptions(Catalogue(parts.store.records, codec.decode), codec, parts.clock, ComputePool())
     spec = SubscriptionSpec(name="new", event_types=("*",), channel="scripted", target={})
     new = await elsewhere.create(OPERATOR, spec)
     await press.publisher().publish_one(TENANT, parsed(), None)
@@ -220,9 +223,33 @@ async def test_an_event_is_matched_with_what_other_processes_subscribed_meanwhil
 
 async def test_a_catalogue_that_is_always_ahead_is_given_up(press: Press) -> None:
     press.intake.failures = [StaleCatalogue("It moved on.")] * ACCEPT_TRIES
-    with pytest.raises(StaleCatalogue) as given_up:
+    with pytest.raises(Unavailable) as given_up:
         await press.publisher().publish_one(TENANT, parsed(), None)
     assert (given_up.value.retry_after, press.intake.calls, press.told) == (1, ACCEPT_TRIES, [])
+
+
+async def test_a_publisher_is_accepted_while_its_tenant_changes_the_catalogue_without_pause(press: Press) -> None:
+    parts, changes = press.parts, 0
+
+    def rename() -> tuple[list[Record], list[FeedEntry]]:
+        return [Record("event_type", TENANT, "churn", None)], []
+
+    async def churn() -> None:
+        nonlocal changes
+        while True:
+            await parts.catalogue.change(rename)
+            changes += 1
+
+    churning = [asyncio.create_task(churn()) for _ in range(3)]
+    publisher = press.publisher()
+    try:
+        for _ in range(20):
+            assert statuses(await publisher.publish_one(TENANT, parsed(), None)) == ["accepted"]
+    finally:
+        for task in churning:
+            task.cancel()
+        await asyncio.gather(*churning, return_exceptions=True)
+    assert changes > 0
 
 
 async def test_of_requests_with_one_key_the_first_is_answered_and_the_others_get_its_answer(press: Press) -> None:
@@ -271,3 +298,30 @@ async def test_an_event_that_would_be_refused_now_still_gets_the_answer_of_its_k
     assert (again.replayed, again.verdicts) == (True, first.verdicts)
     with pytest.raises(Invalid):
         await publisher.publish_one(TENANT, event, None)
+
+
+COSTLY_FILTER = {"any": [{"data.a": {"contains": "y" * 1_000 + f"z{number}"}} for number in range(100)]}
+COSTLY_SCHEMA = {
+    "$defs": {"a": {"oneOf": [{"type": "string", "pattern": "^(a|aa)+$"}] * 60}},
+    "items": {"anyOf": [{"$ref": "#/$defs/a"}] * 60},
+}
+
+
+async def test_an_event_that_costs_too_much_is_refused_and_takes_nothing_from_others(
+    press: Press, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.publishing.publisher.COMPUTE_SECONDS", 0.1)
+    for _ in range(8):
+        await press.parts.subscribe(filter=COSTLY_FILTER)
+    async with ComputePool() as compute:
+        await EventTypes(press.parts.catalogue, press.parts.clock, compute).put(
+            TENANT, "stock.high", EventTypeSpec(schema=COSTLY_SCHEMA)
+        )
+        publisher = press.publisher(compute=compute)
+        costly = parsed({"a": "y" * 250_000}), parsed(["a" * 2_000] * 120, type="stock.high")
+        for item, how in zip(costly, ("matched with the filters", "checked against the schema"), strict=True):
+            with pytest.raises(Invalid) as refused:
+                await publisher.publish_one(TENANT, item, None)
+            assert refused.value.errors[0].detail.startswith(f"takes more than 0.1 s of processor time to be {how}")
+        answer = await publisher.publish(TENANT, [parsed({"a": "x"}), *costly, parsed({"a": "x"})], None)
+        assert statuses(answer) == ["accepted", "rejected", "rejected", "accepted"]

@@ -8,9 +8,10 @@ import pytest
 from pydantic import SecretStr
 
 from channels.base import Escape
+from hub.compute import ComputePool
 from hub.errors import Invalid
 from hub.rendering import Renderer, RenderFailed
-from hub.rendering.renderer import _trusted
+from hub.rendering.compiled import trusted, untrusted
 from hub.rendering.sandbox import Meter
 from tests.hub.rendering.conftest import NoteChannel, NoteTarget, seen
 
@@ -74,7 +75,7 @@ def test_values_are_escaped_for_the_field_that_they_enter(renderer: Renderer) ->
     ],
 )
 def test_values_are_escaped_for_json_and_for_forms(how: Escape, template: str, shown: Any) -> None:
-    text = _trusted(how).render(template, seen({"x": HOSTILE + "\\\n"}), Meter(), ())
+    text = trusted(how).render(template, seen({"x": HOSTILE + "\\\n"}), Meter(), ())
     if how == "url":
         assert len(parse_qsl(text)) == shown
         assert dict(parse_qsl(text))["a"] == dict(parse_qsl(text))["b"] == HOSTILE + "\\\n"
@@ -219,6 +220,18 @@ def test_templates_in_a_target_are_checked_too(renderer: Renderer) -> None:
 def test_compiled_templates_are_cached_up_to_a_size(renderer: Renderer) -> None:
     for number in range(60):
         show(renderer, {}, plain=f"{number}{{{{ id }}}}" + "x" * 60_000)
-    compiled = renderer._untrusted[None]
+    compiled = untrusted(None)
     assert sum(map(len, compiled._cache)) == compiled._characters <= 2 * 1_048_576
     assert len(compiled._cache) > 30
+
+
+async def test_large_templates_are_compiled_elsewhere_before_they_are_checked(renderer: Renderer) -> None:
+    template = {"plain": "{{ data.a }}" * 200 + "{% nothing %}"}
+    with pytest.raises(Invalid) as here:
+        renderer.check("note", template)
+    async with ComputePool() as compute:
+        await renderer.prepare("acme", [template, None, {"plain": "{{ data.b }}" * 200}], compute)
+    assert [*renderer._known.values()] == [here.value.errors[0].detail, None]
+    with pytest.raises(Invalid) as prepared:
+        renderer.check("note", template)
+    assert prepared.value.errors == here.value.errors

@@ -12,7 +12,7 @@ from hub.cluster.notifier import Notifier
 from hub.cluster.roles import EVERY_ROLE, Role
 from hub.maintenance.clock_watch import ClockWatch
 from hub.models import Record
-from hub.runtime.readiness import Readiness
+from hub.runtime.readiness import STALLED_SECONDS, Readiness
 from hub.stores.base import Backlog, Removed, Store, Upkeep
 from hub.testing.clock import ManualClock
 from hub.testing.patience import PATIENCE_SECONDS
@@ -49,12 +49,17 @@ def no_subscription(record: Record) -> Subscription:
 
 
 def readiness(
-    store: Store, clock: ManualClock, *roles: Role, upkeep: Upkeep | None = None, holds: Sequence[str] = ()
+    store: Store,
+    clock: ManualClock,
+    *roles: Role,
+    upkeep: Upkeep | None = None,
+    holds: Sequence[str] = (),
+    stalled: float = 0,
 ) -> Readiness:
     catalogue = Catalogue(store.records, no_subscription)
     follower = Follower(store.signals, catalogue, clock, Notifier())
     watch = ClockWatch(clock, store.clock)
-    return Readiness(upkeep or store.upkeep, store.leases, follower, roles, watch, lambda: holds)
+    return Readiness(upkeep or store.upkeep, store.leases, follower, roles, watch, lambda: holds, lambda: stalled)
 
 
 async def test_one_that_works_is_ready_and_one_that_stops_is_not(store: Store, clock: ManualClock) -> None:
@@ -71,6 +76,14 @@ async def test_one_that_could_not_read_the_catalogue_for_a_while_is_not_ready(st
     clock.advance(1)
     (reason,) = await ready.reasons()
     assert "catalogue" in reason
+
+
+async def test_one_that_claims_nothing_for_a_while_although_something_is_due_is_not_ready(
+    store: Store, clock: ManualClock
+) -> None:
+    assert await readiness(store, clock, Role.WORKER, stalled=STALLED_SECONDS).reasons() == []
+    (reason,) = await readiness(store, clock, Role.WORKER, stalled=STALLED_SECONDS + 1).reasons()
+    assert reason.startswith("Deliveries are due, and for 31 s none could be claimed.")
 
 
 async def test_roles_that_nobody_plays_are_told_of(store: Store, clock: ManualClock) -> None:

@@ -11,7 +11,7 @@ import orjson
 import pytest
 import uvicorn
 
-from hub.server.http_limits import HEAD_BYTES, HEAD_SECONDS, bounded
+from hub.server.http_limits import HEAD_BYTES, HEAD_SECONDS, LINGER_SECONDS, bounded
 from hub.testing.patience import PATIENCE_SECONDS, patience
 from tests.loop_time import pass_loop_time
 from tests.plain_http import NO_TLS
@@ -153,14 +153,78 @@ async def test_a_large_body_is_no_head() -> None:
         assert (await client.post(f"http://127.0.0.1:{port}/", content=body)).content == body
 
 
-async def test_one_connection_too_many_is_told_to_come_back() -> None:
-    async with serving(max_connections=2) as port:
-        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+@asynccontextmanager
+async def busy(port: int, hello: Hello, count: int) -> AsyncIterator[None]:
+    """So many connections on which a request is under way."""
+    held = []
+    for _ in range(count):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: hub\r\nContent-Length: 9\r\n\r\nx")
+        async with patience():
+            await hello.heard.wait()
+        hello.heard.clear()
+        held.append(writer)
+    yield
+    for writer in held:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_the_oldest_connection_without_a_request_makes_room_for_one_too_many() -> None:
+    hello = Hello()
+
+    async def silent(writer: asyncio.StreamWriter) -> None:
+        connected.append(writer)
+
+    connected: list[asyncio.StreamWriter] = []
+    async with serving(max_connections=3, hello=hello) as port, busy(port, hello, 1), asyncio.TaskGroup() as tasks:
+        dropped = tasks.create_task(exchange(port, silent))
+        while not connected:
+            await asyncio.sleep(0)
         async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=NO_TLS) as client:
+            kept = await client.get(f"http://127.0.0.1:{port}/")
+            for _ in range(3):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+            assert await dropped == b""
+            assert (await client.get(f"http://127.0.0.1:{port}/")).status_code == 200
+    assert kept.status_code == 200
+
+
+async def test_a_body_that_is_sent_on_after_its_answer_is_given_some_time_and_no_more() -> None:
+    async def refuse(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"POST / HTTP/1.1\r\nHost: hub\r\nContent-Length: 100\r\n\r\nx")
+        await asyncio.sleep(0.01)
+        for _ in range(3):
+            pass_loop_time(LINGER_SECONDS / 4)
+            writer.write(b"x")
+            await asyncio.sleep(0.01)
+            assert not writer.is_closing()
+        pass_loop_time(LINGER_SECONDS)
+
+    async def finish(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"POST / HTTP/1.1\r\nHost: hub\r\nContent-Length: 2\r\n\r\nx")
+        await asyncio.sleep(0.01)
+        writer.write(b"x")
+        await asyncio.sleep(0.01)
+        pass_loop_time(LINGER_SECONDS)
+        await asyncio.sleep(0)
+        writer.write(REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+    async with serving(hello=refuse) as port:
+        assert (await exchange(port, drip)).count(b"401 Unauthorized") == 1
+        assert (await exchange(port, finish)).count(b"401 Unauthorized") == 2
+
+
+async def test_one_connection_too_many_is_told_to_come_back() -> None:
+    hello = Hello()
+    async with serving(max_connections=2, hello=hello) as port:
+        async with busy(port, hello, 2), httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=NO_TLS) as client:
             refused = await client.get(f"http://127.0.0.1:{port}/")
-        for _, writer in held:
-            writer.close()
-            await writer.wait_closed()
         async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=NO_TLS) as client:
             served = await client.get(f"http://127.0.0.1:{port}/")
     assert (refused.status_code, refused.headers["retry-after"], refused.headers["connection"]) == (503, "1", "close")
@@ -181,12 +245,13 @@ async def test_what_is_no_http_is_answered_with_a_problem_that_has_an_id() -> No
 
 
 async def test_one_listener_too_many_is_told_to_come_back_in_a_way_that_an_event_source_understands() -> None:
-    async with serving(max_connections=1) as port:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=NO_TLS) as client:
-            refused = await client.get(f"http://127.0.0.1:{port}/v1/stream?ticket=x")
-        writer.close()
-        await writer.wait_closed()
+    hello = Hello()
+    async with (
+        serving(max_connections=1, hello=hello) as port,
+        busy(port, hello, 1),
+        httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=NO_TLS) as client,
+    ):
+        refused = await client.get(f"http://127.0.0.1:{port}/v1/stream?ticket=x")
     assert (refused.status_code, refused.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     assert re.fullmatch(r": [^\n]+\nretry: [1-3]\d{4}\n", refused.text)
 

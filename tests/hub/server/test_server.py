@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import resource
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
@@ -16,7 +15,7 @@ from fastapi import FastAPI
 
 from hub.cluster.roles import Role
 from hub.errors import HubError
-from hub.server.server import DESCRIPTORS, HubServer, _listen, _raise_descriptor_limit
+from hub.server.server import HubServer, _listen
 from hub.server.sockets import listening_socket
 from hub.settings import Settings
 from hub.testing.patience import PATIENCE_SECONDS, patience, soon
@@ -134,16 +133,3 @@ def test_a_process_without_requests_listens_on_its_health_port_or_nowhere() -> N
         port = taken.getsockname()[1]
     with closing(_listen(Settings(health_port=port), frozenset({Role.WORKER})) or socket.socket()) as listening:
         assert listening.getsockname() == ("127.0.0.1", port)
-
-
-def test_a_low_limit_on_open_files_is_raised_as_far_as_it_may_be() -> None:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    hard = before[1]
-    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
-        assert _raise_descriptor_limit() == wanted
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (wanted, hard)
-        assert _raise_descriptor_limit() == wanted
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)

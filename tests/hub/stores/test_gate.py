@@ -157,7 +157,7 @@ def test_a_pause_holds_the_lane_and_a_shorter_one_does_not_end_it() -> None:
     assert some.take(5, 30.0) == 5
 
 
-def test_a_newer_revision_forgets_the_targets_health_and_keeps_what_is_under_way() -> None:
+def test_another_address_forgets_the_targets_health_and_keeps_what_is_under_way() -> None:
     some = lane(max_in_flight=THRESHOLD * 2, per_second=1_000.0, revision=1)
     assert begin(some, THRESHOLD + 1, 0.0) == THRESHOLD + 1
     for _ in range(THRESHOLD):
@@ -165,8 +165,16 @@ def test_a_newer_revision_forgets_the_targets_health_and_keeps_what_is_under_way
     some.pause(60.0)
     assert some.take(1, 1.0) == 0
     some.adopt(LanePolicy(THRESHOLD * 2, 1_000.0, revision=2))
+    assert (some.breaker.failures, some.take(1, 1.0)) == (THRESHOLD, 0), "the target is where it was"
+    some.adopt(LanePolicy(THRESHOLD * 2, 1_000.0, revision=3, address="elsewhere"))
     assert some.breaker.healthy
     assert some.take(100, 1.0) == THRESHOLD * 2 - 1
+
+
+def test_an_attempt_speaks_for_the_address_to_which_it_was_made() -> None:
+    some = LaneState()
+    some.adopt(LanePolicy(address="here"))
+    assert [some.is_at(address) for address in ("here", "there", None)] == [True, False, True]
 
 
 def test_a_policy_of_an_older_revision_is_left_aside() -> None:

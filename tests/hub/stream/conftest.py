@@ -12,6 +12,7 @@ import pytest
 
 from hub.ids import new_id
 from hub.models import FeedEntry, FeedKind, Task, TaskStatus
+from hub.shares import MemoryBudget
 from hub.stores import open_store
 from hub.stores.base import Feed, Store
 from hub.stream import Broadcaster, Limits, Selection, open_broadcaster
@@ -93,9 +94,13 @@ async def stage(tmp_path: Path, limits: Limits) -> AsyncIterator[Stage]:
     clock = ManualClock()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(f"sqlite:///{tmp_path / 'hub.db'}", clock))
-        stream = await stack.enter_async_context(open_broadcaster(store.feed, clock, limits, NAMES.get))
+        stream = await stack.enter_async_context(
+            open_broadcaster(store.feed, clock, limits, NAMES.get, MemoryBudget(10**8))
+        )
 
         async def another(feed: Feed, limits: Limits) -> Broadcaster:
-            return await stack.enter_async_context(open_broadcaster(feed, clock, limits, NAMES.get))
+            return await stack.enter_async_context(
+                open_broadcaster(feed, clock, limits, NAMES.get, MemoryBudget(10**8))
+            )
 
         yield Stage(store, clock, stream, another)

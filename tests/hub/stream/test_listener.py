@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from hub.stream import Selection
+from hub.stream.chunk import Chunk
 from hub.stream.listener import Listener, State
 from hub.testing.patience import soon
 
@@ -15,7 +16,7 @@ def listener() -> Listener:
 
 
 def offer(listener: Listener, chunk: bytes, entries: int = 1) -> bool:
-    return listener.offer(chunk, entries, max_entries=3, max_bytes=10)
+    return listener.offer(Chunk(chunk, entries), max_entries=3, max_bytes=10)
 
 
 async def test_it_reads_history_until_its_hand_over(listener: Listener) -> None:

@@ -30,7 +30,7 @@ async def test_lines_name_the_request_and_its_key_also_from_tasks_that_it_starts
     async def answer() -> list[object]:
         begin_request(b"r-1")
         before = line()
-        identified("key_1")
+        identified("acme", "key_1")
         return [before, line(), await asyncio.create_task(asyncio.to_thread(line))]
 
     named = {"event": "x", "request_id": "r-1", "key_id": "key_1"}
@@ -40,5 +40,5 @@ async def test_lines_name_the_request_and_its_key_also_from_tasks_that_it_starts
 
 
 def test_outside_of_a_request_nobody_is_identified() -> None:
-    identified("key_1")
+    identified("acme", "key_1")
     assert current_request() is None

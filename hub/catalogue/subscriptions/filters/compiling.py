@@ -37,6 +37,8 @@ class Rule:
     test: Test
     label: str
     place: Place
+    scans: int = 0
+    """Tests that it makes of each element or each part of a text, and not once."""
 
     def holds(self, event: Mapping[str, Any]) -> bool:
         return self.test(value_at(event, self.path)) is None
@@ -106,6 +108,10 @@ class Filter:
     """
 
     rules: tuple[Rule | ElementRules | AnyOf | Not, ...]
+    tests: int = 0
+    """How many rules there are in all."""
+    scans: int = 0
+    """Tests that are made of each element or of each part of a text: what they cost grows with the size of an event."""
 
     def holds(self, event: Mapping[str, Any]) -> bool:
         """Whether every rule holds for `{"id", "type", "source", "subject", "time", "data"}`."""
@@ -138,6 +144,19 @@ def _label(rule: Rule | ElementRules | AnyOf | Not) -> str:
             return "any"
         case Not():
             return "not"
+
+
+def _cost(rule: Rule | ElementRules | AnyOf | Not) -> tuple[int, int]:
+    """`Filter.tests` and `Filter.scans` of a rule."""
+    match rule:
+        case Rule():
+            return 1, rule.scans
+        case ElementRules():
+            return len(rule.rules), sum(1 + one.scans for one in rule.rules)
+        case AnyOf():
+            return sum(one.tests for one in rule.alternatives), sum(one.scans for one in rule.alternatives)
+        case Not():
+            return rule.inner.tests, rule.inner.scans
 
 
 def compile_filter(document: Any, *place: str | int, stored: bool = False) -> Filter:
@@ -181,7 +200,8 @@ class _Compiler:
                 rules.append(Not(self.filter(value, here, depth + 1), here))
             else:
                 rules.extend(self._rules(name, value, here, depth))
-        return Filter(tuple(rules))
+        costs = [_cost(rule) for rule in rules]
+        return Filter(tuple(rules), sum(tests for tests, _ in costs), sum(scans for _, scans in costs))
 
     def _any(self, value: Any, place: Place, depth: int) -> AnyOf:
         if not isinstance(value, list) or not value:
@@ -211,13 +231,13 @@ class _Compiler:
         if make is None:
             raise malformed(f"is no operator; the operators are {' '.join(OPERATORS)}", place)
         is_element = verb == "contains" and isinstance(operand, Mapping)
-        test = self._has_element(operand, place, depth) if is_element else make(operand, place)
+        test, inner = self._has_element(operand, place, depth) if is_element else (make(operand, place), 0)
         shown = json.dumps(operand, ensure_ascii=False)
         label = f"{name} {verb} {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'}"
-        return Rule(path, verb, operand, test, label, place)
+        return Rule(path, verb, operand, test, label, place, scans=inner + (verb == "contains"))
 
-    def _has_element(self, operand: Mapping[str, Any], place: Place, depth: int) -> Test:
-        """A test for an array in which one object passes the whole filter."""
+    def _has_element(self, operand: Mapping[str, Any], place: Place, depth: int) -> tuple[Test, int]:
+        """A test for an array in which one object passes the whole filter, and its tests of each element."""
         if not operand:
             raise malformed("must name at least one member", place)
         inner = _Compiler(partial(_member_path, self._parse), self._numbers).filter(operand, place, depth + 1)
@@ -227,4 +247,4 @@ class _Compiler:
             held = any(isinstance(element, dict) and inner.holds(element) for element in elements)
             return None if held else "was missing" if value is MISSING else "did not contain it"
 
-        return test
+        return test, inner.tests + inner.scans

@@ -122,7 +122,8 @@ def _contains(operand: Any, place: Place) -> Test:
         if isinstance(value, str):
             held = isinstance(wanted, str) and wanted in value
         else:
-            held = isinstance(value, list) and any(_same(one, wanted) for one in value)
+            # Looked for as Python compares first, because that is fast, and finds everything that JSON calls the same.
+            held = isinstance(value, list) and wanted in value and any(_same(one, wanted) for one in value)
         return None if held else _what("did not contain it", value)
 
     return test

@@ -51,7 +51,7 @@ def document_digest(document: bytes) -> bytes:
 
 # Short names, because the hash of every delivery holds them.
 DELIVERY_FIELDS: Final = (
-    *("ten", "evt", "type", "sub", "chan", "st", "why", "n", "base", "tok", "cp", "due", "at", "upd"),
+    *("ten", "evt", "type", "sub", "chan", "st", "why", "n", "base", "spare", "tok", "cp", "due", "at", "upd"),
 )
 """What `delivery_from` takes of a delivery's hash, in this order."""
 CLAIM_FIELDS: Final = (*DELIVERY_FIELDS, "by")
@@ -70,7 +70,8 @@ def match_from(packed: bytes) -> Match:
 
 def delivery_from(id_: str, row: Sequence[bytes | None]) -> Delivery:
     """The delivery whose hash holds `row`, as `DELIVERY_FIELDS`. Raises `READ_ERRORS`."""
-    tenant, event, type_, lane, channel, status, reason, attempts, base, token, kept, due, created, updated = row
+    tenant, event, type_, lane, channel, status, reason, *progress, due, created, updated = row
+    attempts, base, spared, token, kept = progress
     return Delivery(
         id=id_,
         tenant=_text(tenant),
@@ -82,6 +83,7 @@ def delivery_from(id_: str, row: Sequence[bytes | None]) -> Delivery:
         reason=None if reason is None else reason.decode(),
         attempt_count=int(attempts or 0),
         schedule_base=int(base or 0),
+        steps_spared=float(spared or 0),
         token=int(token or 0),
         checkpoint=None if kept is None else kept.decode(),
         next_attempt_at=None if due is None else instant(int(due)),

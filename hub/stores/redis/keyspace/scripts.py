@@ -5,6 +5,7 @@ from importlib.resources import files
 from typing import Final
 
 from hub.stores import gate
+from hub.stores.base import FASTEST_PER_SECOND, SLOWEST_PER_SECOND
 from hub.stores.redis.client.scripts import Scripts, Value
 from hub.stores.redis.keyspace.codec import CLAIM_FIELDS, STORE_FORMAT
 from hub.stores.stored import attempts, events
@@ -18,6 +19,8 @@ CONSTANTS: Final[Mapping[str, Value]] = {
     "CATCH_UP_SECONDS": gate.CATCH_UP_SECONDS,
     "FORGET_SECONDS": gate.FORGET_SECONDS,
     "SLACK_SECONDS": gate.SLACK_SECONDS,
+    "SLOWEST_PER_SECOND": SLOWEST_PER_SECOND,
+    "FASTEST_PER_SECOND": FASTEST_PER_SECOND,
     "STORE_FORMAT": STORE_FORMAT,
     "CLAIM_FIELDS": CLAIM_FIELDS,
     # Where a member stands in a stored event or attempt, such as EVENT_TENANT.

@@ -5,11 +5,12 @@
 -- ARGV: process, number of the call, epoch, feed id seen, batches (msgpack). A batch is an array of
 --   tenant, catalogue version, key (nil, or an array of digest, key, fingerprint, for how long it is kept in ms, verdicts as JSON),
 --   entries: arrays of index, event id, document, digest of it, type, subject, source, source id, accepted (ms),
---   due (ms, or nil: now), feed entry, the match to fan out to (or nil), deliveries: arrays of id, lane, channel;
+--   due (ms, or nil: now), feed entry, the match to fan out to (or nil), deliveries: arrays of id, lane, channel,
+--   expiry (ms, or nil);
 --   and the matches by their names.
 -- Reply: epoch, lost feed entries, last feed id, and for each batch an array of its outcome: 0 and the duplicates
---   (index and id of the first event in turn); 1 and the record kept with its key; 2: the catalogue has another
---   version; 3: an event with one of the ids exists.
+--   (index and id of the first event in turn); 1 and the record kept with its key; 2: the catalogue of the
+--   tenant has changed; 3: an event with one of the ids exists.
 --
 -- An idempotency record is a msgpack array of key, fingerprint, expiry (ms), verdicts (JSON), duplicates.
 
@@ -36,7 +37,8 @@ local function is_taken(entries)
 end
 
 local function write(tenant, entry, recipients)
-  local _, id, document, digest, type, subject, _, _, at, due, shown, match, deliveries = unpack(entry, 1, 13)
+  local _, id, document, digest, type, subject, _, _, at, due, shown, match, deliveries, expires =
+    unpack(entry, 1, 14)
   redis.call('SET', key.event(id), document)
   redis.call('HSET', key.state(id), 'at', at, 'type', type, 'open', #deliveries, 'sum', digest)
   if match then
@@ -45,8 +47,9 @@ local function write(tenant, entry, recipients)
     signals.fans_out()
   end
   indexes.event_added({ id = id, tenant = tenant, subject = subject, at = at }, #deliveries, match)
+  local event = { id = id, tenant = tenant, type = type, expires = expires }
   for _, delivery in ipairs(deliveries) do
-    new_delivery.add({ id = id, tenant = tenant, type = type }, delivery[1], delivery[2], delivery[3], at, due or now)
+    new_delivery.add(event, delivery[1], delivery[2], delivery[3], at, due or now)
   end
   feed_entries[#feed_entries + 1] = shown
 end
@@ -62,6 +65,19 @@ local function first_with_source(tenant, entry)
   redis.call('SET', place, entry[2])
 end
 
+-- Whether the deliveries were chosen from a catalogue in which the tenant has changed something since. A process that is
+-- this far behind reads the catalogue again, whoever changed it.
+local MOST_CHANGES = 100
+local function is_stale(tenant, seen)
+  if seen >= version then return seen > version end
+  local changed = redis.call('ZRANGEBYLEX', key.record_versions,
+    '(' .. string.format('%013d', seen) .. '\255', '+', 'LIMIT', 0, MOST_CHANGES)
+  for _, place in ipairs(changed) do
+    if string.match(string.sub(place, 14), '^[^%z]*%z([^%z]*)%z') == tenant then return true end
+  end
+  return #changed == MOST_CHANGES
+end
+
 local function accept(batch)
   local tenant, expected, given, entries = batch[1], batch[2], batch[3], batch[4]
   local kept, expired
@@ -71,8 +87,7 @@ local function accept(batch)
     if expires and expires > now then return { REPLAYED, kept } end
     expired = expires
   end
-  -- The deliveries were chosen from a catalogue that has changed since.
-  if expected ~= version then return { STALE } end
+  if is_stale(tenant, expected) then return { STALE } end
   if is_taken(entries) then return { TAKEN } end
   local duplicates = {}
   for _, entry in ipairs(entries) do

@@ -4,13 +4,15 @@
 -- without an owner; see docs/decisions/0009.
 --
 -- ARGV: process, number of the call, number of the last call whose answer arrived (or 0), requests (msgpack): arrays of
---   lane, limit, retries first, lease (ms), cap, rate (or nil), revision.
+--   lane, limit, class that goes first, lease (ms), cap, rate (or nil), revision, address.
 -- Reply: rows and events as in lib/claims.lua; and for each request how long to wait before the lane is asked for again
 --   (ms, less than 0 where it could have been sooner, or nil), whether it is full, whether its breaker is open, whether
 --   nothing may start before that.
 
 local now, process, number, answered = clock.now, ARGV[1], ARGV[2], ARGV[3]
 local handed = {}
+-- How many deliveries of a lane a call takes at most when they need no attempt.
+local LOOKED_AT = 100
 
 local function hand_out(delivery)
   claims.add(delivery)
@@ -40,9 +42,19 @@ local function lease(delivery)
   hand_out(delivery)
 end
 
-local function take(lane, request)
-  local limit = math.min(request[2], gate.room(lane))
-  ready.mature(lane.id)
+-- Whether a delivery needs no attempt, because its event has expired or was cancelled, or cannot be read.
+local function is_leaving(delivery)
+  if redis.call('HEXISTS', key.state(delivery.evt), 'cancelled') == 1 then return true end
+  local document = redis.call('GET', key.event(delivery.evt))
+  local is_whole, event = pcall(cmsgpack.unpack, document or '')
+  if not is_whole or type(event) ~= 'table' then return true end
+  local expires = event[EVENT_EXPIRES_AT]
+  return type(expires) == 'number' and expires <= now
+end
+
+-- Take at most so many deliveries. Returns how many there were, and how many of them are to be sent; where the lane has
+-- no rate, it is not looked which.
+local function take_some(lane, request, limit)
   local found = {}
   -- An entry counts only if the hash says the same: entries are hints, and one that was put back twice is dropped here.
   local ids = ready.take(lane.id, request[3], process, limit, function(id, place)
@@ -50,8 +62,22 @@ local function take(lane, request)
     found[id] = delivery
     return delivery and delivery.st == 'pending' and delivery.place == place
   end)
-  gate.started(lane, ids, request[4])
-  for _, id in ipairs(ids) do lease(found[id]) end
+  local sent = #ids
+  for _, id in ipairs(ids) do
+    if lane.rate and is_leaving(found[id]) then sent = sent - 1 end
+    lease(found[id])
+  end
+  gate.started(lane, ids, request[4], sent)
+  return #ids, sent
+end
+
+local function take(lane, request)
+  local left, looked_at = math.min(request[2], gate.room(lane)), 0
+  ready.mature(lane.id)
+  repeat
+    local number, sent = take_some(lane, request, left)
+    left, looked_at = left - sent, looked_at + number
+  until sent == number or left == 0 or looked_at >= LOOKED_AT
 end
 
 -- What the process needs to know of a lane in order to ask again at the right moment, and no earlier.
@@ -74,7 +100,7 @@ local repeated = hand_out_again() == tonumber(number)
 local outlooks = {}
 for _, request in ipairs(cmsgpack.unpack(ARGV[4])) do
   local lane = gate.lane(request[1])
-  gate.adopt(lane, request[5], request[6], request[7])
+  gate.adopt(lane, request[5], request[6], request[7], request[8])
   if not repeated then take(lane, request) end
   outlooks[#outlooks + 1] = outlook(lane)
 end

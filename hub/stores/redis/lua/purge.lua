@@ -1,6 +1,7 @@
 -- needs: key, indexes, stored
 -- Removes closed events, the oldest first, with everything that belongs to them.
--- ARGV: only those accepted before this (ms); how many at most: events, deliveries and attempts together.
+-- ARGV: only those whose last delivery ended before this (ms), or that were accepted before it and have none; how many
+--   at most: events, deliveries and attempts together.
 -- Reply: how many events were removed, and 1 when it stopped because of the number of rows or of bytes, else 0.
 --
 -- A script holds up every other call while it runs, so the work of one is bounded in two ways. An event with more
@@ -44,6 +45,7 @@ local function remove_delivery(id)
   remove_attempts(delivery)
   indexes.delivery_removed(delivery, row[5], row[6])
   redis.call('UNLINK', key.delivery(id), key.attempts_of(id))
+  redis.call('ZREM', key.delivery_expiries, id)
   touch(key.channels(delivery.tenant), delivery.channel, function()
     return indexes.of_channel(delivery.tenant, delivery.channel)
   end)
@@ -76,9 +78,10 @@ local function remove_event(entry)
   -- Without the document its tenant is unknown. The entry in that tenant's index stays; readers skip what does not
   -- exist.
   if tenant then
-    redis.call('ZREM', key.events(tenant), entry)
+    local accepted = indexes.member(event[EVENT_ACCEPTED_AT], id)
+    redis.call('ZREM', key.events(tenant), accepted)
     touch(key.tenants, tenant, function() return { key.events(tenant) } end)
-    if subject then redis.call('ZREM', key.subject(tenant, subject), entry) end
+    if subject then redis.call('ZREM', key.subject(tenant, subject), accepted) end
     if source_id then
       local first = key.source(tenant, event[EVENT_SOURCE], source_id)
       -- After a loss, the same source and source id may have come again.

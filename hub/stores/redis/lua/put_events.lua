@@ -6,7 +6,7 @@
 --   document (false where an earlier piece had it), digest of it, fan-out cursor (or false), cancelled (ms, or false),
 --   deliveries: arrays of id, lane, channel, status, reason (or false), attempts, schedule base, token, cause,
 --   due (ms, or false), created (ms), updated (ms), of each attempt its number and the attempt in turn, checkpoint (or
---   false); and the match that it fans out to (or false).
+--   false), steps spared; the match that it fans out to (or false); and its expiry (ms, or false).
 
 local function is_open(status)
   return status == 'pending' or status == 'sending'
@@ -40,6 +40,7 @@ local function put_hash(event, sent)
   if cause ~= 'automatic' then also('by', cause) end
   if due then also('due', due) end
   if sent[14] then also('cp', sent[14]) end
+  if sent[15] ~= 0 then also('spare', sent[15]) end
   redis.call('HSET', key.delivery(id), unpack(fields))
 end
 
@@ -54,7 +55,7 @@ local function put_in_lane(tenant, lane, id, status, attempts, cause, due, updat
   end
 end
 
--- Returns whether the delivery is new here, and pending or under way.
+-- Returns whether the delivery is new here.
 local function put_delivery(event, sent)
   local id, lane, channel, status, _, attempts, _, _, cause, due, at, updated, logged = unpack(sent, 1, 13)
   if redis.call('EXISTS', key.delivery(id)) == 1 then return false end
@@ -62,18 +63,20 @@ local function put_delivery(event, sent)
   put_hash(event, sent)
   indexes.delivery_added(delivery, status, updated)
   for place = 1, #logged, 2 do indexes.attempt_logged(delivery, logged[place], logged[place + 1]) end
-  if not is_open(status) then return false end
-  put_in_lane(event[2], lane, id, status, attempts, cause, due, updated)
+  if event[14] and is_open(status) then redis.call('ZADD', key.delivery_expiries, event[14], id) end
+  if is_open(status) then put_in_lane(event[2], lane, id, status, attempts, cause, due, updated) end
   return true
 end
 
 for _, event in ipairs(cmsgpack.unpack(ARGV[2])) do
   put_event(event)
-  local open = 0
+  local open, last = 0, nil
   for _, sent in ipairs(event[12]) do
-    if put_delivery(event, sent) then open = open + 1 end
+    if put_delivery(event, sent) then
+      if is_open(sent[4]) then open = open + 1 else last = math.max(last or 0, sent[12]) end
+    end
   end
-  if open > 0 then indexes.event_opened(event[1], event[7], open) end
+  if open > 0 or last then indexes.event_filled(event[1], event[7], open, last) end
 end
 ready.added()
 transfer.reached('events', ARGV[1])

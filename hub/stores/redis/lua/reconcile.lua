@@ -14,14 +14,13 @@ local LANES_AT_ONCE = 50
 local repaired = 0
 
 local function repair_pending(lane, delivery)
-  local class = ready.class(delivery.n, delivery.by)
-  if ready.has(lane, class, delivery.id, delivery.place) then return end
+  if ready.has(lane, delivery.id, delivery.place) then return end
   -- What is left of its old place would be read as a second entry of the same delivery.
-  ready.remove(lane, class, delivery.id, delivery.place)
+  ready.remove(lane, delivery.id, delivery.place)
   redis.call('HDEL', key.delivery(delivery.id), 'place')
   local due = tonumber(delivery.due or clock.now)
   redis.call('HSET', key.delivery(delivery.id), 'due', due)
-  ready.add(lane, class, delivery.id, due)
+  ready.add(lane, ready.class(delivery.n, delivery.by), delivery.id, due)
   repaired = repaired + 1
 end
 

@@ -92,6 +92,7 @@ def delivery_from_parts(id_: str, parts: Parts, long: Parts) -> DeliveryDocument
         cause=parts.get("by", b"automatic").decode(),
         due_at=int(parts["due"]) if "due" in parts else None,
         checkpoint=parts["cp"].decode() if "cp" in parts else None,
+        steps_spared=float(parts.get("spare", 0)),
         attempts={number: _attempt(packed[number], int(parts["upd"])) for number in sorted(packed)},
     )
 
@@ -114,6 +115,7 @@ def event_row(document: EventDocument) -> tuple[Any, ...]:
         document.cancelled_at,
         [_delivery_row(delivery) for delivery in document.deliveries],
         None if document.match is None else as_str_bytes(pack(document.match)),
+        event.expires_at,
     )
 
 
@@ -133,4 +135,5 @@ def _delivery_row(delivery: DeliveryDocument) -> tuple[Any, ...]:
         delivery.updated_at,
         [part for number, attempt in delivery.attempts.items() for part in (number, as_str_bytes(pack(attempt)))],
         delivery.checkpoint,
+        delivery.steps_spared,
     )

@@ -7,7 +7,7 @@ from typing import Any
 import apsw
 
 from hub.models import FeedEntry
-from hub.stores.sqlite.rows import FEED_MEMBERS, Values, fetch
+from hub.stores.sqlite.rows import FEED_MEMBERS, Cells, Values, fetch
 from hub.stores.stored import feed_entries
 from hub.stores.unreadable import Unreadable
 
@@ -42,7 +42,7 @@ class Transaction:
         """How many rows the statement changed."""
         return self.connection.execute(statement, values).connection.changes()
 
-    def change_each(self, statement: str, columns: str, rows: Sequence[Sequence[str | int | None]]) -> None:
+    def change_each(self, statement: str, columns: str, rows: Sequence[Cells]) -> None:
         """Run a statement that reads `new`, a table of the rows. The first column of a row is never None."""
         width = columns.count(",") + 1
         places = f"({', '.join('?' * width)})"
@@ -60,7 +60,7 @@ class Transaction:
         self,
         table: str,
         columns: str,
-        rows: Sequence[Sequence[str | int | None]],
+        rows: Sequence[Cells],
         *,
         replace: bool = False,
     ) -> None:

@@ -22,16 +22,14 @@ from hub.stores.documents import (
 from hub.stores.sqlite.changes import save_changes
 from hub.stores.sqlite.database.transaction import Transaction
 from hub.stores.sqlite.fan_outs import NewFanOuts
-from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, EVENT_COLUMNS, FEED_MEMBERS, event_row
+from hub.stores.sqlite.rows import ATTEMPT_COLUMNS, EVENT_COLUMNS, FEED_MEMBERS, Cells, event_row
 from hub.stores.sqlite.tasks import TASK_COLUMNS, task_row
 from hub.stores.stored import StoredEvent
-
-Cells = tuple[str | int | None, ...]
 
 _RECORD_COLUMNS: Final = "kind, tenant, id, doc, version"
 _DELIVERY_COLUMNS: Final = (
     "seq, id, event_seq, tenant, event_type, subscription_id, channel, status, reason, attempt_count, schedule_base,"
-    " token, cause, due_at, appointed, lease_until, created_at, updated_at, checkpoint"
+    " token, cause, due_at, appointed, lease_until, created_at, updated_at, checkpoint, steps_spared, expires_at"
 )
 _KEY_COLUMNS: Final = "tenant, key, fingerprint, verdicts, expires_at"
 
@@ -173,4 +171,6 @@ def _delivery_row(seq: int, event_seq: int, event: StoredEvent, sent: DeliveryDo
         sent.created_at,
         sent.updated_at,
         sent.checkpoint,
+        sent.steps_spared,
+        event.expires_at,
     )

@@ -8,6 +8,7 @@ import pytest
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.event_types import BUILT_IN, EventTypeSpec
 from hub.catalogue.event_types.service import EventTypes
+from hub.compute import ComputePool
 from hub.errors import Conflict, Invalid, NotFound
 from hub.models import Record
 from hub.stores.base import Store
@@ -18,7 +19,7 @@ SKU = {"type": "object", "required": ["sku"]}
 
 @pytest.fixture
 def event_types(catalogue: Catalogue, clock: ManualClock) -> EventTypes:
-    return EventTypes(catalogue, clock)
+    return EventTypes(catalogue, clock, ComputePool())
 
 
 def spec(**members: Any) -> EventTypeSpec:

@@ -42,6 +42,14 @@ def test_a_subscription_comes_back_as_it_was_encoded(codec: SubscriptionCodec, m
     assert (decoded.version, decoded.view()) == (7, built.view())
     assert (decoded.target, decoded.per_second, decoded.schedule) == (built.target, built.per_second, built.schedule)
     assert (decoded.filter is None) == (built.filter is None)
+    assert decoded.address == built.address != ""
+
+
+def test_what_an_older_release_stored_has_no_address_until_its_target_changes(codec: SubscriptionCodec) -> None:
+    record = codec.encode(build(codec))
+    doc = orjson.loads(record.doc or b"")
+    del doc["address"]
+    assert codec.decode(replace(record, doc=orjson.dumps(doc))).address == ""
 
 
 def test_no_secret_is_in_the_record_or_the_view(codec: SubscriptionCodec) -> None:
@@ -208,3 +216,11 @@ def test_what_is_disabled_has_a_reason_and_keeps_it(codec: SubscriptionCodec) ->
     again = codec.build("acme", spec, by_operator=False, at=START, current=gone)
     assert again.disabled_reason == "HTTP 410: the target is gone"
     assert build(codec).disabled_reason is None
+
+
+def test_numbers_that_an_earlier_release_took_are_raised_to_what_is_allowed(codec: SubscriptionCodec) -> None:
+    built = build(codec, rate_limit={"per_second": 5.0}, timeout=5.0)
+    doc = orjson.loads(codec.encode(built).doc or b"")
+    doc |= {"rate_limit": {"per_second": 1e-13}, "timeout": 5e-324}
+    spec = codec.decode(Record("subscription", built.tenant, built.id, orjson.dumps(doc))).spec
+    assert (spec.rate_limit, spec.timeout) == (RateLimit(per_second=1e-5), 0.01)

@@ -12,8 +12,9 @@ from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.keys import Principal
 from hub.catalogue.subscriptions import Subscription, SubscriptionCodec, SubscriptionSpec
 from hub.catalogue.subscriptions.service import Subscriptions, signed_target
+from hub.compute import ComputePool
 from hub.errors import Conflict, Invalid, NotFound
-from hub.models import Scope
+from hub.models import FeedKind, Scope
 from hub.stores.base import Store
 from hub.testing.clock import ManualClock
 
@@ -24,7 +25,7 @@ HOOK = {"url": "https://example.com/hooks", "secret": SECRET, "headers": {"X-Tok
 
 @pytest.fixture
 def subscriptions(catalogue: Catalogue, codec: SubscriptionCodec, clock: ManualClock) -> Subscriptions:
-    return Subscriptions(catalogue, codec, clock)
+    return Subscriptions(catalogue, codec, clock, ComputePool())
 
 
 async def create(subscriptions: Subscriptions, **members: Any) -> Subscription:
@@ -117,6 +118,45 @@ async def test_switching_is_told_once_to_listeners_and_kept_with_its_reason(
         ("subscription.enabled", made.id),
         ("subscription.disabled", made.id),
     ]
+
+
+@pytest.mark.parametrize(
+    ("patch", "moved"),
+    [
+        ({"name": "renamed", "max_in_flight": 3, "rate_limit": {"per_second": 5.0}}, False),
+        ({"target": {"secret": "whsec_AAKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAAAA"}}, False),
+        ({"enabled": False}, False),
+        ({"target": {"url": "https://example.com/others"}}, True),
+        ({"target": {"headers": {"X-Token": "another"}}}, True),
+        ({"channel": "file", "target": {"name": "orders"}}, True),
+    ],
+)
+async def test_a_target_is_at_another_address_when_messages_go_elsewhere_or_in_another_way(
+    subscriptions: Subscriptions, patch: dict[str, Any], moved: bool
+) -> None:
+    made = await create(subscriptions)
+    assert ((await subscriptions.patch(CALLER, made.id, patch)).address != made.address) is moved
+
+
+async def test_enabling_begins_at_a_new_address_in_both_ways(subscriptions: Subscriptions) -> None:
+    made = await create(subscriptions, enabled=False)
+    enabled = await subscriptions.enable("acme", made.id)
+    assert (await subscriptions.enable("acme", made.id)).address == enabled.address
+    disabled = await subscriptions.disable("acme", made.id, "for now")
+    again = await subscriptions.patch(CALLER, made.id, {"enabled": True})
+    assert len({made.address, enabled.address, again.address}) == 3
+    assert disabled.address == enabled.address
+
+
+async def test_what_an_attempt_disables_is_still_at_its_address(subscriptions: Subscriptions) -> None:
+    made = subscriptions.find("acme", (await create(subscriptions)).id)
+    effect = subscriptions.disabling(made.id, made.address, "HTTP 410")
+    assert effect is not None
+    assert (effect.version, [entry.kind for entry in effect.feed]) == (made.version, [FeedKind.SUBSCRIPTION_DISABLED])
+    assert subscriptions.disabling(made.id, "elsewhere", "HTTP 410") is None
+    await subscriptions.disable("acme", made.id, "for now")
+    assert subscriptions.disabling(made.id, made.address, "HTTP 410") is None
+    assert subscriptions.disabling("sub_gone", made.address, "HTTP 410") is None
 
 
 async def test_a_rotation_makes_a_new_secret_and_keeps_the_old_one_for_its_grace(

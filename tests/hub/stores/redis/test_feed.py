@@ -1,6 +1,7 @@
 """The end of the feed as processes follow it over Redis."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hub.errors import Unavailable
 from hub.models import FeedEntry, FeedKind
 from hub.stores.redis.client.engine import Engine
 from hub.stores.redis.feed import open_feed
+from hub.stores.redis.keyspace.codec import packed_entry
 from hub.stores.redis.safety.loss_detection import LossDetection
 from hub.stores.redis.tasks import RedisTasks
 from hub.testing.patience import soon
@@ -66,3 +68,38 @@ async def test_those_who_wait_when_the_store_closes_are_told(valkey: RedisServer
             await asyncio.sleep(0)
         with pytest.raises(Unavailable):
             await waiting
+
+
+async def test_the_entries_of_a_quiet_tenant_are_found_without_reading_those_of_the_others(valkey: RedisServer) -> None:
+    quiet = FeedEntry("quiet " + "x" * 40, FeedKind.TASK_UPDATED, b"{}")
+    async with engine_on(valkey.url()) as engine, open_feed(engine) as feed:
+        tasks = RedisTasks(engine, LossDetection(engine))
+        for _ in range(10):
+            await tasks.save(task(), [ENTRY] * 990 + [replace(ENTRY, tenant="quiet")] * 10)
+        await tasks.save(task(), [quiet])
+        assert await feed.read(0, 500, "nobody") == []
+        calls = engine.round_trips
+        assert [row.id for row in await feed.read(0, 500, quiet.tenant)] == [10_001]
+        assert await feed.read(10_001, 500, quiet.tenant) == []
+        assert engine.round_trips - calls <= 2
+        ids = [1_000 * part + place for part in range(10) for place in range(991, 1_001)]
+        assert [row.id for row in await feed.read(0, 500, "quiet")] == ids
+        assert [row.id for row in await feed.read(1_995, 7, "quiet")] == [*range(1_996, 2_001), 2_991, 2_992]
+        assert len(await feed.read(0, 5_000, TENANT)) == 5_000
+
+
+async def test_what_an_older_version_appends_is_read_as_well(valkey: RedisServer) -> None:
+    async with engine_on(valkey.url()) as engine, open_feed(engine) as feed:
+
+        async def append_as_before() -> None:
+            id_ = await engine.ask("HINCRBY", f"{engine.prefix}:meta", "feed", 1)
+            await engine.ask("XADD", f"{engine.prefix}:feed", f"{id_}-0", "at", 0, "entry", packed_entry(ENTRY))
+
+        for turn in range(1, 4):
+            await append_as_before()
+            await append(engine)
+            await append(engine)
+            await append_as_before()
+            for after in (0, 1, 4 * turn - 3, 4 * turn - 1):
+                found = [row.id for row in await feed.read(after, 500, TENANT)]
+                assert found == [*range(after + 1, 4 * turn + 1)], (turn, after)

@@ -2,13 +2,24 @@
 
 import asyncio
 import dataclasses
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from hub.errors import Unavailable
-from hub.models import Outcome, Status
-from hub.stores.base import ClaimRequest, ClaimResult, HealthMark, LanePolicy, Store, WriteOutcome
+from hub.models import Cause, Outcome, Status
+from hub.stores.base import (
+    SLOWEST_PER_SECOND,
+    ClaimRequest,
+    ClaimResult,
+    DeliveryQuery,
+    HealthMark,
+    LanePolicy,
+    Page,
+    Result,
+    Store,
+    WriteOutcome,
+)
 from hub.stores.redis import queue
 from hub.testing.clock import START, ManualClock
 from hub.testing.patience import patience
@@ -248,3 +259,43 @@ async def test_a_damaged_event_is_claimed_with_what_is_wrong_with_it(
     assert [one.event.data for one in claims[:2]] == [b"null"] * 2
     ended = [result(one, Status.DEAD, Outcome.FAILED, reason=one.damage) for one in claims[:2]]
     assert await behind.queue.finish(ended) == [WriteOutcome.RECORDED] * 2
+
+
+# -- what an earlier release kept ------------------------------------------------------------------------------------
+
+
+async def test_a_rate_that_was_taken_once_and_what_it_has_used_up_bar_a_lane_for_about_a_day(
+    store: Store, valkey: RedisServer, prefix: str
+) -> None:
+    for _ in range(2):
+        await publish(store, SUBSCRIPTION)
+    kept = {"cap": 10, "rate": 1e-13, "revision": 0, "failures": 0, "rests": 0, "spent_until": 1e13}
+    kept |= {"touched_at": START.timestamp()}
+    for name, value in kept.items():
+        valkey.ask("HSET", f"{{{prefix}}}:gate:{SUBSCRIPTION}", name, value)
+    claimed = await ask(store, per_second=SLOWEST_PER_SECOND)
+    assert START < claimed.next_due[SUBSCRIPTION] < START + timedelta(seconds=1.1 / SLOWEST_PER_SECOND)
+
+
+def test_an_instant_that_is_too_far_off_to_be_named_is_one_in_a_year() -> None:
+    far = datetime(9999, 12, 31, tzinfo=UTC) - timedelta(days=400)
+    assert queue._in(10**15, far) == far + timedelta(days=366)
+    assert queue._in(5_000, START) == START + timedelta(seconds=5)
+
+
+async def test_replays_that_stand_among_first_attempts_are_claimed_and_cancelled(
+    store: Store, valkey: RedisServer, prefix: str, clock: ManualClock
+) -> None:
+    now = await publish(store, SUBSCRIPTION)
+    await publish(store, SUBSCRIPTION, deliver_at=START + timedelta(seconds=60))
+    found = (await store.archive.deliveries(TENANT, DeliveryQuery(), Page(10))).items
+    for delivery in found:
+        valkey.ask("HSET", f"{{{prefix}}}:d:{delivery.id}", "by", "replay", "n", 1)
+    (claimed,) = (await ask(store)).claims
+    assert (claimed.event.id, claimed.cause, claimed.delivery.attempt_count) == (now.id, Cause.REPLAY, 2)
+    (later,) = (one for one in found if one.event_id != now.id)
+    ended = later.model_copy(update={"status": Status.CANCELLED, "next_attempt_at": None, "attempt_count": 1})
+    assert await store.queue.finish([Result(ended)]) == [WriteOutcome.RECORDED]
+    assert await store.queue.due() == {}
+    clock.advance(60)
+    assert (await ask(store)).claims == ()

@@ -35,14 +35,19 @@ local function event_number(id)
   return numbered[id]
 end
 
--- Hand out a delivery: a row of its id, the number of its event (from 1), and CLAIM_FIELDS.
-function claims.add(delivery)
-  local row = { delivery.id, event_number(delivery.evt) }
+-- A row of a delivery: its id, then (where there is one) the number of its event, and CLAIM_FIELDS.
+function claims.row(delivery, number)
+  local row = { delivery.id, number }
   for _, name in ipairs(CLAIM_FIELDS) do
     local value = delivery[name]
     row[#row + 1] = value and tostring(value) or false
   end
-  claims.rows[#claims.rows + 1] = row
+  return row
+end
+
+-- Hand out a delivery, with the number of its event from 1.
+function claims.add(delivery)
+  claims.rows[#claims.rows + 1] = claims.row(delivery, event_number(delivery.evt))
 end
 
 return claims

@@ -2,8 +2,8 @@
 -- The rules by which a lane lets deliveries through: those of hub/stores/gate.py, applied to all processes together.
 -- The numbers come from there; a test runs both against each other. See docs/decisions/0010.
 --
--- gate:<lane> is a hash of cap, rate, revision (the policy of the last claim), failures (in a row), open_until (while
--- the breaker is not closed), rests (how often it opened in a row), ramp, paused_until, spent_until, touched_at
+-- gate:<lane> is a hash of cap, rate, revision, address (the policy of the last claim), failures (in a row), open_until
+-- (while the breaker is not closed), rests (how often it opened in a row), ramp, paused_until, spent_until, touched_at
 -- (seconds), and asking: the process that heard that the lane is full, or `*` for several. It exists only while there
 -- is something to remember, so lanes in good health cost no memory.
 -- leases:<lane> is a sorted set of the deliveries under way by the end of their lease (ms), and therefore also the
@@ -12,14 +12,19 @@
 
 local gate = {}
 local UNBOUNDED = 2 ^ 31
-local TEXT = { asking = true }
+local TEXT = { asking = true, address = true }
 local loaded = {}
+
+-- One over a smaller rate is too large to be reckoned with.
+local function bounded(rate)
+  return rate and math.min(math.max(rate, SLOWEST_PER_SECOND), FASTEST_PER_SECOND)
+end
 
 -- A lane as it was kept, loaded once in each call. Instants are in milliseconds everywhere except inside this file.
 function gate.lane(id)
   local lane = loaded[id]
   if lane then return lane end
-  lane = { id = id, now = clock.now / 1000, cap = UNBOUNDED, revision = 0, failures = 0, rests = 0 }
+  lane = { id = id, now = clock.now / 1000, cap = UNBOUNDED, revision = 0, address = '', failures = 0, rests = 0 }
   local kept = redis.call('HGETALL', key.gate(id))
   local remembered = {}
   for i = 1, #kept, 2 do
@@ -30,21 +35,23 @@ function gate.lane(id)
   -- As `idle` in gate.py: a lane that nothing touched for days begins afresh, but not while an attempt is under way.
   if lane.under_way > 0 or lane.now - (remembered.touched_at or lane.now) < FORGET_SECONDS then
     for name, value in pairs(remembered) do lane[name] = value end
+    -- Starts use up the rate to at most now. What was kept may come from a release that took any rate.
+    lane.rate = bounded(lane.rate)
+    lane.spent_until = lane.spent_until and math.min(lane.spent_until, lane.now + SLACK_SECONDS)
   end
   loaded[id] = lane
   return lane
 end
 
--- Follow this policy from now on. A newer revision forgets what is known of the target's health, because the
--- subscription may have another target now; an older one comes from a process that has not seen the change yet, and is
--- ignored.
-function gate.adopt(lane, cap, rate, revision)
+-- Follow this policy from now on. What is known of the target's health belongs to its address, and is forgotten with
+-- that. An older revision comes from a process that has not seen a change of the subscription yet, and is ignored.
+function gate.adopt(lane, cap, rate, revision, address)
   if revision < lane.revision then return end
-  if revision > lane.revision then
+  if address ~= lane.address then
     lane.failures, lane.rests = 0, 0
     lane.open_until, lane.ramp, lane.paused_until, lane.spent_until = nil, nil, nil, nil
   end
-  lane.cap, lane.rate, lane.revision = cap, rate, revision
+  lane.cap, lane.rate, lane.revision, lane.address = cap, bounded(rate), revision, address
 end
 
 -- The breaker: 'closed', 'open' or 'half_open'.
@@ -95,11 +102,11 @@ function gate.not_before(lane)
   return math.floor(at * 1000 + 0.5)
 end
 
--- Deliveries start: a list of their ids, leased for `lease` (ms). Also called for an empty list: a claim touches
--- the lane even when it finds nothing.
-function gate.started(lane, ids, lease)
+-- Deliveries start: a list of their ids, leased for `lease` (ms), of which `number` are to be sent; the others use up
+-- nothing of the rate. Also called for an empty list: a claim touches the lane even when it finds nothing.
+function gate.started(lane, ids, lease, number)
   lane.touched_at = lane.now
-  if lane.rate then lane.spent_until = caught_up(lane) + #ids / lane.rate end
+  if lane.rate then lane.spent_until = caught_up(lane) + number / lane.rate end
   if #ids == 0 then return end
   local lease_end = clock.now + lease
   for _, id in ipairs(ids) do redis.call('ZADD', key.under_way(lane.id), lease_end, id) end
@@ -224,9 +231,11 @@ function gate.save()
           fields[#fields + 1] = string.format('%.17g', lane[name])
         end
       end
-      if lane.asking then
-        fields[#fields + 1] = 'asking'
-        fields[#fields + 1] = lane.asking
+      for name in pairs(TEXT) do
+        if lane[name] then
+          fields[#fields + 1] = name
+          fields[#fields + 1] = lane[name]
+        end
       end
       redis.call('HSET', key.gate(id), unpack(fields))
       redis.call('EXPIRE', key.gate(id), FORGET_SECONDS)

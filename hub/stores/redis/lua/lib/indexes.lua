@@ -31,25 +31,29 @@ local function remember(set, name)
   end
 end
 
--- `closed` has the events without open deliveries and without a fan-out. A purge looks at nothing else, so its cost
--- does not grow with what must stay.
-local function close_if_over(event, at, open)
+-- When an event, accepted `at`, was left without open deliveries. Older versions do not keep when the last one ended.
+local function ended(event, at)
+  return redis.call('HGET', key.state(event), 'ended') or at
+end
+
+-- `closed` has the events without open deliveries and without a fan-out, by when the last delivery ended. A purge looks
+-- at nothing else, so its cost does not grow with what must stay.
+local function close_if_over(event, ended_at, open)
   if open <= 0 and redis.call('HEXISTS', key.state(event), 'fan') == 0 then
-    redis.call('ZADD', key.closed, 0, member(at, event))
+    redis.call('ZADD', key.closed, 0, member(ended_at, event))
   end
 end
 
--- Change the number of open deliveries of an event by 1 or -1.
-local function count_open(delivery, change)
+-- A delivery was opened (1) or ended (-1) at this instant.
+local function count_open(delivery, change, at)
   local state = key.state(delivery.event)
   local open = redis.call('HINCRBY', state, 'open', change)
   if open > 0 and open > change then return end
-  -- A purge must find what is left of an event whose state was lost. Its delivery was created at the same instant, or
-  -- later by a fan-out.
-  local at = redis.call('HGET', state, 'at') or delivery.at
   if open > 0 then
-    redis.call('ZREM', key.closed, member(at, delivery.event))
+    local accepted = redis.call('HGET', state, 'at') or delivery.at
+    redis.call('ZREM', key.closed, member(ended(delivery.event, accepted), delivery.event))
   else
+    redis.call('HSET', state, 'ended', at)
     close_if_over(delivery.event, at, open)
   end
 end
@@ -79,7 +83,7 @@ function indexes.fan_out_ended(event, tenant, at)
   local index = key.fan_outs(tenant)
   redis.call('ZREM', index, member(at, event))
   if redis.call('EXISTS', index) == 0 then redis.call('SREM', key.fanning, tenant) end
-  close_if_over(event, at, tonumber(redis.call('HGET', key.state(event), 'open') or 0))
+  close_if_over(event, ended(event, at), tonumber(redis.call('HGET', key.state(event), 'open') or 0))
 end
 
 -- `count` deliveries are added to an event that fans out. It cannot be in `closed`, because of its cursor.
@@ -87,10 +91,14 @@ function indexes.event_grown(event, count)
   redis.call('HINCRBY', key.state(event), 'open', count)
 end
 
--- `count` deliveries that are pending or sending are added to an event that was accepted `at` and may be in `closed`.
-function indexes.event_opened(event, at, count)
-  redis.call('HINCRBY', key.state(event), 'open', count)
-  redis.call('ZREM', key.closed, member(at, event))
+-- Deliveries are added to an event that was accepted `at` and may be in `closed`: `count` of them pending or sending,
+-- and others of which the last ended at `last` (nil for none).
+function indexes.event_filled(event, at, count, last)
+  local state = key.state(event)
+  local open, before = redis.call('HINCRBY', state, 'open', count), ended(event, at)
+  redis.call('ZREM', key.closed, member(before, event))
+  if last then redis.call('HSET', state, 'ended', math.max(last, tonumber(before))) end
+  close_if_over(event, ended(event, at), open)
 end
 
 -- Add a delivery whose hash the caller wrote: pending, or in a `status` since `updated`. The function for its event
@@ -119,7 +127,7 @@ function indexes.delivery_moved(delivery, before, updated_before, after, updated
   redis.call('ZADD', key.by_status(delivery.tenant, delivery.channel, after), 0, entry)
   redis.call('ZREM', key.by_lane(delivery.tenant, delivery.lane, before), entry)
   redis.call('ZADD', key.by_lane(delivery.tenant, delivery.lane, after), 0, entry)
-  if is_open(before) ~= is_open(after) then count_open(delivery, is_open(after) and 1 or -1) end
+  if is_open(before) ~= is_open(after) then count_open(delivery, is_open(after) and 1 or -1, updated) end
 end
 
 -- Remove a delivery that has ended, in this status, last updated then. The caller removes it from the index of its

@@ -2,7 +2,7 @@
 -- Where pending deliveries wait, lane by lane. The delivery's hash is the truth; what stands here are hints, which a
 -- claim checks and the reconciler puts back. See docs/decisions/0009.
 --
--- ready:<lane>:first and ready:<lane>:retry are streams of what is due, one delivery (field `id`) an entry, in order of
+-- ready:<lane>:first, …:retry and …:replay are streams of what is due, one delivery (field `id`) an entry, in order of
 -- due time, read by the consumer group `workers`; each process is a consumer. What a process claimed stays in its list
 -- of pending entries until it is finished, but only for those who look at the server: the leases of gate.lua decide. An
 -- entry is named in the delivery's hash, in `place`: `first:<entry>`.
@@ -15,9 +15,21 @@ local GROUP = 'workers'
 -- A lane may have a hundred thousand deliveries due at once, after an outage; the next claims move the others.
 local MOVED_AT_ONCE = 500
 
--- First attempts and replays, or retries: a delivery of `attempts`, the next one made because of `cause`.
+-- The names of the classes, by their numbers and 1 (see `LaneClass`), as they stand in keys and members.
+local CLASSES = { 'first', 'retry', 'replay' }
+
+-- The class of a delivery of `attempts`, the next one made because of `cause`. What a release before 0.3.0 put down as
+-- `first` may be a replay: its place says where it is, and without a place it is looked for under each class.
 function ready.class(attempts, cause)
-  return tonumber(attempts or 0) > 0 and cause ~= 'replay' and 'retry' or 'first'
+  if cause == 'replay' then return 'replay' end
+  return tonumber(attempts or 0) > 0 and 'retry' or 'first'
+end
+
+-- The members of a delivery in the sorted set, under each class.
+local function members(id)
+  local names = {}
+  for i, class in ipairs(CLASSES) do names[i] = class .. ':' .. id end
+  return names
 end
 
 local function make_ready(lane, class, id)
@@ -96,19 +108,24 @@ local function drop(stream, entry)
 end
 
 -- A delivery that is no longer pending or no longer under way leaves its `place`, or the sorted set if it has none.
-function ready.remove(lane, class, id, place)
+function ready.remove(lane, id, place)
   if place then
     local at, entry = string.match(place, '^(%a+):(.*)$')
     drop(key.ready(lane, at), entry)
   else
-    redis.call('ZREM', key.delayed(lane), class .. ':' .. id)
+    redis.call('ZREM', key.delayed(lane), unpack(members(id)))
   end
 end
 
 -- Whether a pending delivery stands where its hash says, and a claim can read it there: an entry that some consumer has
 -- already read is not given to another one.
-function ready.has(lane, class, id, place)
-  if not place then return redis.call('ZSCORE', key.delayed(lane), class .. ':' .. id) and true or false end
+function ready.has(lane, id, place)
+  if not place then
+    for _, member in ipairs(members(id)) do
+      if redis.call('ZSCORE', key.delayed(lane), member) then return true end
+    end
+    return false
+  end
   local at, entry = string.match(place, '^(%a+):(.*)$')
   local stream = key.ready(lane, at)
   if #redis.call('XRANGE', stream, entry, entry) == 0 then return false end
@@ -125,7 +142,7 @@ end
 
 -- Forget the consumers that hold nothing here and were not seen for an hour: each start of a process adds one.
 function ready.forget_consumers(lane)
-  for _, class in ipairs({ 'first', 'retry' }) do
+  for _, class in ipairs(CLASSES) do
     local stream = key.ready(lane, class)
     local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, GROUP)
     for _, fields in ipairs(consumers.err and {} or consumers) do
@@ -171,13 +188,15 @@ local function take(lane, class, process, number, is_here)
   return ids
 end
 
--- Take at most `number` deliveries that are due, one class before the other. The dispatcher alternates the order, so
--- that neither a burst of new events nor a backlog of retries keeps the other class waiting.
-function ready.take(lane, retries_first, process, number, is_here)
-  local classes = retries_first and { 'retry', 'first' } or { 'first', 'retry' }
-  local ids = take(lane, classes[1], process, number, is_here)
-  if #ids < number then
-    for _, id in ipairs(take(lane, classes[2], process, number - #ids, is_here)) do ids[#ids + 1] = id end
+-- Take at most `number` deliveries that are due: first those of the class of this number, then those of the others. The
+-- dispatcher changes that class, so that none keeps another one waiting.
+function ready.take(lane, first, process, number, is_here)
+  local ids = take(lane, CLASSES[first + 1], process, number, is_here)
+  for other, class in ipairs(CLASSES) do
+    if #ids >= number then break end
+    if other ~= first + 1 then
+      for _, id in ipairs(take(lane, class, process, number - #ids, is_here)) do ids[#ids + 1] = id end
+    end
   end
   return ids
 end
@@ -205,11 +224,10 @@ end
 
 -- When the first pending delivery of a lane is due (ms), or nil. Sets `due` to that.
 function ready.first_due(lane)
-  local first = head_due(lane, 'first')
-  local retry = head_due(lane, 'retry')
-  local delayed = tonumber(redis.call('ZRANGE', key.delayed(lane), 0, 0, 'WITHSCORES')[2])
-  for _, other in ipairs({ retry or false, delayed or false }) do
-    if other and (not first or other < first) then first = other end
+  local first = tonumber(redis.call('ZRANGE', key.delayed(lane), 0, 0, 'WITHSCORES')[2])
+  for _, class in ipairs(CLASSES) do
+    local head = head_due(lane, class)
+    if head and (not first or head < first) then first = head end
   end
   if first then
     redis.call('ZADD', key.due, first, lane)

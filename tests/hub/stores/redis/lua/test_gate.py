@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from hub.models import Outcome, Status
 from hub.stores import open_store
-from hub.stores.base import Claim, ClaimRequest, HealthMark, LanePolicy, Result, Store
+from hub.stores.base import Claim, ClaimRequest, HealthMark, LaneClass, LanePolicy, Result, Store
 from hub.testing.clock import ManualClock
 from hub.testing.stores.samples import batch, entry, event, result
 from tests.redis_servers import RedisServer
 
 LANES = ("sub_1", "sub_2")
+ADDRESSES = ("a", "a", "a", "b")
 Act = tuple[Any, ...]
 """The name of one of the methods of `Both`, and its arguments."""
 
@@ -56,10 +57,12 @@ class Both:
         by_id = [{claim.delivery.id: claim for claim in one.claims} for one in claimed]
         self.under_way += [(by_id[0][id_], by_id[1][id_]) for id_ in ids[0]]
 
-    async def finish(self, number: int, mark: HealthMark, wait: float | None, pause: float) -> None:
+    async def finish(
+        self, number: int, mark: HealthMark, wait: float | None, pause: float, address: str | None
+    ) -> None:
         ending, self.under_way = self.under_way[:number], self.under_way[number:]
         written = [
-            await store.queue.finish([self._result(pair[which], mark, wait, pause) for pair in ending])
+            await store.queue.finish([self._result(pair[which], mark, wait, pause, address) for pair in ending])
             for which, store in enumerate(self.stores)
         ]
         assert written[0] == written[1]
@@ -73,14 +76,14 @@ class Both:
         health = [await store.queue.health(LANES) for store in self.stores]
         assert health[0] == health[1]
 
-    def _result(self, claim: Claim, mark: HealthMark, wait: float | None, pause: float) -> Result:
+    def _result(self, claim: Claim, mark: HealthMark, wait: float | None, pause: float, address: str | None) -> Result:
         now = self.clock.now()
         if wait is None:
             done = result(claim, Status.DELIVERED, updated_at=now)
         else:
             at = now + timedelta(seconds=wait)
             done = result(claim, Status.PENDING, Outcome.FAILED, updated_at=now, next_attempt_at=at)
-        return dataclasses.replace(done, health_mark=mark, pause_seconds=pause or None)
+        return dataclasses.replace(done, health_mark=mark, pause_seconds=pause or None, address=address)
 
 
 def _told(claimed: Any) -> tuple[Any, ...]:
@@ -93,8 +96,9 @@ policies = st.builds(
     max_in_flight=st.sampled_from([1, 2, 3, 7, 2**31]),
     per_second=st.sampled_from([None, 0.5, 1.0, 3.0, 10.0]),
     revision=st.sampled_from([1, 1, 1, 2]),
+    address=st.sampled_from(ADDRESSES),
 )
-wants = st.builds(ClaimRequest, lane=lanes, limit=st.integers(1, 6), retries_first=st.booleans(), policy=policies)
+wants = st.builds(ClaimRequest, lane=lanes, limit=st.integers(1, 6), first=st.sampled_from(LaneClass), policy=policies)
 acts = st.one_of(
     st.tuples(st.just("publish"), lanes, st.integers(1, 6), st.sampled_from([0.0, 0.0, 0.5, 30.0])),
     st.tuples(st.just("claim"), st.lists(wants, min_size=1, max_size=2, unique_by=lambda want: want.lane)),
@@ -104,6 +108,7 @@ acts = st.one_of(
         st.sampled_from(HealthMark),
         st.sampled_from([None, None, 0.0, 1.5]),
         st.sampled_from([0.0, 0.0, 0.0, 4.2]),
+        st.sampled_from([None, *ADDRESSES]),
     ),
     st.tuples(st.just("wait"), st.sampled_from([0.001, 0.05, 0.1, 0.333, 1.0, 2.274, 5.0, 60.0])),
 )

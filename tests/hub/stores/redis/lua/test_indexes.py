@@ -202,7 +202,7 @@ def expected_indexes(kept: Kept) -> dict[str, set[bytes]]:
         if "fan" in state:
             indexes[f"fan-outs:{document[0]}"].add(entry)
         elif not open_ones[id_]:
-            indexes["closed"].add(entry)
+            indexes["closed"].add(b"%013d%s" % (int(state.get("ended", document[5])), id_.encode()))
     return indexes
 
 
