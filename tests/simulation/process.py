@@ -65,7 +65,8 @@ class Process(Owner):
         began: Callable[["Process", str, str], None],
     ) -> None:
         super().__init__(name)
-        self.tasks: set[asyncio.Task[Any]] = set()
+        # Not a set: its order would be another one in each run, and so that in which they are cancelled.
+        self.tasks: dict[asyncio.Task[Any], None] = {}
         self.crashed: BaseException | None = None
         """What ended one of its loops."""
         self._calls = calls
@@ -187,6 +188,6 @@ def owned_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> "a
     """The task factory of the loop: a task belongs to the process whose code made it."""
     task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **options)
     if (process := running.get()) is not None:
-        process.tasks.add(task)
-        task.add_done_callback(process.tasks.discard)
+        process.tasks[task] = None
+        task.add_done_callback(lambda ended: process.tasks.pop(ended, None))
     return task

@@ -22,7 +22,14 @@ def simulate(seed: int, store: str, url: str = "") -> Outcome:
     with TemporaryDirectory(prefix="simulation-") as folder, _small():
         opened = _ports(store, Path(folder), url)
         processes = 1 if store == "sqlite" else 2
-        return World(seed, opened, stores.read_all, processes=processes, happenings=HAPPENINGS).run()
+        return World(
+            seed,
+            opened,
+            stores.read_all,
+            processes=processes,
+            happenings=HAPPENINGS,
+            leases_go_by_time_of_day=store == "redis",
+        ).run()
 
 
 def _ports(store: str, folder: Path, url: str) -> OpenPorts:

@@ -56,7 +56,18 @@ class Outcome:
 class World:
     """Chooses at each step what goes on: one of the calls that are held, the time, or something that happens."""
 
-    def __init__(self, seed: int, open_ports: OpenPorts, read_all: ReadAll, *, processes: int, happenings: int) -> None:
+    def __init__(
+        self,
+        seed: int,
+        open_ports: OpenPorts,
+        read_all: ReadAll,
+        *,
+        processes: int,
+        happenings: int,
+        leases_go_by_time_of_day: bool = False,
+    ) -> None:
+        """With `leases_go_by_time_of_day` the clock of processes is also that of the machine with the store, and what
+        waits there waits for longer when it is set back (docs/decisions/0027)."""
         self.random = Random(seed)
         self._seed = seed
         self._open_ports = open_ports
@@ -77,6 +88,9 @@ class World:
         self._steps = 0
         self._published = 0
         self._drained_by: float | None = None
+        self._leases_go_by_time_of_day = leases_go_by_time_of_day
+        self._set_back_until = 0.0
+        """Until when a lease may last longer because the time of day was set back."""
         self._ended: asyncio.Future[str | None] = self._loop.create_future()
 
     def run(self) -> Outcome:
@@ -175,7 +189,7 @@ class World:
             claimed = self._claimed()
             if call.name in ("queue.claim", "queue.reclaim") and call.owner.alive:
                 claimed |= {claim.delivery.id for claim in claims_in(result)}
-            self.oracle.look(deliveries, claimed, self._loop.time(), self.clock.now(), calm=self._is_calm())
+            self.oracle.look(deliveries, claimed, self._loop.time(), self.clock.now(), calm=self._is_punctual())
             for one in deliveries.values():
                 self.name(one.id)
             shown = ((self.name(one.id), one.status.value, one.attempt_count, one.token) for one in deliveries.values())
@@ -189,6 +203,9 @@ class World:
 
     def _is_calm(self) -> bool:
         return not self.calls.outage and len(self.processes) == self._number
+
+    def _is_punctual(self) -> bool:
+        return self._is_calm() and self._loop.time() >= self._set_back_until
 
     def _began(self, process: Process, delivery_id: str, target: str) -> None:
         self.targets.sent.append((self._loop.time(), delivery_id, target))
@@ -304,6 +321,8 @@ class World:
         seconds = -self.clock.stepped_seconds or self.random.choice((-600.0, -60.0, 60.0, 600.0))
         self._note(f"the time of day jumps by {seconds:g} s")
         self.clock.step(seconds)
+        if self._leases_go_by_time_of_day:
+            self._set_back_until = max(self._set_back_until, self._loop.time() - seconds)
 
     def _fail_store(self) -> None:
         self._note("the store is away")
