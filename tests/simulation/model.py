@@ -1,13 +1,13 @@
 """A model of a store: the contracts of `hub.stores.base` in the simplest form that keeps them, in memory."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
 from hub.clock import Clock
 from hub.errors import Invalid, StaleCatalogue
-from hub.models import Attempt, Cause, Delivery, Event, FeedEntry, Record, Status
+from hub.models import Attempt, Delivery, Event, FeedEntry, Record, Status
 from hub.stores.base import (
     AcceptResult,
     Archive,
@@ -25,7 +25,6 @@ from hub.stores.base import (
     Idempotency,
     Intake,
     ItemResult,
-    LaneClass,
     Listing,
     Match,
     NewDelivery,
@@ -36,71 +35,9 @@ from hub.stores.base import (
     WriteOutcome,
 )
 from hub.stores.process.gated_queue import GatedQueue
+from tests.simulation.contents import Contents, Row, add_delivery
 
 _RECLAIM_SECONDS = 60.0
-
-
-@dataclass
-class Row:
-    """A delivery with what the store alone knows of it; instants are monotonic seconds."""
-
-    delivery: Delivery
-    cause: Cause = Cause.AUTOMATIC
-    due_at: float = 0.0
-    appointed: datetime | None = None
-    """When people want it: an instant of the time of day, in place of `due_at`."""
-    lease_until: float = 0.0
-
-    @property
-    def lane_class(self) -> LaneClass:
-        if self.cause is Cause.REPLAY:
-            return LaneClass.REPLAY
-        return LaneClass.RETRY if self.delivery.attempt_count else LaneClass.LIVE
-
-
-@dataclass
-class Contents:
-    """What the model holds; it outlives every process."""
-
-    events: dict[str, Event] = field(default_factory=dict)
-    rows: dict[str, Row] = field(default_factory=dict)
-    attempts: dict[str, dict[int, Attempt]] = field(default_factory=dict)
-    feed: list[FeedEntry] = field(default_factory=list)
-    cursors: dict[str, tuple[str, Match]] = field(default_factory=dict)
-    answers: dict[tuple[str, str], tuple[str, float, AcceptResult]] = field(default_factory=dict)
-    changes: dict[str, EventChange] = field(default_factory=dict)
-    records: dict[tuple[str, str, str], Record] = field(default_factory=dict)
-    version: int = 0
-
-    def write(self, records: Sequence[Record]) -> None:
-        """Write these records of the catalogue in its next version."""
-        self.version += 1
-        for record in records:
-            key = record.kind, record.tenant, record.id
-            # Removed first, so that records stand in the order of their versions.
-            self.records.pop(key, None)
-            self.records[key] = replace(record, version=self.version)
-
-    def has_moved(self, tenant: str, version: int) -> bool:
-        """Whether records of this tenant have changed since that version."""
-        return any(record.version > version for record in self.records.values() if record.tenant == tenant)
-
-
-def _new_row(contents: Contents, new: NewDelivery, event: Event, clock: Clock) -> None:
-    now = clock.now()
-    delivery = Delivery(
-        id=new.id,
-        tenant=event.tenant,
-        event_id=event.id,
-        event_type=event.type,
-        subscription_id=new.subscription_id,
-        channel=new.channel,
-        status=Status.PENDING,
-        next_attempt_at=event.deliver_at or now,
-        created_at=now,
-        updated_at=now,
-    )
-    contents.rows[new.id] = Row(delivery, due_at=clock.monotonic(), appointed=event.deliver_at)
 
 
 class ModelIntake(Intake):
@@ -124,7 +61,7 @@ class ModelIntake(Intake):
             contents.events[event.id] = event
             contents.feed.append(entry.feed)
             for new in entry.deliveries:
-                _new_row(contents, new, event, self._clock)
+                add_delivery(contents, new, event, self._clock)
             if entry.fan_out is not None:
                 contents.cursors[event.id] = ("", entry.fan_out)
             verdicts.append(ItemResult(entry.index, "accepted", event.id))
@@ -157,7 +94,7 @@ class ModelIntake(Intake):
         if match is None or cursor != fan_out.after:
             return False
         for new in deliveries:
-            _new_row(self._contents, new, event, self._clock)
+            add_delivery(self._contents, new, event, self._clock)
         if after is None:
             del self._contents.cursors[event.id]
         else:

@@ -9,9 +9,9 @@ from hub.models import Delivery
 from hub.stores import open_store
 from hub.stores.base import DeliveryQuery, Page
 from hub.stores.options import StoreOptions
+from tests.simulation.contents import Contents
 from tests.simulation.loop import SimulatedClock
 from tests.simulation.model import (
-    Contents,
     ModelArchive,
     ModelChanges,
     ModelIntake,

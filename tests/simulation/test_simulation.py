@@ -11,7 +11,7 @@ from tests.simulation.runs import simulate
 # A process that is killed leaves coroutines that never began, which asyncio would run to their end in a real one.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 SEEDS_OF_A_TEST = 10
-MUTANT_SEEDS = range(1, 61)
+MUTANT_SEEDS = range(1, 121)
 
 
 def check(first: int, number: int, store: str, url: Callable[[], str] = str) -> None:
