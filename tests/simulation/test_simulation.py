@@ -41,11 +41,6 @@ def test_a_seed_gives_the_same_trace_each_time(store: str) -> None:
     assert first.digest == again.digest != other.digest
 
 
-def test_a_seed_gives_the_same_trace_each_time_over_redis(valkey: RedisServer) -> None:
-    first, again = simulate(5, "redis", valkey.url()), simulate(5, "redis", valkey.url())
-    assert list(first.trace) == list(again.trace)
-
-
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_a_fault_that_is_put_back_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant(monkeypatch)
