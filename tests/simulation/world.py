@@ -89,6 +89,8 @@ class World:
         self._published = 0
         self._drained_by: float | None = None
         self._leases_go_by_time_of_day = leases_go_by_time_of_day
+        self._furthest_ahead = 0.0
+        """By how many seconds the time of day was ahead at most."""
         self._set_back_until = 0.0
         """Until when a lease may last longer because the time of day was set back."""
         self._ended: asyncio.Future[str | None] = self._loop.create_future()
@@ -247,6 +249,7 @@ class World:
         if self._published > 1 and self.random.random() < 0.1:
             source_id = f"n{self._published - 1}"
         wait = self.random.choice((None, None, None, 20.0))
+        lifetime = self.random.choice((None, None, None, None, 30.0))
         event = ParsedEvent(
             kind,
             "/simulation",
@@ -256,6 +259,7 @@ class World:
             b"{}",
             {},
             deliver_at=None if wait is None else self.clock.now() + timedelta(seconds=wait),
+            expires_at=None if lifetime is None else self.clock.now() + timedelta(seconds=lifetime),
         )
         self._request(f"publish {kind} {source_id}", lambda process: process.publisher.publish_one(TENANT, event, None))
 
@@ -320,9 +324,11 @@ class World:
         # Back to the right time before the next jump, so that what was put off to an instant is due some day.
         seconds = -self.clock.stepped_seconds or self.random.choice((-600.0, -60.0, 60.0, 600.0))
         self._note(f"the time of day jumps by {seconds:g} s")
+        self._furthest_ahead = max(self._furthest_ahead, self.clock.stepped_seconds)
         self.clock.step(seconds)
         if self._leases_go_by_time_of_day:
-            self._set_back_until = max(self._set_back_until, self._loop.time() - seconds)
+            lengthened = self._furthest_ahead - self.clock.stepped_seconds
+            self._set_back_until = max(self._set_back_until, self._loop.time() + lengthened)
 
     def _fail_store(self) -> None:
         self._note("the store is away")
