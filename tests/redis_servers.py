@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from importlib.resources import files
 from pathlib import Path
@@ -253,18 +253,29 @@ class RedisCluster:
         return b"cluster_state:ok" in info and b"cluster_known_nodes:%d" % len(self.nodes) in info
 
 
-class Sentinels:
-    """Three sentinels that watch one master, by the name `hub`, and put a replica in its place when it is gone."""
+class Sentinel(RedisServer):
+    """Watches a server, by the name `hub`; two have to agree that it is gone."""
 
     NAME = "hub"
 
     def __init__(self, binary: Path, directory: Path, master: RedisServer, *, gone_after_ms: int = 1_000) -> None:
-        watch = {
+        super().__init__(binary, directory)
+        self.settings = {
             f"sentinel monitor {self.NAME}": f"{master.host} {master.port} 2",
             f"sentinel down-after-milliseconds {self.NAME}": str(gone_after_ms),
             f"sentinel failover-timeout {self.NAME}": "3000",
         }
-        self.nodes = [_Sentinel(binary, directory / f"sentinel-{number}", watch) for number in range(3)]
+        self._arguments = ("--sentinel",)
+
+
+class Sentinels:
+    """Three sentinels that watch one master, and put a replica in its place when it is gone."""
+
+    def __init__(self, binary: Path, directory: Path, master: RedisServer, *, gone_after_ms: int = 1_000) -> None:
+        self.nodes = [
+            Sentinel(binary, directory / f"sentinel-{number}", master, gone_after_ms=gone_after_ms)
+            for number in range(3)
+        ]
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -279,21 +290,19 @@ class Sentinels:
 
     def url(self, prefix: str | None = None) -> str:
         """The address of a hub's store on whatever server is the master, by default with a prefix of its own."""
-        hosts = ",".join(f"{node.host}:{node.port}" for node in self.nodes)
-        return f"redis+sentinel://{hosts}/{self.NAME}/0?prefix={prefix or new_prefix()}"
+        return sentinel_url(self.nodes, prefix)
 
     def master_port(self) -> int:
         """The port of the server that is the master now."""
         with self.nodes[0].client() as client:
-            return int(client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", self.NAME)[1])
+            return int(client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", Sentinel.NAME)[1])
 
-    def _knows_all(self, node: RedisServer) -> bool:
+    def _knows_all(self, node: Sentinel) -> bool:
         info = node.info("sentinel")["master0"]
         return bool(info["slaves"] >= 1 and info["sentinels"] == len(self.nodes))
 
 
-class _Sentinel(RedisServer):
-    def __init__(self, binary: Path, directory: Path, watch: Mapping[str, str]) -> None:
-        super().__init__(binary, directory)
-        self.settings = dict(watch)
-        self._arguments = ("--sentinel",)
+def sentinel_url(sentinels: Sequence[Sentinel], prefix: str | None = None) -> str:
+    """The address of a hub's store on the server that they name, by default with a prefix of its own."""
+    hosts = ",".join(f"{node.host}:{node.port}" for node in sentinels)
+    return f"redis+sentinel://{hosts}/{Sentinel.NAME}/0?prefix={prefix or new_prefix()}"

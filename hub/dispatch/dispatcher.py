@@ -134,6 +134,8 @@ class Dispatcher:
         """End what has expired while it waits. Claims end it as well, but make none in a lane that is held."""
         for _ in range(EXPIRED_STEPS):
             expired = await self._queue.expired(self._time_of_day(), EXPIRED_LIMIT)
+            if expired:
+                await self._recorder.record_expired(expired)
             await self._recorder.record_expired(expired)
             if len(expired) < EXPIRED_LIMIT:
                 break

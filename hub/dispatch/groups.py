@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 
 RESERVED_SHARE: Final = 0.25
 """The part of all room that slow lanes do not get, unless their tenant has less than its share."""
+SMALLEST_RESERVE: Final = 4
+"""One for each step between the limits, where that is at most half of the room."""
 
 
 class Groups(NamedTuple):
@@ -70,7 +72,11 @@ class Bulkheads:
     """
 
     def __init__(self, room: int) -> None:
-        reserve = int(room * RESERVED_SHARE)
+        reserve = (
+            int(room * RESERVED_SHARE)
+            if room < 2 * SMALLEST_RESERVE
+            else max(int(room * RESERVED_SHARE), SMALLEST_RESERVE)
+        )
         self.room = room
         self.in_flight = 0
         self.by_pace = [0 for _ in Pace]
@@ -78,6 +84,8 @@ class Bulkheads:
         self.limits = (room - reserve, room - reserve * 3 // 4, room - reserve // 2, room - reserve // 4)
         """How many lanes of each pace may have under way together with all slower ones."""
         self.host_limit = room - reserve * 3 // 8
+        self.lane_limit = room - reserve
+        """How many one lane may have: a quick one may hang from one moment to the next."""
 
     def occupy(self, pace: Pace, number: int) -> None:
         """So many attempts of lanes of this pace more, or less, are under way."""

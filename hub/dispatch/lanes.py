@@ -197,7 +197,7 @@ class Lanes:
         """The policy of a lane whose turn it is; None, and the lane is not ready any more, where it lets nothing
         start."""
         policy = self._policy(lane.id)
-        if policy is not None and lane.in_flight < policy.max_in_flight:
+        if policy is not None and lane.in_flight < self._cap(policy):
             return policy
         self._ready.remove(lane)
         if policy is None:
@@ -211,7 +211,7 @@ class Lanes:
     def _ask(self, lane: Lane, pace: Pace, policy: LanePolicy, now: float) -> ClaimRequest:
         # What is left for new lanes is for the first attempt of each; from then on they are as the other unknown ones.
         pace = Pace.UNKNOWN if pace is Pace.NEW else pace
-        slots = min(self._share(lane, pace), policy.max_in_flight - lane.in_flight)
+        slots = min(self._share(lane, pace), self._cap(policy) - lane.in_flight)
         self._ready.remove(lane)
         request = lane.ask(slots, policy, now)
         if lane.counted_as is not pace:
@@ -220,6 +220,9 @@ class Lanes:
             lane.counted_as = pace
         self._occupy(lane, slots)
         return request
+
+    def _cap(self, policy: LanePolicy) -> int:
+        return min(policy.max_in_flight, self._bulkheads.lane_limit)
 
     def _share(self, lane: Lane, pace: Pace) -> int:
         """How much room a lane may have, at least 1, whose turn it is."""

@@ -148,8 +148,7 @@ class Housekeeping:
         return {"removed": await drain(step, self._clock.sleep, is_stopping=lambda: self._stopping)}
 
     async def _watch_clock(self) -> Mapping[str, Any]:
-        reason = await self._clock_watch.look()
-        return {} if reason is None else {"held": reason}
+        return {"held": await self._clock_watch.look()}
 
     async def _sweep_leases(self) -> Mapping[str, Any]:
         return {"found": await self._sweep()}

@@ -73,7 +73,9 @@ class Renderer:
         """Try an override with an example of an event. Raises `Invalid`, with a pointer under `/template`."""
         try:
             meter = Meter(EXAMPLE_SECONDS, on_loop=True)
-            self._channels[kind].check_content(self.content(kind, seen, override, target, meter), target)
+            # Some targets have no template, and so nothing that could be wrong.
+            if content := self.content(kind, seen, override, target, meter):
+                self._channels[kind].check_content(content, target)
         except RenderFailed:
             # It may be for a member that only this example lacks, or take long.
             return

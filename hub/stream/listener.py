@@ -1,7 +1,7 @@
 """One live connection's bounded buffer between the reader of the feed and the socket."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 from hub.stream.chunk import PIECE_BYTES, Chunk
@@ -79,19 +79,20 @@ class Listener:
         self.state = State.ATTACHED
         self.hand_over = self.offered = hand_over
 
-    def offer(self, chunk: Chunk, *, max_entries: int, max_bytes: int) -> bool:
-        """Buffer `chunk`; False, buffering nothing, when that would be too much.
+    def offer(self, chunks: Sequence[Chunk], *, max_entries: int, max_bytes: int) -> bool:
+        """Buffer the chunks of one broadcast; False when they are too much together.
 
-        An empty buffer takes any chunk: otherwise one event over the limit would end each connection that resumes
+        An empty buffer takes any of them: otherwise one event over the limit would end each connection that resumes
         before it.
         """
-        size = len(chunk.data)
-        if self._chunks and (self._entries + chunk.entries > max_entries or self._bytes + size > max_bytes):
+        entries, size = sum(chunk.entries for chunk in chunks), sum(len(chunk.data) for chunk in chunks)
+        if self._chunks and (self._entries + entries > max_entries or self._bytes + size > max_bytes):
             return False
-        if not chunk.keep(always=not self._chunks):
-            return False
-        self._chunks.append(chunk)
-        self._entries += chunk.entries
+        for chunk in chunks:
+            if not chunk.keep(always=not self._chunks):
+                return False
+            self._chunks.append(chunk)
+        self._entries += entries
         self._bytes += size
         self._ready.set()
         return True

@@ -173,7 +173,7 @@ class LiveTail:
                 # It was attached in the middle of these rows: what it reads as history must not come again.
                 new = [frame for cursor, frame in selected if cursor > listener.offered]
                 fitting = self._chunks(listener.tenant, new)
-            if all(self._offer(listener, chunk) for chunk in fitting):
+            if self._offer(listener, *fitting):
                 listener.offered = last
                 listener.heartbeat_at = heartbeat_at
             else:
@@ -186,8 +186,8 @@ class LiveTail:
         await asyncio.sleep(woken * PAUSE_PER_LISTENER)
         return woken
 
-    def _offer(self, listener: Listener, chunk: Chunk) -> bool:
-        return listener.offer(chunk, max_entries=self._buffer, max_bytes=MAX_BUFFER_BYTES)
+    def _offer(self, listener: Listener, *chunks: Chunk) -> bool:
+        return listener.offer(chunks, max_entries=self._buffer, max_bytes=MAX_BUFFER_BYTES)
 
     def _moved(self, listener: Listener) -> bytes:
         """Tells the listener how far it has come, where the last event that it was sent does not."""

@@ -271,12 +271,12 @@ async def test_410_is_permanent(channel: WebhookChannel) -> None:
         (429, "120", 120.0),
         (503, "120", 120.0),
         (503, format_datetime(START + timedelta(seconds=90), usegmt=True), 90.0),
-        (500, "120", None),
-        (302, "120", None),
+        (500, "120", 120.0),
+        (302, "120", 120.0),
     ],
 )
-async def test_429_and_503_carry_the_delay_that_is_asked_for(
-    channel: WebhookChannel, status: int, value: str, seconds: float | None
+async def test_each_status_carries_the_delay_that_is_asked_for(
+    channel: WebhookChannel, status: int, value: str, seconds: float
 ) -> None:
     async with Receiver([Reply(status, headers={"Retry-After": value})]) as receiver:
         with pytest.raises(SendFailed) as caught:

@@ -111,7 +111,7 @@ async def test_f38_a_target_that_comes_back_to_a_long_backlog_is_not_stampeded(d
     await come_back_after_an_outage(drill, 5_000)
 
 
-async def test_f49_with_few_descriptors_the_hub_refuses_connections_and_loses_nothing(drill: Drill) -> None:
+async def test_f49_with_few_descriptors_idle_connections_make_room_and_nothing_is_lost(drill: Drill) -> None:
     """Red when connections are taken without a limit: the store and the channels would have no descriptors left."""
     drill.hub.settings["max_in_flight"] = "32"
     await drill.hub.start(wrapper=["sh", "-c", 'ulimit -n 256 && exec "$@"', "sh"])
@@ -121,14 +121,8 @@ async def test_f49_with_few_descriptors_the_hub_refuses_connections_and_loses_no
         for _ in range(300):
             idle = stack.enter_context(socket.create_connection(address, PATIENCE_SECONDS))
             idle.sendall(b"GET /livez HTTP/1.1\r\nHost: hub\r\n\r\n")
-        publishing = asyncio.create_task(drill.publisher.publish_many(50, clients=5))
-
-        async def refused() -> bool:
-            return 503 in drill.publisher.refusals
-
-        await until(refused, PATIENCE_SECONDS)
+        await drill.publisher.publish_many(50, clients=5)
         assert drill.hub.web.descriptors() < 256
-    await publishing
     verdict = await drill.verdict("F49")
     assert verdict.passed, verdict
     assert (verdict.delivered, verdict.dup) == (50, 0)

@@ -60,8 +60,8 @@ _EDITS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "hub/dispatch/transitions.py": (
         ("        cause=claim.cause,\n        started_at", "        cause=Cause.DIGEST,\n        started_at"),
         (
-            "        feed.append(entry(ENDINGS[status], delivery))\n",
-            "        feed += [entry(ENDINGS[status], delivery), entry(FeedKind.NOTED, delivery)]\n",
+            "        feed.append(entry(ENDINGS[delivery.status], delivery))\n",
+            "        feed += [entry(ENDINGS[delivery.status], delivery), entry(FeedKind.NOTED, delivery)]\n",
         ),
     ),
     "channels/webhook.py": (

@@ -152,6 +152,11 @@ async def test_examples_that_the_filter_keeps_out_are_not_tried(api: Api) -> Non
     assert "with the example of user.deleted" in answer.json()["errors"][0]["detail"]
 
 
+async def test_a_webhook_without_a_template_may_be_given_an_empty_one(api: Api) -> None:
+    made = await api.admin.post("/v1/subscriptions", json={**SPEC, "template": {}})
+    assert made.status_code == 201, made.text
+
+
 async def test_a_custom_webhook_brings_what_its_template_says_whatever_the_values(api: Api) -> None:
     async with Receiver() as receiver:
         await api.subscribe(

@@ -16,7 +16,7 @@ def listener() -> Listener:
 
 
 def offer(listener: Listener, chunk: bytes, entries: int = 1) -> bool:
-    return listener.offer(Chunk(chunk, entries), max_entries=3, max_bytes=10)
+    return listener.offer([Chunk(chunk, entries)], max_entries=3, max_bytes=10)
 
 
 async def test_it_reads_history_until_its_hand_over(listener: Listener) -> None:
@@ -75,3 +75,11 @@ async def test_one_that_is_ended_while_it_waits_is_told_so_at_once(listener: Lis
 async def test_the_rest_of_history_is_left_for_the_next_connection(listener: Listener) -> None:
     listener.end(b"bye")
     assert not listener.owes_history(0)
+
+
+async def test_an_empty_buffer_takes_all_chunks_of_one_broadcast(listener: Listener) -> None:
+    chunks = [Chunk(b"123456789\n", 2), Chunk(b"abcdefghi\n", 2)]
+    assert listener.offer(chunks, max_entries=3, max_bytes=10)
+    assert await soon(listener.take()) == b"123456789\nabcdefghi\n"
+    assert offer(listener, b"next\n")
+    assert not listener.offer(chunks, max_entries=3, max_bytes=10)

@@ -53,7 +53,7 @@ def test_the_secrets_of_a_target_are_found_wherever_they_are() -> None:
 def test_the_channel_of_the_guide_keeps_the_contract_in_the_test_file_of_the_guide(tmp_path: Path) -> None:
     install(tmp_path, {"matrix": CHANNEL}, "[hub.channels]\n" + ENTRY_POINT.format("matrix"))
     run = run_pytest(tmp_path, {"test_matrix": TEST_FILE})
-    assert (run.passed, run.failed) == (24, set()), run.text
+    assert (run.passed, run.failed) == (25, set()), run.text
 
 
 @pytest.mark.timeout(TIME_LIMIT)

@@ -158,21 +158,22 @@ async def test_what_is_absent_is_not_sent(http: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("name", PROVIDERS)
 @pytest.mark.parametrize(
-    ("status", "permanent", "retry_after"),
+    ("status", "permanent"),
     [
-        *((status, True, None) for status in (400, 413, 422)),
-        *((status, False, None) for status in (302, 401, 402, 403, 404, 409, 500)),
-        *((status, False, 9.0) for status in (429, 503)),
+        *((status, True) for status in (400, 413, 422)),
+        *((status, False) for status in (302, 401, 402, 403, 404, 409, 429, 500, 503)),
     ],
 )
 async def test_only_a_refusal_of_the_mail_itself_is_permanent(
-    http: httpx.AsyncClient, name: str, status: int, permanent: bool, retry_after: float | None
+    http: httpx.AsyncClient, name: str, status: int, permanent: bool
 ) -> None:
     async with Receiver([Reply(status, "no", {"Retry-After": "9"})]) as receiver:
         with pytest.raises(SendFailed) as caught:
             await provider(name, http, receiver).send(mail(cc=(), bcc=()))
     failed = caught.value
-    assert (failed.permanent, failed.retry_after, failed.status_code) == (permanent, retry_after, status)
+    assert (failed.permanent, failed.status_code) == (permanent, status)
+    if not isinstance(failed, ChannelUnavailable):
+        assert failed.retry_after == 9.0
     assert isinstance(failed, ChannelUnavailable) == (status in {401, 402, 403, 404})
     assert (f"check HUB_{name.upper()}_" in failed.detail) == isinstance(failed, ChannelUnavailable)
     assert len(receiver.requests) == 1

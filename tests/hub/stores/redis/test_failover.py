@@ -12,7 +12,16 @@ from hub.stores.base import EventQuery, Page, Store
 from hub.testing.clock import ManualClock
 from hub.testing.patience import patience
 from hub.testing.stores.samples import SUBSCRIPTION, TENANT, batch, claim, entry, event, publish
-from tests.redis_servers import VALKEY, RedisCluster, RedisServer, Sentinels, new_prefix, wait_until
+from tests.redis_servers import (
+    VALKEY,
+    RedisCluster,
+    RedisServer,
+    Sentinel,
+    Sentinels,
+    new_prefix,
+    sentinel_url,
+    wait_until,
+)
 
 
 def _offset(server: RedisServer, role: str) -> int:
@@ -47,6 +56,27 @@ async def test_after_a_failover_the_new_primary_is_used_without_a_restart(tmp_pa
                 assert await asyncio.to_thread(sentinels.master_port) == replica.port
                 assert len(await claim(store)) == 2
                 assert len((await store.archive.events(TENANT, EventQuery(), Page())).items) == 2
+
+
+async def test_a_sentinel_that_still_names_the_old_primary_is_passed_over(tmp_path: Path, clock: ManualClock) -> None:
+    with (
+        RedisServer(VALKEY, tmp_path / "old") as old,
+        RedisServer(VALKEY, tmp_path / "new") as new,
+        Sentinel(VALKEY, tmp_path / "stale", old) as stale,
+    ):
+        prefix = new_prefix()
+        async with open_store(sentinel_url([stale], prefix), clock) as store:
+            await publish(store, SUBSCRIPTION)
+        new.replicate(old)
+        new.ask("REPLICAOF", "NO", "ONE")
+        old.replicate(new)
+        with Sentinel(VALKEY, tmp_path / "fresh", new) as fresh:
+            async with open_store(sentinel_url([stale, fresh], prefix), clock) as store:
+                await publish(store, SUBSCRIPTION)
+                assert len(await claim(store)) == 2
+            with pytest.raises(Unavailable, match="not the primary"):
+                async with open_store(sentinel_url([stale], prefix), clock):
+                    raise AssertionError("opened on a replica")
 
 
 async def test_a_slot_that_moves_to_another_node_is_followed(cluster: RedisCluster, clock: ManualClock) -> None:

@@ -234,4 +234,4 @@ async def test_indexes_hold_what_the_hashes_say_and_of_what_is_purged_nothing_st
         await drain(store.upkeep.purge_expired, clock.sleep, pause_seconds=0)
         await drain(lambda limit: store.upkeep.trim_feed(later, 0, limit), clock.sleep, pause_seconds=0)
         left = {name.partition(":")[0] for name in Kept(valkey, prefix).names}
-        assert left <= {"clock", "meta", "signals", "feed", "call", "gate", "lanes"}, left
+        assert left <= {"clock", "meta", "signals", "feed", "feed-blocks", "call", "gate", "lanes"}, left
