@@ -19,7 +19,7 @@ SPREAD := -n auto --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run fast test cases format lint measure check bench drills interop docs lock audit dist release clean
+.PHONY: help run fast test cases format lint measure check bench drills simulate interop docs lock audit dist release clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: $(VENV)/dev.stamp  ## Run the benchmarks and print their tables
 
 drills: $(VENV)/dev.stamp  ## Run the fault drills, the long ones too
 	@$(BIN)/pytest -q -m "drill or not drill" tests/faults
+
+simulate: $(VENV)/dev.stamp  ## Run 10,000 seeds of the simulation, or as ARGS='--store sqlite --seed 42 --trace' says
+	@PYTHONHASHSEED=0 $(BIN)/python -W 'ignore:coroutine' -m tests.simulation $(ARGS)
 
 interop: $(VENV)/dev.stamp $(VENV)/interop/stamp  ## Run the tests against clients of other languages
 	@$(BIN)/pytest -q -m interop tests/interop

@@ -53,6 +53,7 @@ WHOLE_ROOM: dict[str, str] = {
     "tests/channels/test_contract.py": "what every channel keeps, also one that another distribution adds",
     "tests/hub/stores/redis/lua/": "the rules that stand in Lua, in hub/stores/redis/lua/",
     "tests/hub/stores/redis/test_failover.py": "client and store over a failover",
+    "tests/simulation/": "what holds whatever the interleaving: the parts of whole processes over each store",
     "tests/hub/stores/sqlite/test_durability.py": "what was acknowledged is on disk: all modules of the store together",
 }
 """Tests of what no single module does, by file or folder, each with what that is."""

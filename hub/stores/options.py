@@ -1,6 +1,7 @@
 """What an operator may set for a store besides its address."""
 
 from dataclasses import dataclass, field
+from random import Random, SystemRandom
 
 from hub.failpoints import Failpoint, failpoints
 from hub.stores.unreadable import Unreadable
@@ -26,3 +27,5 @@ class StoreOptions:
     wait_seconds: float = 1.0
     shared: bool = False
     unreadable: Unreadable = field(default_factory=Unreadable)
+    random: Random = field(default_factory=SystemRandom)
+    """Spreads the open times of breakers; a simulation gives its own, so that it can be repeated."""

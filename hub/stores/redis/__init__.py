@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from random import Random
 from secrets import token_hex
 
 from hub.clock import Clock
@@ -54,8 +53,7 @@ async def open_redis(url: str, clock: Clock, options: StoreOptions) -> AsyncIter
         signals = await stack.enter_async_context(open_signals(engine))
         intake = RedisIntake(engine, losses, process, options)
         stack.push_async_callback(intake.close)
-        spread = Random()  # noqa: S311 - spreads retries; guards nothing
-        queue = RedisQueue(engine, losses, process, spread, options.failpoint)
+        queue = RedisQueue(engine, losses, process, options.random, options.failpoint)
         stack.push_async_callback(queue.close)
         yield Store(
             shared=True,

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from random import SystemRandom
 
 from hub.clock import Clock
 from hub.errors import HubError
@@ -70,7 +69,7 @@ async def open_sqlite(url: str, clock: Clock, options: StoreOptions) -> AsyncIte
         yield Store(
             shared=False,
             intake=SqliteIntake(writer, live, timeline, options.unreadable),
-            queue=SqliteQueue(writer, live, clock, timeline, SystemRandom(), leased(connection)),
+            queue=SqliteQueue(writer, live, clock, timeline, options.random, leased(connection)),
             archive=SqliteArchive(history, timeline, options.unreadable),
             changes=SqliteEventChanges(writer, live),
             feed=feed,
