@@ -100,6 +100,7 @@ async def test_a_type_may_be_named_as_cloudevents_names_it(api: Api) -> None:
     assert (await api.admin.delete(path)).status_code == 204
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("spec", "wrong"),
     [

@@ -53,6 +53,7 @@ async def matched(
     return [subscribed.index(one) for one in found]
 
 
+@pytest.mark.process
 async def test_the_same_filters_hold_for_small_and_large_events(
     subscribed: list[Subscription], compute: ComputePool
 ) -> None:
@@ -81,6 +82,7 @@ async def test_many_light_filters_let_others_have_their_turn(
     assert turns >= 4
 
 
+@pytest.mark.process
 async def test_what_takes_seconds_is_given_up(subscribed: list[Subscription], compute: ComputePool) -> None:
     with pytest.raises(OverBudget):
         await matched([subscribed[3]] * 60, {"a": LONG}, compute, Budget(0.05))
@@ -91,6 +93,7 @@ def test_a_stored_filter_is_read_elsewhere_as_it_is_read_here() -> None:
     assert held_of([b'{"data.a[x": 1}'], {"id": "evt_1"}, b'{"a[x": 1}') == [True]
 
 
+@pytest.mark.process
 async def test_the_same_reasons_are_given_for_small_and_large_events(
     subscribed: list[Subscription], compute: ComputePool
 ) -> None:

@@ -22,6 +22,7 @@ async def pool() -> AsyncIterator[ComputePool]:
         yield opened
 
 
+@pytest.mark.process
 async def test_a_function_runs_elsewhere_and_its_result_or_error_comes_back(pool: ComputePool) -> None:
     budget = Budget(10.0)
     assert await pool.run("one", budget, os.getpid) != os.getpid()
@@ -31,6 +32,7 @@ async def test_a_function_runs_elsewhere_and_its_result_or_error_comes_back(pool
         await pool.run("one", Budget(10.0), divmod, 1, 0)
 
 
+@pytest.mark.process
 async def test_what_takes_too_long_is_ended_wherever_it_is_and_the_next_call_is_answered(pool: ComputePool) -> None:
     budget = Budget(0.2)
     with pytest.raises(OverBudget):
@@ -40,12 +42,14 @@ async def test_what_takes_too_long_is_ended_wherever_it_is_and_the_next_call_is_
     assert await pool.run("one", Budget(10.0), pow, 2, 10) == 1024
 
 
+@pytest.mark.process
 async def test_what_takes_too_much_memory_is_ended(pool: ComputePool) -> None:
     with pytest.raises(OverBudget):
         await pool.run("one", Budget(10.0), bytes, 3 * 1024**3)
     assert await pool.run("one", Budget(10.0), pow, 2, 10) == 1024
 
 
+@pytest.mark.process
 async def test_one_tenant_leaves_a_process_for_others(pool: ComputePool) -> None:
     sleeping = [asyncio.create_task(pool.run("one", Budget(10.0), time.sleep, 3600.0)) for _ in range(3)]
     while pool.waiting < 2:
@@ -60,6 +64,7 @@ async def test_one_tenant_leaves_a_process_for_others(pool: ComputePool) -> None
     assert await pool.run("one", Budget(10.0), pow, 2, 10) == 1024
 
 
+@pytest.mark.process
 async def test_a_crowd_of_one_tenant_is_told_to_come_back() -> None:
     async with ComputePool() as pool:
         tasks = [asyncio.create_task(pool.run("one", Budget(10.0), time.sleep, 3600.0)) for _ in range(MAX_WAITING + 1)]

@@ -307,6 +307,7 @@ COSTLY_SCHEMA = {
 }
 
 
+@pytest.mark.process
 async def test_an_event_that_costs_too_much_is_refused_and_takes_nothing_from_others(
     press: Press, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ async def test_what_is_quick_is_rendered_at_once(composer: Composer, compute: Co
     assert compute.calls == 0
 
 
+@pytest.mark.process
 async def test_large_data_and_large_templates_are_rendered_elsewhere_with_the_same_result(
     composer: Composer, compute: Counting
 ) -> None:
@@ -62,6 +63,7 @@ async def test_large_data_and_large_templates_are_rendered_elsewhere_with_the_sa
     assert compute.calls == 2
 
 
+@pytest.mark.process
 async def test_a_template_that_takes_too_long_fails_elsewhere_and_is_not_tried_here_again(
     composer: Composer, compute: Counting
 ) -> None:
@@ -73,6 +75,7 @@ async def test_a_template_that_takes_too_long_fails_elsewhere_and_is_not_tried_h
     assert compute.calls == 2
 
 
+@pytest.mark.process
 async def test_templates_of_the_hub_keep_the_time_of_the_event_loop_as_well(
     composer: Composer, compute: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:

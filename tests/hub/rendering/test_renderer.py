@@ -225,6 +225,7 @@ def test_compiled_templates_are_cached_up_to_a_size(renderer: Renderer) -> None:
     assert len(compiled._cache) > 30
 
 
+@pytest.mark.process
 async def test_large_templates_are_compiled_elsewhere_before_they_are_checked(renderer: Renderer) -> None:
     template = {"plain": "{{ data.a }}" * 200 + "{% nothing %}"}
     with pytest.raises(Invalid) as here:

@@ -41,6 +41,7 @@ async def test_small_data_of_a_light_schema_are_checked_at_once() -> None:
     assert await check(LIGHT, {}, Refusing()) == (Fault("is required", "/data/sku"),)
 
 
+@pytest.mark.process
 async def test_what_is_large_is_checked_elsewhere_with_the_same_faults(compute: ComputePool) -> None:
     schema = {"items": {"type": "string"}}
     data = [*["x"] * 50_000, 5]
@@ -51,12 +52,14 @@ async def test_what_is_large_is_checked_elsewhere_with_the_same_faults(compute: 
     assert faults == (Fault("must be over 0", "/data/items/2000/quantity"),)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("schema", "data"), FREEZING)
 async def test_what_takes_seconds_is_given_up(schema: Any, data: Any, compute: ComputePool) -> None:
     with pytest.raises(OverBudget):
         await check(schema, data, compute, 0.1)
 
 
+@pytest.mark.process
 async def test_a_heavy_schema_is_tried_before_it_is_used(compute: ComputePool) -> None:
     await TenantSchema(COSTLY).refuse_unusable("acme", Budget(10.0), compute)
     unusable = {"allOf": [{"type": "string"}] * 2_000, "$ref": "#/$defs/none"}
@@ -67,6 +70,7 @@ async def test_a_heavy_schema_is_tried_before_it_is_used(compute: ComputePool) -
         await TenantSchema(MANY_PATTERNS).refuse_unusable("acme", Budget(0.000_001), compute)
 
 
+@pytest.mark.process
 async def test_a_schema_that_was_slow_once_is_checked_elsewhere_from_then_on(
     compute: ComputePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
