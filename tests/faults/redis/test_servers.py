@@ -99,6 +99,7 @@ async def missing(drill: Drill) -> list[Acked]:
     return [acked for acked, answer in answers.items() if answer.status_code == 404]
 
 
+@pytest.mark.drill
 @pytest.mark.privileged
 async def test_f16_a_server_that_is_killed_while_its_disk_is_slow_loses_two_seconds_at_most_and_that_is_reported(
     drill: Drill, redis: RedisServer
