@@ -72,11 +72,9 @@ class Bulkheads:
     """
 
     def __init__(self, room: int) -> None:
-        reserve = (
-            int(room * RESERVED_SHARE)
-            if room < 2 * SMALLEST_RESERVE
-            else max(int(room * RESERVED_SHARE), SMALLEST_RESERVE)
-        )
+        reserve = int(room * RESERVED_SHARE)
+        if room >= 2 * SMALLEST_RESERVE:
+            reserve = max(reserve, SMALLEST_RESERVE)
         self.room = room
         self.in_flight = 0
         self.by_pace = [0 for _ in Pace]

@@ -11,17 +11,21 @@ from typing import Any
 from channels.base import Channel, Message, Receipt, TargetModel
 from hub.catalogue.catalogue import Catalogue
 from hub.catalogue.keys.model import Principal
+from hub.catalogue.matching import Matcher
 from hub.catalogue.sealing import Sealer
 from hub.catalogue.subscriptions import Subscription, SubscriptionCodec, SubscriptionSpec
 from hub.catalogue.subscriptions.service import Subscriptions
 from hub.compute import ComputePool
 from hub.dispatch.attempting import Attempter
+from hub.dispatch.change_runner import ChangeRunner
+from hub.dispatch.deliveries import Deliveries
+from hub.dispatch.events import Events
 from hub.dispatch.recording import Recorder
 from hub.dispatch.sender import Sender
 from hub.dispatch.store_backoff import StoreBackoff
 from hub.models import Delivery, Event, Scope
 from hub.rendering import Renderer
-from hub.stores.base import UNBOUNDED, Claim, LanePolicy, Store
+from hub.stores.base import UNBOUNDED, Claim, LanePolicy, Notify, Store
 from hub.telemetry.metrics import Metrics
 from hub.telemetry.tracing import Tracing
 from hub.testing.clock import ManualClock
@@ -142,6 +146,26 @@ def make_parts(store: Store, clock: ManualClock) -> Parts:
     )
     return Parts(
         store, clock, channel, catalogue, subscriptions, backoff, recorder, sender, attempter, notified, ended, metrics
+    )
+
+
+def deliveries_service(parts: Parts, events: Events, notify: Notify) -> Deliveries:
+    """The service for people over these parts."""
+    store = parts.store
+    ports = store.archive, store.queue, store.changes
+    changes = ChangeRunner(*ports, parts.clock, notify, parts.metrics, parts.catalogue.existing, alone=True)
+    return Deliveries(
+        events,
+        store.archive,
+        store.intake,
+        store.queue,
+        changes,
+        parts.catalogue,
+        parts.sender.holds,
+        parts.clock,
+        notify,
+        parts.metrics,
+        Matcher(ComputePool()),
     )
 
 

@@ -6,10 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub.catalogue.matching import Matcher
-from hub.compute import ComputePool
 from hub.dispatch import change_runner
-from hub.dispatch.change_runner import ChangeRunner
 from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.errors import Conflict, Invalid, NotFound
@@ -17,7 +14,7 @@ from hub.instants import instant_text
 from hub.models import Delivery, Event, Status
 from hub.stores.base import DeliveryQuery, Page, Result, Signal
 from hub.testing.stores import samples
-from tests.hub.dispatch.parts import OPERATOR, TENANT, Parts, make_parts
+from tests.hub.dispatch.parts import OPERATOR, TENANT, Parts, deliveries_service, make_parts
 
 ALL = DeliveryQuery()
 
@@ -57,24 +54,7 @@ class Desk:
 @pytest.fixture
 def desk(parts: Parts) -> Desk:
     told: list[Signal] = []
-    store = parts.store
-    events, holds = Events(store.archive), parts.sender.holds
-    ports = store.archive, store.queue, store.changes
-    existing = parts.catalogue.existing
-    changes = ChangeRunner(*ports, parts.clock, told.append, parts.metrics, existing, alone=True)
-    service = Deliveries(
-        events,
-        store.archive,
-        store.intake,
-        store.queue,
-        changes,
-        parts.catalogue,
-        holds,
-        parts.clock,
-        told.append,
-        parts.metrics,
-        Matcher(ComputePool()),
-    )
+    service = deliveries_service(parts, Events(parts.store.archive), told.append)
     return Desk(parts, service, told)
 
 

@@ -5,10 +5,7 @@ import asyncio
 import pytest
 
 from hub.catalogue.event_types.service import EventTypes
-from hub.catalogue.matching import Matcher
 from hub.compute import ComputePool
-from hub.dispatch.change_runner import ChangeRunner
-from hub.dispatch.deliveries import Deliveries
 from hub.dispatch.events import Events
 from hub.dispatch.search import SEARCH_SECONDS, Search
 from hub.models import Event
@@ -16,7 +13,7 @@ from hub.stores.base import LIST_STEP, SEARCH_STEP, DeliveryQuery, EventQuery, L
 from hub.testing.clock import START
 from hub.testing.stores.samples import TENANT, publish
 from hub.testing.stores.search import publish_many
-from tests.hub.dispatch.parts import Parts
+from tests.hub.dispatch.parts import Parts, deliveries_service
 
 ORDER = b'{"order_id": "o-77"}'
 STEP_SECONDS = 0.5
@@ -48,22 +45,7 @@ def events(parts: Parts) -> SlowEvents:
 
 @pytest.fixture
 def search(parts: Parts, events: SlowEvents) -> Search:
-    store, holds = parts.store, parts.sender.holds
-    ports = store.archive, store.queue, store.changes
-    changes = ChangeRunner(*ports, parts.clock, print, parts.metrics, parts.catalogue.existing, alone=True)
-    deliveries = Deliveries(
-        events,
-        store.archive,
-        store.intake,
-        store.queue,
-        changes,
-        parts.catalogue,
-        holds,
-        parts.clock,
-        print,
-        parts.metrics,
-        Matcher(ComputePool()),
-    )
+    deliveries = deliveries_service(parts, events, print)
     return Search(events, deliveries, EventTypes(parts.catalogue, parts.clock, ComputePool()), parts.clock)
 
 
