@@ -19,7 +19,7 @@ SPREAD := -n auto --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run fast test cases format lint measure check bench drills simulate interop docs lock audit dist release clean
+.PHONY: help run fast test format lint measure check bench drills simulate interop docs lock audit dist release clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,9 +32,6 @@ fast: $(VENV)/dev.stamp  ## Run the tests that start no process, on the embedded
 
 test: $(VENV)/dev.stamp  ## Run all tests, or some: make test T=tests/hub/test_retry.py
 	@$(BIN)/pytest -q $(or $(T),$(SPREAD))
-
-cases: $(VENV)/dev.stamp  ## Run the cases that the hub does not handle yet, or some: make cases T=c02
-	@$(BIN)/python -m tests.cases $(T)
 
 format: $(VENV)/dev.stamp  ## Format the code, and fix what the linter can fix
 	@$(BIN)/ruff check --fix --quiet . || true
